@@ -1,0 +1,1 @@
+"""Firewall backends, the reconcile loop and the safety rails: bans in, packets dropped."""

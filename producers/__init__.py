@@ -1,0 +1,1 @@
+"""Sources and filters: log lines in, authentication events out."""

@@ -1,0 +1,1 @@
+"""Records, wire codec, topics and errors: what the stages agree on. Pure, and frozen once released."""

@@ -1,0 +1,57 @@
+"""Addresses and prefixes in their one canonical text form.
+
+Canonical: RFC 5952 for IPv6, dotted quad for IPv4; an IPv4-mapped IPv6 address is the IPv4 address it
+carries; a zone (`%eth0`) is dropped; a prefix of full length is written as the bare address.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from schemas.errors import InvalidMessage
+
+Network = IPv4Network | IPv6Network
+
+
+@lru_cache(maxsize=65_536)
+def canonical_address(text: str) -> str:
+    """The canonical form of an address; ValueError when it is none."""
+    address = ip_address(text.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(address)
+
+
+def parse_prefix(text: str) -> Network:
+    """The network that an address or prefix names; host bits must be zero; InvalidMessage when it is none."""
+    try:
+        if "/" not in text:
+            return ip_network(canonical_address(text))
+        network = ip_network(text)
+    except ValueError as error:
+        raise InvalidMessage(f"not an address or prefix: {text!r} ({error})") from error
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:  # noqa: PLR2004 - ::ffff:0:0/96
+        return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
+@lru_cache(maxsize=65_536)
+def canonical_prefix(text: str) -> str:
+    """The canonical form of an address or prefix; InvalidMessage when it is none."""
+    return format_prefix(parse_prefix(text))
+
+
+def format_prefix(network: Network) -> str:
+    """A network in canonical form: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`."""
+    if network.prefixlen == network.max_prefixlen:
+        return str(network.network_address)
+    return str(network)
+
+
+@lru_cache(maxsize=65_536)
+def network_of(prefix: str) -> str:
+    """The /24 or /48 in which the first address of a prefix lies, as text: the unit of partitioning."""
+    network = parse_prefix(prefix)
+    length = min(network.prefixlen, 24 if network.version == 4 else 48)  # noqa: PLR2004 - IP versions
+    return str(network.supernet(new_prefix=length))

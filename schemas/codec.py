@@ -1,0 +1,271 @@
+"""The wire format: one JSON object a record, one or more records a frame, one line each (NDJSON).
+
+A field is written when it differs from its default. A reader refuses a missing field, a wrong type and a
+newer `v` with InvalidMessage, keeps fields it does not know in `extra`, and never raises anything else,
+whatever the bytes.
+
+| on the wire | in a record |
+|---|---|
+| string, integer (64 bit, signed), boolean | str, int, bool |
+| one of a fixed set of strings | Literal |
+| absent or null | None, where the field allows it |
+| array | tuple |
+| object | Mapping, or a record of its own (Hold) |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+
+import orjson
+
+from schemas.addresses import canonical_prefix
+from schemas.errors import InvalidMessage
+from schemas.records import RECORDS, Hold, Record
+
+VERSION: Final = 1
+INT64: Final = 2**63
+
+Check = Callable[[Any], Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WireField:
+    """How one field is read and written.
+
+    Attributes:
+        check: returns the field's value from JSON's, or raises InvalidMessage.
+        nullable: null stands for None.
+        default: what it is when absent; MISSING when it must be there.
+    """
+
+    name: str
+    check: Check
+    nullable: bool
+    default: Any
+
+
+def encode(record: Record) -> bytes:
+    """One record as one JSON object, without a newline."""
+    try:
+        return orjson.dumps(to_wire(record))
+    except TypeError as error:
+        raise InvalidMessage(f"a {record.TYPE} record cannot be written as JSON: {error}") from error
+
+
+def encode_frame(records: Iterable[Record]) -> bytes:
+    """Records as a frame: their JSON objects, one a line."""
+    return b"\n".join(map(encode, records))
+
+
+def to_wire(record: Record) -> dict[str, Any]:
+    """The JSON object of a record, as a dict."""
+    wire: dict[str, Any] = {"type": record.TYPE, "v": VERSION}
+    wire.update(_plain(record))
+    wire.update(record.extra)
+    return wire
+
+
+def decode(line: bytes) -> Record:
+    """The record that one line holds; InvalidMessage when it holds none."""
+    return from_wire(load_line(line))
+
+
+def decode_frame(frame: bytes) -> list[Record | InvalidMessage]:
+    """The records of a frame, in order; a line that holds none is an InvalidMessage in its place."""
+    return [_decoded(line) for line in frame.split(b"\n")]
+
+
+def load_line(line: bytes) -> dict[str, Any]:
+    """The JSON object of one line, its fields unchecked; InvalidMessage when it is none."""
+    try:
+        wire = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidMessage(f"not JSON: {error}") from error
+    if type(wire) is not dict:
+        raise InvalidMessage(f"not a JSON object but {type(wire).__name__}")
+    return cast("dict[str, Any]", wire)
+
+
+def from_wire(wire: Mapping[str, Any]) -> Record:
+    """The record that a JSON object holds; InvalidMessage when it holds none."""
+    version = wire.get("v")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise InvalidMessage(f"version {version!r}; this program reads 1 to {VERSION}", field="v")
+    name = wire.get("type")
+    record_type = BY_TYPE.get(name) if isinstance(name, str) else None
+    if record_type is None:
+        raise InvalidMessage(f"unknown type {name!r}; known are {', '.join(BY_TYPE)}", field="type")
+    values = _read(record_type, wire)
+    extra = wire.keys() - KNOWN[record_type]
+    if extra:
+        values["extra"] = {key: value for key, value in wire.items() if key in extra}
+    return record_type(**values)
+
+
+def _decoded(line: bytes) -> Record | InvalidMessage:
+    try:
+        return decode(line)
+    except InvalidMessage as error:
+        return error
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from their defaults; nested records become dicts."""
+    plain: dict[str, Any] = {}
+    for field in FIELDS[type(record)]:
+        value = getattr(record, field.name)
+        if value != field.default:
+            plain[field.name] = _nested(value) if type(value) is tuple else value
+    return plain
+
+
+def _nested(values: tuple[Any, ...]) -> list[Any]:
+    return [_plain(value) if type(value) in FIELDS else value for value in values]
+
+
+def _read(record_type: type[Any], wire: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a dataclass, from a JSON object."""
+    values: dict[str, Any] = {}
+    for field in FIELDS[record_type]:
+        name = field.name
+        value = wire.get(name)
+        if value is not None:
+            values[name] = _checked(field, value)
+        elif name not in wire:
+            if field.default is dataclasses.MISSING:
+                raise InvalidMessage("missing", field=name)
+        elif field.nullable:
+            values[name] = None
+        else:
+            raise InvalidMessage("may not be null", field=name)
+    return values
+
+
+def _checked(field: WireField, value: Any) -> Any:
+    try:
+        return field.check(value)
+    except InvalidMessage as error:
+        inner = f"{field.name}.{error.field}" if error.field else field.name
+        raise InvalidMessage(error.reason, field=inner) from error
+
+
+def _check_int(value: Any) -> int:
+    if type(value) is not int:
+        raise InvalidMessage(f"expected an integer, not {value!r:.80}")
+    if not -INT64 <= value < INT64:
+        raise InvalidMessage(f"out of the range of 64 bits: {value}")
+    return value
+
+
+def _check_plain(expected: type, words: str) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not expected:
+            raise InvalidMessage(f"expected {words}, not {value!r:.80}")
+        return value
+
+    return check
+
+
+def _check_literal(choices: tuple[str, ...]) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not str or value not in choices:
+            raise InvalidMessage(f"expected one of {', '.join(choices)}, not {value!r:.80}")
+        return value
+
+    return check
+
+
+def _check_tuple(check_item: Check) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not list:
+            raise InvalidMessage(f"expected an array, not {value!r:.80}")
+        return tuple(map(check_item, value))
+
+    return check
+
+
+def _check_texts(value: Any) -> Any:
+    if type(value) is not dict or any(type(item) is not str for item in value.values()):
+        raise InvalidMessage(f"expected an object of strings, not {value!r:.80}")
+    return value
+
+
+def _check_record(record_type: type[Any]) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not dict:
+            raise InvalidMessage(f"expected an object, not {value!r:.80}")
+        return record_type(**_read(record_type, value))
+
+    return check
+
+
+def _check_canonical(value: Any) -> str:
+    if type(value) is not str:
+        raise InvalidMessage(f"expected an address or prefix, not {value!r:.80}")
+    canonical = canonical_prefix(value)
+    if canonical != value:
+        raise InvalidMessage(f"expected the canonical form {canonical}, not {value!r:.80}")
+    return value
+
+
+def _check_address(value: Any) -> str:
+    if "/" in _check_canonical(value):
+        raise InvalidMessage(f"expected an address, not the prefix {value!r:.80}")
+    return cast("str", value)
+
+
+CHECKS: Final[Mapping[type, Check]] = MappingProxyType(
+    {
+        int: _check_int,
+        str: _check_plain(str, "a string"),
+        bool: _check_plain(bool, "true or false"),
+    }
+)
+
+
+def _check_for(hint: Any) -> Check:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return _check_literal(args)
+    if origin is UnionType:
+        return _check_for(next(arg for arg in args if arg is not NoneType))
+    if origin is tuple:
+        return _check_tuple(_check_for(args[0]))
+    if origin is not None:
+        return _check_texts if args[1] is str else _check_plain(dict, "an object")
+    return CHECKS[hint] if hint in CHECKS else _check_record(hint)
+
+
+def _wire_field(field: dataclasses.Field[Any], hint: Any) -> WireField:
+    factory = field.default_factory
+    return WireField(
+        name=field.name,
+        check=SPECIAL_CHECKS.get(field.name) or _check_for(hint),
+        nullable=NoneType in get_args(hint),
+        default=field.default if factory is dataclasses.MISSING else factory(),
+    )
+
+
+def _fields_of(record_type: type[Any]) -> tuple[WireField, ...]:
+    hints = get_type_hints(record_type)
+    return tuple(
+        _wire_field(field, hints[field.name])
+        for field in dataclasses.fields(record_type)
+        if field.name != "extra"
+    )
+
+
+SPECIAL_CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
+    {"ip": _check_address, "prefix": _check_canonical}
+)
+FIELDS: Final[Mapping[type[Any], tuple[WireField, ...]]] = MappingProxyType(
+    {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold)}
+)
+KNOWN: Final = {
+    record_type: {"type", "v", *(field.name for field in fields)} for record_type, fields in FIELDS.items()
+}
+BY_TYPE: Final = {record_type.TYPE: record_type for record_type in RECORDS}

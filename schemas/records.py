@@ -1,0 +1,261 @@
+"""Every record that passes through the log: facts (events), opinions (decisions), and what came of them.
+
+Instants end in `_at_ms` or are named `at_ms`, `until_ms`: Unix milliseconds, UTC. Durations end in `_ms`.
+Addresses and prefixes are in the canonical form of schemas.addresses. On the wire a record is one JSON
+object on one line; `type` and `v` come first, fields at their default are left out, and fields this
+version does not know are kept in `extra` and written back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+Kind = Literal["failed", "succeeded", "probed"]
+Verb = Literal["ban", "unban", "forgive", "allow", "disallow"]
+UnbanReason = Literal["expired", "operator", "allowed"]
+Outcome = Literal["applied", "refused", "failed", "skipped"]
+
+LINE_BYTES = 1_024
+"""An event keeps this much of its line, in characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthEvent:
+    """Somebody tried to log in: a fact read from one line. It names no jail; jails are opinions.
+
+    Attributes:
+        kind: `failed` counts; `succeeded` may forgive; `probed` is hostile or odd but no counted failure
+            (a second line about the same attempt, a connection closed before any attempt).
+        at_ms: the time that counts: the line's own, or `seen_at_ms` where `skewed`.
+        seen_at_ms: when the producer read the line.
+        filter: the filter's name; `filter_version`: a hash of its text.
+        ip: the address the attempt came from.
+        source: the source's id, such as `file:/var/log/auth.log`; `incarnation`: which file (or
+            boot) of that source; `position`: where in it, ascending. The three are the event's identity.
+        line: the line itself, cut at LINE_BYTES characters.
+        skewed: the line's own time was more than 60 s off the producer's clock, so `seen_at_ms` counts.
+    """
+
+    TYPE: ClassVar[str] = "auth"
+    kind: Kind
+    at_ms: int
+    seen_at_ms: int
+    filter: str
+    filter_version: str
+    ip: str
+    source: str
+    incarnation: str
+    position: int
+    line: str
+    user: str | None = None
+    port: int | None = None
+    service: str | None = None
+    host: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    skewed: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """An operator's word. `ban` and `allow` last `duration_ms` (None: for ever).
+
+    Attributes:
+        id: unique, made by the one who asks.
+        verb: `ban`, `unban`, `forgive` (forget the failures counted so far), `allow` (unban now and never
+            ban), `disallow` (take an `allow` back).
+        prefix: what it is about; None only for `unban`: everything.
+        jail: only this jail; None for all (and for `ban`: the jail named `manual`).
+        who: the operator; `why`: their reason.
+    """
+
+    TYPE: ClassVar[str] = "command"
+    id: str
+    verb: Verb
+    at_ms: int
+    who: str
+    why: str = ""
+    prefix: str | None = None
+    jail: str | None = None
+    duration_ms: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time has passed at least to `at_ms`, so that expiry is an input like any other."""
+
+    TYPE: ClassVar[str] = "tick"
+    at_ms: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesChanged:
+    """From here on these rules hold. `rules` is as streams.rules writes it; `version` is its hash."""
+
+    TYPE: ClassVar[str] = "rules"
+    version: str
+    at_ms: int
+    rules: Mapping[str, Any]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ban:
+    """Ban `prefix` from `at_ms` until `until_ms` (None: for ever).
+
+    Attributes:
+        id: `partition-offset-index-ordinal` of its cause: the same on every replay.
+        count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
+        ban_count: the how-manieth ban of this prefix in this jail this is, from 1.
+        rules: the version of the rules in force.
+        evidence: the failures that decided it, as `partition-offset-index` in the events topic.
+        lines: the deciding line, as it stood in the log, where there is one.
+        expired: its end had already passed when it was decided: recorded, not enforced.
+        who: the operator, for a ban by command; `why`: their reason.
+        ports: the ports it is limited to; empty for all.
+    """
+
+    TYPE: ClassVar[str] = "ban"
+    id: str
+    prefix: str
+    jail: str
+    at_ms: int
+    until_ms: int | None
+    count: int
+    ban_count: int
+    rules: str
+    findtime_ms: int | None = None
+    evidence: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    expired: bool = False
+    who: str | None = None
+    why: str | None = None
+    ports: tuple[int, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unban:
+    """A jail lets a prefix go. `ban` is the id of the ban that ends.
+
+    Attributes:
+        while_banned: failures of the prefix in this jail during the ban: counted apart, never lost.
+    """
+
+    TYPE: ClassVar[str] = "unban"
+    id: str
+    prefix: str
+    jail: str
+    at_ms: int
+    ban: str
+    reason: UnbanReason
+    while_banned: int = 0
+    who: str | None = None
+    why: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prolong:
+    """A ban in force now lasts until `until_ms` (None: for ever). `ban` is the id of that ban."""
+
+    TYPE: ClassVar[str] = "prolong"
+    id: str
+    prefix: str
+    jail: str
+    at_ms: int
+    ban: str
+    until_ms: int | None
+    who: str | None = None
+    why: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One jail's grip on a prefix: its ban, until when (None: for ever), on which ports (empty: all)."""
+
+    jail: str
+    ban: str
+    until_ms: int | None
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The effective state of one banned prefix: the value under its key in the bans topic.
+
+    It is free when no hold is left; the record is then a tombstone (an empty value).
+
+    Attributes:
+        decision: the id of the decision that last changed it.
+        decided_at_ms: the instant of that decision, in event time.
+        holds: one for each jail that holds it, ordered by jail.
+    """
+
+    TYPE: ClassVar[str] = "standing"
+    prefix: str
+    decision: str
+    decided_at_ms: int
+    holds: tuple[Hold, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforcement:
+    """What one host's enforcer did with a decision, or failed to do.
+
+    Attributes:
+        decision: the decision's id.
+        host: the enforcing host; `backend`: its firewall.
+        verb: `ban` or `unban`.
+        detail: why it was refused, failed or skipped; None when applied.
+        at_ms: when it was done, by that host's clock.
+    """
+
+    TYPE: ClassVar[str] = "enforcement"
+    decision: str
+    prefix: str
+    verb: Literal["ban", "unban"]
+    host: str
+    backend: str
+    outcome: Outcome
+    at_ms: int
+    detail: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A line of a frame that could not be read, where it stood, and why. `line` is cut at LINE_BYTES."""
+
+    TYPE: ClassVar[str] = "deadletter"
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    reason: str
+    at_ms: int
+    line: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Input = AuthEvent | Command | Tick | RulesChanged
+Decision = Ban | Unban | Prolong
+Record = Input | Decision | Standing | Enforcement | DeadLetter
+RECORDS: tuple[type[Record], ...] = (
+    AuthEvent,
+    Command,
+    Tick,
+    RulesChanged,
+    Ban,
+    Unban,
+    Prolong,
+    Standing,
+    Enforcement,
+    DeadLetter,
+)

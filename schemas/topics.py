@@ -1,0 +1,56 @@
+"""The topics of the event log, and which partition a prefix belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+from schemas.addresses import network_of, parse_prefix
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Attributes:
+        name: its name in every log.
+        compacted: only the last record of a key is kept; an empty value is a tombstone.
+        retention_ms: how long records are kept, in milliseconds; None keeps them for ever.
+    """
+
+    name: str
+    compacted: bool = False
+    retention_ms: int | None = None
+
+
+EVENTS: Final = Topic("banstream.events", retention_ms=30 * DAY_MS)
+DECISIONS: Final = Topic("banstream.decisions", retention_ms=400 * DAY_MS)
+BANS: Final = Topic("banstream.bans", compacted=True)
+STATE: Final = Topic("banstream.state", compacted=True)
+ENFORCEMENTS: Final = Topic("banstream.enforcements", retention_ms=30 * DAY_MS)
+RULES: Final = Topic("banstream.rules", compacted=True)
+DEADLETTERS: Final = Topic("banstream.deadletters", retention_ms=30 * DAY_MS)
+RAW: Final = Topic("banstream.raw", retention_ms=7 * DAY_MS)
+
+ALL: Final = (EVENTS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS, RAW)
+BY_NAME: Final = {topic.name: topic for topic in ALL}
+
+
+def partition_of(prefix: str, partitions: int) -> int:
+    """The partition of an address or prefix, in 0..partitions-1: the CRC-32 of its network.
+
+    The network is the /24 (IPv4) or /48 (IPv6) around the prefix's first address, as text; CRC-32 as
+    zlib computes it. It is part of the wire contract: changing it would split a subject's history.
+    """
+    if partitions == 1:
+        return 0
+    return crc32(network_of(prefix).encode("ascii")) % partitions
+
+
+def spans_partitions(prefix: str) -> bool:
+    """Whether a prefix is wider than a partition's network, so that it concerns every partition."""
+    network = parse_prefix(prefix)
+    return network.prefixlen < (24 if network.version == 4 else 48)  # noqa: PLR2004 - IP versions

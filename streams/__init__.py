@@ -1,0 +1,1 @@
+"""The decider and its hosts: events in, decisions out."""

@@ -1,0 +1,1 @@
+"""Tests of banstream; the folders mirror the tree."""
