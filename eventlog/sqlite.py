@@ -1,0 +1,289 @@
+"""The event log in one SQLite file: the embedded default, for one machine without a broker.
+
+WAL mode: one process writes at a time, any number read meanwhile, and a process killed at any moment leaves
+whole commits only. The format is in eventlog.sqlite_schema, what can go wrong in eventlog.sqlite_errors.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final, Self
+
+from eventlog import sqlite_schema as sql
+from eventlog.claim import Claim
+from eventlog.clock import wall_clock_ms
+from eventlog.contract import Append, Message
+from eventlog.sqlite_errors import from_sqlite
+from eventlog.sqlite_file import connect, ensure_streams, identify, initialize, is_blank, transaction
+from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
+from eventlog.writer import LogWriter, fenced
+from schemas.errors import Fenced, LogError
+from schemas.topics import BY_NAME
+
+READ_BYTES: Final = 4 * 1024 * 1024
+"""A read stops after this much, so that a reader of big frames needs little memory."""
+
+Row = tuple[int, int | None, int, int, str | None, bytes]
+
+LATEST_PAGE: Final = 1_000
+
+
+class SqliteLog:
+    """The contract, in a SQLite file. Threads may share it; a forked child must open its own."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, partitions: int, now_ms: Clock) -> None:
+        self._db = connection
+        self._path = path
+        self._partitions = partitions
+        self._now_ms = now_ms
+        self._lock = RLock()
+        self._claims: list[Claim] = []
+        self._streams: dict[tuple[str, int], int] = {
+            (topic, number): stream for topic, number, stream in connection.execute(sql.STREAMS)
+        }
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        partitions: int | None = None,
+        now_ms: Clock = wall_clock_ms,
+        read_only: bool = False,
+    ) -> Self:
+        """Open the log in a file, and make it first where there is none (not when `read_only`).
+
+        Args:
+            path: the file; missing directories are made, for this user alone.
+            partitions: how many; fixed when the log is made. None: as many as it has, 1 in a new one.
+            now_ms: the clock that `at_ms` of a message is read from.
+            read_only: every attempt to write is a LogError.
+
+        Raises:
+            LogError: not ours, damaged, not permitted, other partitions: with what to do about it.
+            Transient: the disk is full, or another process holds the file locked.
+        """
+        path = Path(path)
+        try:
+            connection = connect(path, read_only=read_only)
+        except sqlite3.Error as error:
+            raise from_sqlite(error, path) from error
+        try:
+            if not read_only and is_blank(connection):
+                initialize(connection, partitions or 1)
+            recorded = identify(connection, path, partitions)
+            if not read_only:
+                ensure_streams(connection, recorded)
+            return cls(connection, path, recorded, now_ms)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise from_sqlite(error, path) from error
+            raise
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions every topic has; fixed when the log was made."""
+        return self._partitions
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Append messages, all or nothing; returns their offsets. Raises Transient or LogError."""
+        with self._writing():
+            return self._write(appends)
+
+    def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:
+        """Up to `limit` messages from `offset` on, fewer where they exceed READ_BYTES; empty at the end."""
+        low, high = self._span(topic, partition)
+        start = low + min(max(offset, 0), sql.OFFSETS)
+        messages: list[Message] = []
+        size = 0
+        with self._reading(), closing(self._db.execute(sql.READ, (start, high, limit))) as rows:
+            for number, key, value, at_ms in rows:
+                messages.append(Message(partition, number - low, key, value, at_ms))
+                size += len(value)
+                if size >= READ_BYTES:
+                    break
+        return messages
+
+    def begin(self, topic: str, partition: int = 0) -> int:
+        """The offset of the oldest message kept; `end` when there is none."""
+        low, high = self._span(topic, partition)
+        first = self._one(sql.FIRST, low, high)
+        return self.end(topic, partition) if first is None else int(first[0]) - low
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        """The offset that the next message will get."""
+        low, _ = self._span(topic, partition)
+        row = self._one(sql.END, low >> sql.OFFSET_BITS)
+        return 0 if row is None else int(row[0])
+
+    def offset_at(self, topic: str, partition: int, at_ms: int) -> int:
+        """The offset of the first message appended at or after an instant; `end` when there is none.
+
+        Where the clock had stepped back and that message was compacted or dropped since, the offset may be
+        one of an earlier instant; a reader from there misses nothing that was appended at or after `at_ms`.
+        """
+        low, high = self._span(topic, partition)
+
+        def peak_ms(start: int) -> int:
+            first = self._one(sql.FIRST, start, high)
+            return at_ms if first is None else int(first[1])
+
+        with self._reading():
+            end = low + self.end(topic, partition)
+            found = bisect_left(range(low, end), at_ms, key=peak_ms) + low
+            first = self._one(sql.FIRST, found, end)
+        return (end if first is None else int(first[0])) - low
+
+    def latest(self, topic: str, partition: int = 0) -> Iterator[Message]:
+        """The newest message of every key in force of a compacted topic, by offset.
+
+        What is appended meanwhile comes too, so a key may come twice; the later one holds.
+        """
+        compacted_topic(topic, partition, self._partitions)
+        low, high = self._span(topic, partition)
+        return self._pages(partition, low, high)
+
+    def position(self, reader: str) -> bytes | None:
+        """The position a writer's commit last gave this reader; None when it never did."""
+        row = self._one(sql.POSITION, reader)
+        return None if row is None else bytes(row[0])
+
+    def writer(self, name: str) -> LogWriter:
+        """A writer of this name; from now on every older one, of whatever process, is fenced."""
+        with self._writing():
+            (epoch,) = self._db.execute(sql.NEW_EPOCH, (name,)).fetchall()[0]
+        return LogWriter(name, partial(self._commit, name, epoch))
+
+    def retain(self, now_ms: int) -> int:
+        """Drop what is past its topic's retention, and old tombstones; returns how many.
+
+        It works in short transactions, so that a writer never waits long. The file keeps its size; the room
+        is used again.
+        """
+        return sum(self._retain(*stream, now_ms) for stream in list(self._streams))
+
+    def claim(self, role: str) -> None:
+        """Be the only process of this role on this log, until it is closed or the process ends.
+
+        Raises:
+            LogError: another process is; names its pid.
+        """
+        self._claims.append(Claim.take(self._path, role))
+
+    def close(self) -> None:
+        """Let go. Idempotent."""
+        with self._lock:
+            self._db.close()
+        while self._claims:
+            self._claims.pop().release()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise from_sqlite(error, self._path) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._reading(), transaction(self._db):
+            yield
+
+    def _one(self, statement: str, *arguments: object) -> Any:
+        """The first row of a statement that gives one at most."""
+        with self._reading(), closing(self._db.execute(statement, arguments)) as rows:
+            return rows.fetchone()
+
+    def _span(self, topic: str, partition: int) -> tuple[int, int]:
+        """The ids of a stream: the first that it may use, and the first that it may not."""
+        topic_of(topic, partition, self._partitions)
+        try:
+            low = self._streams[topic, partition] << sql.OFFSET_BITS
+        except KeyError:
+            raise LogError(f"{self._path}: made before {topic} was known; `banstream up` adds it") from None
+        return low, low + sql.OFFSETS
+
+    def _pages(self, partition: int, start: int, high: int) -> Iterator[Message]:
+        low = start
+        while True:
+            with self._reading():
+                rows = self._db.execute(sql.IN_FORCE, (start, high, LATEST_PAGE)).fetchall()
+            for number, key, value, at_ms in rows:
+                yield Message(partition, number - low, key, value, at_ms)
+            if not rows:
+                return
+            start = rows[-1][0] + 1
+
+    def _commit(
+        self, name: str, epoch: int, appends: Sequence[Append], positions: Mapping[str, bytes]
+    ) -> list[int]:
+        with self._writing():
+            if self._db.execute(sql.EPOCH, (name,)).fetchall() != [(epoch,)]:
+                raise Fenced(fenced(name))
+            offsets = self._write(appends)
+            self._db.executemany(sql.MOVE, positions.items())
+            return offsets
+
+    def _write(self, appends: Sequence[Append]) -> list[int]:
+        """Insert messages, within a transaction; returns their offsets."""
+        at_ms = self._now_ms()
+        take = self._take_offsets(appends, at_ms)
+        plain: list[Row] = []
+        compacted: list[Row] = []
+        offsets = []
+        for append in appends:
+            topic = admit(append, self._partitions)
+            low, peak_ms, numbers = take[append.topic, append.partition]
+            number = next(numbers)
+            stream = low >> sql.OFFSET_BITS if topic.compacted else None
+            row = (number, stream, at_ms, peak_ms, append.key, append.value)
+            (compacted if topic.compacted else plain).append(row)
+            offsets.append(number - low)
+        self._db.executemany(sql.INSERT, plain)
+        self._db.executemany(sql.REPLACE, compacted)
+        return offsets
+
+    def _take_offsets(
+        self, appends: Sequence[Append], at_ms: int
+    ) -> Mapping[tuple[str, int], tuple[int, int, Iterator[int]]]:
+        """For each stream written to: its first id, its highest time now, and the ids to give out."""
+        taken = {}
+        for stream, amount in Counter((append.topic, append.partition) for append in appends).items():
+            low, _ = self._span(*stream)
+            arguments = (amount, at_ms, low >> sql.OFFSET_BITS)
+            ((end, peak_ms),) = self._db.execute(sql.TAKE_OFFSETS, arguments).fetchall()
+            taken[stream] = low, peak_ms, count(low + end - amount)
+        return taken
+
+    def _retain(self, name: str, partition: int, now_ms: int) -> int:
+        topic = BY_NAME.get(name)
+        if topic is None:
+            return 0
+        low, high = self._span(name, partition)
+        if topic.compacted:
+            return self._drop(sql.DROP_TOMBSTONES, low >> sql.OFFSET_BITS, now_ms - TOMBSTONE_KEPT_MS)
+        if topic.retention_ms is None:
+            return 0
+        cutoff_ms = now_ms - topic.retention_ms
+        kept = self._one(sql.FIRST_KEPT, low, high, cutoff_ms, now_ms)
+        expired = self._one(sql.LAST_EXPIRED, low, high if kept is None else kept[0], cutoff_ms)
+        return 0 if expired is None else self._drop(sql.DROP_RANGE, low, expired[0])
+
+    def _drop(self, statement: str, *arguments: int) -> int:
+        dropped = 0
+        while True:
+            with self._writing():
+                amount = self._db.execute(statement, arguments).rowcount
+            dropped += amount
+            if not amount:
+                return dropped

@@ -1,0 +1,44 @@
+"""From the `[log] url` of the configuration to a log.
+
+| url | log |
+|---|---|
+| `sqlite:///var/lib/banstream/log.db` | a SQLite file, by absolute path |
+| `sqlite:log.db` | a SQLite file, relative to the working directory |
+| `memory:` | in memory; ends with the process |
+
+Whatever follows is the path as it is: nothing is percent-decoded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from eventlog.clock import wall_clock_ms
+from eventlog.contract import EventLog
+from eventlog.memory import MemoryLog
+from eventlog.sqlite import SqliteLog
+from eventlog.terms import Clock
+from schemas.errors import ConfigError
+
+KNOWN: Final = "known are sqlite:///absolute/path, sqlite:relative/path and memory:"
+
+
+def open_log(url: str, *, read_only: bool = False, now_ms: Clock = wall_clock_ms) -> EventLog:
+    """The log that a url names; raises ConfigError for a url, and what the log's own opening raises."""
+    if url == "memory:":
+        return MemoryLog(now_ms=now_ms)
+    return SqliteLog.open(sqlite_path(url), read_only=read_only, now_ms=now_ms)
+
+
+def sqlite_path(url: str) -> Path:
+    """The path in a `sqlite:` url; ConfigError when it is another url, or has no path."""
+    scheme, colon, rest = url.partition(":")
+    if scheme == "kafka" and colon:
+        raise ConfigError(f"log.url = {url!r}: this version has no Kafka log yet; {KNOWN}")
+    if scheme != "sqlite" or not colon:
+        raise ConfigError(f"log.url = {url!r}: names no event log; {KNOWN}")
+    path = rest[2:] if rest.startswith("///") else rest
+    if not path or path.startswith("//") or path.endswith("/"):
+        raise ConfigError(f"log.url = {url!r}: names no file; {KNOWN}")
+    return Path(path)
