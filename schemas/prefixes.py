@@ -1,0 +1,98 @@
+"""A set of prefixes that answers quickly whether an address lies inside, or a prefix covers a member.
+
+Addresses are looked up once per prefix length in use, in a hash set: the number of prefixes does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, ip_network
+
+from schemas.addresses import Network, format_prefix, parse_prefix
+
+Key = tuple[int, int]
+
+
+class PrefixSet:
+    """A mutable set of IPv4 and IPv6 prefixes."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+        """Start with these; InvalidMessage when one is no prefix."""
+        self._members: dict[Key, set[int]] = {}
+        for prefix in prefixes:
+            self.add(prefix)
+
+    def add(self, prefix: str) -> None:
+        """Add a prefix; adding it again changes nothing."""
+        network = parse_prefix(prefix)
+        key = (network.version, network.prefixlen)
+        self._members.setdefault(key, set()).add(int(network.network_address))
+
+    def discard(self, prefix: str) -> None:
+        """Take a prefix out, if it is in."""
+        network = parse_prefix(prefix)
+        key = (network.version, network.prefixlen)
+        members = self._members.get(key, set())
+        members.discard(int(network.network_address))
+        if not members:
+            self._members.pop(key, None)
+
+    def covering(self, prefix: str) -> str | None:
+        """The widest member that contains the whole prefix, or None."""
+        network = parse_prefix(prefix)
+        address, bits = int(network.network_address), network.max_prefixlen
+        for version, length in sorted(self._members):
+            if version == network.version and length <= network.prefixlen:
+                masked = address >> (bits - length) << (bits - length)
+                if masked in self._members[version, length]:
+                    return format_prefix(_network(version, masked, length))
+        return None
+
+    def inside(self, prefix: str) -> str | None:
+        """A member that the prefix contains (or equals), or None."""
+        network = parse_prefix(prefix)
+        first, last = int(network.network_address), int(network.broadcast_address)
+        for (version, length), members in self._members.items():
+            if version == network.version and length >= network.prefixlen:
+                for address in members:
+                    if first <= address <= last:
+                        return format_prefix(_network(version, address, length))
+        return None
+
+    def __contains__(self, prefix: str) -> bool:
+        """Whether some member contains the whole prefix, which is in canonical form."""
+        if not self._members:
+            return False
+        if "/" in prefix:
+            return self.covering(prefix) is not None
+        version, bits, address = _address(prefix)
+        return any(
+            address >> (bits - length) << (bits - length) in members
+            for (member_version, length), members in self._members.items()
+            if member_version == version
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """The members in canonical form, by version, length and address."""
+        for version, length in sorted(self._members):
+            for address in sorted(self._members[version, length]):
+                yield format_prefix(_network(version, address, length))
+
+    def __len__(self) -> int:
+        """How many members."""
+        return sum(map(len, self._members.values()))
+
+
+def _address(canonical: str) -> tuple[int, int, int]:
+    """The IP version, width in bits and value of a canonical address; IPv4 without the cost of ipaddress."""
+    if ":" in canonical:
+        return 6, 128, int(IPv6Address(canonical))
+    first, second, third, fourth = canonical.split(".")
+    return 4, 32, int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+
+
+def _network(version: int, address: int, length: int) -> Network:
+    width = 4 if version == 4 else 16  # noqa: PLR2004 - IP versions and their widths in bytes
+    return ip_network((address.to_bytes(width, "big"), length))

@@ -1,0 +1,94 @@
+"""Jails: the policies that turn counted failures into bans, as they travel in the log."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+import orjson
+
+from schemas.errors import InvalidMessage
+
+MANUAL: Final = "manual"
+"""The jail of an operator's bans: it always exists and selects no events."""
+
+WindowKind = Literal["exact"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jail:
+    """One policy.
+
+    Attributes:
+        name: unique.
+        filters: events of these filters are selected.
+        findtime_ms, maxretry: that many failures, first to last no further apart than findtime, decide a ban.
+        bantime_ms: how long a ban lasts; None for ever.
+        ignoreip: prefixes never counted.
+        kinds: the kinds of event that count as a failure.
+        sources, hosts: when not empty, only events of these source ids (shell patterns) or hosts.
+        ports: the ports a ban is limited to; empty for all.
+        forgive: a success of an address forgets its failures so far.
+    """
+
+    name: str
+    filters: tuple[str, ...]
+    findtime_ms: int = 600_000
+    maxretry: int = 5
+    bantime_ms: int | None = 600_000
+    ignoreip: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("failed",)
+    sources: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    forgive: bool = False
+    window: WindowKind = "exact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All jails in force.
+
+    Attributes:
+        lateness_ms: how far sources may run behind each other without changing whom a jail bans.
+        max_subjects: how many addresses with failures are remembered at most, over all jails.
+    """
+
+    jails: tuple[Jail, ...]
+    lateness_ms: int = 3_600_000
+    max_subjects: int = 1_000_000
+
+    @property
+    def version(self) -> str:
+        """The first 12 hex digits of the SHA-256 of the rules' JSON with sorted keys."""
+        return sha256(orjson.dumps(self.to_wire(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+    def to_wire(self) -> dict[str, Any]:
+        """The rules as a JSON object: every field, so that a reader needs no defaults."""
+        wire = dataclasses.asdict(self)
+        wire["jails"] = list(wire["jails"])
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Rules:
+        """The rules a JSON object holds; InvalidMessage when it holds none."""
+        try:
+            jails = tuple(_jail_from(jail) for jail in wire["jails"])
+            return cls(
+                jails=jails,
+                lateness_ms=int(wire["lateness_ms"]),
+                max_subjects=int(wire["max_subjects"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidMessage(f"these are no rules: {error!r}", field="rules") from error
+
+
+def _jail_from(wire: Mapping[str, Any]) -> Jail:
+    known = {field.name for field in dataclasses.fields(Jail)}
+    values: dict[str, Any] = {key: value for key, value in wire.items() if key in known}
+    for key, value in values.items():
+        values[key] = tuple(value) if isinstance(value, list) else value
+    return Jail(**values)

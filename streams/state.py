@@ -1,0 +1,113 @@
+"""A decider's state as messages: one record for the whole, and a bucket for each share of the subjects.
+
+A subject's bucket is the CRC-32 of its text modulo BUCKETS. Only buckets whose subjects have changed are
+written again; together with the offset in the whole's record they are the state after that input.
+
+In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, reference, ...; `b` a ban in
+force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from zlib import crc32
+
+import orjson
+
+from streams.decider import Decider
+from streams.inputs import Mark
+from streams.jail import Held, JailState, Past
+from streams.rules import Jail, Rules
+from streams.window import AT_SHIFT, REFERENCE_MASK
+
+BUCKETS: Final = 1_024
+WHOLE: Final = "decider"
+
+
+def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> bytes:
+    """The record of the whole: everything but the subjects, and the last offset folded."""
+    return orjson.dumps(
+        {
+            "offset": offset,
+            "now_ms": decider.now_ms,
+            "sweep_at_ms": decider.sweep_at_ms,
+            "rules": decider.rules.to_wire(),
+            "allowed": decider.allowed,
+            "marks": [[source, incarnation, position] for (source, incarnation), position in marks.items()],
+            "jails": {
+                name: [jail.failures, jail.ignored, jail.bans, jail.dropped]
+                for name, jail in decider.jails.items()
+            },
+        }
+    )
+
+
+def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, int]]:
+    """The decider without its subjects, the last offset folded, and the marks; then `load_bucket` each."""
+    whole = orjson.loads(value)
+    decider = Decider(Rules.from_wire(whole["rules"]), partition=partition, tracking=True)
+    decider.now_ms = whole["now_ms"]
+    decider.sweep_at_ms = whole["sweep_at_ms"]
+    decider.allowed = dict(whole["allowed"])
+    for name, counts in whole["jails"].items():
+        jail = _jail(decider, name)
+        jail.failures, jail.ignored, jail.bans, jail.dropped = counts
+    marks = {(source, incarnation): position for source, incarnation, position in whole["marks"]}
+    return decider, whole["offset"], marks
+
+
+def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
+    """The buckets of these subjects, by key; an empty value where nothing is left in one."""
+    wanted = {bucket_of(subject) for subject in subjects}
+    buckets: dict[int, dict[str, dict[str, Any]]] = {bucket: {} for bucket in wanted}
+    for name, jail in decider.jails.items():
+        for subject, known in jail.subjects.items():
+            if (bucket := bucket_of(subject)) in wanted and (part := _dump_subject(known)) is not None:
+                shape, value = part
+                buckets[bucket].setdefault(name, {}).setdefault(shape, {})[subject] = value
+        for subject, past in jail.history.items():
+            if (bucket := bucket_of(subject)) in wanted:
+                buckets[bucket].setdefault(name, {}).setdefault("h", {})[subject] = past
+    return {f"{bucket:04x}": orjson.dumps(value) if value else b"" for bucket, value in buckets.items()}
+
+
+def load_bucket(decider: Decider, value: bytes) -> None:
+    """Put the subjects of a bucket into the decider."""
+    for name, parts in orjson.loads(value).items():
+        jail = _jail(decider, name)
+        for subject, flat in parts.get("f", {}).items():
+            failures = [at << AT_SHIFT | ref for at, ref in zip(flat[::2], flat[1::2], strict=True)]
+            jail.subjects[subject] = failures[0] if len(failures) == 1 else failures
+        for subject, facts in parts.get("b", {}).items():
+            jail.subjects[subject] = Held(*facts)
+        for subject, facts in parts.get("h", {}).items():
+            jail.history[subject] = Past(*facts)
+
+
+def bucket_of(subject: str) -> int:
+    """The bucket of a subject, in 0..BUCKETS-1."""
+    return crc32(subject.encode("ascii")) % BUCKETS
+
+
+def _dump_subject(known: object) -> tuple[str, list[Any]] | None:
+    match known:
+        case int():
+            return "f", _flat([known])
+        case list():
+            return "f", _flat(known)
+        case Held():
+            return "b", [known.ban, known.at_ms, known.until_ms, known.ban_count, known.while_banned]
+        case _:
+            return None
+
+
+def _flat(failures: list[int]) -> list[int]:
+    return [part for failure in failures for part in (failure >> AT_SHIFT, failure & REFERENCE_MASK)]
+
+
+def _jail(decider: Decider, name: str) -> JailState:
+    """A jail of the decider; one that is gone from the rules comes back for the bans it still holds."""
+    if name not in decider.jails:
+        decider.jails[name] = JailState(Jail(name=name, filters=()), decider.rules.lateness_ms)
+    return decider.jails[name]
