@@ -1,0 +1,51 @@
+"""Fixtures of the event logs' tests: a log of each kind, and a disk small enough to fill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.sqlite import SqliteLog
+from tests.eventlog.subjects import SUBJECTS, Subject
+
+
+@pytest.fixture(params=sorted(SUBJECTS))
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """A log of each kind in turn, empty, with four partitions."""
+    made = SUBJECTS[request.param](tmp_path)
+    yield made
+    made.log.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test may make its log file."""
+    return tmp_path / "log.db"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[SqliteLog]:
+    """An empty SQLite log at `path`."""
+    made = SqliteLog.open(path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MB."""
+    missing = "needs root" if os.geteuid() else "" if shutil.which("mount") else "needs mount"
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"real part tmpfs: {missing}", pytrace=False)
+    if missing:
+        pytest.skip(f"REAL PART SKIPPED: tmpfs: {missing}")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
