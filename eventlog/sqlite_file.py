@@ -75,7 +75,8 @@ def identify(connection: sqlite3.Connection, path: Path, partitions: int | None)
             f"{path}: this log has {recorded} partitions, fixed when it was made, not {partitions}; "
             f"ask for {recorded}, or make a new log"
         )
-    _check_ends(connection, path)
+    with transaction(connection, "BEGIN"):  # one snapshot: another process may be appending
+        _check_ends(connection, path)
     return int(recorded)
 
 
@@ -109,9 +110,9 @@ def ensure_streams(connection: sqlite3.Connection, partitions: int) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing; takes the write lock at once."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """All that is written inside, or nothing; takes the write lock at once. `BEGIN` is for reading only."""
+    connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")
