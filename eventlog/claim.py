@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from eventlog.sqlite_errors import from_os
+from eventlog.sqlite_errors import told
 from schemas.errors import LogError
 
 
@@ -25,10 +26,10 @@ class Claim:
     def take(cls, path: Path, role: str) -> Self:
         """Take a role on the log at `path`; LogError, with the holder's pid, when another process has it."""
         lock_path = Path(f"{path}.{role}.lock")
-        try:
+        with told(lock_path):
             descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise from_os(error, lock_path) from error
+        with suppress(PermissionError):  # whatever the umask; another user's file has its mode already
+            os.fchmod(descriptor, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -21,7 +21,7 @@ from eventlog import sqlite_schema as sql
 from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Message
-from eventlog.sqlite_errors import from_sqlite
+from eventlog.sqlite_errors import told
 from eventlog.sqlite_file import connect, ensure_streams, identify, initialize, is_blank, transaction
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
@@ -32,6 +32,7 @@ READ_BYTES: Final = 4 * 1024 * 1024
 """A read stops after this much, so that a reader of big frames needs little memory."""
 
 Row = tuple[int, int | None, int, int, str | None, bytes]
+"""A message to be inserted: id, stream where compacted, time, highest time so far, key, value."""
 
 LATEST_PAGE: Final = 1_000
 
@@ -72,22 +73,18 @@ class SqliteLog:
             Transient: the disk is full, or another process holds the file locked.
         """
         path = Path(path)
-        try:
+        with told(path):
             connection = connect(path, read_only=read_only)
-        except sqlite3.Error as error:
-            raise from_sqlite(error, path) from error
-        try:
-            if not read_only and is_blank(connection):
-                initialize(connection, partitions or 1)
-            recorded = identify(connection, path, partitions)
-            if not read_only:
-                ensure_streams(connection, recorded)
-            return cls(connection, path, recorded, now_ms)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise from_sqlite(error, path) from error
-            raise
+            try:
+                if not read_only and is_blank(connection):
+                    initialize(connection, partitions or 1)
+                recorded = identify(connection, path, partitions)
+                if not read_only:
+                    ensure_streams(connection, recorded)
+                return cls(connection, path, recorded, now_ms)
+            except BaseException:
+                connection.close()
+                raise
 
     @property
     def partitions(self) -> int:
@@ -106,9 +103,9 @@ class SqliteLog:
         messages: list[Message] = []
         size = 0
         with self._reading(), closing(self._db.execute(sql.READ, (start, high, limit))) as rows:
-            for number, key, value, at_ms in rows:
-                messages.append(Message(partition, number - low, key, value, at_ms))
-                size += len(value)
+            for row in rows:
+                messages.append(_message(partition, low, row))
+                size += len(row[2])
                 if size >= READ_BYTES:
                     break
         return messages
@@ -116,14 +113,16 @@ class SqliteLog:
     def begin(self, topic: str, partition: int = 0) -> int:
         """The offset of the oldest message kept; `end` when there is none."""
         low, high = self._span(topic, partition)
-        first = self._one(sql.FIRST, low, high)
-        return self.end(topic, partition) if first is None else int(first[0]) - low
+        with self._reading():
+            first = self._one(sql.FIRST, low, high)
+            return self.end(topic, partition) if first is None else int(first[0]) - low
 
     def end(self, topic: str, partition: int = 0) -> int:
         """The offset that the next message will get."""
         low, _ = self._span(topic, partition)
-        row = self._one(sql.END, low >> sql.OFFSET_BITS)
-        return 0 if row is None else int(row[0])
+        with self._reading():
+            (end,) = self._one(sql.END, low >> sql.OFFSET_BITS)
+            return int(end)
 
     def offset_at(self, topic: str, partition: int, at_ms: int) -> int:
         """The offset of the first message appended at or after an instant; `end` when there is none.
@@ -154,8 +153,9 @@ class SqliteLog:
 
     def position(self, reader: str) -> bytes | None:
         """The position a writer's commit last gave this reader; None when it never did."""
-        row = self._one(sql.POSITION, reader)
-        return None if row is None else bytes(row[0])
+        with self._reading():
+            row = self._one(sql.POSITION, reader)
+            return None if row is None else bytes(row[0])
 
     def writer(self, name: str) -> LogWriter:
         """A writer of this name; from now on every older one, of whatever process, is fenced."""
@@ -188,11 +188,8 @@ class SqliteLog:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise from_sqlite(error, self._path) from error
+        with self._lock, told(self._path):
+            yield
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -218,8 +215,8 @@ class SqliteLog:
         while True:
             with self._reading():
                 rows = self._db.execute(sql.IN_FORCE, (start, high, LATEST_PAGE)).fetchall()
-            for number, key, value, at_ms in rows:
-                yield Message(partition, number - low, key, value, at_ms)
+                messages = [_message(partition, low, row) for row in rows]
+            yield from messages
             if not rows:
                 return
             start = rows[-1][0] + 1
@@ -287,3 +284,10 @@ class SqliteLog:
             dropped += amount
             if not amount:
                 return dropped
+
+
+def _message(partition: int, low: int, row: tuple[int, str | None, bytes, int]) -> Message:
+    number, key, value, at_ms = row
+    if type(value) is not bytes:  # SQLite keeps any type in any column
+        raise TypeError(f"message {number - low} is {type(value).__name__}")
+    return Message(partition, number - low, key, value, at_ms)

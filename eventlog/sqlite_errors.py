@@ -5,7 +5,7 @@
 | full, or any refusal while the file system has no room | Transient |
 | locked for longer than the busy timeout | Transient |
 | an I/O error | Transient: a disk may come back, and trying does no harm |
-| not a database, corrupt | LogError |
+| not a database, corrupt, or columns of another kind than were written | LogError |
 | read-only, cannot open, no permission | LogError |
 | anything else | LogError |
 
@@ -17,7 +17,8 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +29,22 @@ ROOM_BYTES: Final = 65_536
 """Less room than this on the file system is none."""
 
 BUSY_RETRY_MS: Final = 100
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Within this, what SQLite, the file system and damaged columns raise becomes one of our errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise from_sqlite(error, path) from error
+    except OSError as error:
+        raise from_os(error, path) from error
+    except UnicodeEncodeError as error:
+        raise LogError(f"{path}: cannot write a key or name that is no valid Unicode: {error}") from error
+    except (TypeError, ValueError) as error:
+        # Rows are unpacked and converted here: only a damaged file gives NULL, text or too few of them.
+        raise corrupt(path, str(error)) from error
 
 
 def from_sqlite(error: sqlite3.Error, path: Path) -> BanstreamError:

@@ -1,5 +1,7 @@
 """The SQLite log's file: made with the right permissions, opened with the right settings, known for ours.
 
+What SQLite and the file system raise passes through here; eventlog.sqlite turns it into our errors.
+
 The file's own descriptor is never opened here except to create it: POSIX drops all locks that a process
 holds on a file as soon as it closes any descriptor of it, also those of another connection
 (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
@@ -17,12 +19,15 @@ from pathlib import Path
 from typing import Final
 
 from eventlog import sqlite_schema as sql
-from eventlog.sqlite_errors import corrupt, denied, foreign, from_os
+from eventlog.sqlite_errors import corrupt, denied, foreign
 from schemas.errors import LogError
 from schemas.topics import ALL
 
 BUSY_MS: Final = 5_000
 """How long a statement waits for another process's lock, in milliseconds."""
+
+SMALLEST_BYTES: Final = 512
+"""SQLite's smallest page: it would take a file of fewer bytes for an empty one, and overwrite it."""
 
 SETTINGS: Final = (
     "PRAGMA trusted_schema = OFF",
@@ -34,12 +39,9 @@ SETTINGS: Final = (
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """A connection in autocommit mode to a log's file, made where it is missing; raises sqlite3.Error too."""
-    try:
-        _check_readable(path) if read_only else _make(path)
-        _check_private(path)
-    except OSError as error:
-        raise from_os(error, path) from error
+    """A connection in autocommit mode to a log's file, made where it is missing."""
+    _check_readable(path) if read_only else _make(path)
+    _check_file(path)
     connection = sqlite3.connect(
         f"file:{_quoted(path)}?{_mode(path, read_only=read_only)}",
         uri=True,
@@ -50,7 +52,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         for setting in SETTINGS:
             connection.execute(setting)
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
     return connection
@@ -149,11 +151,13 @@ def _make_directory(directory: Path) -> None:
             directory.chmod(0o700)
 
 
-def _check_private(path: Path) -> None:
-    """Refuse a file that others may have written, because a ban or its absence can be forged there."""
+def _check_file(path: Path) -> None:
+    """Refuse what is no database, and what others may have written, since bans can be forged there."""
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
         raise denied(path, "it is no regular file")
+    if 0 < state.st_size < SMALLEST_BYTES:
+        raise foreign(path, f"it has {state.st_size} bytes")
     if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise LogError(
             f"{path}: others can write to the event log (mode {stat.S_IMODE(state.st_mode):04o}), and so "
