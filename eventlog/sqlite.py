@@ -10,7 +10,7 @@ import sqlite3
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -25,7 +25,7 @@ from eventlog.sqlite_errors import told
 from eventlog.sqlite_file import connect, ensure_streams, identify, initialize, is_blank, transaction
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
-from schemas.errors import Fenced, LogError
+from schemas.errors import Fenced, LogError, Transient
 from schemas.topics import BY_NAME
 
 READ_BYTES: Final = 4 * 1024 * 1024
@@ -193,8 +193,15 @@ class SqliteLog:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._reading(), transaction(self._db):
-            yield
+        try:
+            with self._reading(), transaction(self._db):
+                yield
+        except Transient:
+            # On a full disk the -wal file may hold what fits into free pages of the log: then the next try
+            # finds the room that this one did not.
+            with self._lock, suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            raise
 
     def _one(self, statement: str, *arguments: object) -> Any:
         """The first row of a statement that gives one at most."""

@@ -32,6 +32,7 @@ SMALLEST_BYTES: Final = 512
 SETTINGS: Final = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA synchronous = NORMAL",  # no fsync a commit: kill -9 loses nothing, a power cut the last moments
+    "PRAGMA secure_delete = OFF",  # Debian's default overwrites what is dropped: retention would need room
     "PRAGMA cache_size = -2048",  # KiB
     "PRAGMA wal_autocheckpoint = 4000",  # pages: 16 MB of writing between two fsyncs
     "PRAGMA journal_size_limit = 33554432",  # bytes that a -wal file keeps after a burst
