@@ -1,0 +1,264 @@
+"""One host's enforcer: follows the standing bans in the log, and keeps the firewall as they say.
+
+| when | it |
+|---|---|
+| it starts | reads every standing ban, lists the firewall, and changes only what differs |
+| bans change | applies the newest word on each prefix, all of them as one batch |
+| the firewall was changed by others | lists it again and repairs what differs, at most every REPAIR_GAP_MS |
+| a ban failed | tries again, after 1 s and then twice as long each time, up to a minute |
+| the machine's addresses changed | lets go of what may not be banned any more |
+
+Every outcome of a decision is recorded once in the enforcements topic; a retry that fails again is not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from enforcers.contract import Backend
+from enforcers.judge import Judge
+from enforcers.machine import own_networks, ssh_peers
+from enforcers.recorder import Recorder
+from enforcers.register import Register
+from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.standing import ends_of
+from eventlog.clock import wall_clock_ms
+from eventlog.contract import EventLog, Message
+from schemas.codec import decode
+from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage
+from schemas.records import Standing
+from schemas.topics import BANS
+
+BATCH: Final = 4_096
+REPAIR_GAP_MS: Final = 500
+FIRST_RETRY_MS: Final = 1_000
+LAST_RETRY_MS: Final = 60_000
+
+logger = logging.getLogger("banstream.enforcers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcerConfig:
+    """One host's enforcer.
+
+    Attributes:
+        host: the name it records under.
+        never_ban: the operators' addresses and networks.
+        protect_ssh_peers: never ban an address with an established connection to one of `ssh_ports`. A
+            guesser has one too, so this delays his ban until he hangs up.
+        keep_on_stop: leave bans in the firewall when it stops.
+        refresh_ms: how often the machine's addresses are looked up again, in milliseconds.
+    """
+
+    host: str
+    never_ban: tuple[str, ...] = ()
+    protect_ssh_peers: bool = False
+    ssh_ports: tuple[int, ...] = (22,)
+    breaker: BreakerLimits = field(default_factory=BreakerLimits)
+    keep_on_stop: bool = True
+    refresh_ms: int = 30_000
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError with the key of what is wrong; put never_ban into canonical form."""
+        if not self.host:
+            raise ConfigError("enforcer.host: empty; expected this host's name")
+        object.__setattr__(self, "never_ban", checked_networks("enforcer.never_ban", self.never_ban))
+
+
+class Enforcer:
+    """Brings one firewall in line with the log. Call `poll` when a fileno is readable, and once a second."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        backend: Backend,
+        config: EnforcerConfig,
+        *,
+        observing: str | None = None,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        """Take an opened backend, and why it only observes, as enforcers.backends.open_backend gives them."""
+        self._log = log
+        self._backend = backend
+        self._config = config
+        self._observing = observing
+        self._now_ms = now_ms
+        self._recorder = Recorder(log, config.host, backend.name)
+        self._judge = Judge(NeverBan({}), Breaker(config.breaker))
+        self._register = Register(backend, self._judge, self._recorder, observing=observing is not None)
+        self._offset = 0
+        self._dirty = False
+        self._repairs = 0
+        self._repair_timer, self._retry_timer, self._refresh_timer = Timer(), Timer(), Timer()
+        self._retry_ms = FIRST_RETRY_MS
+
+    def start(self) -> None:
+        """Read every standing ban and bring the firewall in line.
+
+        Raises:
+            EnforcementFailed: the firewall cannot be used.
+            LogError, Transient: the log cannot be read.
+        """
+        self._offset = self._log.end(BANS.name)
+        for message in self._log.latest(BANS.name):
+            self._learn(message)
+        self._judge.never_ban = self._networks()
+        self._register.reconcile(self._now_ms(), start=True)
+        self._recorder.commit()
+
+    def filenos(self) -> Sequence[int]:
+        """File descriptors that become readable when the firewall may need a repair."""
+        return self._backend.filenos()
+
+    def poll(self) -> bool:
+        """Do what is due, without waiting; whether there was anything to do.
+
+        Raises:
+            Fenced: another enforcer of this host has taken over; this one must stop.
+            LogError, Transient: the log cannot be read.
+        """
+        now_ms = self._now_ms()
+        worked = [self._follow(now_ms), self._repair(now_ms), self._retry(now_ms), self._refresh(now_ms)]
+        self._recorder.commit()
+        return any(worked)
+
+    def reset_breaker(self) -> None:
+        """An operator's word: let new bans through again, and look anew at those that were refused."""
+        self._judge.breaker.reset()
+        self._register.settle(self._register.refused(), self._now_ms())
+        self._recorder.commit()
+
+    def flush(self) -> None:
+        """Take every ban out of the firewall, until the next start; raises EnforcementFailed."""
+        self._backend.flush()
+        self._register.forget_held()
+
+    def close(self) -> None:
+        """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
+        if not self._config.keep_on_stop:
+            self._backend.flush()
+        self._recorder.commit()
+        self._recorder.close()
+        self._backend.close()
+
+    def status(self) -> dict[str, Any]:
+        """What there is to say about it, in JSON's types. `applied` to `skipped` count records."""
+        breaker = self._judge.breaker
+        return {
+            "host": self._config.host,
+            "backend": self._backend.name,
+            "observing": self._observing,
+            "in_force": self._register.in_force(self._now_ms()),
+            **dict(self._recorder.totals.items()),
+            "repairs": self._repairs,
+            "repaired": self._register.repaired,
+            "retrying": len(self._register.failed),
+            "unrecorded": self._recorder.waiting,
+            "breaker": breaker.tripped,
+            "breaker_resets_at_ms": breaker.resets_at_ms if breaker.tripped else None,
+            "breaker_refused": breaker.refused,
+            "never_ban": list(self._judge.never_ban),
+        }
+
+    def _follow(self, now_ms: int) -> bool:
+        """Apply the next messages of the bans topic as one batch."""
+        messages = self._log.read(BANS.name, 0, self._offset, limit=BATCH)
+        if not messages:
+            return False
+        if self._config.protect_ssh_peers:
+            self._judge.never_ban = self._networks()
+        tripped = self._judge.breaker.tripped
+        prefixes = dict.fromkeys(filter(None, map(self._learn, messages)))
+        self._offset = messages[-1].offset + 1
+        self._register.settle(prefixes, now_ms)
+        if self._judge.breaker.tripped != tripped:
+            logger.error("new bans are refused reason=%r", self._judge.breaker.tripped)
+        return True
+
+    def _learn(self, message: Message) -> str | None:
+        """Take in one message of the bans topic; the prefix it is about, where it could be read."""
+        now_ms = self._now_ms()
+        if not message.value and message.key:
+            self._register.free(message.key, now_ms)
+            return message.key
+        try:
+            record = decode(message.value)
+            if not isinstance(record, Standing):
+                raise InvalidMessage(f"expected a standing, not {record.TYPE}", field="type")  # noqa: TRY301 - one place buries
+        except InvalidMessage as error:
+            self._recorder.bury(message, error, now_ms)
+            return None
+        self._register.take(record.prefix, record.decision, ends_of(record.holds), now_ms)
+        return record.prefix
+
+    def _repair(self, now_ms: int) -> bool:
+        """Put right what others changed, not more often than every REPAIR_GAP_MS."""
+        self._dirty |= self._backend.changed()
+        if not self._dirty or not self._repair_timer.due(now_ms, REPAIR_GAP_MS):
+            return False
+        before = self._register.repaired
+        try:
+            self._register.reconcile(now_ms, start=False)
+        except EnforcementFailed as error:
+            logger.error("the firewall cannot be read or repaired, trying again reason=%r", str(error))  # noqa: TRY400 - a fact, not a traceback
+            return True
+        self._dirty = False
+        repaired = self._register.repaired - before
+        self._repairs += bool(repaired)
+        if repaired:
+            logger.warning("others had changed the firewall, and it was repaired prefixes=%d", repaired)
+        return True
+
+    def _retry(self, now_ms: int) -> bool:
+        """Try again what failed, ever more seldom."""
+        failed = self._register.failed
+        if not failed:
+            self._retry_ms = FIRST_RETRY_MS
+            self._retry_timer.restart(now_ms)
+            return False
+        if not self._retry_timer.due(now_ms, self._retry_ms):
+            return False
+        self._retry_ms = min(self._retry_ms * 2, LAST_RETRY_MS)
+        self._register.settle(list(failed), now_ms)
+        return True
+
+    def _refresh(self, now_ms: int) -> bool:
+        """Look up what may never be banned, and let a tripped breaker go when its time has come."""
+        if self._judge.breaker.expire(now_ms):
+            self._register.settle(self._register.refused(), now_ms)
+        if not self._refresh_timer.due(now_ms, self._config.refresh_ms):
+            return False
+        networks = self._networks()
+        if networks == self._judge.never_ban:
+            return False
+        self._judge.never_ban = networks
+        self._register.settle(self._register.all(), now_ms)
+        return True
+
+    def _networks(self) -> NeverBan:
+        config = self._config
+        networks = dict.fromkeys(config.never_ban, "operator")
+        if config.protect_ssh_peers:
+            networks |= ssh_peers(config.ssh_ports)
+        return NeverBan({**networks, **own_networks()})
+
+
+class Timer:
+    """Says when a gap has passed, whichever way the clock was moved."""
+
+    def __init__(self) -> None:
+        self._last_ms = 0
+
+    def due(self, now_ms: int, gap_ms: int) -> bool:
+        """Whether the gap has passed since it last was due, or since `restart`."""
+        if abs(now_ms - self._last_ms) < gap_ms:
+            return False
+        self._last_ms = now_ms
+        return True
+
+    def restart(self, now_ms: int) -> None:
+        """The gap begins now."""
+        self._last_ms = now_ms

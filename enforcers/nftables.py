@@ -1,0 +1,218 @@
+"""The nftables firewall, in process through libnftables: one table of hash sets, and a rule for each.
+
+The chain hooks prerouting at priority -310: after fragments are put together (-400), before iptables' raw
+table (-300), connection tracking (-200) and address translation (-100). So a banned source costs no
+conntrack entry, its established connections are cut too, traffic forwarded to containers and other hosts is
+covered, and the source is seen as it came in.
+
+Elements carry the kernel's own timeouts: a ban ends even when nobody is there to end it. Batches go in
+chunks of one transaction each, because libnftables needs 500 bytes an element while it works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from enforcers import layout
+from enforcers.contract import Element, Failure
+from enforcers.generation import Watch
+from schemas.errors import EnforcementFailed
+
+CHUNK: Final = 2_048
+HOPELESS: Final = 16
+"""After so many elements of a chunk failed one by one, it is the firewall that fails, not the elements."""
+LARGE: Final = 64
+"""From here on a batch is worth an optimistic try, and the watch is better off without its messages."""
+PRIORITY: Final = -310
+TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII).fullmatch
+
+Texts = dict[str, list[str]]
+Failures = list[Failure]
+Write = Callable[[Texts], str]
+
+
+class Library(Protocol):
+    """What is used of the module `nftables`."""
+
+    def cmd(self, cmdline: bytes) -> tuple[int, bytes, bytes]:
+        """Run commands as one transaction; the status, the output, the errors."""
+        ...
+
+
+class NftablesBackend:
+    """Holds bans in `table inet NAME` of the network namespace it is opened in."""
+
+    name = "nftables"
+
+    def __init__(self, table: str = "banstream", priority: int = PRIORITY) -> None:
+        """Nothing is touched before `open`; EnforcementFailed when the table's name is none."""
+        if TABLE_NAME(table) is None:
+            raise EnforcementFailed(f"a table's name is up to 64 letters, digits and _, not {table!r}")
+        self._table = table
+        self._priority = priority
+        self._library: Library | None = None
+        self._watch: Watch | None = None
+        self._sets: set[str] = set()
+
+    def open(self) -> None:
+        """Load the library and make the table and its chain."""
+        if self._library is None:
+            self._library = _load()
+        if self._watch is None:
+            self._watch = Watch(self._table)
+        self._lay(layout.frame(self._table, self._priority))
+
+    def ban(self, elements: Sequence[Element]) -> Sequence[Failure]:
+        """Add elements; those already there are replaced, which gives them their time anew."""
+        hopes = (self._replaced,) if len(elements) < LARGE else (self._created, self._replaced)
+        return self._apply(elements, hopes)
+
+    def unban(self, elements: Sequence[Element]) -> Sequence[Failure]:
+        """Delete elements, whether they are there or not."""
+        return self._apply([element._replace(remaining_ms=None) for element in elements], (self._deleted,))
+
+    def flush(self) -> None:
+        """Delete the whole table."""
+        self._run(f"add table inet {self._table}\ndelete table inet {self._table}\n")
+        self._sets.clear()
+
+    def close(self) -> None:
+        """Let go of the library and the watch; the table stays."""
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = self._library = None
+
+    def list(self) -> Sequence[Element]:
+        """Read the table, and lay its chain and rules anew where somebody changed them."""
+        if self._watch is not None:
+            self._watch.restart()
+        try:
+            listing = layout.parse(self._run(f"list table inet {self._table}\n", commits=False))
+        except EnforcementFailed:
+            listing = layout.Listing({}, None)
+        self._sets = set(listing.sets)
+        right = listing.looked_up is not None and set(listing.looked_up) == self._sets
+        if not right and not self._lay(layout.whole(self._table, self._priority, self._sets)):
+            return ()
+        return [element for held in listing.sets.values() for element in held]
+
+    def filenos(self) -> Sequence[int]:
+        """The watch on the kernel's multicast."""
+        return () if self._watch is None else (self._watch.fileno(),)
+
+    def changed(self) -> bool:
+        """Whether others touched the table."""
+        return self._watch is not None and self._watch.changed()
+
+    def _lay(self, commands: str) -> bool:
+        """Run them; where something of the same name is in the way, clear the table first: False then."""
+        try:
+            self._run(commands)
+        except EnforcementFailed:
+            self.flush()
+            self._run(layout.frame(self._table, self._priority))
+            return False
+        return True
+
+    def _created(self, texts: Texts) -> str:
+        """A third of the work of replacing, but it fails where there is an element already."""
+        return self._each("create", texts)
+
+    def _replaced(self, texts: Texts) -> str:
+        # An old kernel leaves the timeout of an element it has as it is, a new one changes it, and deleting
+        # what is absent fails: adding, deleting and adding again means the same on all of them.
+        bare = {name: [text.partition(" ")[0] for text in items] for name, items in texts.items()}
+        return self._deleted(bare) + self._each("add", texts)
+
+    def _deleted(self, texts: Texts) -> str:
+        return self._each("add", texts) + self._each("delete", texts)
+
+    def _each(self, verb: str, texts: Texts) -> str:
+        return "".join(layout.elements(verb, self._table, name, items) for name, items in texts.items())
+
+    def _apply(self, elements: Sequence[Element], hopes: Sequence[Write]) -> Failures:
+        failures: Failures = []
+        with self._quiet(len(elements)):
+            for start in range(0, len(elements), CHUNK):
+                placed = _placed(elements[start : start + CHUNK], failures)
+                if placed and not any(self._succeeds(placed, write) for write in hopes):
+                    failures += self._divide(placed, hopes[-1], [])
+        return failures
+
+    def _quiet(self, count: int) -> contextlib.AbstractContextManager[None]:
+        return self._watch.quiet() if self._watch and count >= LARGE else contextlib.nullcontext()
+
+    def _succeeds(self, placed: Sequence[_Placed], write: Write) -> bool:
+        texts = _by_set(placed)
+        missing = sorted(texts.keys() - self._sets)
+        sets = "".join(
+            layout.declaration(self._table, name) + layout.rule(self._table, name) for name in missing
+        )
+        try:
+            self._run(sets + write(texts))
+        except EnforcementFailed:
+            return False
+        self._sets |= texts.keys()
+        return True
+
+    def _divide(self, placed: Sequence[_Placed], write: Write, failed: Failures) -> Failures:
+        """Lay the frame anew and write all of it, or halves, down to the elements that fail by themselves."""
+        texts = _by_set(placed)
+        names = self._sets | texts.keys()
+        try:
+            self._run(layout.whole(self._table, self._priority, names) + write(texts))
+            self._sets = names
+        except EnforcementFailed as error:
+            if len(placed) == 1 or len(failed) >= HOPELESS:
+                failed += [Failure(element, str(error)) for element, _, _ in placed]
+            else:
+                half = len(placed) // 2
+                self._divide(placed[:half], write, failed)
+                self._divide(placed[half:], write, failed)
+        return failed
+
+    def _run(self, commands: str, *, commits: bool = True) -> str:
+        if self._library is None:
+            raise EnforcementFailed("nftables is not open")
+        status, output, errors = self._library.cmd(commands.encode("ascii"))
+        if status != 0:
+            raise EnforcementFailed(errors.decode(errors="replace").partition("\n")[0] or f"status {status}")
+        if commits and self._watch is not None:
+            self._watch.committed()
+        return output.decode("ascii", errors="replace")
+
+
+_Placed = tuple[Element, str, str]
+
+
+def _by_set(placed: Sequence[_Placed]) -> Texts:
+    texts: Texts = {}
+    for _, name, text in placed:
+        texts.setdefault(name, []).append(text)
+    return texts
+
+
+def _placed(elements: Sequence[Element], failures: Failures) -> list[_Placed]:
+    """Each element with its set's name and its text; those without a place join the failures."""
+    placed = []
+    for element in elements:
+        try:
+            name, address = layout.place(element)
+        except EnforcementFailed as error:
+            failures.append(Failure(element, str(error)))
+            continue
+        placed.append((element, name, address + layout.timeout(element.remaining_ms)))
+    return placed
+
+
+def _load() -> Library:
+    try:
+        import nftables  # noqa: PLC0415 - an extra: absent, everything but this backend still works
+
+        library: Any = nftables.Nftables()
+    except (ImportError, OSError) as error:
+        raise EnforcementFailed(f"libnftables cannot be loaded: {error}") from error
+    return library  # type: ignore[no-any-return]

@@ -1,0 +1,83 @@
+"""What one host makes of a standing ban: what it wants in the firewall, and how that differs from what is held.
+
+A prefix may be held by several jails. For each group of ports the latest end counts; a group that the hold
+on all ports outlasts adds nothing and is left out. A hold that has ended wants nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.records import Hold, Outcome
+
+Ports = tuple[int, ...]
+End = tuple[Ports, int | None]
+"""A group of ports (empty: all), and until when it is banned, in Unix milliseconds (None: for ever)."""
+Ends = tuple[End, ...]
+
+TOLERANCE_MS: Final = 2_000
+"""An element that ends this close to its ban's end is right: the kernel and a listing round differently."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What this host knows of one prefix.
+
+    Attributes:
+        decision: the id of the decision that last changed it; empty when the firewall held it unasked.
+        ends: what that decision wants; empty when it let the prefix go.
+        held: what the firewall holds, as far as this process knows.
+        outcome: what came of the decision here; None before anything did.
+        counted: the breaker counts it as banned.
+    """
+
+    decision: str
+    ends: Ends
+    held: Ends = ()
+    outcome: Outcome | None = None
+    counted: bool = False
+
+
+def ends_of(holds: Sequence[Hold]) -> Ends:
+    """Until when each group of ports is banned by these holds."""
+    ends: dict[Ports, int | None] = {}
+    for hold in holds:
+        ports = tuple(sorted(set(hold.ports))) if hold.ports else ()
+        ends[ports] = _later(ends[ports], hold.until_ms) if ports in ends else hold.until_ms
+    if len(ends) > 1 and () in ends:
+        everything = ends[()]
+        ends = {
+            ports: end for ports, end in ends.items() if not ports or _later(everything, end) != everything
+        }
+    return tuple(ends.items())
+
+
+def live(ends: Ends, now_ms: int) -> Ends:
+    """Those that have not ended."""
+    return tuple([end for end in ends if end[1] is None or end[1] > now_ms])
+
+
+def missing(wanted: Ends, held: Ends) -> Ends:
+    """What has to be banned, so that what is wanted is held until its end."""
+    if not held:
+        return wanted
+    return tuple([end for end in wanted if not any(_same(end, other) for other in held)])
+
+
+def surplus(wanted: Ends, held: Ends) -> tuple[Ports, ...]:
+    """The groups of ports that are held and not wanted."""
+    groups = {ports for ports, _ in wanted}
+    return tuple(ports for ports, _ in held if ports not in groups)
+
+
+def _later(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else max(first, second)
+
+
+def _same(first: End, second: End) -> bool:
+    (ports, until_ms), (other_ports, other_until_ms) = first, second
+    if ports != other_ports or until_ms is None or other_until_ms is None:
+        return first == second
+    return abs(until_ms - other_until_ms) <= TOLERANCE_MS
