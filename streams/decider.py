@@ -29,7 +29,7 @@ from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, Unban
 from streams.jail import IGNORED, Held, JailState, Past
 from streams.routes import Routes
 from streams.rules import MANUAL, Jail, Rules
-from streams.window import AT_SHIFT, INDEX_BITS, at_ms_of, full_window, reference_of, trim
+from streams.window import AT_SHIFT, INDEX_BITS, INDEX_MASK, at_ms_of, full_window, reference_of, trim
 
 Row = tuple[str, int, str, int, str]
 """An authentication event on the hot path: kind, at_ms, ip, index in its frame, route (streams.routes)."""
@@ -65,7 +65,7 @@ class Decider:
         self._expiries: list[tuple[int, str, str]] = []
         self._wake_at_ms = -FOREVER_MS
         self._place = (-1, -1)
-        self._ordinal = 0
+        self._index = self._ordinal = 0
         self._decisions: list[Decision] = []
         self.adopt(rules)
 
@@ -137,9 +137,14 @@ class Decider:
         return self.taken()
 
     def begin(self, offset: int, index: int) -> None:
-        """What is decided from now on is caused by the input at this place of the partition."""
-        if self._place != (offset, index):
-            self._place, self._ordinal = (offset, index), 0
+        """What is decided from now on is caused by the input at this place of the partition.
+
+        An index beyond a frame's carries into the offset: a replay of files has one frame, of all bytes.
+        """
+        self._index = index
+        place = (offset + (index >> INDEX_BITS), index & INDEX_MASK)
+        if self._place != place:
+            self._place, self._ordinal = place, 0
 
     def taken(self) -> list[Decision]:
         """The decisions made since this was last asked, in order."""
@@ -268,8 +273,7 @@ class Decider:
             jail.subjects[ip] = IGNORED
             jail.ignored += 1
             return False
-        past = jail.history.get(ip)
-        if past is not None and at_ms_of(failure) < past.free_from_ms:
+        if jail.belongs_to_past(ip, failure):
             return False
         if len(jail.subjects) >= self.rules.max_subjects:
             self.touched |= jail.shed()
@@ -281,6 +285,8 @@ class Decider:
         match jail.subjects.get(ip):
             case None:
                 return self._first(jail, ip, failure)
+            case int() | list() if jail.belongs_to_past(ip, failure):
+                return False
             case int(only):
                 jail.subjects[ip] = sorted((only, failure))
                 return jail.maxretry <= 2  # noqa: PLR2004 - there are two now
@@ -311,7 +317,7 @@ class Decider:
         rules, at_ms = jail.rules, at_ms_of(evidence[-1])
         until_ms = None if rules.bantime_ms is None else at_ms + rules.bantime_ms
         places = [reference_of(failure) for failure in evidence]
-        line = line_of(self._place[1]) if places[-1] == self._place else None
+        line = line_of(self._index) if places[-1] == self._place else None
         ban = Ban(
             id=self.identity(),
             prefix=ip,

@@ -82,6 +82,16 @@ class EmbeddedDecider:
         """When the next ban ends, or None."""
         return min(filter(None, (each.decider.next_expiry_ms() for each in self.partitions)), default=None)
 
+    def status(self) -> dict[str, dict[str, int]]:
+        """By jail: subjects failing and banned now; failures, bans, ignored and dropped ever."""
+        counts: dict[str, dict[str, int]] = {}
+        for partition in self.partitions:
+            for name, jail in partition.decider.jails.items():
+                total = counts.setdefault(name, {})
+                for noun, count in jail.counts().items():
+                    total[noun] = total.get(noun, 0) + count
+        return counts
+
     def checkpoint(self) -> None:
         """Write the state, so that a restart has little to fold again."""
         started = perf_counter()

@@ -90,9 +90,23 @@ class JailState:
         """The bans in force, by prefix."""
         return {name: known for name, known in self.subjects.items() if type(known) is Held}
 
-    def failing(self) -> int:
-        """How many subjects have failures counted."""
-        return sum(type(known) is int or type(known) is list for known in self.subjects.values())
+    def counts(self) -> dict[str, int]:
+        """Subjects failing and banned now; failures, bans, ignored and dropped ever."""
+        banned = sum(type(known) is Held for known in self.subjects.values())
+        ignored = sum(known is IGNORED for known in self.subjects.values())
+        return {
+            "failing": len(self.subjects) - banned - ignored,
+            "banned": banned,
+            "failures": self.failures,
+            "bans": self.bans,
+            "ignored": self.ignored,
+            "dropped": self.dropped,
+        }
+
+    def belongs_to_past(self, ip: str, failure: int) -> bool:
+        """Whether a failure is older than the end of the subject's last ban."""
+        past = self.history.get(ip)
+        return past is not None and at_ms_of(failure) < past.free_from_ms
 
     def next_ban_count(self, prefix: str) -> int:
         """The how-manieth ban of this prefix the next one is."""

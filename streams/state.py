@@ -68,7 +68,7 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
                 buckets[bucket].setdefault(name, {}).setdefault(shape, {})[subject] = value
         for subject, past in jail.history.items():
             if (bucket := bucket_of(subject)) in wanted:
-                buckets[bucket].setdefault(name, {}).setdefault("h", {})[subject] = past
+                buckets[bucket].setdefault(name, {}).setdefault("h", {})[subject] = list(past)
     return {f"{bucket:04x}": orjson.dumps(value) if value else b"" for bucket, value in buckets.items()}
 
 

@@ -20,13 +20,9 @@ from typing import Final
 
 AT_SHIFT: Final = 64
 INDEX_BITS: Final = 20
+INDEX_MASK: Final = (1 << INDEX_BITS) - 1
 REFERENCE_MASK: Final = (1 << AT_SHIFT) - 1
 MOST_KEPT: Final = 64
-
-
-def pack(at_ms: int, offset: int, index: int) -> int:
-    """A failure as one integer; `offset` below 2**44, `index` below 2**20."""
-    return at_ms << AT_SHIFT | offset << INDEX_BITS | index
 
 
 def at_ms_of(failure: int) -> int:
@@ -37,7 +33,7 @@ def at_ms_of(failure: int) -> int:
 def reference_of(failure: int) -> tuple[int, int]:
     """The (offset, index) of the failure's event in its partition."""
     reference = failure & REFERENCE_MASK
-    return reference >> INDEX_BITS, reference & ((1 << INDEX_BITS) - 1)
+    return reference >> INDEX_BITS, reference & INDEX_MASK
 
 
 def trim(failures: list[int], keep_ms: int, most: int) -> None:

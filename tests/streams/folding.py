@@ -1,0 +1,95 @@
+"""Folding events in tests: short ways to say who failed when, and an oracle that counts the plain way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from schemas.records import Ban, Decision, Unban
+from streams.decider import Decider, Row
+from streams.rules import Jail, Rules
+
+T0 = 1_700_000_000_000
+SECOND = 1_000
+MINUTE = 60_000
+ALICE, BOB, SIX = "192.0.2.1", "192.0.2.2", "2001:db8::1"
+
+
+def rules(**jail: object) -> Rules:
+    """Rules with one jail `sshd`: 3 failures within 10 minutes ban for 20; `jail` changes its fields."""
+    fields: dict[str, object] = {
+        "name": "sshd",
+        "filters": ("sshd",),
+        "maxretry": 3,
+        "findtime_ms": 10 * MINUTE,
+        "bantime_ms": 20 * MINUTE,
+        **jail,
+    }
+    return Rules(jails=(Jail(**fields),))  # type: ignore[arg-type]
+
+
+def failed(ip: str, at_s: float, kind: str = "failed") -> tuple[str, int, str]:
+    """A failure of an address, `at_s` seconds after T0."""
+    return kind, T0 + int(at_s * SECOND), ip
+
+
+def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int = 7) -> list[Decision]:
+    """Fold events in frames of this many, from the offset after the last; the decisions."""
+    rows = list(events)
+    decisions: list[Decision] = []
+    first = decider._place[0] + 1  # noqa: SLF001 - a test's way to go on after what it folded before
+    for offset, start in enumerate(range(0, len(rows), frame), first):
+        part: Sequence[Row] = [
+            (kind, at_ms, ip, index, "sshd")
+            for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
+        ]
+        decisions += decider.fold(offset, part, lambda index: f"line {index}")
+    return decisions
+
+
+def bans(decisions: Iterable[Decision]) -> list[tuple[str, int, int | None]]:
+    """Whom, from when, until when; in seconds after T0."""
+    return [
+        (
+            each.prefix,
+            (each.at_ms - T0) // SECOND,
+            None if each.until_ms is None else (each.until_ms - T0) // SECOND,
+        )
+        for each in decisions
+        if isinstance(each, Ban)
+    ]
+
+
+def unbans(decisions: Iterable[Decision]) -> list[tuple[str, int, str]]:
+    """Whom, when in seconds after T0, and why."""
+    return [
+        (each.prefix, (each.at_ms - T0) // SECOND, each.reason)
+        for each in decisions
+        if isinstance(each, Unban)
+    ]
+
+
+@dataclass
+class Oracle:
+    """What one jail decides about events in order of time, counted the plain way: lists, no cleverness."""
+
+    maxretry: int
+    findtime_ms: int
+    bantime_ms: int
+
+    def bans(self, events: Iterable[tuple[str, int, str]]) -> list[tuple[str, int]]:
+        """(prefix, at_ms) of every ban, in order."""
+        found: list[tuple[str, int]] = []
+        times: dict[str, list[int]] = {}
+        until: dict[str, int] = {}
+        for kind, at_ms, ip in events:
+            if kind != "failed" or at_ms < until.get(ip, at_ms):
+                continue
+            mine = times.setdefault(ip, [])
+            mine.append(at_ms)
+            recent = [each for each in mine if at_ms - each <= self.findtime_ms]
+            if len(recent) >= self.maxretry:
+                found.append((ip, at_ms))
+                until[ip] = at_ms + self.bantime_ms
+                times[ip] = []
+        return found
