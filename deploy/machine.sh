@@ -1,0 +1,57 @@
+#!/bin/sh
+# Sees to it that this machine has the system's packages for a purpose: run, test or bench.
+# Installs what is missing with apt as root; otherwise says what is missing and how to get it, and goes on.
+set -eu
+
+purpose=${1:?"usage: deploy/machine.sh run|test|bench"}
+# A package, and a file of it that tells that it is there.
+run_packages="libnftables1:/usr/lib/*/libnftables.so.1"
+test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
+  openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh sshpass:/usr/bin/sshpass
+  logrotate:/usr/sbin/logrotate systemd:/usr/bin/journalctl util-linux:/usr/bin/unshare
+  systemd-journal-remote:/lib/systemd/systemd-journal-remote"
+bench_packages="$test_packages fail2ban:/usr/bin/fail2ban-regex"
+
+case $purpose in
+  run) packages=$run_packages ;;
+  test) packages=$test_packages ;;
+  bench) packages=$bench_packages ;;
+  *) echo "deploy/machine.sh: unknown purpose: $purpose; expected run, test or bench" >&2; exit 2 ;;
+esac
+# Debian's Python comes without venv; another Python usually has it.
+python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+  packages="$packages python3-venv:/nowhere"
+
+missing=
+for package in $packages; do
+  found=
+  for file in ${package#*:}; do [ -e "$file" ] && found=yes; done
+  [ "$found" ] || missing="$missing ${package%%:*}"
+done
+[ "$missing" ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "banstream: this machine lacks$missing, and has no apt: install them by its own means." >&2
+  exit 0
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "banstream: not root, so these packages were not installed:$missing" >&2
+  echo "banstream: to have them: sudo apt-get install$missing" >&2
+  exit 0
+fi
+
+echo "banstream: installing with apt:$missing (services are not started)"
+# Debian starts a service as it installs it; nobody asked for that here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' > $policy
+  chmod 755 $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # one word a package
+apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
