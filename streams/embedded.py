@@ -113,7 +113,7 @@ class EmbeddedDecider:
         return grown or self._now_ms() >= self._checkpoint_at_ms
 
     def _events(self) -> int:
-        return sum(each.events for each in self.partitions)
+        return sum(each.fold.events for each in self.partitions)
 
     def _commit(self, appends: list[Append], positions: dict[str, bytes]) -> None:
         self._pending = (appends, positions)

@@ -15,16 +15,13 @@ import orjson
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode, encode_frame
 from schemas.errors import InvalidMessage
-from schemas.records import LINE_BYTES, Command, DeadLetter, Decision, RulesChanged, Tick
-from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE, partition_of
-from streams.commands import obey
+from schemas.records import LINE_BYTES, DeadLetter, Decision
+from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
-from streams.inputs import Frame, Mark, Other, read_frame
+from streams.fold import Fold
+from streams.inputs import Frame
 from streams.rules import Rules
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
-
-SKEW_MS = 60_000
-MOST_MARKS = 10_000
 
 
 class Partition:
@@ -32,21 +29,25 @@ class Partition:
 
     Attributes:
         next_offset: the first offset of the events not folded yet.
-        events, repeated, refused: events folded, dropped as seen before, and sent to the dead letters since
-            the start of this process.
+        fold: the decider, and what it has seen.
+        refused: lines sent to the dead letters since the start of this process.
     """
 
     def __init__(self, log: EventLog, number: int = 0) -> None:
         """Load the state as the last checkpoint left it; nothing is folded yet."""
         self.number = number
-        self.events = self.repeated = self.refused = 0
-        self._partitions = log.partitions
-        self._marks: dict[Mark, int] = {}
+        self.refused = 0
         position = log.position(self.reader)
         self.decided_offset = -1 if position is None else int(orjson.loads(position)["offset"])
-        self.decider = Decider(Rules(jails=()), partition=number, tracking=True)
+        empty = Decider(Rules(jails=()), partition=number, tracking=True)
+        self.fold = Fold(empty, partitions=log.partitions)
         self.next_offset = 0
         self._load(log)
+
+    @property
+    def decider(self) -> Decider:
+        """The decider itself."""
+        return self.fold.decider
 
     @property
     def reader(self) -> str:
@@ -62,8 +63,7 @@ class Partition:
         """Fold messages; what has to be written because of them, none for what was decided before."""
         appends: list[Append] = []
         for message in messages:
-            frame = self._read(message)
-            decisions = self._fold(message.offset, frame)
+            decisions, frame = self.fold.take(message)
             self.next_offset = message.offset + 1
             if message.offset > self.decided_offset:
                 appends += self._letters(message, frame)
@@ -79,7 +79,7 @@ class Partition:
         """The state as it is now, as messages: the whole, and the buckets that have changed."""
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
-        whole = dump_whole(self.decider, self.next_offset - 1, self._marks)
+        whole = dump_whole(self.decider, self.next_offset - 1, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
             for key, value in (*buckets.items(), (WHOLE, whole))
@@ -96,51 +96,11 @@ class Partition:
         if whole is None:
             self.next_offset = log.begin(EVENTS.name, self.number)
             return
-        self.decider, offset, self._marks = load_whole(whole, self.number)
+        self.fold.decider, offset, self.fold.marks = load_whole(whole, self.number)
         for value in buckets:
             load_bucket(self.decider, value)
         self.decider.resume()
         self.next_offset = offset + 1
-
-    def _read(self, message: Message) -> Frame:
-        frame = read_frame(
-            message.value,
-            self._marks,
-            selective=self.decider.routes.selective,
-            not_after_ms=message.at_ms + SKEW_MS,
-        )
-        self._marks.update(frame.marks)
-        while len(self._marks) > MOST_MARKS:
-            del self._marks[next(iter(self._marks))]
-        self.repeated += frame.repeated
-        return frame
-
-    def _fold(self, offset: int, frame: Frame) -> list[Decision]:
-        decisions: list[Decision] = []
-        for run in frame.runs:
-            if isinstance(run, list):
-                self.events += len(run)
-                decisions += self.decider.fold(offset, run, frame.line_of)
-            else:
-                index, record = run
-                self.decider.begin(offset, index)
-                try:
-                    self._take(record)
-                except InvalidMessage as error:
-                    frame.refused.append((index, error))
-                decisions += self.decider.taken()
-        return decisions
-
-    def _take(self, record: Other) -> None:
-        match record:
-            case Command():
-                prefix = record.prefix
-                owned = prefix is None or partition_of(prefix, self._partitions) == self.number
-                obey(self.decider, record, owned=owned)
-            case Tick():
-                self.decider.advance(record.at_ms)
-            case RulesChanged():
-                self.decider.adopt(Rules.from_wire(record.rules))
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
