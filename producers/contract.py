@@ -1,0 +1,61 @@
+"""What a source of lines offers: bytes of whole lines, and a position to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines, read from one file (or journal, or pipe) of a source.
+
+    Attributes:
+        data: the lines, each ending in a newline. A line past LINE_LIMIT_BYTES is cut there.
+        incarnation: which file (or boot) of the origin; never reused for other content.
+        start: the position of the first byte of `data` in the incarnation.
+        resume: JSON; stored, it makes the source go on right after this chunk.
+        live: the source had already reached its end before it read this chunk, so the lines are new.
+        origin: the id of the very file the lines are from; the source's own id unless it is a glob.
+    """
+
+    data: bytes
+    incarnation: str
+    start: int
+    resume: Mapping[str, Any]
+    live: bool
+    origin: str
+
+
+LINE_LIMIT_BYTES = 65_536
+"""A line longer than this is cut; the rest of it is skipped and counted."""
+
+
+class Source(Protocol):
+    """Where lines come from. It never waits: a caller selects on `filenos`, and also looks now and then."""
+
+    @property
+    def id(self) -> str:
+        """Its name in events, such as `file:/var/log/auth.log`."""
+        ...
+
+    def filenos(self) -> list[int]:
+        """Descriptors that become readable when there may be more; none means: look now and then."""
+        ...
+
+    def read(self, max_bytes: int) -> Chunk | None:
+        """The next lines, about `max_bytes` at most; None when there are none now. Raises nothing."""
+        ...
+
+    def position(self) -> Mapping[str, Any]:
+        """JSON like a chunk's `resume`, for where it stands now."""
+        ...
+
+    def notices(self) -> Mapping[str, int]:
+        """What went wrong and was survived: a sentence, and how often."""
+        ...
+
+    def close(self) -> None:
+        """Let go. Idempotent."""
+        ...

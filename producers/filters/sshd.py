@@ -1,0 +1,231 @@
+"""The sshd filter: what OpenSSH 7 to 10 and its PAM stack log about logins, and what each line means.
+
+Written from OpenSSH's source (auth.c, auth2.c, auth-pam.c, packet.c, sshd.c, sshd-session.c, log.c) and from
+what real servers log. Words say the class of a line (producers.filters.connections); what follows has one of
+these shapes:
+
+| shape | after the words | of |
+|---|---|---|
+| login | `USER from ADDRESS port N[ ssh2]` | Failed, Accepted, Invalid user |
+| leave | `USER ADDRESS port N [preauth]` | closed, reset, disconnected, with a user |
+| bare | `ADDRESS port N[:...] [preauth]` | closed, reset, disconnected, without a user |
+| pam | `... rhost=ADDRESS  user=USER` | pam_unix and other modules, PAM's summary |
+| rare | each its own expression, found by its first word | everything else |
+
+Whoever logs in chooses the user name, the client's version and its reasons. So a line is read whole, from the
+first byte to the last: where free text comes before the address, what follows the address is fixed and ends the
+line; where free text follows it, nothing free comes before. A user name may thus hold a false address, but the
+one that counts stands where sshd itself puts it. sshd cuts user names (at 100 bytes, in `leave` at 187) and
+syslog(3) cuts its message (at 500), each after escaping a byte as four: the bounds on user names here are such
+that a message cut by syslog never matches, because its true end is gone and its text could pose as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from producers.filters.connections import (
+    CLOSED,
+    EXCEEDED,
+    INTERACTIVE,
+    INVALID,
+    KEY,
+    NONE,
+    PAM,
+    PAM_UNIX,
+    PASSWORD,
+    PROBE,
+    REFUSED,
+    SUCCESS,
+)
+from producers.stamps import TIME
+
+Step = tuple[int, bool]
+"""(class, whether the connection is over)"""
+
+METHODS: Final = {
+    "password": (PASSWORD, PASSWORD),
+    "none": (PROBE, NONE),
+    "publickey": (PROBE, KEY),
+    "hostbased": (PROBE, KEY),
+    "gssapi-with-mic": (PROBE, KEY),
+    "gssapi-keyex": (PROBE, KEY),
+    "keyboard-interactive": (INTERACTIVE, INTERACTIVE),
+    "keyboard-interactive/pam": (INTERACTIVE, INTERACTIVE),
+    "keyboard-interactive/bsdauth": (INTERACTIVE, INTERACTIVE),
+}
+"""A failed method's class, of a valid user and of an invalid one. Every client tries `none` first, and an agent
+all its keys: of a valid user these alone are no failed login."""
+
+STEPS: Final[dict[bytes, Step]] = {
+    b"Invalid user ": (INVALID, False),
+    **{f"Failed {name} for ".encode(): (codes[0], False) for name, codes in METHODS.items()},
+    **{f"Failed {name} for invalid user ".encode(): (codes[1], False) for name, codes in METHODS.items()},
+    **{f"Accepted {name} for ".encode(): (SUCCESS, False) for name in METHODS},
+    **{
+        f"{verb} {who} user ".encode(): (CLOSED, True)
+        for verb in ("Connection closed by", "Connection reset by", "Disconnected from")
+        for who in ("authenticating", "invalid")
+    },
+    b"Connection closed by ": (PROBE, True),
+    b"Connection reset by ": (PROBE, True),
+    b"Disconnected from ": (PROBE, True),
+    b"Received disconnect from ": (PROBE, False),
+}
+"""What the words of the frequent shapes mean."""
+
+ADDRESS: Final = rb"[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,16})?|UNKNOWN|[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"
+PEER: Final = rb"(?:[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,16})?|UNKNOWN) port \d{1,5}"
+METHOD: Final = (
+    rb"(?:password|none|publickey|keyboard-interactive(?:/pam|/bsdauth)?|hostbased|gssapi-(?:with-mic|keyex))"
+)
+
+HEADER: Final = (
+    rb"(?:<\d{1,3}>(?:1 )?)?(" + TIME + rb") "
+    rb"([^ \n]{1,255} sshd(?:-session|-auth)?[\[ ]\d{1,10})"
+    rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) (?:\xef\xbb\xbf)?)"
+)
+"""(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
+
+BODY: Final = (
+    rb"(?:(?:error|fatal): )?(?:"
+    # login, leave: (3) words, (4) leave's, (5) user, (6) peer
+    rb"(?:(Failed " + METHOD + rb" for (?:invalid user )?|Invalid user |Accepted " + METHOD + rb" for "
+    rb"|((?:Connection (?:closed|reset) by|Disconnected from) (?:authenticating|invalid) user ))"
+    rb"((?(4).{0,380}|.{0,400}))(?(4) | from )(" + PEER + rb")(?(4) \[preauth\]|(?: ssh2)?))"
+    # bare: (7) words, (8) those that need [preauth], (9) peer
+    rb"|(Connection (?:closed|reset) by |(Disconnected from |Received disconnect from ))"
+    rb"(" + PEER + rb")(?(8)(?::\d+: .*)? \[preauth\]|(?: \[preauth\])?)"
+    # pam: (10) words, (11) address, (12) user
+    rb"|(pam_[a-z0-9_]+\(sshd:auth\): authentication failure|PAM \d+ more authentication failures?);"
+    rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400}))?"
+    # rare: (13)
+    rb"|(.*))\r?\n"
+)
+GROUPS: Final = 13
+LOGIN, BARE, PAM_NAMELESS, PAM_USER, RARE = 6, 9, 11, 12, 13
+"""The last group of each shape."""
+PAM_UNIX_WORDS: Final = b"pam_unix(sshd:auth): authentication failure"
+"""The one PAM module whose line counts: a stack has several, and each reports the same attempt."""
+
+
+class Rare(NamedTuple):
+    """A line too rare for the common expression: its class, whether it ends the connection, its text.
+
+    Attributes:
+        text: groups `peer` (`ADDRESS port N`) or `address`, and `user` where there is one.
+    """
+
+    code: int
+    over: bool
+    text: re.Pattern[bytes]
+
+
+def _rare(code: int, text: bytes, *, over: bool = False) -> Rare:
+    for name, expression in (
+        (b"{peer}", b"(?P<peer>" + PEER + b")"),
+        (b"{address}", b"(?P<address>" + ADDRESS + b")"),
+        (b"{user}", b"(?P<user>.{0,400})"),
+        (b"{longuser}", b"(?P<user>.{0,380})"),
+        (b"{name}", rb"[\w.:%-]{1,255}"),
+        (b"{key}", rb"\S+ \S+"),
+    ):
+        text = text.replace(name, expression)
+    return Rare(code, over, re.compile(text))
+
+
+NOT_ALLOWED: Final = (
+    rb"(?:not listed in AllowUsers|listed in DenyUsers|not in any group|account is locked"
+    rb"|none of user's groups are listed in AllowGroups|a group is listed in DenyGroups"
+    rb"|shell \S+ (?:does not exist|is not executable))"
+)
+NO_FROM: Final = rb"(?P<user>(?:(?! from ).){0,400}+)"
+"""A user name before a certificate's key id, which is free text as well: with ` from ` in either, nobody can
+say which address is sshd's, and the line is left to the others of its connection."""
+
+RARES: Final = (
+    _rare(SUCCESS, rb"Accepted [a-z/-]{1,40} for {user} from {peer} ssh2(?:: {key})?"),
+    _rare(SUCCESS, rb"Accepted publickey for " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++"),
+    _rare(KEY, rb"Failed [^ ]{1,64} for invalid user {user} from {peer} ssh2(?:: {key})?"),
+    _rare(KEY, rb"Failed publickey for invalid user " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++"),
+    _rare(PROBE, rb"Failed [^ ]{1,64} for (?!invalid user ){user} from {peer} ssh2(?:: {key})?"),
+    _rare(
+        PROBE,
+        rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++",
+    ),
+    _rare(INVALID, rb"Invalid user {user} from {address}"),
+    _rare(
+        EXCEEDED,
+        rb"maximum authentication attempts exceeded for (?:invalid user )?{user} from {peer}(?: ssh2)?(?: \[preauth\])?",
+    ),
+    _rare(
+        EXCEEDED,
+        rb"Too many authentication failures for (?:invalid user )?{user} from {peer} ssh2(?: \[preauth\])?",
+    ),
+    _rare(
+        CLOSED,
+        rb"Disconnecting (?:authenticating|invalid) user {longuser} {peer}: Too many authentication failures \[preauth\]",
+        over=True,
+    ),
+    _rare(
+        CLOSED,
+        rb"Disconnecting (?:authenticating|invalid) user (?P<user>(?:(?! port ).){0,380}) {peer}: "
+        rb"(?:(?! port ).)++(?<= \[preauth\])",
+        over=True,
+    ),
+    _rare(PROBE, rb"Disconnecting {peer}: .*+", over=True),
+    _rare(REFUSED, rb"User {user} from {address} not allowed because " + NOT_ALLOWED),
+    _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {peer}(?: \[preauth\])?"),
+    _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {address}"),
+    _rare(PAM, rb"PAM: [A-Z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"),
+    _rare(PROBE, rb"Unable to negotiate with {peer}: .*+"),
+    _rare(PROBE, rb"ssh_dispatch_run_fatal: Connection from {peer}: .*+"),
+    _rare(
+        PROBE,
+        rb"ssh_dispatch_run_fatal: Connection from (?:authenticating|invalid) user {longuser} {peer}: [a-z :]+ \[preauth\]",
+    ),
+    _rare(PROBE, rb"banner exchange: Connection from {peer}: .*+"),
+    _rare(PROBE, rb"Did not receive identification string from {peer}"),
+    _rare(PROBE, rb"Did not receive identification string from {address}"),
+    _rare(PROBE, rb"Bad protocol version identification '.{0,380}' from {peer}"),
+    _rare(PROBE, rb"Protocol major versions differ for {peer}: .*+"),
+    _rare(PROBE, rb"Timeout before authentication for {peer}\.?"),
+    _rare(PROBE, rb"Timeout before authentication for connection from {address} to \S+?, pid = \d+"),
+    _rare(PROBE, rb"Read error from remote host {peer}: .*+"),
+    _rare(PROBE, rb"drop connection #\d+ from \[(?P<address>[0-9A-Fa-f:.%\w]{2,62})\]:\d+ on .*+"),
+    _rare(PROBE, rb"refused connect from {name}(?: \((?P<address>[0-9A-Fa-f:.]{2,45})\))"),
+    _rare(PROBE, rb"refused connect from {address}"),
+    _rare(
+        PROBE,
+        rb"reverse mapping checking getaddrinfo for {name} \[(?P<address>[0-9A-Fa-f:.]{2,45})\] failed"
+        rb"(?:\.| - POSSIBLE BREAK-IN ATTEMPT!)",
+    ),
+    _rare(PROBE, rb"Address {address} maps to {name}, but this does not map back to the address\.?.*+"),
+    _rare(PROBE, rb'Nasty PTR record "{name}" is set up for {address}, ignoring'),
+    _rare(
+        PROBE,
+        rb"Authentication tried for {user} with correct key but not from a permitted host "
+        rb"\(host={name}, ip=(?P<address>[0-9A-Fa-f:.]{2,45})(?:, required=[^()]*)?\)\.?",
+    ),
+)
+
+
+RARE_BY_WORD: Final[dict[bytes, list[Rare]]] = {
+    word: [rare for rare in RARES if rare.text.pattern.split(b" ")[0] == word]
+    for word in sorted({rare.text.pattern.split(b" ")[0] for rare in RARES})
+}
+"""The rare lines by the word they begin with, which is literal in each."""
+REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})\]")
+"""rsyslog's and syslogd's short form of equal messages."""
+FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
+"""What a line without a header (of a file that `sshd -E` writes) may begin with."""
+
+LINE: Final = re.compile(
+    HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") )(.*\n)|.*\n"
+)
+"""Any line; its last group says its shape, None that it is not sshd's."""
+HEADLESS_LINE: Final = re.compile(rb"()()" + BODY)
+"""A line without a header, with the same groups."""
+HEADLESS: Final = GROUPS + 1

@@ -1,0 +1,110 @@
+"""Raw files, matched as fast as they can be read: for `match` and `replay`. Nothing is stored."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, cast
+
+from producers.contract import LINE_LIMIT_BYTES
+from producers.filters import Filter
+from producers.filters.rows import Row
+from producers.sources.lines import cut_lines, skip_line
+from producers.stamps import Clock
+from schemas.errors import SourceError
+
+BATCH_BYTES: Final = 1 << 20
+STDIN: Final = "-"
+MAGIC: Final = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+
+
+class Batch(NamedTuple):
+    """Some lines of a file, and what each filter found in them.
+
+    Attributes:
+        path: the file, as it was named.
+        base: the position of the first byte of `data` in the (decompressed) file.
+        data: whole lines.
+        rows: the events of each filter, in the order of the filters.
+    """
+
+    path: str
+    base: int
+    data: bytes
+    rows: tuple[list[Row], ...]
+
+
+def match_files(
+    paths: Sequence[str], filters: Sequence[Filter], now_ms: int | None = None, batch_bytes: int = BATCH_BYTES
+) -> Iterator[Batch]:
+    """Match files, each a stream of its own, in order. `-` is standard input; gzip, bzip2 and xz are read.
+
+    Times without a year are taken as of `now_ms`, by default the file's modification time.
+    Raises SourceError, naming the file, when one cannot be read.
+    """
+    for path in paths:
+        clock = Clock(modified_ms(path) if now_ms is None else now_ms, "offline")
+        matchers = [filter_.matcher() for filter_ in filters]
+        for base, data in read_lines(path, batch_bytes):
+            yield Batch(path, base, data, tuple(matcher.scan(data, clock) for matcher in matchers))
+
+
+def modified_ms(path: str) -> int:
+    """A file's modification time in Unix milliseconds; SourceError when it cannot be seen."""
+    try:
+        stat = Path("/dev/stdin" if path == STDIN else path).stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return stat.st_mtime_ns // 1_000_000
+
+
+def read_lines(path: str, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[int, bytes]]:
+    """The whole lines of a file with the position of their first byte; the last needs no newline.
+
+    Lines past the limit are cut as the live sources cut them. Raises SourceError.
+    """
+    try:
+        with closing(_open(path)) as stream:
+            yield from _cut(stream, max(batch_bytes, 1))
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
+    base, buffer, skipping = 0, b"", False
+    while data := stream.read(batch_bytes):
+        buffer += data
+        while buffer:
+            if skipping:
+                skipped = skip_line(buffer)
+                taken, lines, skipping = len(buffer) if skipped is None else skipped, b"", skipped is None
+            else:
+                lines, taken, skipping = cut_lines(buffer)
+            if not taken:
+                break
+            if lines:
+                yield base, lines
+            base += taken
+            buffer = buffer[taken:]
+    if buffer and not skipping:
+        yield base, buffer + b"\n"
+
+
+def _open(path: str) -> IO[bytes]:
+    """The bytes of a file, decompressed as its first bytes say."""
+    stream: Any = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed by the caller
+    start = stream.peek(6)[:6]
+    for magic, opener in MAGIC.items():
+        if start.startswith(magic):
+            return cast("IO[bytes]", opener(stream, "rb"))
+    return cast("IO[bytes]", stream)
+
+
+def _unreadable(path: str, error: BaseException) -> SourceError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return SourceError(f"{path}: {reason}")

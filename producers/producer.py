@@ -1,0 +1,189 @@
+"""The producer: reads sources, matches, and appends events together with how far it has read.
+
+Events and position are one commit, so that a crash at any moment repeats nothing and loses nothing: what was
+not committed is read again from the position that was. What a filter remembers of earlier lines is part of
+the position.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import orjson
+
+from eventlog.contract import Append, EventLog
+from producers.contract import Chunk, Source
+from producers.filters import Filter, Matcher, load_filter
+from producers.frames import Origin, appends
+from producers.sources import Start, open_source
+from producers.stamps import Clock
+from schemas.errors import InvalidMessage
+
+WRITER: Final = "producer"
+READ_BYTES: Final = 1 << 20
+IDLE_COMMIT_MS: Final = 5_000
+"""Lines that hold no event move the stored position this late: reading them again would find nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What to read, and how.
+
+    Attributes:
+        source: the source's spec.
+        filters: the filters' names.
+        labels: put on every event.
+        start: where the first reading ever begins.
+        recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
+    """
+
+    source: str
+    filters: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    start: Literal["recent", "beginning", "end"] = "recent"
+    recent_ms: int = 600_000
+
+
+class _Stream:
+    """One watched source: its matchers, per file, and the position after what they have seen."""
+
+    def __init__(self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int]) -> None:
+        saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
+        self.watch = watch
+        self.filters: list[Filter] = [load_filter(name) for name in watch.filters]
+        self.matchers: dict[str, dict[str, Matcher]] = {}
+        for origin, states in saved.get("matchers", {}).items():
+            self._load(origin, states)
+        start = Start(watch.start, watch.recent_ms)
+        self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
+        self.resume: Mapping[str, Any] | None = None
+        self.counts: Counter[str] = Counter()
+
+        if stored is None:
+            self.resume = self.source.position()
+
+    @property
+    def reader(self) -> str:
+        return f"source/{self.watch.source}"
+
+    def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
+        """The events of a chunk; the position is now past it."""
+        clock = Clock(now_ms, "live" if chunk.live else "backlog")
+        found: list[Append] = []
+        for name, matcher in self._matchers_of(chunk.origin).items():
+            rows = matcher.scan(chunk.data, clock)
+            if rows:
+                origin = Origin(
+                    load_filter(name), chunk.origin, chunk.incarnation, chunk.start, now_ms, self.watch.labels
+                )
+                found += appends(chunk.data, rows, origin, partitions)
+        self.resume = chunk.resume
+        return found
+
+    def position(self) -> bytes:
+        """The position, and what the matchers remember."""
+        matchers = {
+            origin: {name: matcher.save() for name, matcher in states.items()}
+            for origin, states in self.matchers.items()
+        }
+        return orjson.dumps({"v": 1, "source": self.resume, "matchers": matchers})
+
+    def notices(self) -> Counter[str]:
+        """What the source and the filters have to say."""
+        found = Counter(self.source.notices())
+        for origin, matchers in self.matchers.items():
+            for matcher in matchers.values():
+                found.update({f"{origin}: {text}": count for text, count in matcher.notices().items()})
+        return found
+
+    def _matchers_of(self, origin: str) -> dict[str, Matcher]:
+        found = self.matchers.get(origin)
+        if found is None:
+            found = self.matchers[origin] = {filter_.name: filter_.matcher() for filter_ in self.filters}
+        return found
+
+    def _load(self, origin: str, states: Mapping[str, Any]) -> None:
+        for name, matcher in self._matchers_of(origin).items():
+            if name in states:
+                with contextlib.suppress(InvalidMessage):  # another version's: it starts afresh
+                    matcher.load(states[name])
+
+
+class Producer:
+    """All watched sources of one process, and the log they go to."""
+
+    def __init__(
+        self, log: EventLog, watches: Sequence[Watch], now_ms: Callable[[], int] | None = None
+    ) -> None:
+        self._now_ms = now_ms or _clock_ms
+        self._log = log
+        self._writer = log.writer(WRITER)
+        self._streams: list[_Stream] = []
+        for watch in watches:
+            self._streams.append(_Stream(watch, log.position(f"source/{watch.source}"), self._now_ms))
+        self._appends: list[Append] = []
+        self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
+        self._moved_at_ms = 0
+
+    def filenos(self) -> list[int]:
+        """Descriptors that become readable when there is more; look every second as well."""
+        return [fileno for stream in self._streams for fileno in stream.source.filenos()]
+
+    def poll(self) -> bool:
+        """Read some of each source and commit what it holds; true when there is more to do at once.
+
+        Raises:
+            Transient: nothing was written or moved; the next poll tries the same again.
+            Fenced, LogError: as the log's commit.
+        """
+        if self._appends:
+            self._commit()
+        more = False
+        for index, stream in enumerate(self._streams):
+            chunk = stream.source.read(READ_BYTES)
+            if chunk is not None:
+                more = True
+                self._moved_at_ms = self._moved_at_ms or self._now_ms()
+                self._appends += stream.appends(chunk, self._now_ms(), self._log.partitions)
+                self._moved.add(index)
+        if self._appends or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
+            self._commit()
+        return more
+
+    def close(self) -> None:
+        """Store where it stands, and let go. Raises as `poll`, after letting go."""
+        try:
+            if self._moved:
+                self._commit()
+        finally:
+            for stream in self._streams:
+                stream.source.close()
+            self._writer.close()
+
+    def describe(self) -> list[str]:
+        """What is watched, a sentence each."""
+        return [
+            f"{stream.source.id} with filter {', '.join(stream.watch.filters)}"
+            + (f" from {stream.watch.start}" if stream.resume is None else "")
+            for stream in self._streams
+        ]
+
+    def notices(self) -> Mapping[str, int]:
+        """What went wrong and was survived: a sentence, and how often."""
+        return sum((stream.notices() for stream in self._streams), Counter())
+
+    def _commit(self) -> None:
+        positions = {self._streams[index].reader: self._streams[index].position() for index in self._moved}
+        self._writer.commit(self._appends, positions)
+        self._appends = []
+        self._moved.clear()
+        self._moved_at_ms = 0
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,106 @@
+"""The file source: one path or a glob, woken by inotify where there is one."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from producers.contract import LINE_LIMIT_BYTES, Chunk
+from producers.sources.start import Start, offset_for
+from producers.sources.tail import Tail
+from producers.sources.wake import Wake
+
+BEHIND_BYTES: Final = 1 << 20
+"""With more than this unread, lines are a backlog again and no longer live."""
+
+
+class FileSource:
+    """Follows every file that a path or glob names, through rotation."""
+
+    def __init__(
+        self,
+        pattern: str,
+        resume: Mapping[str, Any] | None,
+        start: Start,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.id = f"file:{pattern}"
+        self._pattern = os.path.abspath(pattern)
+        self._is_glob = glob.has_magic(pattern)
+        self._now_ms = now_ms
+        self._serial_ms = int(resume["serial_ms"]) if resume else 0
+        self._wake = Wake()
+        self._tails: dict[str, Tail] = {}
+        self._caught_up = False
+        if resume is None:
+            for path in self._paths():
+                self._follow(path).begin(lambda fd: offset_for(fd, start, now_ms()))
+        else:
+            for path, marks in resume["files"].items():
+                self._follow(path).resume(marks)
+        self._watch()
+
+    def filenos(self) -> list[int]:
+        """The inotify descriptor, where there is inotify."""
+        return self._wake.filenos()
+
+    def read(self, max_bytes: int) -> Chunk | None:
+        """The next lines of any of its files."""
+        if self._wake.drain() or not self._caught_up:
+            for path in self._paths():
+                self._follow(path)
+        for path, tail in self._tails.items():
+            read = tail.read(max(max_bytes, LINE_LIMIT_BYTES + 1))
+            if read is not None:
+                self._caught_up = self._caught_up and read.behind < BEHIND_BYTES
+                origin = f"file:{path}" if self._is_glob else self.id
+                return Chunk(
+                    read.data, read.incarnation, read.start, self.position(), self._caught_up, origin
+                )
+        self._caught_up = True
+        self._watch()
+        return None
+
+    def position(self) -> dict[str, Any]:
+        """How far each of its files has been read."""
+        files = {path: tail.marks() for path, tail in self._tails.items()}
+        return {"serial_ms": self._serial_ms, "files": files}
+
+    def notices(self) -> Mapping[str, int]:
+        """What its files went through."""
+        found: Counter[str] = Counter(self._wake.notices)
+        for tail in self._tails.values():
+            found.update({f"{tail.path}: {text}": count for text, count in tail.notices.items() if count})
+            if tail.trouble:
+                found[tail.trouble] = 1
+        if not self._tails:
+            found[f"{self._pattern}: no such file yet"] = 1
+        return found
+
+    def close(self) -> None:
+        """Let go."""
+        self._wake.close()
+        for tail in self._tails.values():
+            tail.close()
+
+    def _paths(self) -> list[str]:
+        return sorted(glob.glob(self._pattern)) if self._is_glob else [self._pattern]
+
+    def _follow(self, path: str) -> Tail:
+        if path not in self._tails:
+            self._tails[path] = Tail(path, self._serial, self._now_ms)
+        return self._tails[path]
+
+    def _serial(self) -> str:
+        """A name for a file's content, never given twice by this source: the time, made to ascend."""
+        self._serial_ms = max(self._serial_ms + 1, self._now_ms())
+        return f"{self._serial_ms:x}"
+
+    def _watch(self) -> None:
+        directories = {os.path.dirname(self._pattern)}
+        for tail in self._tails.values():
+            directories |= tail.directories()
+        self._wake.watch(directories)

@@ -1,0 +1,207 @@
+"""The journal source: `journalctl --follow` as a child process, its cursor as the position.
+
+An entry becomes one line, `2026-11-22T09:00:00.123456+00:00 host sshd[123]: message`, so that a filter meets
+the same text as in a file. The journal's own fields are trusted: its times count, however old they are.
+Formats: journalctl(1), systemd.journal-fields(7), https://systemd.io/JOURNAL_EXPORT_FORMATS
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+
+from producers.contract import LINE_LIMIT_BYTES, Chunk
+from producers.sources.start import Start
+
+BACKOFF_MS: Final = 1_000
+BACKOFF_LIMIT_MS: Final = 60_000
+ENTRY_LIMIT_BYTES: Final = 16 << 20
+CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
+BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f\[\]:]+")
+UNREADABLE: Final = "entries of the journal that are not JSON objects with a MESSAGE"
+
+
+class JournaldSource:
+    """Follows the journal's entries that match."""
+
+    def __init__(
+        self,
+        matches: Sequence[str],
+        resume: Mapping[str, Any] | None,
+        start: Start,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.id = f"journald:{' '.join(matches)}"
+        self._matches = matches
+        self._now_ms = now_ms
+        resume = resume or {"incarnation": f"{now_ms():x}", "since_ms": _since_ms(start, now_ms())}
+        self._incarnation: str = resume["incarnation"]
+        self._since_ms: int = resume["since_ms"]
+        self._position: int = resume.get("position", 0)
+        self._cursor: str | None = resume.get("cursor")
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pending = b""
+        self._retry_at_ms = 0
+        self._backoff_ms = BACKOFF_MS
+        self._notices: Counter[str] = Counter()
+        self._trouble: str | None = None
+        self._run()
+
+    def filenos(self) -> list[int]:
+        """The pipe from journalctl."""
+        return [_pipe(self._child)] if self._child else []
+
+    def read(self, max_bytes: int) -> Chunk | None:
+        """The entries that journalctl has written by now, as lines."""
+        if self._child is None and self._now_ms() >= self._retry_at_ms:
+            self._run()
+        if self._child is None:
+            return None
+        try:
+            data = os.read(_pipe(self._child), max_bytes)
+        except BlockingIOError:
+            return None
+        if not data:
+            self._reap(self._child)
+            return None
+        whole, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self._pending = self._bounded(self._pending + data)
+            return None
+        lines = self._rendered((self._pending + whole).split(b"\n"))
+        self._pending = rest
+        return self._chunk(lines) if lines else None
+
+    def position(self) -> dict[str, Any]:
+        """The cursor of the last entry, and since when entries count while there was none."""
+        return {
+            "incarnation": self._incarnation,
+            "position": self._position,
+            "cursor": self._cursor,
+            "since_ms": self._since_ms,
+        }
+
+    def notices(self) -> Mapping[str, int]:
+        """What went wrong and was survived."""
+        return self._notices | Counter({self._trouble: 1} if self._trouble else {})
+
+    def close(self) -> None:
+        """End journalctl. Idempotent."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+
+    def _run(self) -> None:
+        try:
+            self._child = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        except OSError as error:
+            self._trouble = f"{self.id}: journalctl cannot be started: {error.strerror}"
+            self._back_off()
+            return
+        os.set_blocking(_pipe(self._child), False)
+        self._pending = b""
+
+    def _command(self) -> list[str]:
+        places = [f"--{match}" for match in self._matches if match[0].islower()]
+        fields = [match for match in self._matches if not match[0].islower()]
+        since = f"--since=@{self._since_ms / 1_000:.3f}"
+        begin = since if self._cursor is None else f"--after-cursor={self._cursor}"
+        command = ["journalctl", "--output=json", "--follow", "--no-tail", "--all", "--quiet", "--no-pager"]
+        return [*command, *places, begin, *fields]
+
+    def _rendered(self, entries: Sequence[bytes]) -> list[bytes]:
+        lines: list[bytes] = []
+        for text in entries:
+            try:
+                entry = orjson.loads(text)
+                line = render(entry)
+                self._cursor = entry["__CURSOR"]
+            except (ValueError, KeyError, TypeError):
+                self._notices[UNREADABLE] += 1
+                continue
+            lines.append(line)
+        return lines
+
+    def _chunk(self, lines: list[bytes]) -> Chunk:
+        data = b"".join(lines)
+        start = self._position
+        self._position += len(data)
+        self._backoff_ms = BACKOFF_MS
+        self._trouble = None
+        return Chunk(data, self._incarnation, start, self.position(), live=False, origin=self.id)
+
+    def _bounded(self, pending: bytes) -> bytes:
+        if len(pending) <= ENTRY_LIMIT_BYTES:
+            return pending
+        self._notices[UNREADABLE] += 1
+        return b""
+
+    def _reap(self, child: subprocess.Popen[bytes]) -> None:
+        _, errors = child.communicate()
+        said = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        self._trouble = f"{self.id}: journalctl ended ({child.returncode}): {said or 'without a word'}"
+        self._child = None
+        self._back_off()
+
+    def _back_off(self) -> None:
+        self._retry_at_ms = self._now_ms() + self._backoff_ms
+        self._backoff_ms = min(self._backoff_ms * 2, BACKOFF_LIMIT_MS)
+
+
+def render(entry: Mapping[str, Any]) -> bytes:
+    """A journal entry as a syslog line. Raises KeyError, TypeError or ValueError when it is none."""
+    micros = int(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"])
+    seconds, micros = divmod(micros, 1_000_000)
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    program = _word(entry.get("SYSLOG_IDENTIFIER") or entry.get("_COMM"))
+    pid = _word(entry.get("_PID") or entry.get("SYSLOG_PID"))
+    head = f"{stamp}.{micros:06}+00:00 {_word(entry.get('_HOSTNAME'))} {program}[{pid}]: "
+    message = CONTROLS.sub(lambda found: b"\\%03o" % found[0][0], _bytes(entry["MESSAGE"]))
+    return (head.encode("utf-8", "replace") + message)[:LINE_LIMIT_BYTES] + b"\n"
+
+
+def problems_of(matches: Sequence[str]) -> list[str]:
+    """What is wrong with the fields of a journal source."""
+    spec = f"journald:{' '.join(matches)}"
+    problems = [
+        f"{spec}: {match!r} is no FIELD=VALUE (as _SYSTEMD_UNIT=ssh.service), nor file=PATH or directory=PATH"
+        for match in matches
+        if match != "+" and not re.fullmatch(r"(?:[A-Z0-9_]+|file|directory)=.+", match, re.DOTALL)
+    ]
+    if shutil.which("journalctl") is None:
+        problems.append(
+            f"{spec}: journalctl is not installed; read a log file instead (file:/var/log/auth.log)"
+        )
+    return problems
+
+
+def _since_ms(start: Start, now_ms: int) -> int:
+    """From when on entries count; the journal is asked by time, so that `end` survives a restart too."""
+    return {"beginning": 0, "recent": now_ms - start.recent_ms, "end": now_ms}[start.at]
+
+
+def _word(value: Any) -> str:
+    """A field as one word, so that it cannot pose as another part of the line."""
+    text = value if isinstance(value, str) else ""
+    return BLANK.sub("_", text) or "-"
+
+
+def _bytes(message: Any) -> bytes:
+    return message.encode("utf-8", "replace") if isinstance(message, str) else bytes(message)
+
+
+def _pipe(child: subprocess.Popen[bytes] | None) -> int:
+    if child is None or child.stdout is None:
+        raise ValueError("no pipe")
+    return child.stdout.fileno()

@@ -1,0 +1,70 @@
+"""Wakes the file source the moment something happens in a directory; without inotify it is polled."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Final
+
+from inotify_simple import INotify, flags
+
+EVENTS: Final = (
+    flags.MODIFY | flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.ATTRIB
+    | flags.DELETE_SELF | flags.MOVE_SELF
+)  # fmt: skip
+NO_INOTIFY: Final = "inotify is not to be had (see fs.inotify.max_user_instances): files are polled"
+NOT_WATCHED: Final = (
+    "directories that inotify cannot watch (see fs.inotify.max_user_watches): they are polled"
+)
+
+
+class Wake:
+    """Inotify on directories; of one that does not exist yet, on the nearest above it that does."""
+
+    def __init__(self) -> None:
+        self.notices: Counter[str] = Counter()
+        self._watched: dict[str, tuple[int, int]] = {}
+        self._inotify: INotify | None = None
+        try:
+            self._inotify = INotify()
+        except OSError:
+            self.notices[NO_INOTIFY] = 1
+
+    def filenos(self) -> list[int]:
+        """What becomes readable when something happened."""
+        return [self._inotify.fileno()] if self._inotify else []
+
+    def watch(self, directories: set[str]) -> None:
+        """Watch these directories too."""
+        for directory in map(_existing, directories):
+            self._add(directory)
+
+    def drain(self) -> bool:
+        """Whether something may have happened since the last call; always true without inotify."""
+        if self._inotify is None:
+            return True
+        return bool(self._inotify.read(timeout=0))
+
+    def close(self) -> None:
+        """Let go. Idempotent."""
+        if self._inotify is not None:
+            self._inotify.close()
+            self._inotify = None
+
+    def _add(self, directory: str) -> None:
+        if self._inotify is None:
+            return
+        try:
+            stat = os.stat(directory)
+            identity = stat.st_dev, stat.st_ino
+            if self._watched.get(directory) != identity:
+                self._inotify.add_watch(directory, EVENTS)
+                self._watched[directory] = identity
+        except OSError:
+            self.notices[NOT_WATCHED] += 1
+
+
+def _existing(directory: str) -> str:
+    while not os.path.isdir(directory) and directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+    return directory
