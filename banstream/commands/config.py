@@ -1,0 +1,90 @@
+"""`banstream config`: check it, show it."""
+
+from __future__ import annotations
+
+import click
+
+from banstream.config import Settings, load_settings
+from banstream.options import config_option, json_option
+from banstream.show import json_line, say
+from schemas.durations import format_duration
+
+
+@click.group("config")
+def config_command() -> None:
+    """Check or show the configuration."""
+
+
+@config_command.command("check")
+@config_option
+def check_command(config_file: str | None) -> int:
+    """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
+    settings = load_settings(config_file)
+    files = ", ".join(settings.files) or "no file: the built-in defaults"
+    say(f"Good: {files}; {len(settings.jails)} jails, rules {settings.rules().version}.")
+    return 0
+
+
+@config_command.command("show")
+@json_option
+@config_option
+def show_command(as_json: bool, config_file: str | None) -> int:
+    """The configuration in force, every default filled in."""
+    settings = load_settings(config_file)
+    if as_json:
+        json_line(
+            {
+                "files": settings.files,
+                "log": {"url": settings.log_url},
+                "rules": settings.rules().to_wire(),
+                "sources": {jail.rules.name: jail.sources for jail in settings.jails},
+                "enforcer": {
+                    name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
+                },
+            }
+        )
+    else:
+        for line in _toml(settings):
+            say(line)
+    return 0
+
+
+def _toml(settings: Settings) -> list[str]:
+    enforcer = settings.enforcer
+    lines = [f"# from {', '.join(settings.files) or 'the built-in defaults'}", "[log]"]
+    lines += [f"url = {_value(settings.log_url)}", "", "[decider]"]
+    lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
+    lines += [f"max_subjects = {settings.max_subjects}", "", "[enforcer]"]
+    lines += [f"{name} = {_value(getattr(enforcer, name))}" for name in type(enforcer).__slots__]
+    for jail in settings.jails:
+        rules = jail.rules
+        bantime = -1 if rules.bantime_ms is None else format_duration(rules.bantime_ms)
+        facts = {
+            "filter": rules.filters,
+            "source": jail.sources,
+            "start": jail.start,
+            "findtime": format_duration(rules.findtime_ms),
+            "maxretry": rules.maxretry,
+            "bantime": bantime,
+            "ignoreip": rules.ignoreip,
+            "kinds": rules.kinds,
+            "hosts": rules.hosts,
+            "ports": rules.ports,
+            "forgive": rules.forgive,
+        }
+        lines += ["", f"[jail.{_value(rules.name)}]"]
+        lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
+    return lines
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value)
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{escaped}"'

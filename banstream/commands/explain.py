@@ -1,0 +1,163 @@
+"""`banstream explain`: the chain from lines to packets, for a prefix or a decision."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from banstream.commands.look import sentence
+from banstream.config import load_settings
+from banstream.options import config_option, json_option
+from banstream.reading import at, open_to_read, records
+from banstream.show import instant, json_line, printable, say
+from banstream.values import prefix as read_prefix
+from eventlog.contract import EventLog
+from schemas.codec import to_wire
+from schemas.durations import format_duration
+from schemas.records import AuthEvent, Ban, Decision, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
+
+DECISION_ID = re.compile(r"\d+-\d+-\d+-\d+")
+MOST_EVENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One decision with all that belongs to it.
+
+    Attributes:
+        evidence: the events that decided it, with their places; None where one is no longer kept.
+        cause: the input that caused it (a line's event, a command, a tick).
+        jail: its jail's rules, as they were then; None where they are no longer known.
+    """
+
+    decision: Decision
+    evidence: list[tuple[str, Record | None]]
+    cause: Record | None
+    jail: dict[str, Any] | None
+    enforcements: list[Enforcement]
+
+    def to_wire(self) -> dict[str, Any]:
+        """The chain as a JSON object."""
+        return {
+            "decision": to_wire(self.decision),
+            "evidence": [
+                {"place": place, "event": to_wire(event) if event else None} for place, event in self.evidence
+            ],
+            "cause": to_wire(self.cause) if self.cause else None,
+            "jail": self.jail,
+            "enforcements": [to_wire(each) for each in self.enforcements],
+        }
+
+
+@click.command("explain")
+@click.argument("subject", metavar="PREFIX|DECISION")
+@json_option
+@config_option
+def explain_command(subject: str, as_json: bool, config_file: str | None) -> int:
+    r"""Why was it banned, or why not: the lines, the events, the rules, the decision, the enforcement.
+
+    \b
+    banstream explain 192.0.2.7
+    banstream explain 0-1234-17-0
+    """
+    by_id = DECISION_ID.fullmatch(subject) is not None
+    if not by_id:
+        try:
+            subject = read_prefix(subject)
+        except ValueError as error:
+            raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
+    log = open_to_read(load_settings(config_file))
+    try:
+        chains = [chain_of(log, decision) for decision in decisions_about(log, subject, by_id=by_id)]
+        if chains:
+            for chain in chains:
+                json_line(chain.to_wire()) if as_json else show_chain(chain)
+            return 0
+        return _undecided(log, subject, as_json=as_json)
+    finally:
+        log.close()
+
+
+def decisions_about(log: EventLog, subject: str, *, by_id: bool = False) -> list[Decision]:
+    """The decisions about a prefix, or the one of an id, oldest first."""
+    containing = f'"id":"{subject}"' if by_id else f'"prefix":"{subject}"'
+    return [
+        each.record
+        for each in records(log, DECISIONS.name, containing=containing.encode())
+        if isinstance(each.record, Ban | Unban | Prolong)
+    ]
+
+
+def chain_of(log: EventLog, decision: Decision) -> Chain:
+    """All that the log knows about a decision."""
+    places = decision.evidence if isinstance(decision, Ban) else ()
+    jail = None
+    if isinstance(decision, Ban):
+        jail = _jail(log, decision.rules, decision.jail)
+    enforced = decision.ban if isinstance(decision, Unban) else decision.id
+    verb = "unban" if isinstance(decision, Unban) else "ban"
+    containing = f'"decision":"{enforced}"'.encode()
+    return Chain(
+        decision=decision,
+        evidence=[(place, at(log, EVENTS.name, place)) for place in places],
+        cause=at(log, EVENTS.name, decision.id.rpartition("-")[0]),
+        jail=jail,
+        enforcements=[
+            each.record
+            for each in records(log, ENFORCEMENTS.name, containing=containing)
+            if isinstance(each.record, Enforcement) and each.record.verb == verb
+        ],
+    )
+
+
+def _jail(log: EventLog, version: str, name: str) -> dict[str, Any] | None:
+    for each in records(log, RULES.name, containing=f'"version":"{version}"'.encode()):
+        if isinstance(each.record, RulesChanged):
+            return next((jail for jail in each.record.rules["jails"] if jail["name"] == name), None)
+    return None
+
+
+def show_chain(chain: Chain) -> None:
+    """Print a chain for people."""
+    say(f"{sentence(chain.decision)}  (decision {chain.decision.id})")
+    if chain.jail is not None and isinstance(chain.decision, Ban):
+        say(
+            f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} failures within "
+            f"{format_duration(chain.jail['findtime_ms'])} ban for "
+            f"{format_duration(chain.jail['bantime_ms'])}"
+            f" (rules {chain.decision.rules})"
+        )
+    for place, event in chain.evidence:
+        if isinstance(event, AuthEvent):
+            say(f"  failure  {instant(event.at_ms)}  {event.source} at {event.position}  ({place})")
+            click.echo(f"           {printable(event.line)}")
+        else:
+            say(f"  failure  {place}: no longer in the log")
+    if not chain.evidence and chain.cause is not None:
+        say(f"  cause    {sentence(chain.cause)}")
+    for each in chain.enforcements:
+        detail = f": {each.detail}" if each.detail else ""
+        say(
+            f"  enforced {instant(each.at_ms)}  {each.host} {each.backend} {each.verb} {each.outcome}{detail}"
+        )
+    if not chain.enforcements:
+        say("  enforced not (yet) acknowledged by any enforcer")
+
+
+def _undecided(log: EventLog, subject: str, *, as_json: bool) -> int:
+    """No decision is about it: what is known instead."""
+    events = [each.record for each in records(log, EVENTS.name, containing=f'"ip":"{subject}"'.encode())]
+    if as_json:
+        for event in events:
+            json_line({"event": to_wire(event)})
+    elif events:
+        say(f"No decision about {subject}. Its last events, of {len(events)}:")
+        for event in events[-MOST_EVENTS:]:
+            say(f"  {sentence(event)}")
+    else:
+        say(f"Nothing is known about {subject}: no decision, no event.")
+    return 1

@@ -1,0 +1,83 @@
+"""`banstream up`: the main job."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from banstream.config import Settings, load_settings
+from banstream.instants import now_ms
+from banstream.options import config_option
+from eventlog.claim import Claim
+from eventlog.urls import open_log, sqlite_path
+from schemas.durations import format_duration
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from banstream.wiring import Stages
+
+log = logging.getLogger("banstream")
+
+
+@click.command("up")
+@config_option
+@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+def up_command(config_file: str | None, quiet: bool) -> int:
+    """Protect this machine: read its logs, decide, record and enforce, until SIGTERM or Ctrl-C.
+
+    Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
+    again and goes on with the old one where the new one is wrong.
+    """
+    from banstream.pipeline import Pipeline
+    from banstream.wiring import Stages
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    settings = load_settings(config_file)
+    if not settings.log_url.startswith("sqlite:"):
+        raise ConfigError(f"log.url = {settings.log_url!r}: `up` wants the embedded log, sqlite:///path")
+    event_log = open_log(settings.log_url, now_ms=now_ms)
+    claim = Claim.take(sqlite_path(settings.log_url), "up")
+    try:
+        stages = Stages.connect(settings, event_log, now_ms)
+        pipeline = Pipeline(event_log, stages, reload=lambda: load_settings(config_file), now_ms=now_ms)
+        announce(settings, stages)
+        try:
+            pipeline.run()
+        finally:
+            log.info("Stopping")
+            pipeline.close()
+    finally:
+        claim.release()
+    return 0
+
+
+def announce(settings: Settings, stages: Stages) -> None:
+    """Say what is watched, by which rules, with which firewall, and what is never banned."""
+    files = ", ".join(settings.files) or "none: the built-in jail for sshd"
+    log.info("Configuration files=%s log=%s", files, settings.log_url)
+    for source in stages.producer.describe():
+        log.info("Watching source=%s", source)
+    for jail in settings.jails:
+        rules = jail.rules
+        log.info(
+            "Jail name=%s filter=%s maxretry=%d findtime=%s bantime=%s ignoreip=%s",
+            rules.name,
+            ",".join(rules.filters),
+            rules.maxretry,
+            format_duration(rules.findtime_ms),
+            format_duration(rules.bantime_ms),
+            ",".join(rules.ignoreip),
+        )
+    status = stages.enforcer.status()
+    log.info("Never banned prefixes=%s", ",".join(status["never_ban"]))
+    if stages.observing:
+        log.warning("OBSERVING ONLY, nothing is enforced reason=%s", stages.observing)
+    else:
+        log.info("Enforcing backend=%s in_force=%d", status["backend"], status["in_force"])

@@ -1,0 +1,232 @@
+"""The configuration: one TOML file and its `conf.d/`, read into frozen settings, every problem shown at once.
+
+With no file at all this machine's sshd is protected on whatever log it has.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+
+from banstream import values
+from banstream.toml import Problems, Table, read_files
+from producers.filters import filter_names
+from producers.sources import check_source, default_sources
+from schemas.errors import ConfigError
+from schemas.records import Kind
+from streams.rules import MANUAL, Jail, Rules
+
+LOCAL_FILE: Final = Path("banstream.toml")
+SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
+SYSTEM_LOG: Final = Path("/var/lib/banstream/log.db")
+JAIL_NAME_CHARACTERS: Final = 64
+Start = Literal["recent", "beginning", "end"]
+BACKENDS: Final = ("nftables", "null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JailSettings:
+    """A jail: its rules, and the sources its filters read. `start`: where a source begins the first time."""
+
+    rules: Jail
+    sources: tuple[str, ...]
+    start: Start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcerSettings:
+    """How this machine's firewall is driven.
+
+    Attributes:
+        never_ban: prefixes that never enter the firewall, besides this machine's own addresses and gateways.
+        protect_ssh_peers: who is logged in over ssh now is not banned either.
+        keep_on_stop: stopping leaves the bans in place.
+        most_per_minute: more new bans a minute trip the breaker.
+    """
+
+    backend: str = "nftables"
+    never_ban: tuple[str, ...] = ()
+    protect_ssh_peers: bool = False
+    keep_on_stop: bool = True
+    most_per_minute: int = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything configured.
+
+    Attributes:
+        files: the files read, in order; none means the built-in defaults.
+        log_url: the event log.
+        lateness_ms, max_subjects: see streams.rules.Rules.
+    """
+
+    files: tuple[str, ...]
+    log_url: str
+    jails: tuple[JailSettings, ...]
+    enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
+    lateness_ms: int = 3_600_000
+    max_subjects: int = 1_000_000
+
+    def rules(self) -> Rules:
+        """The jails as the decider wants them."""
+        return Rules(
+            jails=tuple(jail.rules for jail in self.jails),
+            lateness_ms=self.lateness_ms,
+            max_subjects=self.max_subjects,
+        )
+
+
+def load_settings(file: str | None) -> Settings:
+    """Read the configuration: this file, or the first of the usual ones, or none.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    path = _find(file)
+    problems = Problems()
+    paths = [path, *sorted((path.parent / "conf.d").glob("*.toml"))] if path else []
+    top = read_files(paths, problems)
+    settings = _settings(top, tuple(map(str, paths)))
+    top.done()
+    if problems.found:
+        raise ConfigError(*problems.found)
+    return settings
+
+
+def default_log_url() -> str:
+    """The embedded log of root, or of a user who only looks."""
+    if os.geteuid() == 0:
+        return f"sqlite://{SYSTEM_LOG}"
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    return f"sqlite://{state}/banstream/log.db"
+
+
+def _find(file: str | None) -> Path | None:
+    if file is not None:
+        return Path(file)
+    return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.exists()), None)
+
+
+def _settings(top: Table, files: tuple[str, ...]) -> Settings:
+    log = top.table("log")
+    log_url = log.take("url", values.text, default_log_url())
+    log.done()
+    decider = top.table("decider")
+    lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
+    max_subjects = decider.take("max_subjects", values.between(1_000, 100_000_000), 1_000_000)
+    decider.done()
+    enforcer = _enforcer(top.table("enforcer"))
+    return Settings(
+        files=files,
+        log_url=log_url,
+        jails=_jails(top),
+        enforcer=enforcer,
+        lateness_ms=lateness_ms,
+        max_subjects=max_subjects,
+    )
+
+
+def _enforcer(table: Table) -> EnforcerSettings:
+    usual = EnforcerSettings()
+    settings = EnforcerSettings(
+        backend=table.take("backend", values.one_of(*BACKENDS), usual.backend),
+        never_ban=table.take("never_ban", values.prefixes, usual.never_ban),
+        protect_ssh_peers=table.take("protect_ssh_peers", values.flag, usual.protect_ssh_peers),
+        keep_on_stop=table.take("keep_on_stop", values.flag, usual.keep_on_stop),
+        most_per_minute=table.take("most_per_minute", values.between(1, 10_000_000), usual.most_per_minute),
+    )
+    table.done()
+    return settings
+
+
+def _jails(top: Table) -> tuple[JailSettings, ...]:
+    defaults_table = top.table("defaults")
+    defaults = _jail("", defaults_table, _built_in())
+    defaults_table.done()
+    jail_tables = dict(top.table("jail").tables())
+    if not jail_tables:
+        jail_tables = {"sshd": top.table("jail").table("sshd")}
+    read = [jail for name, table in jail_tables.items() if (jail := _enabled_jail(name, table, defaults))]
+    return _told_apart(tuple(read))
+
+
+def _built_in() -> JailSettings:
+    return JailSettings(
+        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1")), sources=(), start="recent"
+    )
+
+
+def _enabled_jail(name: str, table: Table, defaults: JailSettings) -> JailSettings | None:
+    enabled = table.take("enabled", values.flag, default=True)
+    own: tuple[str, ...] = (name,) if name in filter_names() else ()
+    filters = table.take("filter", _filters, own)
+    if not filters:
+        table.problem("filter", None, f"a filter; known are {', '.join(filter_names())}")
+    if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
+        table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
+    unset: tuple[str, ...] = ()
+    sources = table.take("source", _sources, unset)
+    jail = _jail(name, table, defaults, filters=filters, sources=sources)
+    table.done()
+    return jail if enabled else None
+
+
+def _jail(
+    name: str,
+    table: Table,
+    usual: JailSettings,
+    *,
+    filters: tuple[str, ...] = (),
+    sources: tuple[str, ...] = (),
+) -> JailSettings:
+    rules = usual.rules
+    return JailSettings(
+        rules=Jail(
+            name=name,
+            filters=filters,
+            findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
+            maxretry=table.take("maxretry", values.between(1, 10_000), rules.maxretry),
+            bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
+            ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
+            kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
+            hosts=table.take("hosts", values.texts, rules.hosts),
+            ports=table.take("ports", values.ports, rules.ports),
+            forgive=table.take("forgive", values.flag, rules.forgive),
+        ),
+        sources=sources or usual.sources or (tuple(default_sources()) if name else ()),
+        start=table.take("start", _start, usual.start),
+    )
+
+
+def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
+    """Jails that share a filter but not their sources select their events by source too."""
+    told: list[JailSettings] = []
+    for jail in jails:
+        others = [other for other in jails if set(other.rules.filters) & set(jail.rules.filters)]
+        same = all(other.sources == jail.sources for other in others)
+        rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
+        told.append(replace(jail, rules=rules))
+    return tuple(told)
+
+
+def _start(value: object) -> Start:
+    return cast("Start", values.one_of(*get_args(Start))(value))
+
+
+def _filters(value: object) -> tuple[str, ...]:
+    names = values.texts(value)
+    unknown = [name for name in names if name not in filter_names()]
+    if unknown:
+        raise ValueError(f"known filters; {unknown[0]} is none, known are {', '.join(filter_names())}")
+    return names
+
+
+def _sources(value: object) -> tuple[str, ...]:
+    specs = values.texts(value)
+    wrong = [problem for spec in specs for problem in check_source(spec)]
+    if wrong:
+        raise ValueError(f"sources that can be read; {'; '.join(wrong)}")
+    return specs

@@ -1,0 +1,32 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+from banstream.values import prefix
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="The configuration [default: ./banstream.toml, then /etc/banstream/banstream.toml].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+
+
+class PrefixType(click.ParamType[str]):
+    """An address or prefix, in canonical form."""
+
+    name = "prefix"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The canonical form."""
+        try:
+            return prefix(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r}: expected {error}", param, ctx)
+
+
+PREFIX = PrefixType()

@@ -1,0 +1,93 @@
+"""Reading the event log for people: its records, one by one, and what belongs to a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from banstream.config import Settings
+from eventlog.contract import EventLog, Message
+from eventlog.urls import open_log
+from schemas.codec import decode
+from schemas.errors import InvalidMessage
+from schemas.records import Record
+
+BATCH = 256
+HEARTBEAT: Final = "up/heartbeat"
+"""The name under which `up` keeps what it says of itself in the log's positions."""
+HEARTBEAT_MS: Final = 1_000
+SILENT_MS: Final = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A record and where it stands in its topic."""
+
+    partition: int
+    offset: int
+    index: int
+    record: Record
+
+
+def open_to_read(settings: Settings) -> EventLog:
+    """The log, opened for reading only. Raises LogError when there is none yet."""
+    return open_log(settings.log_url, read_only=True)
+
+
+def messages(log: EventLog, topic: str, partition: int, start: int) -> Iterator[Message]:
+    """The messages of a partition from an offset to its present end."""
+    offset = start
+    while batch := log.read(topic, partition, offset, limit=BATCH):
+        yield from batch
+        offset = batch[-1].offset + 1
+
+
+def records(
+    log: EventLog, topic: str, *, since_ms: int | None = None, containing: bytes = b""
+) -> Iterator[Placed]:
+    """The records of all partitions of a topic; `containing`: only lines with these bytes are read.
+
+    Lines that hold no record are passed over: they are in the dead letters.
+    """
+    for partition in range(log.partitions):
+        start = log.begin(topic, partition)
+        if since_ms is not None:
+            start = log.offset_at(topic, partition, since_ms)
+        for message in messages(log, topic, partition, start):
+            if containing in message.value:
+                yield from placed(message, containing)
+
+
+def placed(message: Message, containing: bytes = b"") -> Iterator[Placed]:
+    """The records of one message."""
+    for index, line in enumerate(message.value.split(b"\n")):
+        if containing in line:
+            try:
+                yield Placed(message.partition, message.offset, index, decode(line))
+            except InvalidMessage:
+                continue
+
+
+def heartbeat(log: EventLog) -> dict[str, Any] | None:
+    """What the last `up` on this log said of itself; None when there never was one."""
+    value = log.position(HEARTBEAT)
+    return None if value is None else orjson.loads(value)
+
+
+def is_up(log: EventLog, now_ms: int) -> bool:
+    """Whether `up` runs on this log now: it has said so not long ago, and not that it stopped."""
+    beat = heartbeat(log)
+    return beat is not None and not beat["stopped"] and now_ms - beat["at_ms"] < SILENT_MS
+
+
+def at(log: EventLog, topic: str, place: str) -> Record | None:
+    """The record at `partition-offset-index` of a topic; None where it is no longer kept."""
+    partition, offset, index = map(int, place.split("-")[:3])
+    for message in log.read(topic, partition, offset, limit=1):
+        if message.offset == offset:
+            lines = message.value.split(b"\n")
+            return decode(lines[index]) if index < len(lines) else None
+    return None

@@ -1,0 +1,123 @@
+"""Reading TOML files into one table that remembers which file each key came from, and collects problems."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Problems:
+    """Every problem found, in order, each a sentence."""
+
+    found: list[str] = field(default_factory=list)
+
+    def add(self, file: str, key: str, value: object, expected: str) -> None:
+        """A value is wrong."""
+        self.found.append(f"{file}: {key} = {_shown(value)}: expected {expected}")
+
+
+class Table:
+    """One table of the merged configuration. Each key is taken once; what is left over is unknown.
+
+    Attributes:
+        name: its dotted name, such as `jail.sshd`.
+    """
+
+    def __init__(
+        self, name: str, values: dict[str, Any], origins: dict[str, str], problems: Problems
+    ) -> None:
+        self.name = name
+        self._values = dict(values)
+        self._origins = origins
+        self._problems = problems
+        self._known: list[str] = []
+
+    def take(self, key: str, read: Callable[[Any], T], default: T) -> T:
+        """The value of a key as `read` gives it, or the default; a wrong one is a problem."""
+        self._known.append(key)
+        if key not in self._values:
+            return default
+        value = self._values.pop(key)
+        try:
+            return read(value)
+        except ValueError as error:
+            self._problems.add(self.origin(key), self._dotted(key), value, str(error))
+            return default
+
+    def table(self, key: str) -> Table:
+        """A table inside this one; empty where there is none."""
+        self._known.append(key)
+        value = self._values.pop(key, {})
+        if not isinstance(value, dict):
+            self._problems.add(self.origin(key), self._dotted(key), value, f"a table [{self._dotted(key)}]")
+            value = {}
+        return Table(self._dotted(key), value, self._origins, self._problems)
+
+    def tables(self) -> Iterator[tuple[str, Table]]:
+        """Every key that is left, as a table inside this one."""
+        for key in list(self._values):
+            yield key, self.table(key)
+
+    def problem(self, key: str, value: object, expected: str) -> None:
+        """Say that a value taken before is wrong after all."""
+        self._problems.add(self.origin(key), self._dotted(key), value, expected)
+
+    def done(self) -> None:
+        """What has not been taken is unknown: a problem each, with the nearest known key."""
+        for key, value in self._values.items():
+            near = get_close_matches(key, self._known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            expected = f"no such key here; known are {', '.join(sorted(self._known))}{hint}"
+            self._problems.add(self.origin(key), self._dotted(key), value, expected)
+
+    def origin(self, key: str) -> str:
+        """The file a key came from."""
+        dotted = self._dotted(key)
+        while dotted not in self._origins and "." in dotted:
+            dotted = dotted.rpartition(".")[0]
+        return self._origins.get(dotted, "configuration")
+
+    def _dotted(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+
+def read_files(paths: list[Path], problems: Problems) -> Table:
+    """Merge files, later ones winning key by key; one that cannot be read or parsed is a problem."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for path in paths:
+        try:
+            _merge(merged, tomllib.loads(path.read_text(encoding="utf-8")), origins, str(path), "")
+        except OSError as error:
+            problems.found.append(f"{path}: cannot be read: {error.strerror}; expected a readable TOML file")
+        except UnicodeDecodeError as error:
+            problems.found.append(f"{path}: not UTF-8 at byte {error.start}; expected a TOML file in UTF-8")
+        except tomllib.TOMLDecodeError as error:
+            problems.found.append(f"{path}: not TOML: {error}")
+    return Table("", merged, origins, problems)
+
+
+def _merge(into: dict[str, Any], new: dict[str, Any], origins: dict[str, str], file: str, name: str) -> None:
+    for key, value in new.items():
+        dotted = f"{name}.{key}" if name else key
+        origins[dotted] = file
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value, origins, file, dotted)
+        elif isinstance(value, dict):
+            into[key] = {}
+            _merge(into[key], value, origins, file, dotted)
+        else:
+            into[key] = value
+
+
+def _shown(value: object) -> str:
+    shown = repr(value) if not isinstance(value, str) else f'"{value}"'
+    printable = "".join(char if char.isprintable() else "?" for char in shown)
+    return printable if len(printable) <= 80 else f"{printable[:77]}..."  # noqa: PLR2004 - one line of a terminal

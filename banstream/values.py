@@ -1,0 +1,110 @@
+"""Values of the configuration: each function takes what TOML gave and returns ours, or raises ValueError.
+
+The error's text is what was expected, so that the caller can add file, key and value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.addresses import canonical_prefix
+from schemas.durations import parse_duration
+from schemas.errors import InvalidMessage
+
+FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
+
+
+def text(value: Any) -> str:
+    """A string that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a string in quotes")
+    return value.strip()
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A string, or an array of them."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        raise ValueError("a string or an array of strings")  # noqa: TRY004 - one error for every bad value
+    return tuple(map(text, value))
+
+
+def flag(value: Any) -> bool:
+    """A boolean."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - as above
+    return value
+
+
+def duration_ms(value: Any) -> int:
+    """A duration longer than nothing, in milliseconds; a bare number is seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('a duration such as "10m", "1d12h" or a number of seconds')  # noqa: TRY004 - as above
+    parsed = parse_duration(str(value))
+    if parsed <= 0:
+        raise ValueError("a duration longer than nothing")
+    return parsed
+
+
+def bantime_ms(value: Any) -> int | None:
+    """A duration in milliseconds, or None for ever: -1 or "forever"."""
+    if str(value).strip().lower() in FOREVER_WORDS:
+        return None
+    try:
+        return duration_ms(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or -1 for ever") from error
+
+
+def between(low: int, high: int) -> Callable[[Any], int]:
+    """A reader of integers from `low` to `high`."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """A reader of one of these words."""
+
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return check
+
+
+def some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
+    """A reader of one or more of these words."""
+    check = one_of(*choices)
+    return lambda value: tuple(map(check, texts(value)))
+
+
+def prefixes(value: Any) -> tuple[str, ...]:
+    """Addresses and prefixes in canonical form: one, an array, or several in one string (fail2ban's way)."""
+    words = [word for part in texts(value) for word in part.replace(",", " ").split()] if value != [] else []
+    return tuple(map(prefix, words))
+
+
+def prefix(value: str) -> str:
+    """An address or prefix in canonical form."""
+    try:
+        return canonical_prefix(value)
+    except InvalidMessage as error:
+        hint = ", without bits beyond the prefix length" if "host bits" in str(error) else ""
+        raise ValueError(f'an address or prefix such as "192.0.2.7" or "2001:db8::/32"{hint}') from error
+
+
+def ports(value: Any) -> tuple[int, ...]:
+    """Ports: numbers, or one array of them; sorted, each once."""
+    if isinstance(value, int):
+        value = [value]
+    if not isinstance(value, list):
+        raise ValueError("a port, or an array of ports")  # noqa: TRY004 - as above
+    return tuple(sorted(set(map(between(1, 65_535), value))))

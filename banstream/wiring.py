@@ -1,0 +1,134 @@
+"""Where the stages are connected: settings in, a producer, a decider and an enforcer on one log out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+from banstream.config import EnforcerSettings, JailSettings, Settings, Start
+from enforcers.backends import open_backend
+from enforcers.contract import Backend
+from enforcers.enforcer import Enforcer, EnforcerConfig
+from enforcers.safety import BreakerLimits
+from eventlog.contract import EventLog
+from producers.producer import Producer, Watch
+from schemas.errors import ConfigError
+from streams.embedded import EmbeddedDecider
+
+log = getLogger("banstream")
+
+
+@dataclass(slots=True)
+class Stages:
+    """The three stages and what they were made from.
+
+    Attributes:
+        observing: why nothing is enforced, and what to do about it; None when the firewall is in use.
+    """
+
+    settings: Settings
+    event_log: EventLog
+    now_ms: Callable[[], int]
+    backend: Backend
+    observing: str | None
+    decider: EmbeddedDecider
+    producer: Producer
+    enforcer: Enforcer
+
+    @classmethod
+    def connect(cls, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> Stages:
+        """Put the rules in force, then open the firewall, then the sources."""
+        decider = EmbeddedDecider(event_log, now_ms=now_ms)
+        decider.catch_up()
+        decider.govern(settings.rules())
+        decider.catch_up()
+        backend, observing = open_backend(settings.enforcer.backend)
+        enforcer = Enforcer(
+            event_log, backend, enforcer_config(settings.enforcer), observing=observing, now_ms=now_ms
+        )
+        enforcer.start()
+        producer = Producer(event_log, watches(settings.jails), now_ms=now_ms)
+        return cls(
+            settings=settings,
+            event_log=event_log,
+            now_ms=now_ms,
+            backend=backend,
+            observing=observing,
+            decider=decider,
+            producer=producer,
+            enforcer=enforcer,
+        )
+
+    def renewed(self, settings: Settings) -> Stages:
+        """The same log and decider under new settings; ConfigError for what only a restart can change."""
+        old = self.settings
+        if settings.log_url != old.log_url or settings.enforcer.backend != old.enforcer.backend:
+            raise ConfigError("log.url and enforcer.backend change only with a restart")
+        self.decider.catch_up()
+        self.decider.govern(settings.rules())
+        self.producer.close()
+        producer = Producer(self.event_log, watches(settings.jails), now_ms=self.now_ms)
+        enforcer = Enforcer(
+            self.event_log,
+            self.backend,
+            enforcer_config(settings.enforcer),
+            observing=self.observing,
+            now_ms=self.now_ms,
+        )
+        enforcer.start()
+        return Stages(
+            settings=settings,
+            event_log=self.event_log,
+            now_ms=self.now_ms,
+            backend=self.backend,
+            observing=self.observing,
+            decider=self.decider,
+            producer=producer,
+            enforcer=enforcer,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What `banstream status` shows of each stage."""
+        return {
+            "observing": self.observing,
+            "sources": self.producer.describe(),
+            "notices": self.producer.notices(),
+            "decider": self.decider.status(),
+            "enforcer": self.enforcer.status(),
+            "rules": self.settings.rules().version,
+            "files": self.settings.files,
+        }
+
+
+def enforcer_config(settings: EnforcerSettings) -> EnforcerConfig:
+    """The enforcer's configuration on this host."""
+    return EnforcerConfig(
+        host=socket.gethostname(),
+        never_ban=settings.never_ban,
+        protect_ssh_peers=settings.protect_ssh_peers,
+        keep_on_stop=settings.keep_on_stop,
+        breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
+    )
+
+
+def watches(jails: tuple[JailSettings, ...]) -> list[Watch]:
+    """Each source once, with every filter that some jail wants on it."""
+    found: dict[str, Watch] = {}
+    for jail in jails:
+        for spec in jail.sources:
+            old = found.get(spec)
+            found[spec] = Watch(
+                source=spec,
+                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *jail.rules.filters))),
+                start=jail.start if old is None else _earlier(old.start, jail.start),
+                recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
+            )
+    return list(found.values())
+
+
+def _earlier(one: Start, other: Start) -> Start:
+    """Where two jails' sources begin: at the earlier of both places."""
+    return "beginning" if "beginning" in {one, other} else "recent" if "recent" in {one, other} else "end"
