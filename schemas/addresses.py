@@ -28,9 +28,10 @@ def parse_prefix(text: str) -> Network:
     try:
         if "/" not in text:
             return ip_network(canonical_address(text))
-        network = ip_network(text)
+        address, _, length = text.rpartition("/")
+        network = ip_network(f"{address.partition('%')[0]}/{length}")
     except ValueError as error:
-        raise InvalidMessage(f"not an address or prefix: {text!r} ({error})") from error
+        raise InvalidMessage(f"not an address or prefix: {text!r:.80} ({error!s:.120})") from error
     if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:  # noqa: PLR2004 - ::ffff:0:0/96
         return IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
     return network

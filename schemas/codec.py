@@ -94,15 +94,15 @@ def from_wire(wire: Mapping[str, Any]) -> Record:
     """The record that a JSON object holds; InvalidMessage when it holds none."""
     version = wire.get("v")
     if type(version) is not int or not 1 <= version <= VERSION:
-        raise InvalidMessage(f"version {version!r}; this program reads 1 to {VERSION}", field="v")
+        raise InvalidMessage(f"version {_shown(version)}; this program reads 1 to {VERSION}", field="v")
     name = wire.get("type")
     record_type = BY_TYPE.get(name) if isinstance(name, str) else None
     if record_type is None:
-        raise InvalidMessage(f"unknown type {name!r}; known are {', '.join(BY_TYPE)}", field="type")
+        raise InvalidMessage(f"unknown type {_shown(name)}; known are {', '.join(BY_TYPE)}", field="type")
     values = _read(record_type, wire)
     extra = wire.keys() - KNOWN[record_type]
     if extra:
-        values["extra"] = {key: value for key, value in wire.items() if key in extra}
+        values["extra"] = _check_object({key: value for key, value in wire.items() if key in extra})
     return record_type(**values)
 
 
@@ -145,6 +145,11 @@ def _read(record_type: type[Any], wire: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _shown(value: Any) -> str:
+    """A JSON value within an error: short whatever it is, since the repr of a deep array ends the stack."""
+    return f"{type(value).__name__} of {len(value)}" if type(value) in {list, dict} else f"{value!r:.80}"
+
+
 def _checked(field: WireField, value: Any) -> Any:
     try:
         return field.check(value)
@@ -155,7 +160,7 @@ def _checked(field: WireField, value: Any) -> Any:
 
 def _check_int(value: Any) -> int:
     if type(value) is not int:
-        raise InvalidMessage(f"expected an integer, not {value!r:.80}")
+        raise InvalidMessage(f"expected an integer, not {_shown(value)}")
     if not -INT64 <= value < INT64:
         raise InvalidMessage(f"out of the range of 64 bits: {value}")
     return value
@@ -164,7 +169,7 @@ def _check_int(value: Any) -> int:
 def _check_plain(expected: type, words: str) -> Check:
     def check(value: Any) -> Any:
         if type(value) is not expected:
-            raise InvalidMessage(f"expected {words}, not {value!r:.80}")
+            raise InvalidMessage(f"expected {words}, not {_shown(value)}")
         return value
 
     return check
@@ -173,7 +178,7 @@ def _check_plain(expected: type, words: str) -> Check:
 def _check_literal(choices: tuple[str, ...]) -> Check:
     def check(value: Any) -> Any:
         if type(value) is not str or value not in choices:
-            raise InvalidMessage(f"expected one of {', '.join(choices)}, not {value!r:.80}")
+            raise InvalidMessage(f"expected one of {', '.join(choices)}, not {_shown(value)}")
         return value
 
     return check
@@ -182,22 +187,33 @@ def _check_literal(choices: tuple[str, ...]) -> Check:
 def _check_tuple(check_item: Check) -> Check:
     def check(value: Any) -> Any:
         if type(value) is not list:
-            raise InvalidMessage(f"expected an array, not {value!r:.80}")
+            raise InvalidMessage(f"expected an array, not {_shown(value)}")
         return tuple(map(check_item, value))
 
     return check
 
 
+def _check_object(value: Any) -> Any:
+    """An object of anything that can be written back: what is nested deeper than JSON is written, cannot."""
+    if type(value) is not dict:
+        raise InvalidMessage(f"expected an object, not {_shown(value)}")
+    try:
+        orjson.dumps([value])  # as deep as it will be within its record
+    except TypeError as error:
+        raise InvalidMessage(f"cannot be written back: {error}") from error
+    return value
+
+
 def _check_texts(value: Any) -> Any:
     if type(value) is not dict or any(type(item) is not str for item in value.values()):
-        raise InvalidMessage(f"expected an object of strings, not {value!r:.80}")
+        raise InvalidMessage(f"expected an object of strings, not {_shown(value)}")
     return value
 
 
 def _check_record(record_type: type[Any]) -> Check:
     def check(value: Any) -> Any:
         if type(value) is not dict:
-            raise InvalidMessage(f"expected an object, not {value!r:.80}")
+            raise InvalidMessage(f"expected an object, not {_shown(value)}")
         return record_type(**_read(record_type, value))
 
     return check
@@ -205,16 +221,16 @@ def _check_record(record_type: type[Any]) -> Check:
 
 def _check_canonical(value: Any) -> str:
     if type(value) is not str:
-        raise InvalidMessage(f"expected an address or prefix, not {value!r:.80}")
+        raise InvalidMessage(f"expected an address or prefix, not {_shown(value)}")
     canonical = canonical_prefix(value)
     if canonical != value:
-        raise InvalidMessage(f"expected the canonical form {canonical}, not {value!r:.80}")
+        raise InvalidMessage(f"expected the canonical form {canonical}, not {_shown(value)}")
     return value
 
 
 def _check_address(value: Any) -> str:
     if "/" in _check_canonical(value):
-        raise InvalidMessage(f"expected an address, not the prefix {value!r:.80}")
+        raise InvalidMessage(f"expected an address, not the prefix {_shown(value)}")
     return cast("str", value)
 
 
@@ -236,7 +252,7 @@ def _check_for(hint: Any) -> Check:
     if origin is tuple:
         return _check_tuple(_check_for(args[0]))
     if origin is not None:
-        return _check_texts if args[1] is str else _check_plain(dict, "an object")
+        return _check_texts if args[1] is str else _check_object
     return CHECKS[hint] if hint in CHECKS else _check_record(hint)
 
 

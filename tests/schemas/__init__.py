@@ -1,0 +1,1 @@
+"""Tests of the records, their wire format, addresses and topics."""

@@ -1,0 +1,183 @@
+"""The codec: what is written is read back, and any bytes give records or InvalidMessage, nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas.codec import FIELDS, INT64, decode, decode_frame, encode, encode_frame, to_wire
+from schemas.errors import InvalidMessage
+from schemas.records import AuthEvent, Record, Standing, Tick
+from tests.schemas.examples import EXAMPLES
+from tests.schemas.strategies import records
+
+ALL_RECORDS = [record for pair in EXAMPLES for record in pair]
+DEEP = b"[" * 1_000 + b"]" * 1_000
+WRONG: tuple[Any, ...] = (None, True, 1, -0.5, 2**64 - 1, "x", [], [[]], [None], {}, {"a": 1}, {"a": [1]})
+"""A value of every JSON type; no field takes more than some of them."""
+
+TICKS = {
+    "no JSON": b'{"type":"tick","v":1,"at_ms":1',
+    "nothing": b"",
+    "an array": b'[{"type":"tick","v":1,"at_ms":1}]',
+    "no version": b'{"type":"tick","at_ms":1}',
+    "a newer version": b'{"type":"tick","v":2,"at_ms":1}',
+    "version zero": b'{"type":"tick","v":0,"at_ms":1}',
+    "a version that is true": b'{"type":"tick","v":true,"at_ms":1}',
+    "an unknown type": b'{"type":"tock","v":1,"at_ms":1}',
+    "a type that is a list": b'{"type":["tick"],"v":1,"at_ms":1}',
+    "no instant": b'{"type":"tick","v":1}',
+    "a null instant": b'{"type":"tick","v":1,"at_ms":null}',
+    "an instant that is text": b'{"type":"tick","v":1,"at_ms":"1"}',
+    "an instant that is true": b'{"type":"tick","v":1,"at_ms":true}',
+    "an instant with a fraction": b'{"type":"tick","v":1,"at_ms":1.0}',
+    "an instant of 64 bits and one": b'{"type":"tick","v":1,"at_ms":9223372036854775808}',
+    "an instant of 30 digits": b'{"type":"tick","v":1,"at_ms":%s}' % (b"9" * 30),
+    "an infinite instant": b'{"type":"tick","v":1,"at_ms":1e999}',
+    "not a number": b'{"type":"tick","v":1,"at_ms":NaN}',
+    "a lone surrogate": rb'{"type":"tick","v":1,"at_ms":1,"x":"\ud800"}',
+    "broken UTF-8": b'{"type":"tick","v":1,"at_ms":1,"x":"\xff"}',
+    "a deep instant": b'{"type":"tick","v":1,"at_ms":%s}' % DEEP,
+    "a deep version": b'{"type":"tick","v":%s,"at_ms":1}' % DEEP,
+    "a deep type": b'{"type":%s,"v":1,"at_ms":1}' % DEEP,
+    "a deep unknown field": b'{"type":"tick","v":1,"at_ms":1,"x":%s}' % DEEP,
+    "deep rules": b'{"type":"rules","v":1,"version":"","at_ms":1,"rules":{"x":%s}}' % DEEP,
+    "far too deep": b"[" * 100_000,
+}
+
+
+@settings(deadline=None)
+@given(records())
+def test_what_is_written_is_read_back(record: Record) -> None:
+    """decode(encode(x)) == x for every record, with whatever unknown fields."""
+    assert decode(encode(record)) == record
+
+
+@settings(deadline=None)
+@given(st.lists(records(), min_size=1, max_size=5))
+def test_a_frame_is_one_record_a_line(written: list[Record]) -> None:
+    """A frame of any records is as many lines, whatever newlines are in their texts."""
+    frame = encode_frame(written)
+    assert frame.count(b"\n") == len(written) - 1
+    assert decode_frame(frame) == written
+
+
+@given(st.binary(max_size=200))
+@example(b"\n\n")
+@example(b"null")
+def test_any_bytes_give_records_or_invalid_messages(frame: bytes) -> None:
+    """Whatever the bytes, each line is a record or an InvalidMessage in its place."""
+    read = decode_frame(frame)
+    assert len(read) == frame.count(b"\n") + 1
+    assert all(isinstance(item, (InvalidMessage, *get_args(Record))) for item in read)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(ALL_RECORDS), st.data())
+def test_damaged_lines_give_records_or_invalid_messages(record: Record, data: st.DataObject) -> None:
+    """A valid line with bytes overwritten, cut out or doubled is a record or an InvalidMessage."""
+    line = encode(record)
+    start = data.draw(st.integers(0, len(line)))
+    end = data.draw(st.integers(start, min(len(line), start + 10)))
+    middle = data.draw(
+        st.sampled_from([b"", b"0", b'"', b"]", b"}", b"null", b"-", b"\\", line[start:end] * 2])
+    )
+    for item in decode_frame(line[:start] + middle + line[end:]):
+        if not isinstance(item, InvalidMessage):
+            assert decode(encode(item)) == item
+
+
+def places(wire: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a JSON value: the container, and the key or index in it."""
+    items = wire.items() if isinstance(wire, dict) else enumerate(wire) if isinstance(wire, list) else ()
+    for key, value in list(items):
+        yield wire, key
+        yield from places(value)
+
+
+@pytest.mark.parametrize("record", ALL_RECORDS, ids=lambda record: record.TYPE)
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_wrong_value_anywhere_is_an_invalid_message_or_fits(record: Record, wrong: Any) -> None:
+    """With a value of any type in any place, a record is read that is written the same, or none is."""
+    for number in range(len(list(places(to_wire(record))))):
+        wire = orjson.loads(encode(record))
+        container, key = list(places(wire))[number]
+        container[key] = wrong
+        (item,) = decode_frame(orjson.dumps(wire))
+        assert isinstance(item, InvalidMessage) or decode(encode(item)) == item
+
+
+@pytest.mark.parametrize("record", [pair[0] for pair in EXAMPLES], ids=lambda record: record.TYPE)
+def test_every_field_is_checked(record: Record) -> None:
+    """Each known field refuses another type and names itself, and may miss only where it has a default."""
+    for field in FIELDS[type(record)]:
+        wire = orjson.loads(encode(record)) | {field.name: [{"a": [1]}]}
+        with pytest.raises(InvalidMessage) as refused:
+            decode(orjson.dumps(wire))
+        assert (refused.value.field or "").split(".")[0] == field.name
+        del wire[field.name]
+        if field.default is dataclasses.MISSING:
+            with pytest.raises(InvalidMessage, match=f"^{field.name}: missing$"):
+                decode(orjson.dumps(wire))
+        else:
+            assert getattr(decode(orjson.dumps(wire)), field.name) == field.default
+
+
+@pytest.mark.parametrize("line", TICKS.values(), ids=TICKS)
+def test_what_is_no_record_is_an_invalid_message(line: bytes) -> None:
+    """Each of these lines is refused with a reason that is short enough to be kept."""
+    with pytest.raises(InvalidMessage) as refused:
+        decode(line)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_key_that_comes_twice_counts_once() -> None:
+    """Of two values for one key the last holds, as in most readers of JSON."""
+    assert decode(b'{"type":"tick","v":1,"at_ms":1,"at_ms":2}') == Tick(at_ms=2)
+
+
+def test_bounds_of_integers_are_inclusive() -> None:
+    """The smallest and the greatest integer of 64 bits are read and written."""
+    for at_ms in (-INT64, INT64 - 1):
+        assert decode(encode(Tick(at_ms=at_ms))) == Tick(at_ms=at_ms)
+
+
+def test_unknown_fields_are_kept_and_written_back() -> None:
+    """A newer writer's fields stay in `extra`, in their order, and are on the wire again."""
+    line = b'{"type":"tick","v":1,"at_ms":1,"zebra":{"a":[1,null]},"ant":2.5}'
+    record = decode(line)
+    assert record == Tick(at_ms=1, extra={"zebra": {"a": [1, None]}, "ant": 2.5})
+    assert encode(record) == line
+
+
+def test_what_cannot_be_written_is_an_invalid_message() -> None:
+    """A text that is no Unicode, or an integer beyond 64 bits, is refused by the writer."""
+    for record in (
+        Tick(at_ms=2**65),
+        Tick(at_ms=1, extra={"x": "\ud800"}),
+        Tick(at_ms=1, extra={"x": object()}),
+    ):
+        with pytest.raises(InvalidMessage, match="a tick record cannot be written"):
+            encode(record)
+
+
+def test_an_error_within_a_hold_names_its_place() -> None:
+    """A wrong field of a nested record is named with its path."""
+    line = encode(next(record for record in ALL_RECORDS if isinstance(record, Standing)))
+    with pytest.raises(InvalidMessage, match=r"^holds\.until_ms: expected an integer"):
+        decode(line.replace(b'"until_ms":1767226200123', b'"until_ms":"never"'))
+
+
+def test_a_long_wrong_text_is_cut_in_the_error() -> None:
+    """An error about a huge value is short, for an address too."""
+    line = encode(next(record for record in ALL_RECORDS if isinstance(record, AuthEvent)))
+    for old in (b'"192.0.2.7"', b'"failed"', b"81920"):
+        with pytest.raises(InvalidMessage) as refused:
+            decode(line.replace(old, b'"' + b"y" * 100_000 + b'"'))
+        assert len(str(refused.value)) < 300
