@@ -1,4 +1,4 @@
-"""What every firewall backend offers; one contract suite (tests/enforcers/test_contract.py) holds them all to it.
+"""What every firewall backend offers; one suite (tests/enforcers/test_contract.py) holds them all to it.
 
 A backend holds elements: a prefix, the ports it is banned on, and how long it still lasts. It knows nothing
 of decisions, holds or the log. Every verb is idempotent, and says what failed instead of raising for it: one

@@ -8,7 +8,7 @@ prefix length and group of ports, looked up by the source address under that len
 | 192.0.2.7 | v4_32 | `ip saddr @v4_32 counter drop` |
 | 192.0.2.0/24 | v4_24 | `ip saddr and 255.255.255.0 @v4_24 counter drop` |
 | 2001:db8:1:2::/64 | v6_64 | `ip6 saddr and ffff:ffff:ffff:ffff:: @v6_64 counter drop` |
-| 192.0.2.7, ports 22 and 2222 | v4_32_p22_2222 | `ip saddr @... meta l4proto { tcp, udp } th dport { 22, 2222 } ...` |
+| 192.0.2.7, ports 22 and 2222 | v4_32_p22_2222 | `... meta l4proto { tcp, udp } th dport { 22, 2222 } ...` |
 
 Sets have no `size`: the kernel would reserve memory for all of it at once. Text is only ever built from
 what a strict pattern accepts, so no text of a log reaches nft's parser, which would look host names up.

@@ -41,7 +41,7 @@ class Register:
         self.repaired = 0
 
     def take(self, prefix: str, decision: str, ends: Ends, now_ms: int) -> None:
-        """Take in the newest word on a prefix; an earlier one that was never settled is recorded as skipped."""
+        """Take in the newest word on a prefix; one before it that was never settled is recorded as skipped."""
         known = self._standings.get(prefix)
         if known is None:
             self._standings[prefix] = Standing(decision, ends)

@@ -1,4 +1,4 @@
-"""What one host makes of a standing ban: what it wants in the firewall, and how that differs from what is held.
+"""What one host makes of a standing ban: what it wants in the firewall, and how far that is what is held.
 
 A prefix may be held by several jails. For each group of ports the latest end counts; a group that the hold
 on all ports outlasts adds nothing and is left out. A hold that has ended wants nothing.
