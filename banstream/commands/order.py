@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import click
@@ -197,6 +197,6 @@ class Answers:
         ]
 
 
-def _verb(decision: Decision) -> str:
+def _verb(decision: Decision) -> Literal["ban", "unban"]:
     """What an enforcer does about a decision: a prolonged ban is banned anew."""
     return "unban" if isinstance(decision, Unban) else "ban"

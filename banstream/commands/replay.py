@@ -1,0 +1,154 @@
+"""`banstream replay`: what the rules would decide, in event time, without touching anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+
+from banstream.commands.look import sentence
+from banstream.config import load_settings
+from banstream.instants import Instant, now_ms
+from banstream.options import config_option, json_option
+from banstream.progress import progress
+from banstream.reading import open_to_read
+from banstream.report import Difference, compare, write_report
+from banstream.show import json_line, note, printable, say
+from banstream.trial import Counts, over_files, over_log, wire
+from producers.filters import load_filter
+from producers.offline import Batch, match_files
+from schemas.errors import ConfigError
+from schemas.records import Ban, Decision
+from streams.rules import Rules
+
+
+@click.command("replay")
+@click.option("--since", type=Instant(), metavar="INSTANT", help="Over the event log, from this instant on.")
+@click.option("--until", type=Instant(), metavar="INSTANT", help="... to this instant [default: now].")
+@click.option(
+    "--now", "now", type=Instant(), metavar="INSTANT", help="Of lines without a year [default: mtime]."
+)
+@click.option("--window", type=click.Choice(["exact"]), default="exact", help="How failures are counted.")
+@click.option("--diff", "other_file", metavar="OTHER.toml", help="Whom other rules would ban, and whom not.")
+@click.option("--report", "report_file", metavar="FILE.html", help="Write the result as a page, too.")
+@click.option("--stats", is_flag=True, help="Counts and speed as one JSON line last; alone: only that.")
+@json_option
+@config_option
+@click.argument("files", nargs=-1, metavar="FILE|-...")
+def replay_command(files: tuple[str, ...], **options: Any) -> int:
+    r"""What the rules would decide, over log files, or over the event log's own history.
+
+    \b
+    banstream replay /var/log/auth.log*
+    banstream replay --since 30d --diff stricter.toml
+    banstream replay --config new.toml --json auth.log
+
+    Given log files, this machine's own event log is never touched. Exit code 1 when nobody is banned.
+    """
+    if bool(files) == (options["since"] is not None):
+        raise click.UsageError("name log files, or a stretch of the event log by --since")
+    return _replay(files, Options(**options))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command's options, by their names."""
+
+    since: int | None
+    until: int | None
+    now: int | None
+    window: str
+    other_file: str | None
+    report_file: str | None
+    stats: bool
+    as_json: bool
+    config_file: str | None
+
+    @property
+    def quiet(self) -> bool:
+        """Only counts are wanted."""
+        return self.stats and not self.as_json
+
+
+def _replay(files: tuple[str, ...], options: Options) -> int:
+    settings = load_settings(options.config_file)
+    rules = [settings.rules()]
+    if options.other_file:
+        rules.append(load_settings(options.other_file).rules())
+    counts, started = Counts(), perf_counter()
+    if files:
+        steps = _over_files(rules, files, options.now, counts)
+    else:
+        steps = over_log(rules, open_to_read(settings), options.since or 0, options.until or now_ms(), counts)
+    bans: list[list[Ban]] = [[] for _ in rules]
+    for decided in steps:
+        if not options.quiet and not options.other_file:
+            _print(decided[0], as_json=options.as_json)
+        for of_rules, decisions in zip(bans, decided, strict=True):
+            of_rules.extend(each for each in decisions if isinstance(each, Ban))
+    _conclude(rules, bans, options)
+    seconds = perf_counter() - started
+    if options.stats:
+        _print_stats(counts, seconds)
+    elif not options.as_json:
+        note(f"{counts.lines} lines, {counts.events} events, {len(bans[0])} bans in {seconds:.2f} s")
+    return 0 if any(bans) else 1
+
+
+def _conclude(rules: list[Rules], bans: list[list[Ban]], options: Options) -> None:
+    difference = compare(*bans) if options.other_file else None
+    if difference is not None and not options.quiet:
+        _print_difference(difference, as_json=options.as_json)
+    if options.report_file:
+        write_report(Path(options.report_file), rules, bans, difference)
+
+
+def _over_files(
+    rules: list[Rules], files: tuple[str, ...], now: int | None, counts: Counts
+) -> Iterator[list[list[Decision]]]:
+    names = dict.fromkeys(name for each in rules for jail in each.jails for name in jail.filters)
+    if not names:
+        raise ConfigError("no jail is enabled, so there is nothing to replay")
+    filters = [load_filter(name) for name in names]
+    streams: list[Iterator[Batch]] = [progress(match_files([file], filters, now), [file]) for file in files]
+    return over_files(rules, filters, streams, counts)
+
+
+def _print(decisions: list[Decision], *, as_json: bool) -> None:
+    for each in decisions:
+        if as_json:
+            json_line(wire(each))
+        else:
+            click.echo(printable(sentence(each)))
+
+
+def _print_difference(difference: Difference, *, as_json: bool) -> None:
+    for each in difference.changes:
+        if as_json:
+            json_line(each.to_wire())
+        else:
+            say(f"{each.change:8} {each.prefix}  {each.jail}  banned {each.bans} times, then {each.other}")
+    if not as_json:
+        kinds = [each.change for each in difference.changes]
+        say(
+            f"{kinds.count('added')} more would be banned, {kinds.count('removed')} no longer, "
+            f"{kinds.count('changed')} otherwise, {difference.same} the same."
+        )
+
+
+def _print_stats(counts: Counts, seconds: float) -> None:
+    sys.stdout.flush()
+    json_line(
+        {
+            "lines": counts.lines,
+            "events": counts.events,
+            "decisions": counts.decisions,
+            "seconds": round(seconds, 3),
+            "lines_per_s": round(counts.lines / seconds) if seconds else 0,
+        }
+    )

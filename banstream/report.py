@@ -1,0 +1,110 @@
+"""What two sets of rules would do differently, and a page that shows a replay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from banstream.show import instant, printable
+from schemas.durations import format_duration
+from schemas.errors import SourceError
+from schemas.records import Ban
+from streams.rules import Rules
+
+STYLE: Final = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
+    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em 1em .2em 0;text-align:left}"
+    "th{border-bottom:1px solid}"
+)
+MOST_ROWS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How often one prefix is banned by one jail under the rules as they are, and under the others."""
+
+    prefix: str
+    jail: str
+    bans: int
+    other: int
+
+    @property
+    def change(self) -> str:
+        """`added`, `removed`, or `changed` where both ban it, but not as often."""
+        return "added" if not self.bans else "removed" if not self.other else "changed"
+
+    def to_wire(self) -> dict[str, Any]:
+        """As `replay --diff --json` prints it."""
+        return {
+            "kind": "diff",
+            "change": self.change,
+            "prefix": self.prefix,
+            "jail": self.jail,
+            "bans": self.bans,
+            "other_bans": self.other,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Whom the other rules treat otherwise; `same` prefixes are banned as often by both."""
+
+    changes: tuple[Change, ...]
+    same: int
+
+
+def compare(bans: Iterable[Ban], other: Iterable[Ban]) -> Difference:
+    """What changes from one set of bans to another, by prefix and jail."""
+    counts = Counter((ban.prefix, ban.jail) for ban in bans)
+    others = Counter((ban.prefix, ban.jail) for ban in other)
+    keys = sorted(counts.keys() | others.keys())
+    changes = tuple(Change(*key, counts[key], others[key]) for key in keys if counts[key] != others[key])
+    return Difference(changes, len(keys) - len(changes))
+
+
+def write_report(
+    path: Path, rules: Sequence[Rules], bans: Sequence[Sequence[Ban]], difference: Difference | None
+) -> None:
+    """Write a replay as one page that needs nothing else; raises SourceError when it cannot."""
+    try:
+        path.write_text(_page(rules, bans, difference), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"{path}: the report cannot be written: {error.strerror}") from error
+
+
+def _page(rules: Sequence[Rules], bans: Sequence[Sequence[Ban]], difference: Difference | None) -> str:
+    parts = [f"<!doctype html><meta charset=utf-8><title>banstream replay</title><style>{STYLE}</style>"]
+    parts.append(f"<h1>Replay</h1><p>{len(bans[0])} bans under rules {escape(rules[0].version)}.</p>")
+    parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[0])))
+    if difference is not None:
+        parts.append(f"<h2>Under rules {escape(rules[1].version)}</h2><p>{difference.same} unchanged.</p>")
+        parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[1])))
+        rows = [(each.change, each.prefix, each.jail, each.bans, each.other) for each in difference.changes]
+        parts.append(_table(("change", "prefix", "jail", "bans", "bans under the others"), rows))
+    rows_of_bans = [
+        (instant(ban.at_ms), ban.prefix, ban.jail, instant(ban.until_ms), ban.count, ban.ban_count)
+        for ban in bans[0]
+    ]
+    parts.append("<h2>Bans</h2>")
+    parts.append(_table(("at", "prefix", "jail", "until", "failures", "ban"), rows_of_bans))
+    return "\n".join(parts)
+
+
+def _jail_rows(rules: Rules) -> list[tuple[object, ...]]:
+    return [
+        (jail.name, jail.maxretry, format_duration(jail.findtime_ms), format_duration(jail.bantime_ms))
+        for jail in rules.jails
+    ]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    head = "".join(f"<th>{escape(column)}" for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(printable(str(cell)))}" for cell in row) for row in rows[:MOST_ROWS]
+    )
+    left = len(rows) - MOST_ROWS
+    return f"<table><tr>{head}{body}</table>" + (f"<p>... and {left} more.</p>" if left > 0 else "")
