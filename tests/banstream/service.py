@@ -1,0 +1,168 @@
+"""`banstream up` as a test runs it: a real process in a folder of its own, in a namespace if asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.namespaces import Host
+
+BANSTREAM = [sys.executable, "-P", "-m", "banstream"]
+PATIENCE_S = 30.0
+
+
+def eventually(condition: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> Any:
+    """Wait until a condition holds and return its value; fail, saying what did not come to pass."""
+    deadline = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Service:
+    """A configured banstream in a folder; `host`: the namespace whose firewall and network it has."""
+
+    folder: Path
+    host: Host | None = None
+    process: subprocess.Popen[str] | None = None
+    env: dict[str, str] = field(default_factory=lambda: {**os.environ, "NO_COLOR": "1", "TZ": "UTC"})
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.folder / "banstream.toml"
+
+    @property
+    def log(self) -> Path:
+        """The log file it watches."""
+        return self.folder / "auth.log"
+
+    @property
+    def errors(self) -> str:
+        """What `up` has said on stderr so far, over all its runs."""
+        file = self.folder / "up.err"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def configure(self, jail: str = "maxretry = 3", enforcer: str = "", more: str = "") -> None:
+        """Write the configuration; the sshd jail watches `log` from its beginning."""
+        self.config.write_text(
+            f'[log]\nurl = "sqlite://{self.folder}/state/log.db"\n'
+            f'[jail.sshd]\nsource = "file:{self.log}"\nstart = "beginning"\n{jail}\n'
+            f"[enforcer]\n{enforcer}\n{more}\n",
+            encoding="utf-8",
+        )
+
+    def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command of banstream to its end; `code`: the exit code expected, None for any."""
+        command = [*BANSTREAM, *arguments]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "env": self.env, "cwd": self.folder}
+        if self.host is None:
+            done = subprocess.run(command, check=False, timeout=60, **options)
+        else:
+            with self.host.inside():
+                done = subprocess.run(command, check=False, timeout=60, **options)
+        if code is not None:
+            assert done.returncode == code, (done.returncode, done.stdout[-2_000:], done.stderr[-2_000:])
+        return done
+
+    def json(self, *arguments: str, code: int | None = 0) -> list[dict[str, Any]]:
+        """Run a command with --json; the objects it prints."""
+        done = self.run(*arguments, "--json", "--config", str(self.config), code=code)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start `up`; wait until it enforces or observes."""
+        said = len(self.errors)
+        with (self.folder / "up.err").open("a", encoding="utf-8") as errors:
+            command = [*BANSTREAM, "up", "--config", str(self.config)]
+            options: dict[str, Any] = {"stderr": errors, "stdout": subprocess.DEVNULL, "env": self.env}
+            if self.host is None:
+                self.process = subprocess.Popen(command, text=True, **options)
+            else:
+                with self.host.inside():
+                    self.process = subprocess.Popen(command, text=True, **options)
+        if ready:
+            eventually(lambda: self._is_ready(said), "up is ready")
+
+    def _is_ready(self, said: int) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.errors[said:]
+        return any(word in self.errors[said:] for word in ("Enforcing", "OBSERVING ONLY"))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send `up` a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End `up` and return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_S)
+        self.process = None
+        return code
+
+    def write(self, *messages: str) -> None:
+        """Append lines of sshd to the log, stamped now."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.writelines(f"{stamp()} server {message}\n" for message in messages)
+
+    def fail(self, ip: str, times: int = 1, user: str = "root") -> None:
+        """Append failed logins, each in a connection of its own."""
+        first = time.time_ns() // 1_000 % 100_000_000
+        self.write(
+            *(
+                f"sshd[{first + nth}]: Failed password for {user} from {ip} port {40_000 + nth} ssh2"
+                for nth in range(times)
+            )
+        )
+
+    def elements(self) -> set[str]:
+        """The prefixes that the namespace's nftables holds in the table of banstream."""
+        assert self.host is not None
+        listed = json.loads(self.host.run(["nft", "-j", "list", "table", "inet", "banstream"]).stdout)
+        return {
+            _prefix(element, entry["set"]["name"])
+            for entry in listed["nftables"]
+            if "set" in entry
+            for element in entry["set"].get("elem", [])
+        }
+
+
+def _prefix(element: Any, set_name: str) -> str:
+    value = element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
+    length = int(set_name.split("_")[1])
+    full = 32 if set_name.startswith("v4") else 128
+    return str(value) if length == full else f"{value}/{length}"
+
+
+def stamp() -> str:
+    """The present instant as rsyslog writes it, to the microsecond."""
+    now = time.time_ns() // 1_000
+    seconds, micros = divmod(now, 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{micros:06d}+00:00"
+
+
+@contextmanager
+def service(folder: Path, host: Host | None = None) -> Iterator[Service]:
+    """A configured service that is not running yet; killed at the end if it still is."""
+    made = Service(folder, host)
+    made.configure()
+    made.log.touch()
+    try:
+        yield made
+    finally:
+        if made.process is not None:
+            made.process.kill()
+            made.process.wait()
