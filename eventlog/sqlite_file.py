@@ -23,8 +23,11 @@ from eventlog.sqlite_errors import corrupt, denied, foreign
 from schemas.errors import LogError
 from schemas.topics import ALL
 
-BUSY_MS: Final = 5_000
-"""How long a statement waits for another process's lock, in milliseconds."""
+BUSY_MS: Final = 10_000
+"""How long a statement waits for another process's lock, in milliseconds.
+
+SQLite waits by trying again, up to 100 ms apart, so beside a process that commits without a pause an
+operator's command needs luck; this is a hundred tries."""
 
 SMALLEST_BYTES: Final = 512
 """SQLite's smallest page: it would take a file of fewer bytes for an empty one, and overwrite it."""

@@ -12,6 +12,7 @@ from eventlog.contract import Append, Message
 from schemas.errors import Fenced
 from schemas.topics import BANS, DAY_MS, DECISIONS, EVENTS, STATE
 from tests.eventlog.subjects import START_MS, Subject, memory, sqlite
+from tests.schemas.strategies import PATIENT
 
 TOPICS = (EVENTS, DECISIONS, BANS, STATE)
 
@@ -78,7 +79,7 @@ class Driver:
         return list(self.subject.log.latest(topic, partition))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(PATIENT, max_examples=60)
 @given(st.lists(steps, max_size=25))
 def test_memory_and_sqlite_agree(done: list[tuple[str, list[Append] | int | None]]) -> None:
     """After any steps both logs returned the same and hold the same, whatever the clock did."""
@@ -90,7 +91,7 @@ def test_memory_and_sqlite_agree(done: list[tuple[str, list[Append] | int | None
         other.subject.log.close()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(PATIENT, max_examples=40)
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(0, 60), st.integers(0, 30))
 def test_an_instant_is_never_answered_too_late(times: list[int], at_ms: int, dropped: int) -> None:
     """After retention, a reader from `offset_at` misses no message kept that was appended at or after it."""

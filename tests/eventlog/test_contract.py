@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -65,6 +66,18 @@ class TestReading:
         while messages := subject.log.read(EVENTS.name, 0, len(read)):
             read += [message.value for message in messages]
         assert read == frames
+
+    def test_threads_may_share_a_log(self, subject: Subject) -> None:
+        """Appends of several threads at once all arrive, each with an offset of its own."""
+
+        def append(thread: int) -> list[int]:
+            return [subject.put(EVENTS.name, b"%d-%d" % (thread, number)) for number in range(100)]
+
+        with ThreadPoolExecutor(4) as threads:
+            offsets = sorted(offset for given in threads.map(append, range(4)) for offset in given)
+        assert offsets == list(range(400))
+        values = [message.value for message in subject.log.read(EVENTS.name, 0, 0)]
+        assert sorted(values) == sorted(b"%d-%d" % (thread, n) for thread in range(4) for n in range(100))
 
     def test_an_append_of_nothing_writes_nothing(self, subject: Subject) -> None:
         """An empty append is no error and takes no offset."""

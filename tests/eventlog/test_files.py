@@ -7,6 +7,7 @@ import random
 import shutil
 import sqlite3
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -134,6 +135,16 @@ class TestPermissions:
                 with pytest.raises(LogError, match=r"log\.db: cannot .* Permission denied"):
                     SqliteLog.open(tmp_path / "log.db", read_only=read_only)
 
+    def test_a_read_only_medium_is_read(self, small_disk: Path) -> None:
+        """On a medium mounted read-only a log is read, and cannot be opened for writing."""
+        with closing(SqliteLog.open(small_disk / "log.db")) as log:
+            log.append([Append(EVENTS.name, b"x")])
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+        with pytest.raises(LogError, match=r"log\.db: cannot .*: it may not be written"):
+            SqliteLog.open(small_disk / "log.db")
+        with closing(SqliteLog.open(small_disk / "log.db", read_only=True)) as log:
+            assert [message.value for message in log.read(EVENTS.name, 0, 0)] == [b"x"]
+
     def test_a_read_only_log_refuses_every_write(self, path: Path, log: SqliteLog) -> None:
         """What was opened for reading reads on, and each way to write is a LogError."""
         reader = SqliteLog.open(path, read_only=True)
@@ -219,7 +230,7 @@ class TestRefusals:
         with pytest.raises(LogError, match="closed"):
             log.end(EVENTS.name)
 
-    @pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "#1.db", "ü.db"])
+    @pytest.mark.parametrize("name", ["a b.db", "50%41.db", "what?.db", "#1.db", "ü.db"])
     def test_any_name_is_a_name(self, tmp_path: Path, name: str) -> None:
         """A name with characters that mean something in a URI names that very file."""
         log = SqliteLog.open(tmp_path / name)

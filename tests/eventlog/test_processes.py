@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def test_writers_take_turns(child: Child, log: SqliteLog, path: Path) -> None:
     while any(other.poll() is None for other in others):
         log.append([Append(EVENTS.name, b"own %d" % own)])
         own += 1
+        time.sleep(0.001)  # as a stage does, which has more to do than to commit
     assert [other.wait() for other in others] == [0, 0]
     values = [message.value for message in log.read(EVENTS.name, 0, 0, limit=10**6)]
     assert len(values) == own + 400 == log.end(EVENTS.name)
@@ -125,6 +127,14 @@ def test_a_role_is_claimed_by_one_process(child: Child, log: SqliteLog, path: Pa
         log.claim("up")
     log.claim("ship")
     assert log.append([Append(EVENTS.name, b"x")]) == [0]
+
+
+def test_a_lock_file_holds_the_pid(log: SqliteLog, path: Path) -> None:
+    """The lock file says which process has the role, whatever it said before."""
+    lock_file = Path(f"{path}.up.lock")
+    lock_file.write_text("99999999999999999999\n")
+    log.claim("up")
+    assert lock_file.read_text() == f"{os.getpid()}\n"
 
 
 def test_a_claim_ends_with_its_process(child: Child, log: SqliteLog, path: Path) -> None:

@@ -7,11 +7,15 @@ from ipaddress import IPv4Network, IPv6Network
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from schemas.addresses import canonical_address, canonical_prefix
 from schemas.codec import INT64, KNOWN
 from schemas.records import RECORDS, Record
+
+PATIENT: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine time says nothing about the code."""
 
 texts: Final = st.text(max_size=20)
 int64s: Final = st.integers(-INT64, INT64 - 1)

@@ -12,7 +12,7 @@ from schemas.addresses import canonical_address, canonical_prefix, network_of, p
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage
 from schemas.records import Standing
-from tests.schemas.strategies import prefixes
+from tests.schemas.strategies import PATIENT, prefixes
 
 CANONICAL = {
     "192.0.2.7": "192.0.2.7",
@@ -79,6 +79,7 @@ def test_a_zone_cannot_smuggle_text() -> None:
             on_the_wire(f"fe80::{zone}/64")
 
 
+@PATIENT
 @given(st.ip_addresses())
 def test_the_form_of_an_address_is_the_shortest(address: object) -> None:
     """Any spelling of an address, and its prefix of full length, have the same canonical form."""
@@ -88,6 +89,7 @@ def test_the_form_of_an_address_is_the_shortest(address: object) -> None:
     assert canonical_prefix(f"{canonical}/{ip_network(canonical).prefixlen}") == canonical
 
 
+@PATIENT
 @given(prefixes())
 def test_a_prefix_lies_in_its_network(prefix: str) -> None:
     """The unit of partitioning holds the prefix, or is the prefix when that is wider."""
@@ -97,6 +99,7 @@ def test_a_prefix_lies_in_its_network(prefix: str) -> None:
     assert network.network_address in unit
 
 
+@PATIENT
 @given(st.text(max_size=30))
 def test_any_text_is_a_prefix_or_refused(text: str) -> None:
     """Whatever the text, it has a canonical form made of hex digits, dots, colons and a slash, or none."""

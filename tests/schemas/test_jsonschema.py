@@ -7,14 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from schemas.codec import encode
 from schemas.jsonschema import DIRECTORY, file_name, main, rendered
 from schemas.records import RECORDS, AuthEvent, Record
 from tests.schemas.examples import EXAMPLES
-from tests.schemas.strategies import records
+from tests.schemas.strategies import PATIENT, records
 
 VALIDATORS = {
     record_type.TYPE: Draft202012Validator(orjson.loads((DIRECTORY / file_name(record_type)).read_bytes()))
@@ -53,7 +53,7 @@ def test_the_examples_are_valid(record: Record) -> None:
     VALIDATORS[record.TYPE].validate(orjson.loads(encode(record)))
 
 
-@settings(deadline=None)
+@PATIENT
 @given(records())
 def test_every_record_is_valid(record: Record) -> None:
     """Whatever record the types allow, its schema accepts."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.addresses import network_of, parse_prefix
 from schemas.topics import ALL, BY_NAME, DECISIONS, EVENTS, partition_of, spans_partitions
-from tests.schemas.strategies import prefixes
+from tests.schemas.strategies import PATIENT, prefixes
 
 FROZEN = [
     # prefix, network, partition of 2, of 8, of 64
@@ -37,6 +37,7 @@ def test_partitions_are_frozen(prefix: str, network: str, of_2: int, of_8: int, 
     assert [partition_of(prefix, partitions) for partitions in (1, 2, 8, 64)] == [0, of_2, of_8, of_64]
 
 
+@PATIENT
 @given(prefixes(), st.integers(1, 200))
 def test_a_network_stays_together(prefix: str, partitions: int) -> None:
     """A prefix is in the partition of its first address, which is one of those there are."""

@@ -1,0 +1,47 @@
+"""What only the SQLite log does: bounded reads, and a view for people with a shell."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from eventlog.contract import Append
+from eventlog.sqlite import READ_BYTES, SqliteLog
+from schemas.topics import BANS, EVENTS
+
+
+def test_a_read_stops_after_so_many_bytes(log: SqliteLog) -> None:
+    """A read of big frames gives the first that reach READ_BYTES, so that it needs little memory."""
+    frame_bytes = READ_BYTES // 3
+    log.append([Append(EVENTS.name, bytes(frame_bytes))] * 10)
+    assert [message.offset for message in log.read(EVENTS.name, 0, 0)] == [0, 1, 2, 3]
+    assert [message.offset for message in log.read(EVENTS.name, 0, 8)] == [8, 9]
+
+
+def test_a_frame_beyond_the_bound_is_read_alone(log: SqliteLog) -> None:
+    """A read gives at least one message, however big."""
+    log.append([Append(EVENTS.name, bytes(2 * READ_BYTES)), Append(EVENTS.name, b"x")])
+    assert [message.offset for message in log.read(EVENTS.name, 0, 0)] == [0]
+
+
+def test_a_stream_never_reads_into_another(log: SqliteLog) -> None:
+    """An offset before the first or far past the last gives nothing of a neighbouring stream."""
+    log.append([Append(EVENTS.name, b"e"), Append(BANS.name, b"b", key="k")])
+    assert [message.value for message in log.read(EVENTS.name, 0, -(2**70))] == [b"e"]
+    assert log.read(BANS.name, 0, 2**47) == []
+    assert log.read(BANS.name, 0, 2**70) == []
+
+
+def test_people_can_read_it_with_a_shell(log: SqliteLog, path: Path) -> None:
+    """The view `log` shows topic, partition, offset, instant, key and value of every message."""
+    log.append(
+        [Append(EVENTS.name, b"first"), Append(EVENTS.name, b"second"), Append(BANS.name, b"b", key="k")]
+    )
+    with closing(sqlite3.connect(path)) as shell:
+        rows = shell.execute('SELECT topic, partition, "offset", key, value FROM log').fetchall()
+    assert sorted(rows, key=repr) == [
+        (BANS.name, 0, 0, "k", b"b"),
+        (EVENTS.name, 0, 0, None, b"first"),
+        (EVENTS.name, 0, 1, None, b"second"),
+    ]
