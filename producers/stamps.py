@@ -26,7 +26,9 @@ Trust = Literal["live", "backlog", "offline"]
 
 SKEW_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
+FAR_MS: Final = 1 << 62
 CACHED_MINUTES: Final = 4_096
+SECONDS: Final = {b"%02d" % second: second * 1_000 for second in range(61)}
 MONTHS: Final = {
     name.encode(): number
     for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
@@ -55,39 +57,47 @@ class Clock:
 
 
 class Stamps:
-    """Reads the times of lines; remembers whole minutes, so that a second costs a look-up and a sum."""
+    """Reads the times of lines; remembers whole minutes, so that a second costs two look-ups and a sum."""
 
     def __init__(self, zone: tzinfo | None = None) -> None:
         self._zone = zone if zone is not None else local_zone()
         self._minutes: dict[bytes, int] = {}
-        self._day = -1
+        self._now_ms = -DAY_MS
+        self._oldest_ms = self._newest_ms = 0
 
-    def read(self, text: bytes, clock: Clock) -> tuple[int, bool]:
+    def begin(self, clock: Clock) -> None:
+        """Set the clock for the lines that follow."""
+        if self._now_ms // DAY_MS != clock.now_ms // DAY_MS:
+            self._minutes.clear()
+        self._now_ms = clock.now_ms
+        self._oldest_ms = clock.now_ms - SKEW_MS if clock.trust == "live" else -FAR_MS
+        self._newest_ms = clock.now_ms + SKEW_MS if clock.trust != "offline" else FAR_MS
+
+    def read(self, text: bytes) -> tuple[int, bool]:
         """The instant that counts for a line, and whether it is the clock's because the line's is off.
 
         An empty text (a line without a time) is now; one that names no real instant is now and off.
         """
-        if not text:
-            return clock.now_ms, False
-        day = clock.now_ms // DAY_MS
-        if day != self._day or len(self._minutes) >= CACHED_MINUTES:
-            self._minutes.clear()
-            self._day = day
-        try:
-            at_ms = self._parse(text, clock.now_ms)
-        except (ValueError, OverflowError, KeyError):
-            return clock.now_ms, True
-        ahead_ms = at_ms - clock.now_ms
-        off = clock.trust != "offline" and (
-            ahead_ms > SKEW_MS or (clock.trust == "live" and ahead_ms < -SKEW_MS)
-        )
-        return (clock.now_ms, True) if off else (at_ms, False)
+        minute_ms = self._minutes.get(text[:-2])
+        second_ms = SECONDS.get(text[-2:])
+        if minute_ms is not None and second_ms is not None:
+            at_ms = minute_ms + second_ms
+        elif not text:
+            return self._now_ms, False
+        else:
+            try:
+                at_ms = self._parse(text)
+            except (ValueError, OverflowError, KeyError):
+                return self._now_ms, True
+        if self._oldest_ms <= at_ms <= self._newest_ms:
+            return at_ms, False
+        return self._now_ms, True
 
-    def _parse(self, text: bytes, now_ms: int) -> int:
+    def _parse(self, text: bytes) -> int:
         if text[0] > 0x39:  # noqa: PLR2004 - past `9`: a month or a weekday
             if text[4:8].isdigit():
                 return self._full(text)
-            return self._split(text, 13, lambda: self._yearless(text, now_ms))
+            return self._split(text, 13, lambda: self._yearless(text))
         if text[4:5] == b"-":
             return self._iso(text)
         seconds, _, fraction = text.partition(b".")
@@ -98,6 +108,8 @@ class Stamps:
         key = text[:at] + zone
         base = self._minutes.get(key)
         if base is None:
+            if len(self._minutes) >= CACHED_MINUTES:
+                self._minutes.clear()
             base = self._minutes[key] = minute()
         fraction = text[at + 3 :]
         seconds = int(text[at : at + 2])
@@ -125,10 +137,10 @@ class Stamps:
         naive = datetime.strptime(text[:16].replace(b" ", b"T").decode(), "%Y-%m-%dT%H:%M")  # noqa: DTZ007
         return _milliseconds(naive, zone)
 
-    def _yearless(self, text: bytes, now_ms: int) -> int:
+    def _yearless(self, text: bytes) -> int:
         month, day = MONTHS[text[:3]], int(text[4:6])
         hour, minute = int(text[7:9]), int(text[10:12])
-        this_year = datetime.fromtimestamp(now_ms / 1_000, self._zone).year
+        this_year = datetime.fromtimestamp(self._now_ms / 1_000, self._zone).year
         for year in range(this_year + 1, this_year - 8, -1):
             try:
                 at_ms = _milliseconds(datetime(year, month, day, hour, minute), self._zone)  # noqa: DTZ001
@@ -136,7 +148,7 @@ class Stamps:
                 if (month, day) != (2, 29):
                     raise
                 continue
-            if at_ms <= now_ms + DAY_MS:
+            if at_ms <= self._now_ms + DAY_MS:
                 return at_ms
         raise ValueError("no such day in eight years")
 

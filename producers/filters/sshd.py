@@ -34,7 +34,6 @@ from producers.filters.connections import (
     KEY,
     NONE,
     PAM,
-    PAM_UNIX,
     PASSWORD,
     PROBE,
     REFUSED,
@@ -94,21 +93,16 @@ BODY: Final = (
     # login, leave: (3) words, (4) leave's, (5) user, (6) peer
     rb"(?:(Failed " + METHOD + rb" for (?:invalid user )?|Invalid user |Accepted " + METHOD + rb" for "
     rb"|((?:Connection (?:closed|reset) by|Disconnected from) (?:authenticating|invalid) user ))"
-    rb"((?(4).{0,380}|.{0,400}))(?(4) | from )(" + PEER + rb")(?(4) \[preauth\]|(?: ssh2)?))"
+    rb"((?(4).{0,380}?|.{0,400}?))(?(4) | from )(" + PEER + rb")(?(4) \[preauth\]|(?: ssh2)?))"
     # bare: (7) words, (8) those that need [preauth], (9) peer
     rb"|(Connection (?:closed|reset) by |(Disconnected from |Received disconnect from ))"
     rb"(" + PEER + rb")(?(8)(?::\d+: .*)? \[preauth\]|(?: \[preauth\])?)"
-    # pam: (10) words, (11) address, (12) user
-    rb"|(pam_[a-z0-9_]+\(sshd:auth\): authentication failure|PAM \d+ more authentication failures?);"
+    # pam: (10) address, (11) user
+    rb"|(?:pam_[a-z0-9_]+\(sshd:auth\): authentication failure|PAM \d+ more authentication failures?);"
     rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400}))?"
-    # rare: (13)
+    # rare: (12)
     rb"|(.*))\r?\n"
 )
-GROUPS: Final = 13
-LOGIN, BARE, PAM_NAMELESS, PAM_USER, RARE = 6, 9, 11, 12, 13
-"""The last group of each shape."""
-PAM_UNIX_WORDS: Final = b"pam_unix(sshd:auth): authentication failure"
-"""The one PAM module whose line counts: a stack has several, and each reports the same attempt."""
 
 
 class Rare(NamedTuple):
@@ -221,11 +215,18 @@ REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})
 """rsyslog's and syslogd's short form of equal messages."""
 FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
 """What a line without a header (of a file that `sshd -E` writes) may begin with."""
+CANDIDATES: Final = (
+    rb"sshd(-session|-auth)?(\[[0-9]+\]:| [0-9]+ [^\n]*) (error: |fatal: )?"
+    rb"(PAM [0-9]|message repeated|pam_[a-z0-9_]+\(sshd:auth\): a|"
+    + b"|".join(re.escape(word) + b" " for word in FIRST_WORDS[2:])
+    + b")",
+)
+"""What every line with a header that can give an event holds, in hyperscan's syntax."""
 
 LINE: Final = re.compile(
-    HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") )(.*\n)|.*\n"
+    HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") ).*(\n)|.*\n"
 )
-"""Any line; its last group says its shape, None that it is not sshd's."""
-HEADLESS_LINE: Final = re.compile(rb"()()" + BODY)
+"""Any line: without any group it is not sshd's; (13) may be, from a file without headers."""
+RARE: Final = 12
+HEADLESS_LINE: Final = re.compile(rb"()()" + BODY + rb"|(?!)()")
 """A line without a header, with the same groups."""
-HEADLESS: Final = GROUPS + 1

@@ -1,7 +1,7 @@
 """The sshd filter at work on buffers: one expression over all lines, or over the candidates alone.
 
 The plan: one expression decides what a line is. Where most lines are of interest it runs through the whole
-buffer in C, line after line. Where few are, their candidates are found first by a literal scan of the buffer
+buffer in C, line after line. Where few are, candidates are found first by scanning the buffer for literals,
 and it runs on those. Either way the same expression meets the same lines, so the results are the same.
 """
 
@@ -9,72 +9,72 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Any, Final, cast
 
 from producers.filters import sshd
-from producers.filters.candidates import Finder, FindFinder
+from producers.filters.candidates import Finder, fastest_finder
 from producers.filters.connections import (
     ADDRESS,
+    ALWAYS,
     HOST,
-    PAM_UNIX,
+    LARGEST,
     PEER,
     PORT,
     PROBE,
+    RAW_ADDRESS,
     RAW_USER,
     USER,
     Connection,
     Connections,
-    judge,
 )
 from producers.filters.rows import Row
-from producers.filters.sshd import STEPS, Step
+from producers.filters.sshd import STEPS
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
 SAMPLE_BYTES: Final = 16_384
 MOST_REPEATS: Final = 32
-NO_ADDRESS: Final = "lines of sshd with a host name instead of an address (set UseDNS no)"
+NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
 Match = re.Match[bytes]
+Party = tuple[Connection | None, int, bool, bytes | None]
+"""What a line says: (its connection, its class, whether that connection is over, its user)."""
 
 
 class SshdMatcher:
     """The sshd filter on one stream of lines."""
 
     def __init__(self, finder: Finder | None = None, stamps: Stamps | None = None) -> None:
-        self._finder = finder or FindFinder(b" sshd")
+        self._finder = finder or fastest_finder(sshd.CANDIDATES, b" sshd")
         self._stamps = stamps or Stamps()
         self._connections = Connections()
+        self._clock = Clock(0)
         self._headed: bool | None = None
         self._notices: Counter[str] = Counter()
-        self._clock = Clock(0)
-        self._times: dict[bytes, tuple[int, bool]] = {}
-        self._found: list[Row] = []
-        self._handlers: list[Callable[[Match], None]] = [self._skip] * (sshd.HEADLESS + 1)
-        self._handlers[sshd.LOGIN] = self._login
-        self._handlers[sshd.BARE] = self._bare
-        self._handlers[sshd.PAM_NAMELESS] = self._handlers[sshd.PAM_USER] = self._pam
-        self._handlers[sshd.RARE] = self._rare
-        self._handlers[sshd.HEADLESS] = self._headless
 
     def scan(self, data: bytes, clock: Clock) -> list[Row]:
         """The events in whole lines, in order."""
+        self._clock = clock
+        self._stamps.begin(clock)
         if self._headed and is_sparse(data):
             starts = self._finder.starts(data)
-            return self._rows(cast("Iterable[Match]", map(sshd.LINE.match, repeat(data), starts)), clock)
-        return self._rows(sshd.LINE.finditer(data), clock)
+            rows = self._rows(cast("Iterable[Match]", map(sshd.LINE.match, repeat(data), starts)))
+        else:
+            rows = self._rows(sshd.LINE.finditer(data))
+        self._heed_headers(rows)
+        return rows
 
     def save(self) -> dict[str, Any]:
-        """The open connections, and whether lines have headers here."""
+        """The open connections, and whether lines have headers here (null: not known yet)."""
         return {**self._connections.save(), "headed": self._headed}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on where `save` was called."""
         headed = saved.get("headed")
-        if headed not in {None, True, False}:
+        if headed is not None and not isinstance(headed, bool):
             raise InvalidMessage(f"expected true, false or null, not {headed!r:.80}", field="headed")
         self._connections.load(saved)
         self._headed = headed
@@ -83,130 +83,126 @@ class SshdMatcher:
         """What was seen and gave no event: a sentence, and how often."""
         return self._notices
 
-    def _rows(self, matches: Iterable[Match], clock: Clock) -> list[Row]:
-        self._clock = clock
-        self._times.clear()
-        self._found = []
-        handlers = self._handlers
-        for match in matches:
-            handlers[match.lastindex or 0](match)
-        found, self._found = self._found, []
-        return found
-
-    def _skip(self, match: Match) -> None:
-        """Not sshd's."""
-
-    def _login(self, match: Match) -> None:
-        time, key, words, user, peer = match.group(1, 2, 3, 5, 6)
-        connection = self._connections.young.get(key)
-        if connection is None or connection[PEER] != peer:
-            connection = self._connections.find(key, peer)
-        self._observe(match, connection, STEPS[words], user)
-
-    def _bare(self, match: Match) -> None:
-        key, words, peer = match.group(2, 7, 9)
-        self._observe(match, self._connections.find(key, peer), STEPS[words], None)
-
-    def _pam(self, match: Match) -> None:
-        key, words, address, user = match.group(2, 10, 11, 12)
+    def _rows(self, matches: Iterable[Match]) -> list[Row]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+        """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
+        rows: list[Row] = []
+        append, stamp_of = rows.append, self._stamps.read
         connections = self._connections
-        connection = connections.find_portless(key, address)
-        code = PAM_UNIX if words == sshd.PAM_UNIX_WORDS and key else PROBE
-        self._observe(match, connection, (code, False), user)
-        if connection is not None and code == PAM_UNIX and connection[PEER] is None:
-            connections.owe(key, connection)
+        known, find, drop = connections.young.get, connections.find, connections.young.pop
+        times: dict[bytes, tuple[int, bool]] = {}
+        for match in matches:
+            if match.lastindex is None:
+                continue
+            time, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
+                match.groups()
+            )
+            connection = known(key)
+            if words is not None:
+                code, over = STEPS[words]
+                if connection is None or connection[PEER] != peer:
+                    connection = find(key, peer)
+            elif bare_words is not None:
+                code, over = STEPS[bare_words]
+                if connection is None or connection[PEER] != bare_peer:
+                    connection = find(key, bare_peer)
+            elif pam is not None:
+                code, over, raw_user = PROBE, False, pam_user
+                if connection is None or connection[RAW_ADDRESS] != pam:
+                    connection = connections.find_portless(key, pam)
+            else:
+                party = self._uncommon(match, rows)
+                if party is None:
+                    continue
+                connection, code, over, raw_user = party
+            if connection is None:
+                self._notices[NO_ADDRESS] += 1
+                continue
+            count = connection[code] = connection[code] + 1
+            if count > connection[LARGEST]:
+                connection[LARGEST] = count
+                kind = "failed" if count < ALWAYS else "succeeded"
+            elif connection[LARGEST] < ALWAYS:
+                kind = "probed"
+            else:
+                continue
+            if over:
+                drop(key or connection[PEER], None)
+            if raw_user is None:
+                user = None
+            elif raw_user == connection[RAW_USER]:
+                user = connection[USER]
+            else:
+                connection[RAW_USER] = raw_user
+                user = connection[USER] = raw_user.decode("utf-8", "replace")
+            at = times.get(time)
+            if at is None:
+                at = times[time] = stamp_of(time)
+            start, end = match.span()
+            append(
+                (
+                    kind,
+                    at[0],
+                    connection[ADDRESS],
+                    start,
+                    end,
+                    user,
+                    connection[PORT],
+                    connection[HOST],
+                    at[1],
+                    0,
+                )
+            )
+        return rows
 
-    def _rare(self, match: Match) -> None:
+    def _uncommon(self, match: Match, rows: list[Row]) -> Party | None:
+        """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
-        word = text.partition(b" ")[0]
+        if text is None:
+            self._headless(match, rows)
+            return None
+        word = text[: text.find(b" ")]
         if word == b"message":
-            self._repeated(match, text)
+            self._repeated(match, rows)
+            return None
         for rare in sshd.RARE_BY_WORD.get(word, ()):
             found = rare.text.fullmatch(text)
             if found is not None:
-                self._observe(match, *self._rare_party(rare, found, key))
-                return
+                return self._party(rare, found.groupdict(), key)
+        return None
 
-    def _rare_party(
-        self, rare: sshd.Rare, found: Match, key: bytes
-    ) -> tuple[Connection | None, Step, bytes | None]:
-        parts = found.groupdict()
-        peer = parts.get("peer")
-        connection = (
-            self._connections.find(key, peer)
-            if peer
-            else self._connections.find_portless(key, parts["address"])
-        )
-        code = rare.code if peer or key else PROBE
-        return connection, (code, rare.over), parts.get("user")
+    def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> Party:
+        user = parts.get("user")
+        if "peer" in parts:
+            return self._connections.find(key, parts["peer"]), rare.code, rare.over, user
+        code = rare.code if key else PROBE
+        return self._connections.find_portless(key, parts["address"]), code, rare.over, user
 
-    def _repeated(self, match: Match, text: bytes) -> None:
-        """`message repeated 5 times: [ ... ]`: five events, at the line's position and the four after it."""
-        inner = sshd.REPEATED.fullmatch(text)
-        if inner is None:
+    def _repeated(self, match: Match, rows: list[Row]) -> None:
+        """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
+        repeated = sshd.REPEATED.fullmatch(match[sshd.RARE])
+        if repeated is None or repeated[2].startswith(b"message "):
             return
-        line = match.string[match.start() : match.start(sshd.RARE)] + inner[2] + b"\n"
-        again = sshd.LINE.match(line)
-        if again is None or again.lastindex in {None, sshd.HEADLESS} or inner[2].startswith(b"message"):
+        line = match.string[match.start() : match.start(sshd.RARE)] + repeated[2] + b"\n"
+        again = sshd.LINE.fullmatch(line)
+        if again is None or not again[2]:
             return
-        times = min(int(inner[1]), MOST_REPEATS)
-        before = len(self._found)
-        for _ in range(times):
-            self._handlers[again.lastindex or 0](again)
+        times = min(int(repeated[1]), MOST_REPEATS)
         start, end = match.span()
-        self._found[before:] = [
-            (kind, at_ms, ip, start, end, *rest[:-1], nth)
-            for nth, (kind, at_ms, ip, _, _, *rest) in enumerate(self._found[before:])
-        ]
-
-    def _headless(self, match: Match) -> None:
-        """A line of sshd's own log file; in a file with headers it is a forgery, and skipped."""
-        if self._headed:
-            return
-        found = sshd.HEADLESS_LINE.match(match.string, match.start())
-        if found is not None:
-            self._handlers[found.lastindex or 0](found)
-
-    def _observe(
-        self, match: Match, connection: Connection | None, step: Step, raw_user: bytes | None
-    ) -> None:
-        if connection is None:
-            self._notices[NO_ADDRESS] += 1
-            return
-        kind = judge(connection, step[0])
-        key = match[2]
-        if step[1]:
-            self._connections.drop(key, connection[PEER])
-        if kind is None:
-            return
-        if kind == "failed" and self._connections.owed:
-            kind = self._connections.settle(key, connection)
-        if raw_user is not None and raw_user != connection[RAW_USER]:
-            connection[RAW_USER] = raw_user
-            connection[USER] = raw_user.decode("utf-8", "replace")
-        time = match[1]
-        at = self._times.get(time) or self._read_time(time)
-        if self._headed is None:
-            self._headed = bool(key)
-        start, end = match.span()
-        self._found.append(
-            (
-                kind,
-                at[0],
-                connection[ADDRESS],
-                start,
-                end,
-                None if raw_user is None else connection[USER],
-                connection[PORT],
-                connection[HOST],
-                at[1],
-                0,
-            )
+        rows += (
+            (*row[:3], start, end, *row[5:9], nth) for nth, row in enumerate(self._rows(repeat(again, times)))
         )
 
-    def _read_time(self, text: bytes) -> tuple[int, bool]:
-        at = self._times[text] = self._stamps.read(text, self._clock)
-        return at
+    def _headless(self, match: Match, rows: list[Row]) -> None:
+        """A line of sshd's own log file, which has no headers; in one that has, it is a forgery."""
+        self._heed_headers(rows)
+        line = sshd.HEADLESS_LINE.match(match.string, match.start())
+        if line is not None and not self._headed:
+            rows += self._rows((line,))
+
+    def _heed_headers(self, rows: list[Row]) -> None:
+        """The first event of a stream says whether its lines have headers: only those name a host."""
+        if self._headed is None and rows:
+            self._headed = rows[0][7] is not None
 
 
 def is_sparse(data: bytes) -> bool:

@@ -38,11 +38,12 @@ def offset_for(fd: int, start: Start, now_ms: int) -> int:
 def _bisect(fd: int, end: int, since_ms: int, clock: Clock) -> int:
     """The start of the first line not older than an instant; lines before `low` are, those from `high` not."""
     stamps = Stamps()
+    stamps.begin(clock)
     low, high = 0, end
     while low < high:
         middle = max(low, _line_at(fd, (low + high) // 2))
         found = _stamped(fd, middle, high)
-        if found is not None and stamps.read(found[1], clock)[0] < since_ms:
+        if found is not None and stamps.read(found[1])[0] < since_ms:
             low = found[0]
         else:
             high = middle
