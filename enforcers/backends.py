@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from enforcers.contract import Backend
@@ -36,7 +37,7 @@ def open_backend(
 
 
 def _advice(reason: str) -> str:
-    if "No module" in reason:
+    if "Python module" in reason:
         return 'install the extra: pip install "banstream[nftables]"'
     if "libnftables" in reason:
         return "install the system's libnftables (Debian: apt install libnftables1)"
@@ -45,6 +46,6 @@ def _advice(reason: str) -> str:
 
 def _may_administer() -> bool:
     """Whether this process has CAP_NET_ADMIN in effect, by proc_pid_status(5)."""
-    with open("/proc/thread-self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - one line of a file
-        effective = next((line.split()[1] for line in status if line.startswith("CapEff:")), "0")
+    status = Path("/proc/thread-self/status").read_bytes()
+    effective = status.partition(b"CapEff:")[2].split(maxsplit=1)[0]
     return bool(int(effective, 16) >> CAP_NET_ADMIN & 1)

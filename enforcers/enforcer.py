@@ -18,18 +18,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from enforcers.bans import read_standing
 from enforcers.contract import Backend
 from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
-from enforcers.standing import ends_of
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
-from schemas.codec import decode
 from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage
-from schemas.records import Standing
 from schemas.topics import BANS
 
 BATCH: Final = 4_096
@@ -185,14 +183,12 @@ class Enforcer:
             self._register.free(message.key, now_ms)
             return message.key
         try:
-            record = decode(message.value)
-            if not isinstance(record, Standing):
-                raise InvalidMessage(f"expected a standing, not {record.TYPE}", field="type")  # noqa: TRY301 - one place buries
+            prefix, decision, ends = read_standing(message.value)
         except InvalidMessage as error:
             self._recorder.bury(message, error, now_ms)
             return None
-        self._register.take(record.prefix, record.decision, ends_of(record.holds), now_ms)
-        return record.prefix
+        self._register.take(prefix, decision, ends, now_ms)
+        return prefix
 
     def _repair(self, now_ms: int) -> bool:
         """Put right what others changed, not more often than every REPAIR_GAP_MS."""

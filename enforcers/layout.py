@@ -93,7 +93,7 @@ def place(element: Element) -> tuple[str, str]:
     """The set an element belongs to, and its address there; EnforcementFailed when it has no place."""
     prefix, ports, _ = element
     if IS_V4(prefix):
-        return name_of(Group(4, 32, ports)), prefix
+        return name_of(Group(4, 32, ports)) if ports else "v4_32", prefix
     try:
         network = parse_prefix(prefix)
     except InvalidMessage as error:
@@ -105,8 +105,10 @@ def timeout(remaining_ms: int | None) -> str:
     """The clause that ends an element in time; empty for ever. Zero would mean for ever: 1 ms at least."""
     if remaining_ms is None:
         return ""
+    if 0 < remaining_ms < DAY_MS:
+        return f" timeout {remaining_ms}ms"
     days, rest_ms = divmod(min(max(remaining_ms, 1), MAX_TIMEOUT_MS), DAY_MS)
-    return f" timeout {days}d{rest_ms}ms" if days else f" timeout {rest_ms}ms"
+    return f" timeout {days}d{rest_ms}ms"
 
 
 def declaration(table: str, name: str) -> str:

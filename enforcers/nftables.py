@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from enforcers import layout
 from enforcers.contract import Element, Failure
@@ -137,16 +137,20 @@ class NftablesBackend:
         failures: Failures = []
         with self._quiet(len(elements)):
             for start in range(0, len(elements), CHUNK):
-                placed = _placed(elements[start : start + CHUNK], failures)
-                if placed and not any(self._succeeds(placed, write) for write in hopes):
+                chunk = elements[start : start + CHUNK]
+                misplaced: Failures = []
+                texts = _texts(chunk, misplaced)
+                if texts and not any(self._succeeds(texts, write) for write in hopes):
+                    without = {failure.element for failure in misplaced}
+                    placed = [element for element in chunk if element not in without]
                     failures += self._divide(placed, hopes[-1], [])
+                failures += misplaced
         return failures
 
     def _quiet(self, count: int) -> contextlib.AbstractContextManager[None]:
         return self._watch.quiet() if self._watch and count >= LARGE else contextlib.nullcontext()
 
-    def _succeeds(self, placed: Sequence[_Placed], write: Write) -> bool:
-        texts = _by_set(placed)
+    def _succeeds(self, texts: Texts, write: Write) -> bool:
         missing = sorted(texts.keys() - self._sets)
         sets = "".join(
             layout.declaration(self._table, name) + layout.rule(self._table, name) for name in missing
@@ -158,20 +162,20 @@ class NftablesBackend:
         self._sets |= texts.keys()
         return True
 
-    def _divide(self, placed: Sequence[_Placed], write: Write, failed: Failures) -> Failures:
+    def _divide(self, elements: Sequence[Element], write: Write, failed: Failures) -> Failures:
         """Lay the frame anew and write all of it, or halves, down to the elements that fail by themselves."""
-        texts = _by_set(placed)
+        texts = _texts(elements, failed)
         names = self._sets | texts.keys()
         try:
             self._run(layout.whole(self._table, self._priority, names) + write(texts))
             self._sets = names
         except EnforcementFailed as error:
-            if len(placed) == 1 or len(failed) >= HOPELESS:
-                failed += [Failure(element, str(error)) for element, _, _ in placed]
+            if len(elements) == 1 or len(failed) >= HOPELESS:
+                failed += [Failure(element, str(error)) for element in elements]
             else:
-                half = len(placed) // 2
-                self._divide(placed[:half], write, failed)
-                self._divide(placed[half:], write, failed)
+                half = len(elements) // 2
+                self._divide(elements[:half], write, failed)
+                self._divide(elements[half:], write, failed)
         return failed
 
     def _run(self, commands: str, *, commits: bool = True) -> str:
@@ -185,34 +189,30 @@ class NftablesBackend:
         return output.decode("ascii", errors="replace")
 
 
-_Placed = tuple[Element, str, str]
-
-
-def _by_set(placed: Sequence[_Placed]) -> Texts:
+def _texts(elements: Sequence[Element], failures: Failures) -> Texts:
+    """The elements as nft writes them, by their sets' names; those without a place join the failures."""
     texts: Texts = {}
-    for _, name, text in placed:
-        texts.setdefault(name, []).append(text)
-    return texts
-
-
-def _placed(elements: Sequence[Element], failures: Failures) -> list[_Placed]:
-    """Each element with its set's name and its text; those without a place join the failures."""
-    placed = []
     for element in elements:
         try:
             name, address = layout.place(element)
         except EnforcementFailed as error:
             failures.append(Failure(element, str(error)))
             continue
-        placed.append((element, name, address + layout.timeout(element.remaining_ms)))
-    return placed
+        text = address + layout.timeout(element[2])
+        if name in texts:
+            texts[name].append(text)
+        else:
+            texts[name] = [text]
+    return texts
 
 
 def _load() -> Library:
     try:
         import nftables  # noqa: PLC0415 - an extra: absent, everything but this backend still works
 
-        library: Any = nftables.Nftables()
-    except (ImportError, OSError) as error:
+        library: Library = nftables.Nftables()
+    except ImportError as error:
+        raise EnforcementFailed(f"the Python module nftables cannot be loaded: {error}") from error
+    except OSError as error:
         raise EnforcementFailed(f"libnftables cannot be loaded: {error}") from error
-    return library  # type: ignore[no-any-return]
+    return library

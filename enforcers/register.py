@@ -18,6 +18,8 @@ from schemas.records import Outcome
 
 REPAIRED: Final = "repaired: others had changed the firewall"
 OBSERVED: Final = "observing only"
+SLICE: Final = 8_192
+"""A reconcile settles as many prefixes at once, so that memory stays bounded."""
 
 Reasons = dict[Ports, str]
 Clock = Callable[[], int]
@@ -41,7 +43,7 @@ class Register:
         self.repaired = 0
 
     def take(self, prefix: str, decision: str, ends: Ends, now_ms: int) -> None:
-        """Take in the newest word on a prefix; one before it that was never settled is recorded as skipped."""
+        """Take in the newest word on a prefix; one before it that was never settled counts as skipped."""
         known = self._standings.get(prefix)
         if known is None:
             self._standings[prefix] = Standing(decision, ends)
@@ -94,7 +96,8 @@ class Register:
         ]
         if not start:
             prefixes = [prefix for prefix in prefixes if _differs(self._standings[prefix], now_ms)]
-        self.settle(prefixes, now_ms, new=False, repair=not start)
+        for first in range(0, len(prefixes), SLICE):
+            self.settle(prefixes[first : first + SLICE], now_ms, new=False, repair=not start)
 
     def refused(self) -> list[str]:
         """The prefixes that safety keeps out."""

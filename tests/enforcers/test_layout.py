@@ -24,43 +24,43 @@ NETWORKS = st.one_of(
 PORTS = st.sets(st.integers(1, 65_535), max_size=5).map(lambda ports: tuple(sorted(ports)))
 
 LISTING = """table inet banstream {
-	set v4_32 {
-		type ipv4_addr
-		flags timeout
-		elements = { 192.0.2.7 timeout 1d1h2m3s4ms expires 1d1h2m3s4ms, 192.0.2.8,
-			     192.0.2.9 timeout 5m expires 4m, 192.0.2.10 timeout 1s expires 500ms }
-	}
+  set v4_32 {
+    type ipv4_addr
+    flags timeout
+    elements = { 192.0.2.7 timeout 1d1h2m3s4ms expires 1d1h2m3s4ms, 192.0.2.8,
+           192.0.2.9 timeout 5m expires 4m, 192.0.2.10 timeout 1s expires 500ms }
+  }
 
-	set v6_128 {
-		type ipv6_addr
-		flags timeout
-		elements = { ::1.2.3.4, 2001:db8::7 timeout 1h expires 59m59s908ms }
-	}
+  set v6_128 {
+    type ipv6_addr
+    flags timeout
+    elements = { ::1.2.3.4, 2001:db8::7 timeout 1h expires 59m59s908ms }
+  }
 
-	set other {
-		type ipv4_addr
-		elements = { 192.0.2.99 }
-	}
+  set other {
+    type ipv4_addr
+    elements = { 192.0.2.99 }
+  }
 
-	set v4_24_p22_2222 {
-		type ipv4_addr
-		flags timeout
-		elements = { 198.51.100.0 }
-	}
+  set v4_24_p22_2222 {
+    type ipv4_addr
+    flags timeout
+    elements = { 198.51.100.0 }
+  }
 
-	set v6_64 {
-		type ipv6_addr
-		flags timeout
-	}
+  set v6_64 {
+    type ipv6_addr
+    flags timeout
+  }
 
-	chain prerouting {
-		type filter hook prerouting priority raw - 10; policy accept;
-		ip saddr @v4_32 counter packets 12 bytes 34 drop
-		ip saddr & 255.255.255.0 == @v4_24_p22_2222 meta l4proto { tcp, udp } th dport { 22, 2222 } counter drop
-		ip6 saddr & ffff:ffff:ffff:ffff:: @v6_64 counter packets 0 bytes 0 drop
-	}
+  chain prerouting {
+    type filter hook prerouting priority raw - 10; policy accept;
+    ip saddr @v4_32 counter packets 12 bytes 34 drop
+    ip saddr & 255.255.255.0 == @v4_24_p22_2222 th dport { 22, 2222 } counter drop
+    ip6 saddr & ffff:ffff:ffff:ffff:: @v6_64 counter packets 0 bytes 0 drop
+  }
 }
-"""
+""".replace("  ", "\t")
 
 
 def test_a_listing_reads_as_elements() -> None:
@@ -132,6 +132,6 @@ def test_a_timeout_is_the_remaining_time(remaining_ms: int) -> None:
 
 
 def test_no_time_left_is_the_shortest_time_and_none_is_for_ever() -> None:
-    """nft takes a timeout of zero for none at all."""
-    assert layout.timeout(0) == layout.timeout(-1) == " timeout 1ms"
+    """A timeout of zero would be none at all to nft."""
+    assert layout.timeout(0) == layout.timeout(-1) == " timeout 0d1ms"
     assert layout.timeout(None) == ""

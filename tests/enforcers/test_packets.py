@@ -40,6 +40,7 @@ def backend(net: Fleet) -> Iterator[NftablesBackend]:
 
 
 def target(host: Host, version: int) -> str:
+    """The address of a host in one family."""
     return host.ip4 if version == 4 else host.ip6
 
 
@@ -102,7 +103,7 @@ def test_the_kernel_ends_a_ban_without_us(net: Fleet, backend: NftablesBackend) 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_established_connection_is_cut(net: Fleet, backend: NftablesBackend, version: int) -> None:
-    """What an attacker sends over a connection from before the ban does not arrive; after the unban it does."""
+    """What is sent over a connection from before the ban does not arrive; after the unban it does."""
     with net["server"].listen(2222) as listener:
         attacker = net["attacker"].connect(target(net["server"], version), 2222, source=BANNED[version])
         server, _ = listener.accept()

@@ -26,7 +26,8 @@ NOW_MS = 1_700_000_000_000
 
 
 def overlap(first: Network, second: Network) -> bool:
-    return first.version == second.version and first.overlaps(second)  # type: ignore[arg-type]
+    """Whether two networks share an address."""
+    return first.version == second.version and first.overlaps(second)
 
 
 @given(st.lists(NETWORKS, max_size=6), NETWORKS)
@@ -76,6 +77,7 @@ def test_limits_out_of_range_are_refused_by_key() -> None:
 
 
 def refusals(breaker: Breaker, count: int, now_ms: int, *, new: bool = True) -> int:
+    """How many of so many bans are refused."""
     return sum(breaker.refusal(f"10.0.0.{n % 250}", now_ms, new=new) is not None for n in range(count))
 
 

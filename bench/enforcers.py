@@ -1,0 +1,184 @@
+"""How fast bans reach nftables, next to one raw `nft -f` of the same elements in the same run.
+
+Run as root. It makes a network namespace of its own, so the machine's firewall is not touched.
+Prints one JSON line a figure: {"figure", "value", "unit"}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address
+
+from enforcers.contract import Element
+from enforcers.enforcer import Enforcer, EnforcerConfig
+from enforcers.nftables import NftablesBackend
+from eventlog.clock import wall_clock_ms
+from eventlog.contract import Append
+from eventlog.memory import MemoryLog
+from schemas.codec import encode
+from schemas.records import Hold, Standing
+from schemas.topics import BANS
+
+CLONE_NEWNET = 0x4000_0000
+HOUR_MS = 3_600_000
+ROUNDS = 3
+
+
+def main() -> None:
+    """Measure everything."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        raise SystemExit("needs root: cannot make a network namespace")
+    say("rss_before", rss_mb(), "MB")
+    single()
+    for count in (10_000, 100_000):
+        compare(count)
+    say("rss_peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024, "MB")
+
+
+def single() -> None:
+    """One ban, from the poll that finds it in the log to the kernel and the record."""
+    log, backend, enforcer = rig()
+    took_s = []
+    for number in range(1_000):
+        log.append([standing(f"10.0.{number >> 8}.{number & 255}")])
+        took_s.append(timed(enforcer.poll))
+    took_s.sort()
+    say("single_ban_p50", took_s[500] * 1_000, "ms")
+    say("single_ban_p99", took_s[990] * 1_000, "ms")
+    enforcer.flush()
+    backend.close()
+
+
+def compare(count: int) -> None:
+    """A batch: raw, through the backend, and through the whole enforcer; each the median of some rounds."""
+    prefixes = list(addresses(count))
+    elements = [Element(prefix, (), HOUR_MS) for prefix in prefixes]
+    raw, ours, start, follow, listing = [], [], [], [], []
+    for _ in range(ROUNDS):
+        raw.append(timed(lambda: nft(script(prefixes))))
+        nft("flush ruleset\n")
+        backend = NftablesBackend()
+        backend.open()
+        ours.append(timed(lambda: backend.ban(elements)))
+        listing.append(timed(backend.list))
+        backend.flush()
+        backend.close()
+        start.append(started(prefixes))
+        follow.append(followed(prefixes))
+    base = statistics.median(raw)
+    for name, took_s in (
+        ("raw_nft", raw),
+        ("backend_ban", ours),
+        ("enforcer_start", start),
+        ("enforcer_poll", follow),
+    ):
+        say(f"{name}_{count}", statistics.median(took_s), "s")
+    say(f"backend_list_{count}", statistics.median(listing), "s")
+    say(f"backend_to_raw_{count}", statistics.median(ours) / base, "times")
+    say(f"enforcer_start_to_raw_{count}", statistics.median(start) / base, "times")
+    say(f"enforcer_poll_to_raw_{count}", statistics.median(follow) / base, "times")
+    say(f"rss_after_{count}", rss_mb(), "MB")
+
+
+def started(prefixes: list[str]) -> float:
+    """The seconds of a start with these bans standing and an empty firewall, records included."""
+    log, backend = MemoryLog(), NftablesBackend()
+    log.append([standing(prefix) for prefix in prefixes])
+    backend.open()
+    enforcer = Enforcer(log, backend, EnforcerConfig(host="bench"))
+    took_s = timed(enforcer.start)
+    enforcer.flush()
+    enforcer.close()
+    return took_s
+
+
+def followed(prefixes: list[str]) -> float:
+    """The seconds until polling has applied all of these new bans, records included."""
+    log, backend, enforcer = rig()
+    log.append([standing(prefix) for prefix in prefixes])
+
+    def poll() -> None:
+        while enforcer.poll():
+            pass
+
+    took_s = timed(poll)
+    held = len(backend.list())
+    if held < min(len(prefixes), 30_000):
+        raise SystemExit(f"only {held} bans are in force")
+    enforcer.flush()
+    enforcer.close()
+    return took_s
+
+
+def rig() -> tuple[MemoryLog, NftablesBackend, Enforcer]:
+    """A started enforcer on an empty log and the real firewall."""
+    log, backend = MemoryLog(), NftablesBackend()
+    backend.open()
+    enforcer = Enforcer(log, backend, EnforcerConfig(host="bench"))
+    enforcer.start()
+    return log, backend, enforcer
+
+
+def addresses(count: int) -> Iterator[str]:
+    """Distinct addresses, one in twenty of them IPv6."""
+    for number in range(count):
+        if number % 20 == 0:
+            yield str(IPv6Address((0x2001_0DB8 << 96) + (number << 64) + 1))
+        else:
+            yield f"{20 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.7"
+
+
+def script(prefixes: list[str]) -> str:
+    """What one would write by hand: the same table, all elements in one command a set."""
+    lines = ["add table inet raw"]
+    for name, kind, family, members in (
+        ("v4", "ipv4_addr", "ip", [prefix for prefix in prefixes if "." in prefix]),
+        ("v6", "ipv6_addr", "ip6", [prefix for prefix in prefixes if ":" in prefix]),
+    ):
+        elements = ", ".join(f"{prefix} timeout 1h" for prefix in members)
+        lines += [
+            f"add set inet raw {name} {{ type {kind}; flags timeout; }}",
+            f"add element inet raw {name} {{ {elements} }}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def standing(prefix: str) -> Append:
+    """A message of the bans topic."""
+    until_ms = wall_clock_ms() + HOUR_MS
+    hold = Hold(jail="sshd", ban="3-123456-7-0", until_ms=until_ms)
+    record = Standing(prefix=prefix, decision="3-123456-7-0", decided_at_ms=until_ms, holds=(hold,))
+    return Append(BANS.name, encode(record), key=prefix)
+
+
+def nft(commands: str) -> None:
+    """The nft program, fed by a pipe."""
+    subprocess.run(["nft", "-f", "-"], input=commands, check=True, text=True)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """The seconds that work takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def rss_mb() -> float:
+    """This process's resident memory."""
+    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - one line
+        return int(statm.read().split()[1]) * resource.getpagesize() / 1_048_576
+
+
+def say(figure: str, value: float, unit: str) -> None:
+    """One figure."""
+    print(json.dumps({"figure": figure, "value": round(value, 4), "unit": unit}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
