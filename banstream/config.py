@@ -12,6 +12,7 @@ from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.toml import Problems, Table, read_files
+from eventlog.urls import sqlite_path
 from producers.filters import filter_names
 from producers.sources import check_source, default_sources
 from schemas.errors import ConfigError
@@ -112,7 +113,7 @@ def _find(file: str | None) -> Path | None:
 
 def _settings(top: Table, files: tuple[str, ...]) -> Settings:
     log = top.table("log")
-    log_url = log.take("url", values.text, default_log_url())
+    log_url = log.take("url", _log_url, default_log_url())
     log.done()
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
@@ -210,6 +211,17 @@ def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
         rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
         told.append(replace(jail, rules=rules))
     return tuple(told)
+
+
+def _log_url(value: object) -> str:
+    url = values.text(value)
+    try:
+        sqlite_path(url)
+    except ConfigError as error:
+        raise ValueError(
+            f'the embedded log, such as "sqlite:///var/lib/banstream/log.db" ({error})'
+        ) from error
+    return url
 
 
 def _start(value: object) -> Start:

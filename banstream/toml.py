@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
+
 T = TypeVar("T")
 
 
@@ -37,11 +39,11 @@ class Table:
         self._values = dict(values)
         self._origins = origins
         self._problems = problems
-        self._known: list[str] = []
+        self._known: set[str] = set()
 
     def take(self, key: str, read: Callable[[Any], T], default: T) -> T:
         """The value of a key as `read` gives it, or the default; a wrong one is a problem."""
-        self._known.append(key)
+        self._known.add(key)
         if key not in self._values:
             return default
         value = self._values.pop(key)
@@ -53,7 +55,7 @@ class Table:
 
     def table(self, key: str) -> Table:
         """A table inside this one; empty where there is none."""
-        self._known.append(key)
+        self._known.add(key)
         value = self._values.pop(key, {})
         if not isinstance(value, dict):
             self._problems.add(self.origin(key), self._dotted(key), value, f"a table [{self._dotted(key)}]")
@@ -72,7 +74,7 @@ class Table:
     def done(self) -> None:
         """What has not been taken is unknown: a problem each, with the nearest known key."""
         for key, value in self._values.items():
-            near = get_close_matches(key, self._known, n=1)
+            near = get_close_matches(key, sorted(self._known), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             expected = f"no such key here; known are {', '.join(sorted(self._known))}{hint}"
             self._problems.add(self.origin(key), self._dotted(key), value, expected)
@@ -118,6 +120,6 @@ def _merge(into: dict[str, Any], new: dict[str, Any], origins: dict[str, str], f
 
 
 def _shown(value: object) -> str:
-    shown = repr(value) if not isinstance(value, str) else f'"{value}"'
+    shown = "nothing" if value is None else orjson.dumps(value, default=str).decode()
     printable = "".join(char if char.isprintable() else "?" for char in shown)
     return printable if len(printable) <= 80 else f"{printable[:77]}..."  # noqa: PLR2004 - one line of a terminal

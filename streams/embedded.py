@@ -59,7 +59,7 @@ class EmbeddedDecider:
             messages = self._log.read(
                 EVENTS.name, partition.number, partition.next_offset, limit=MESSAGES_A_POLL
             )
-            more = more or len(messages) == MESSAGES_A_POLL
+            more = more or bool(messages)
             appends = partition.decide(messages)
             if appends:
                 self._commit(appends, partition.position())

@@ -14,7 +14,6 @@ from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import open_log, sqlite_path
 from schemas.durations import format_duration
-from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from banstream.wiring import Stages
@@ -40,8 +39,6 @@ def up_command(config_file: str | None, quiet: bool) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
     )
     settings = load_settings(config_file)
-    if not settings.log_url.startswith("sqlite:"):
-        raise ConfigError(f"log.url = {settings.log_url!r}: `up` wants the embedded log, sqlite:///path")
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:

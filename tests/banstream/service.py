@@ -54,11 +54,14 @@ class Service:
         file = self.folder / "up.err"
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def configure(self, jail: str = "maxretry = 3", enforcer: str = "", more: str = "") -> None:
-        """Write the configuration; the sshd jail watches `log` from its beginning."""
+    def configure(
+        self, jail: str = "maxretry = 3", *, source: str = "", enforcer: str = "", more: str = ""
+    ) -> None:
+        """Write the configuration; the sshd jail watches a source, usually `log`, from its beginning."""
+        source = source or f"file:{self.log}"
         self.config.write_text(
             f'[log]\nurl = "sqlite://{self.folder}/state/log.db"\n'
-            f'[jail.sshd]\nsource = "file:{self.log}"\nstart = "beginning"\n{jail}\n'
+            f'[jail.sshd]\nsource = "{source}"\nstart = "beginning"\n{jail}\n'
             f"[enforcer]\n{enforcer}\n{more}\n",
             encoding="utf-8",
         )

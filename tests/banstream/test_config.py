@@ -1,0 +1,206 @@
+"""The configuration: what it gives, and every way it can be wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from banstream.config import load_settings
+from schemas.errors import ConfigError
+from tests.banstream.service import Service
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    """What is wrong with a configuration, file names cut off."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(str(file))
+    assert all(problem.startswith(f"{tmp_path}/") for problem in caught.value.problems)
+    return [problem.removeprefix(f"{file}: ") for problem in caught.value.problems]
+
+
+def test_every_key_reaches_the_settings(tmp_path: Path) -> None:
+    """What is written is what holds; defaults apply where a jail says nothing."""
+    (tmp_path / "a.log").touch()
+    file = tmp_path / "banstream.toml"
+    file.write_text(
+        f"""
+[log]
+url = "sqlite:///tmp/x.db"
+[defaults]
+findtime = "1d12h"
+ignoreip = "127.0.0.1 2001:DB8::/32, 192.0.2.0/24"
+[decider]
+lateness = "2h"
+max_subjects = 5000
+[jail.ssh]
+filter = "sshd"
+source = ["file:{tmp_path}/a.log", "stdin"]
+maxretry = 4
+bantime = -1
+ports = [2222, 22]
+kinds = ["failed", "probed"]
+forgive = true
+start = "end"
+[jail.off]
+filter = "sshd"
+enabled = false
+[enforcer]
+backend = "null"
+never_ban = ["198.51.100.0/24"]
+keep_on_stop = false
+""",
+        encoding="utf-8",
+    )
+    settings = load_settings(str(file))
+    (jail,) = settings.jails
+    assert (jail.rules.name, jail.rules.filters, jail.rules.maxretry) == ("ssh", ("sshd",), 4)
+    assert (jail.rules.findtime_ms, jail.rules.bantime_ms) == (129_600_000, None)
+    assert jail.rules.ignoreip == ("127.0.0.1", "2001:db8::/32", "192.0.2.0/24")
+    assert (jail.rules.ports, jail.rules.kinds, jail.rules.forgive) == (
+        (22, 2222),
+        ("failed", "probed"),
+        True,
+    )
+    assert (jail.sources, jail.start) == ((f"file:{tmp_path}/a.log", "stdin"), "end")
+    assert (settings.lateness_ms, settings.max_subjects) == (7_200_000, 5_000)
+    assert (settings.enforcer.backend, settings.enforcer.never_ban) == ("null", ("198.51.100.0/24",))
+    assert not settings.enforcer.keep_on_stop
+
+
+def test_files_of_conf_d_win_key_by_key_in_order(tmp_path: Path) -> None:
+    """A later file changes what it names and leaves the rest."""
+    file = tmp_path / "banstream.toml"
+    file.write_text('[jail.sshd]\nsource = "stdin"\nmaxretry = 3\nfindtime = 60\n', encoding="utf-8")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "10.toml").write_text("[jail.sshd]\nmaxretry = 4\n", encoding="utf-8")
+    (tmp_path / "conf.d" / "20.toml").write_text("[jail.sshd]\nmaxretry = 7\n", encoding="utf-8")
+    (jail,) = load_settings(str(file)).jails
+    assert (jail.rules.maxretry, jail.rules.findtime_ms) == (7, 60_000)
+
+
+def test_several_errors_are_all_shown_at_once_each_with_its_file_and_key(tmp_path: Path) -> None:
+    """Unknown key, bad duration, bad prefix, unknown filter and a wrong type: five sentences."""
+    found = problems(
+        tmp_path,
+        """
+[defaults]
+ignoreip = ["192.0.2.1/24"]
+[jail.sshd]
+filter = "sshdd"
+source = "stdin"
+maxretri = 3
+findtime = "soon"
+maxretry = "3"
+""",
+    )
+    assert found == [
+        (
+            'defaults.ignoreip = ["192.0.2.1/24"]: expected an address or prefix such as "192.0.2.7" or '
+            '"2001:db8::/32", without bits beyond the prefix length'
+        ),
+        'jail.sshd.filter = "sshdd": expected known filters; sshdd is none, known are sshd',
+        'jail.sshd.findtime = "soon": expected a duration such as "10m", "1d12h" or a number of seconds',
+        'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
+        (
+            "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, findtime, "
+            "forgive, hosts, ignoreip, kinds, maxretry, ports, source, start; did you mean maxretry?"
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[nosuch]\na = 1\n", "no such key here; known are decider, defaults, enforcer, jail, log"),
+        ("a = [", "not TOML"),
+        ("[log]\nurl = 7\n", "log.url = 7: expected a string in quotes"),
+        ('[log]\nurl = "nats://x"\n', "log.url"),
+        ("log = 3\n", "log = 3: expected a table [log]"),
+        ('[jail.web]\nsource = "stdin"\n', "a filter; known are sshd"),
+        ('[jail.manual]\nfilter = "sshd"\nsource = "stdin"\n', "other than manual"),
+        ('[jail.sshd]\nsource = "ftp:/x"\n', "expected file:/PATH, journald:FIELD=VALUE or stdin"),
+        ('[jail.sshd]\nsource = "stdin"\nbantime = "1 fortnight"\n', "or -1 for ever"),
+        ('[jail.sshd]\nsource = "stdin"\nfindtime = -1\n', "a duration"),
+        ('[jail.sshd]\nsource = "stdin"\nports = [0]\n', "a whole number from 1 to 65535"),
+        ('[jail.sshd]\nsource = "stdin"\nstart = "now"\n', "one of recent, beginning, end"),
+        ('[enforcer]\nbackend = "iptables"\n', "one of nftables, null"),
+        ("[enforcer]\nkeep_on_stop = 1\n", "true or false"),
+        ('[enforcer]\nnever_ban = ["x"]\n', "an address or prefix"),
+    ],
+)
+def test_a_wrong_value_says_key_value_and_what_was_expected(tmp_path: Path, text: str, said: str) -> None:
+    """One sentence a problem, with the key and what would be right."""
+    assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_a_missing_file_and_one_that_is_not_text_are_errors(tmp_path: Path) -> None:
+    """A file named by --config must be there and be UTF-8."""
+    for file in (tmp_path / "nosuch.toml", tmp_path / "latin1.toml"):
+        if file.name == "latin1.toml":
+            file.write_bytes(b"# \xe9\n")
+        with pytest.raises(ConfigError, match=str(file)):
+            load_settings(str(file))
+
+
+def test_an_unreadable_source_is_an_error(tmp_path: Path) -> None:
+    """A directory cannot be followed as a log file; the error says what to name instead."""
+    assert "a directory; name its files" in "\n".join(
+        problems(tmp_path, f'[jail.sshd]\nsource = "file:{tmp_path}"\n')
+    )
+
+
+def test_a_source_that_is_not_there_yet_is_none(tmp_path: Path) -> None:
+    """It may appear later: `up` waits for it."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(f'[jail.sshd]\nsource = "file:{tmp_path}/later/auth.log"\n', encoding="utf-8")
+    assert load_settings(str(file)).jails[0].sources == (f"file:{tmp_path}/later/auth.log",)
+
+
+def test_jails_that_share_a_filter_but_not_a_source_are_told_apart(tmp_path: Path) -> None:
+    """Each then selects its events by source; jails on the same source need not."""
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    file = tmp_path / "banstream.toml"
+    jail = '[jail.{0}]\nfilter = "sshd"\nsource = "file:{1}/{0}"\n'
+    file.write_text(jail.format("a", tmp_path) + jail.format("b", tmp_path), encoding="utf-8")
+    assert [each.rules.sources for each in load_settings(str(file)).jails] == [
+        (f"file:{tmp_path}/a",),
+        (f"file:{tmp_path}/b",),
+    ]
+    file.write_text(jail.format("a", tmp_path), encoding="utf-8")
+    assert load_settings(str(file)).jails[0].rules.sources == ()
+
+
+def test_check_exits_2_and_shows_every_problem(tmp_path: Path) -> None:
+    """`config check` says all of it on stderr, a line each; a good one is exit code 0."""
+    up = Service(tmp_path)
+    up.config.write_text('[jail.sshd]\nsource = "stdin"\nmaxretry = 0\nfoo = 1\n', encoding="utf-8")
+    done = up.run("config", "check", "--config", str(up.config), code=2)
+    assert done.stderr.count("banstream: ") == 2
+    up.config.write_text('[jail.sshd]\nsource = "stdin"\n', encoding="utf-8")
+    assert "Good:" in up.run("config", "check", "--config", str(up.config)).stdout
+
+
+def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path) -> None:
+    """What `config show` prints is a configuration with every default filled in."""
+    up = Service(tmp_path)
+    up.config.write_text('[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n', encoding="utf-8")
+    shown = tmp_path / "shown.toml"
+    shown.write_text(up.run("config", "show", "--config", str(up.config)).stdout, encoding="utf-8")
+    first, second = load_settings(str(up.config)), load_settings(str(shown))
+    assert (first.jails, first.enforcer, first.log_url) == (second.jails, second.enforcer, second.log_url)
+
+
+def test_with_no_file_at_all_sshd_is_protected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in jail: filter sshd, 5 within 10 minutes, 10 minutes."""
+    monkeypatch.chdir(tmp_path)
+    if os.path.exists("/etc/banstream/banstream.toml"):  # noqa: PTH110 - a machine that really runs it
+        pytest.skip("this machine has a configuration of its own")
+    settings = load_settings(None)
+    assert [jail.rules.name for jail in settings.jails] == ["sshd"]
+    rules = settings.jails[0].rules
+    assert (rules.maxretry, rules.findtime_ms, rules.bantime_ms) == (5, 600_000, 600_000)
