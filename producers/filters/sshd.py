@@ -74,35 +74,21 @@ STEPS: Final[dict[bytes, Step]] = {
     b"Received disconnect from ": (PROBE, False),
 }
 """What the words of the frequent shapes mean."""
+STEPS_BY_TAIL: Final = {words[1:]: step for words, step in STEPS.items()}
+"""As STEPS, the words without their first letter, as BODY captures them."""
 
 ADDRESS: Final = rb"[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,16})?|UNKNOWN|[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}"
-PEER: Final = rb"(?:[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,16})?|UNKNOWN) port \d{1,5}"
+PEER: Final = rb"[0-9A-Fa-f:.]{2,45}(?:%[\w.-]{1,16}|) port \d{1,5}"
 METHOD: Final = (
-    rb"(?:password|none|publickey|keyboard-interactive(?:/pam|/bsdauth)?|hostbased|gssapi-(?:with-mic|keyex))"
+    rb"(?:password|none|publickey|keyboard-interactive(?:/pam|/bsdauth|)|hostbased|gssapi-(?:with-mic|keyex))"
 )
 
 HEADER: Final = (
-    rb"(?:<\d{1,3}>(?:1 )?)?(" + TIME + rb") "
-    rb"([^ \n]{1,255} sshd(?:-session|-auth)?[\[ ]\d{1,10})"
-    rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) (?:\xef\xbb\xbf)?)"
+    rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
+    rb"([^ \n]{1,255} sshd(?:-session|-auth|)[\[ ]\d{1,10})"
+    rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) (?:\xef\xbb\xbf|))"
 )
 """(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
-
-BODY: Final = (
-    rb"(?:(?:error|fatal): )?(?:"
-    # login, leave: (3) words, (4) leave's, (5) user, (6) peer
-    rb"(?:(Failed " + METHOD + rb" for (?:invalid user )?|Invalid user |Accepted " + METHOD + rb" for "
-    rb"|((?:Connection (?:closed|reset) by|Disconnected from) (?:authenticating|invalid) user ))"
-    rb"((?(4).{0,380}?|.{0,400}?))(?(4) | from )(" + PEER + rb")(?(4) \[preauth\]|(?: ssh2)?))"
-    # bare: (7) words, (8) those that need [preauth], (9) peer
-    rb"|(Connection (?:closed|reset) by |(Disconnected from |Received disconnect from ))"
-    rb"(" + PEER + rb")(?(8)(?::\d+: .*)? \[preauth\]|(?: \[preauth\])?)"
-    # pam: (10) address, (11) user
-    rb"|(?:pam_[a-z0-9_]+\(sshd:auth\): authentication failure|PAM \d+ more authentication failures?);"
-    rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400}))?"
-    # rare: (12)
-    rb"|(.*))\r?\n"
-)
 
 
 class Rare(NamedTuple):
@@ -208,11 +194,33 @@ RARES: Final = (
 
 RARE_BY_WORD: Final[dict[bytes, list[Rare]]] = {
     word: [rare for rare in RARES if rare.text.pattern.split(b" ")[0] == word]
-    for word in sorted({rare.text.pattern.split(b" ")[0] for rare in RARES})
+    for word in sorted({rare.text.pattern.split(b" ")[0] for rare in RARES} | {b"message"})
 }
 """The rare lines by the word they begin with, which is literal in each."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})\]")
 """rsyslog's and syslogd's short form of equal messages."""
+BODY: Final = (
+    rb"(?:error: |fatal: |)(?:"
+    # login, leave: (3) words but their first letter, (4) leave's, (5) user, (6) peer
+    rb"[FIACD](ailed " + METHOD + rb" for (?:invalid user |)|nvalid user |ccepted " + METHOD + rb" for "
+    rb"|((?:onnection (?:closed|reset) by|isconnected from) (?:authenticating|invalid) user ))"
+    rb"((?(4).{0,380}?|.{0,400}?))(?(4) | from )(" + PEER + rb")"
+    rb"(?(4) \[preauth\]|(?: ssh2(?:: \S+ \S+|)|))"
+    # bare: (7) words but their first letter, (8) those that need [preauth], (9) peer
+    rb"|[CDR](onnection (?:closed|reset) by |(isconnected from |eceived disconnect from ))"
+    rb"(" + PEER + rb")(?(8)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
+    # pam: (10) address, (11) user
+    rb"|[pP](?:am_[a-z0-9_]+\(sshd:auth\): authentication failure|AM \d+ more authentication failures?);"
+    rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400})|)"
+    # rare: (12)
+    rb"|((?:" + b"|".join(map(re.escape, RARE_BY_WORD)) + rb") .*)"
+    rb"|.*)\r?\n"
+)
+"""What follows the header. Two habits are for speed alone: an alternative begins with a letter or a set of them
+(the engine passes over it at a glance, which a group at its start would prevent), and what may be absent is
+`(?:text|)` (a branch is cheaper than a repeat)."""
+HEADER_GROUPS, RARE = 2, 12
+
 FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
 """What a line without a header (of a file that `sshd -E` writes) may begin with."""
 CANDIDATES: Final = (
@@ -226,7 +234,6 @@ CANDIDATES: Final = (
 LINE: Final = re.compile(
     HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") ).*(\n)|.*\n"
 )
-"""Any line: without any group it is not sshd's; (13) may be, from a file without headers."""
-RARE: Final = 12
+"""Any line: with the header's groups at most it gives no event; (13) may be, from a file without headers."""
 HEADLESS_LINE: Final = re.compile(rb"()()" + BODY + rb"|(?!)()")
 """A line without a header, with the same groups."""

@@ -30,7 +30,7 @@ from producers.filters.connections import (
     Connections,
 )
 from producers.filters.rows import Row
-from producers.filters.sshd import STEPS
+from producers.filters.sshd import HEADER_GROUPS, STEPS_BY_TAIL
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
@@ -87,28 +87,28 @@ class SshdMatcher:
         """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
         rows: list[Row] = []
         append, stamp_of = rows.append, self._stamps.read
-        connections = self._connections
-        known, find, drop = connections.young.get, connections.find, connections.young.pop
+        young, find = self._connections.young, self._connections.find
+        known, drop = young.get, young.pop
         times: dict[bytes, tuple[int, bool]] = {}
         for match in matches:
-            if match.lastindex is None:
+            if (match.lastindex or 0) <= HEADER_GROUPS:
                 continue
             time, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
                 match.groups()
             )
             connection = known(key)
             if words is not None:
-                code, over = STEPS[words]
+                code, over = STEPS_BY_TAIL[words]
                 if connection is None or connection[PEER] != peer:
-                    connection = find(key, peer)
+                    connection = find(key, peer[: peer.find(b" ")], peer)
             elif bare_words is not None:
-                code, over = STEPS[bare_words]
+                code, over = STEPS_BY_TAIL[bare_words]
                 if connection is None or connection[PEER] != bare_peer:
-                    connection = find(key, bare_peer)
+                    connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer)
             elif pam is not None:
                 code, over, raw_user = PROBE, False, pam_user
                 if connection is None or connection[RAW_ADDRESS] != pam:
-                    connection = connections.find_portless(key, pam)
+                    connection = find(key, pam, None)
             else:
                 party = self._uncommon(match, rows)
                 if party is None:
@@ -172,10 +172,10 @@ class SshdMatcher:
 
     def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> Party:
         user = parts.get("user")
-        if "peer" in parts:
-            return self._connections.find(key, parts["peer"]), rare.code, rare.over, user
-        code = rare.code if key else PROBE
-        return self._connections.find_portless(key, parts["address"]), code, rare.over, user
+        peer = parts.get("peer")
+        address = peer[: peer.find(b" ")] if peer else parts["address"]
+        code = rare.code if key or peer else PROBE
+        return self._connections.find(key, address, peer), code, rare.over, user
 
     def _repeated(self, match: Match, rows: list[Row]) -> None:
         """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
