@@ -9,15 +9,16 @@ from __future__ import annotations
 import ctypes
 import json
 import resource
-import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import IPv6Address
 
 from enforcers.contract import Element
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.nftables import NftablesBackend
+from enforcers.safety import BreakerLimits
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
@@ -28,6 +29,7 @@ from schemas.topics import BANS
 CLONE_NEWNET = 0x4000_0000
 HOUR_MS = 3_600_000
 ROUNDS = 3
+CONFIG = EnforcerConfig(host="bench", breaker=BreakerLimits(bans_per_minute=10_000_000))
 
 
 def main() -> None:
@@ -56,33 +58,34 @@ def single() -> None:
 
 
 def compare(count: int) -> None:
-    """A batch: raw, through the backend, and through the whole enforcer; each the median of some rounds."""
+    """A batch: raw, through the backend, and through the whole enforcer; each the least disturbed of some rounds."""
     prefixes = list(addresses(count))
     elements = [Element(prefix, (), HOUR_MS) for prefix in prefixes]
     raw, ours, start, follow, listing = [], [], [], [], []
     for _ in range(ROUNDS):
+        nft(FRAME)
         raw.append(timed(lambda: nft(script(prefixes))))
         nft("flush ruleset\n")
         backend = NftablesBackend()
         backend.open()
-        ours.append(timed(lambda: backend.ban(elements)))
+        ours.append(timed(partial(backend.ban, elements)))
         listing.append(timed(backend.list))
         backend.flush()
         backend.close()
         start.append(started(prefixes))
         follow.append(followed(prefixes))
-    base = statistics.median(raw)
+    base = min(raw)
     for name, took_s in (
         ("raw_nft", raw),
         ("backend_ban", ours),
         ("enforcer_start", start),
         ("enforcer_poll", follow),
     ):
-        say(f"{name}_{count}", statistics.median(took_s), "s")
-    say(f"backend_list_{count}", statistics.median(listing), "s")
-    say(f"backend_to_raw_{count}", statistics.median(ours) / base, "times")
-    say(f"enforcer_start_to_raw_{count}", statistics.median(start) / base, "times")
-    say(f"enforcer_poll_to_raw_{count}", statistics.median(follow) / base, "times")
+        say(f"{name}_{count}", min(took_s), "s")
+    say(f"backend_list_{count}", min(listing), "s")
+    say(f"backend_to_raw_{count}", min(ours) / base, "times")
+    say(f"enforcer_start_to_raw_{count}", min(start) / base, "times")
+    say(f"enforcer_poll_to_raw_{count}", min(follow) / base, "times")
     say(f"rss_after_{count}", rss_mb(), "MB")
 
 
@@ -91,7 +94,7 @@ def started(prefixes: list[str]) -> float:
     log, backend = MemoryLog(), NftablesBackend()
     log.append([standing(prefix) for prefix in prefixes])
     backend.open()
-    enforcer = Enforcer(log, backend, EnforcerConfig(host="bench"))
+    enforcer = Enforcer(log, backend, CONFIG)
     took_s = timed(enforcer.start)
     enforcer.flush()
     enforcer.close()
@@ -109,7 +112,7 @@ def followed(prefixes: list[str]) -> float:
 
     took_s = timed(poll)
     held = len(backend.list())
-    if held < min(len(prefixes), 30_000):
+    if held < len(prefixes):
         raise SystemExit(f"only {held} bans are in force")
     enforcer.flush()
     enforcer.close()
@@ -120,7 +123,7 @@ def rig() -> tuple[MemoryLog, NftablesBackend, Enforcer]:
     """A started enforcer on an empty log and the real firewall."""
     log, backend = MemoryLog(), NftablesBackend()
     backend.open()
-    enforcer = Enforcer(log, backend, EnforcerConfig(host="bench"))
+    enforcer = Enforcer(log, backend, CONFIG)
     enforcer.start()
     return log, backend, enforcer
 
@@ -134,19 +137,20 @@ def addresses(count: int) -> Iterator[str]:
             yield f"{20 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.7"
 
 
+FRAME = """add table inet raw
+add chain inet raw prerouting { type filter hook prerouting priority -310; policy accept; }
+add set inet raw v4 { type ipv4_addr; flags timeout; }
+add set inet raw v6 { type ipv6_addr; flags timeout; }
+add rule inet raw prerouting ip saddr @v4 counter drop
+add rule inet raw prerouting ip6 saddr @v6 counter drop
+"""
+
+
 def script(prefixes: list[str]) -> str:
-    """What one would write by hand: the same table, all elements in one command a set."""
-    lines = ["add table inet raw"]
-    for name, kind, family, members in (
-        ("v4", "ipv4_addr", "ip", [prefix for prefix in prefixes if "." in prefix]),
-        ("v6", "ipv6_addr", "ip6", [prefix for prefix in prefixes if ":" in prefix]),
-    ):
-        elements = ", ".join(f"{prefix} timeout 1h" for prefix in members)
-        lines += [
-            f"add set inet raw {name} {{ type {kind}; flags timeout; }}",
-            f"add element inet raw {name} {{ {elements} }}",
-        ]
-    return "\n".join(lines) + "\n"
+    """What one would write by hand: all elements in one command a set, the sets being there already."""
+    v4 = ", ".join(f"{prefix} timeout 1h" for prefix in prefixes if "." in prefix)
+    v6 = ", ".join(f"{prefix} timeout 1h" for prefix in prefixes if ":" in prefix)
+    return f"add element inet raw v4 {{ {v4} }}\nadd element inet raw v6 {{ {v6} }}\n"
 
 
 def standing(prefix: str) -> Append:

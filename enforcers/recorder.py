@@ -92,7 +92,7 @@ class Recorder:
         self._writer.close()
 
     def _close_frame(self) -> None:
-        """Join the lines at once: orjson's bytes keep a kilobyte or more of slack each for as long as they live."""
+        """Join the lines soon: orjson's bytes keep kilobytes of slack each for as long as they live."""
         if self._lines:
             self._frames.append(b"\n".join(self._lines))
             self._lines.clear()

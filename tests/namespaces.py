@@ -9,7 +9,8 @@
         assert attacker.reaches(server.ip4, port=22, source="203.0.113.9")
 
 Hosts know each other's Ethernet addresses beforehand: else a dropped neighbour solicitation would hold back
-other addresses' packets for seconds. The namespaces have no names and live as long as their file descriptors: however a test ends, nothing stays.
+other addresses' packets for seconds. The namespaces have no names and live as long as their file descriptors:
+however a test ends, nothing stays.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Host:
     def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program inside and wait; CalledProcessError when it fails. Options are subprocess.run's."""
         with self.inside():
-            return subprocess.run(command, **{"check": True, "text": True, "capture_output": True, **options})
+            settings: dict[str, Any] = {"text": True, "capture_output": True, **options}
+            return subprocess.run(command, check=settings.pop("check", True), **settings)
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a program inside; it is killed at the end of the fleet."""
@@ -77,7 +79,7 @@ class Host:
         return process
 
     def add(self, address: str) -> str:
-        """Give this host another address on the wire (a bare address, or with a length); returns the address."""
+        """Give this host another address on the wire, bare or with a length; returns it bare."""
         self.run(["ip", "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else [])])
         bare = address.partition("/")[0]
         for other in self.others:
@@ -204,8 +206,9 @@ def _configure(host: Host) -> None:
     )
     _ip(
         host,
-        f"link set eth0 address {host.mac}\nlink set lo up\nlink set eth0 up\naddress add {host.ip4}/24 dev eth0\n"
-        f"address add {host.ip6}/64 dev eth0 nodad\nroute add default dev eth0\n-6 route add default dev eth0\n{neighbours}",
+        f"link set eth0 address {host.mac}\nlink set lo up\nlink set eth0 up\n"
+        f"address add {host.ip4}/24 dev eth0\naddress add {host.ip6}/64 dev eth0 nodad\n"
+        f"route add default dev eth0\n-6 route add default dev eth0\n{neighbours}",
     )
 
 
@@ -268,6 +271,6 @@ def _echoed(probe: socket.socket, family: socket.AddressFamily, within_s: float)
 
 def _checksum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF

@@ -46,9 +46,7 @@ def result(read: Any, value: bytes) -> Any:
 
 @given(st.dictionaries(st.sampled_from([*USUAL, "new"]), ODD, max_size=2), st.booleans(), st.data())
 def test_reading_directly_is_reading_by_the_codec(
-    changes: dict[str, Any],
-    in_hold: bool,
-    data: st.DataObject,  # noqa: FBT001 - drawn by Hypothesis
+    changes: dict[str, Any], in_hold: object, data: st.DataObject
 ) -> None:
     """Whatever field of the usual record is changed, missing or new, in the record or in its hold."""
     wire = {**USUAL, "holds": [dict(USUAL["holds"][0])]}

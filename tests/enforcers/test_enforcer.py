@@ -35,6 +35,7 @@ class Clock:
         self.now_ms = NOW_MS
 
     def __call__(self) -> int:
+        """Unix milliseconds."""
         return self.now_ms
 
     def seconds(self) -> float:

@@ -45,10 +45,10 @@ class CountingLibrary:
     """Takes the place of a backend's library and counts what the kernel is asked."""
 
     def __init__(self, backend: NftablesBackend) -> None:
-        assert backend._library is not None
-        self._library = backend._library
+        assert backend._library is not None  # noqa: SLF001 - there is no other way in
+        self._library = backend._library  # noqa: SLF001 - as above
         self.calls = 0
-        backend._library = self
+        backend._library = self  # noqa: SLF001 - as above
 
     def cmd(self, cmdline: bytes) -> tuple[int, bytes, bytes]:
         """Count and pass on."""
@@ -157,9 +157,8 @@ def test_meddling_is_noticed_and_a_listing_makes_the_frame_right(
 def test_a_table_of_another_make_is_replaced() -> None:
     """A chain of our name on another hook, as an older version might leave, does not stop us."""
     with fleet("server") as net, net["server"].inside():
-        nft(
-            "add table inet banstream; add chain inet banstream prerouting { type filter hook input priority 0; }"
-        )
+        nft("add table inet banstream")
+        nft("add chain inet banstream prerouting { type filter hook input priority 0; }")
         backend = NftablesBackend()
         backend.open()
         assert not backend.ban([Element("10.0.0.1")])
