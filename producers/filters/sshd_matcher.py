@@ -90,19 +90,21 @@ class SshdMatcher:
         young, find = self._connections.young, self._connections.find
         known, drop = young.get, young.pop
         times: dict[bytes, tuple[int, bool]] = {}
+        steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
         for match in matches:
-            if (match.lastindex or 0) <= HEADER_GROUPS:
+            last = match.lastindex
+            if last is None or last <= header_groups:
                 continue
             time, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
                 match.groups()
             )
             connection = known(key)
             if words is not None:
-                code, over = STEPS_BY_TAIL[words]
+                code, over = steps[words]
                 if connection is None or connection[PEER] != peer:
                     connection = find(key, peer[: peer.find(b" ")], peer)
             elif bare_words is not None:
-                code, over = STEPS_BY_TAIL[bare_words]
+                code, over = steps[bare_words]
                 if connection is None or connection[PEER] != bare_peer:
                     connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer)
             elif pam is not None:
