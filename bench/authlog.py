@@ -200,21 +200,29 @@ def messages(count: int, attack: float, random: Random) -> Iterator[str]:
         yield from lines
 
 
-def lines(count: int, attack: float, seed: int = 1) -> Iterator[str]:
-    """The log, line by line, its times spread over one day."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The stretch of time that a log covers, in seconds from an instant."""
+
+    start: datetime = START
+    seconds: int = DAY_SECONDS
+
+
+def lines(count: int, attack: float, seed: int = 1, span: Span = Span()) -> Iterator[str]:  # noqa: B008 - frozen
+    """The log, line by line, its times spread evenly."""
     stamp, at = "", -1
     for number, message in enumerate(messages(count, attack, Random(seed))):
-        second = number * DAY_SECONDS // count
+        second = number * span.seconds // count
         if second != at:
             at = second
-            stamp = (START + timedelta(seconds=second)).strftime("%b %d %H:%M:%S")
+            stamp = (span.start + timedelta(seconds=second)).strftime("%b %d %H:%M:%S")
         yield f"{stamp} {HOST} {message}\n"
 
 
-def write(path: Path, count: int, attack: float, seed: int = 1) -> None:
+def write(path: Path, count: int, attack: float, seed: int = 1, span: Span = Span()) -> None:  # noqa: B008 - frozen
     """Write the log to a file."""
     with path.open("w") as stream:
-        stream.writelines(lines(count, attack, seed))
+        stream.writelines(lines(count, attack, seed, span))
 
 
 def main() -> None:
@@ -224,8 +232,13 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--attack", type=float, default=0.9, help="the share of attack lines, 0 to 1")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=int, help="of the last minutes, in local time, instead of one day")
     given = parser.parse_args()
-    write(given.path, given.lines, given.attack, given.seed)
+    span = Span()
+    if given.minutes:
+        seconds = given.minutes * 60
+        span = Span(datetime.now() - timedelta(seconds=seconds), seconds)  # noqa: DTZ005 - a log's local time
+    write(given.path, given.lines, given.attack, given.seed, span)
 
 
 if __name__ == "__main__":
