@@ -8,24 +8,26 @@ times. Jails see every file, whatever sources they are configured to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final
 
 from banstream.reading import messages
 from eventlog.contract import EventLog
 from producers.filters import Filter
+from producers.filters.rows import Row as Found
 from producers.offline import Batch
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.topics import EVENTS
-from streams.decider import Decider, Row
+from streams.decider import Decider, Row, Run
 from streams.fold import Fold
-from streams.routes import SEPARATOR
+from streams.routes import route_to
 from streams.rules import Rules
 
 FILE_BITS: Final = 44
+_row_of: Final[Callable[[Found], Row]] = itemgetter(0, 1, 2, 3)
 ROWS_A_FOLD: Final = 8_192
 
 
@@ -49,12 +51,12 @@ def over_files(
     """Fold the events of files, one stream each, under each of several rules: the decisions of each."""
     deciders = [Decider(anywhere(each)) for each in rules]
     selective = any(decider.routes.selective for decider in deciders)
-    rows_of = [
-        _rows(number, stream, filters, counts, selective=selective) for number, stream in enumerate(streams)
+    runs_of = [
+        _runs(number, stream, filters, counts, selective=selective) for number, stream in enumerate(streams)
     ]
-    for rows in rows_of[0] if len(rows_of) == 1 else _merged(rows_of):
-        counts.events += len(rows)
-        decided = [decider.fold(0, rows, _no_line) for decider in deciders]
+    for run in runs_of[0] if len(runs_of) == 1 else _merged(runs_of):
+        counts.events += len(run.rows)
+        decided = [decider.fold(run, _no_line) for decider in deciders]
         counts.decisions += len(decided[0])
         yield decided
 
@@ -104,35 +106,45 @@ def wire(decision: Decision) -> dict[str, Any]:
     return facts
 
 
-def _rows(
+def _runs(
     number: int, batches: Iterator[Batch], filters: Sequence[Filter], counts: Counts, *, selective: bool
-) -> Iterator[list[Row]]:
+) -> Iterator[Run]:
+    """The events of one file, in runs of one route."""
     names = [each.name for each in filters]
     for batch in batches:
         counts.lines += batch.data.count(b"\n")
         base = number << FILE_BITS | batch.base
         if len(names) == 1 and not selective:
-            name = names[0]
-            yield [(row[0], row[1], row[2], base + row[3], name) for row in batch.rows[0]]
+            yield Run(base, names[0], list(map(_row_of, batch.rows[0])))
             continue
         found = [
-            (kind, at_ms, ip, base + start, _route(name, batch.path, host, selective=selective))
+            (route_to(name, f"file:{batch.path}", host) if selective else name, (kind, at_ms, ip, start))
             for name, rows in zip(names, batch.rows, strict=True)
             for kind, at_ms, ip, start, _, _, _, host, *_ in rows
         ]
-        found.sort(key=itemgetter(3))
-        yield found
+        found.sort(key=lambda each: each[1][3])
+        for route, same in groupby(found, key=itemgetter(0)):
+            yield Run(base, route, [row for _, row in same])
 
 
-def _route(name: str, path: str, host: str | None, *, selective: bool) -> str:
-    return SEPARATOR.join((name, f"file:{path}", host or "")) if selective else name
+def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
+    """The events of several files in the order of their times, a run each time the route changes."""
+    merged = heapq.merge(*map(_singly, streams), key=_at_ms_of)
+    while some := list(islice(merged, ROWS_A_FOLD)):
+        for route, same in groupby(some, key=itemgetter(0)):
+            yield Run(0, route, [row for _, row in same])
 
 
-def _merged(streams: Sequence[Iterator[list[Row]]]) -> Iterator[list[Row]]:
-    each = [(row for rows in stream for row in rows) for stream in streams]
-    merged = heapq.merge(*each, key=itemgetter(1))
-    while rows := list(islice(merged, ROWS_A_FOLD)):
-        yield rows
+def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, Row]]:
+    return (
+        (run.route, (kind, at_ms, ip, run.base + index))
+        for run in runs
+        for kind, at_ms, ip, index in run.rows
+    )
+
+
+def _at_ms_of(routed: tuple[str, Row]) -> int:
+    return routed[1][1]
 
 
 def _no_line(_index: int) -> str | None:

@@ -34,21 +34,12 @@ class Fail2ban:
             f"pidfile = {folder}/f2b.pid\ndbfile = {folder}/f2b.db\n"
         )
         (etc / "jail.local").write_text(
-            f"[sshd]\nenabled = true\nbackend = pyinotify\nlogpath = {folder}/auth.log\nmaxretry = {maxretry}\n"
-            "findtime = 1d\nbantime = 1d\nbanaction = nftables-allports\n"
+            f"[sshd]\nenabled = true\nbackend = auto\nlogpath = {folder}/auth.log\n"
+            f"maxretry = {maxretry}\nfindtime = 1d\nbantime = 1d\nbanaction = nftables-allports\n"
         )
-        command = [
-            "fail2ban-server",
-            "-f",
-            "-c",
-            str(etc),
-            "-s",
-            f"{folder}/f2b.sock",
-            "-p",
-            f"{folder}/f2b.pid",
-        ]
+        where = ["-c", str(etc), "-s", f"{folder}/f2b.sock", "-p", f"{folder}/f2b.pid"]
         process = subprocess.Popen(
-            [*command, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ}
+            ["fail2ban-server", "-f", *where, "start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         log = folder / "f2b.log"
         deadline = time.monotonic() + 20

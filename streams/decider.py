@@ -20,20 +20,34 @@ A ban whose end has already passed when it is decided (a backlog) is recorded as
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
 from streams.jail import IGNORED, Held, JailState, Past
 from streams.routes import Routes
 from streams.rules import MANUAL, Jail, Rules
-from streams.window import AT_SHIFT, INDEX_BITS, INDEX_MASK, at_ms_of, full_window, reference_of, trim
+from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
 
-Row = tuple[str, int, str, int, str]
-"""An authentication event on the hot path: kind, at_ms, ip, index in its frame, route (streams.routes)."""
+Row = tuple[str, int, str, int]
+"""An authentication event on the hot path: kind, at_ms, ip, index from the base of its run."""
 LineOf = Callable[[int], str | None]
+
+
+class Run(NamedTuple):
+    """Authentication events that take the same route.
+
+    Attributes:
+        base: the reference (streams.window) of index 0: the frame's offset, shifted.
+        route: which jails they concern (streams.routes).
+    """
+
+    base: int
+    route: str
+    rows: list[Row]
+
 
 FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
@@ -64,8 +78,8 @@ class Decider:
         self.tracking = tracking
         self._expiries: list[tuple[int, str, str]] = []
         self._wake_at_ms = -FOREVER_MS
-        self._place = (-1, -1)
-        self._index = self._ordinal = 0
+        self._reference = -1
+        self._ordinal = 0
         self._decisions: list[Decision] = []
         self.adopt(rules)
 
@@ -91,34 +105,36 @@ class Decider:
         for state in self.jails.values():
             state.forget_ignored()
 
-    def fold(self, offset: int, rows: Sequence[Row], line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
-        """Fold a frame's authentication events; `line_of(index)` gives the line of a row, for the record."""
+    def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
+        """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
         if self.tracking:
-            self.touched.update([row[2] for row in rows])
-        routes, now_ms, wake_at_ms = self.routes, self.now_ms, self._wake_at_ms
-        base = offset << INDEX_BITS
+            self.touched.update([row[2] for row in run.rows])
+        base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
+        jails = self.routes[run.route]
+        wanted = self.routes.kinds
         stamped_ms, stamp = 0, base
-        for kind, at_ms, ip, index, route in rows:
+        for kind, at_ms, ip, index in run.rows:
             if at_ms > now_ms:
                 now_ms = at_ms
                 if now_ms >= wake_at_ms:
-                    self.begin(offset, index)
+                    self.begin(base + index)
                     self.advance(now_ms)
                     wake_at_ms = self._wake_at_ms
-            for jail in routes[route]:
-                subjects = jail.subjects
-                known = subjects.get(ip)
+            if kind not in wanted:
+                continue
+            for jail in jails:
+                known = jail.subjects.get(ip)
                 shape = known.__class__
                 if kind not in jail.kinds:
                     if kind == "succeeded" and jail.rules.forgive and (shape is int or shape is list):
-                        del subjects[ip]
+                        del jail.subjects[ip]
                     continue
                 jail.failures += 1
                 if shape is Held:
                     known.while_banned += 1  # type: ignore[union-attr]
                     continue
                 if at_ms != stamped_ms:
-                    stamped_ms, stamp = at_ms, at_ms << AT_SHIFT | base
+                    stamped_ms, stamp = at_ms, (at_ms << AT_SHIFT) + base
                 failure = stamp + index
                 if known is None:
                     if not self._first(jail, ip, failure):
@@ -130,21 +146,16 @@ class Decider:
                 elif not self._again(jail, ip, failure):
                     continue
                 self.now_ms = now_ms
-                self.begin(offset, index)
-                self._judge(jail, ip, failure, line_of)
+                self.begin(base + index)
+                self._judge(jail, ip, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
                 wake_at_ms = self._wake_at_ms
         self.now_ms = now_ms
         return self.taken()
 
-    def begin(self, offset: int, index: int) -> None:
-        """What is decided from now on is caused by the input at this place of the partition.
-
-        An index beyond a frame's carries into the offset: a replay of files has one frame, of all bytes.
-        """
-        self._index = index
-        place = (offset + (index >> INDEX_BITS), index & INDEX_MASK)
-        if self._place != place:
-            self._place, self._ordinal = place, 0
+    def begin(self, reference: int) -> None:
+        """What is decided from now on is caused by the input at this place of the partition."""
+        if self._reference != reference:
+            self._reference, self._ordinal = reference, 0
 
     def taken(self) -> list[Decision]:
         """The decisions made since this was last asked, in order."""
@@ -230,7 +241,7 @@ class Decider:
 
     def identity(self) -> str:
         """The identity of the next decision of the present cause."""
-        offset, index = self._place
+        offset, index = reference_of(self._reference)
         self._ordinal += 1
         return f"{self.partition}-{offset}-{index}-{self._ordinal - 1}"
 
@@ -299,7 +310,7 @@ class Decider:
                 jail.ignored += 1
         return False
 
-    def _judge(self, jail: JailState, ip: str, failure: int, line_of: LineOf) -> None:
+    def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full."""
         known = jail.subjects[ip]
         failures = [known] if type(known) is int else cast("list[int]", known)
@@ -313,11 +324,11 @@ class Decider:
             if self._again(jail, ip, later):
                 self._judge(jail, ip, later, line_of)
 
-    def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: LineOf) -> None:
+    def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: Callable[[], str | None]) -> None:
         rules, at_ms = jail.rules, at_ms_of(evidence[-1])
         until_ms = None if rules.bantime_ms is None else at_ms + rules.bantime_ms
         places = [reference_of(failure) for failure in evidence]
-        line = line_of(self._index) if places[-1] == self._place else None
+        line = line_of() if evidence[-1] & REFERENCE_MASK == self._reference else None
         ban = Ban(
             id=self.identity(),
             prefix=ip,

@@ -9,9 +9,10 @@ from schemas.errors import InvalidMessage
 from schemas.records import Command, Decision, RulesChanged, Tick
 from schemas.topics import partition_of
 from streams.commands import obey
-from streams.decider import Decider
+from streams.decider import Decider, Run
 from streams.inputs import Frame, Mark, Other, read_frame
 from streams.rules import Rules
+from streams.window import reference
 
 SKEW_MS = 60_000
 MOST_MARKS = 10_000
@@ -39,10 +40,7 @@ class Fold:
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold one message; the decisions, and the frame with what it refused."""
         frame = read_frame(
-            message.value,
-            self.marks,
-            selective=self.decider.routes.selective,
-            not_after_ms=message.at_ms + SKEW_MS,
+            message, self.marks, selective=self.decider.routes.selective, not_after_ms=message.at_ms + SKEW_MS
         )
         self.marks.update(frame.marks)
         while len(self.marks) > MOST_MARKS:
@@ -50,15 +48,15 @@ class Fold:
         self.repeated += frame.repeated
         decisions: list[Decision] = []
         for run in frame.runs:
-            if isinstance(run, list):
-                self.events += len(run)
-                decisions += self.decider.fold(message.offset, run, frame.line_of)
+            if isinstance(run, Run):
+                self.events += len(run.rows)
+                decisions += self.decider.fold(run, frame.line_of)
             else:
                 decisions += self._one(message.offset, *run, frame)
         return decisions, frame
 
     def _one(self, offset: int, index: int, record: Other, frame: Frame) -> list[Decision]:
-        self.decider.begin(offset, index)
+        self.decider.begin(reference(offset, index))
         try:
             self._obey(record)
         except InvalidMessage as error:

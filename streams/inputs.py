@@ -7,20 +7,21 @@ that both ways accept and refuse the same lines.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any, Final, get_args
 
 import orjson
 
+from eventlog.contract import Message
 from schemas.addresses import canonical_address
 from schemas.codec import from_wire, load_line
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Command, Kind, RulesChanged, Tick
-from streams.decider import Row
-from streams.routes import SEPARATOR
+from streams.decider import Run
+from streams.routes import route_to
+from streams.window import reference
 
 KINDS: Final = frozenset(get_args(Kind))
-REQUIRED: Final[dict[str, type]] = {
+TYPES: Final[dict[str, type]] = {
     "type": str,
     "v": int,
     "kind": str,
@@ -33,18 +34,17 @@ REQUIRED: Final[dict[str, type]] = {
     "incarnation": str,
     "position": int,
     "line": str,
-}
-OPTIONAL: Final[dict[str, type]] = {
     "user": str,
     "port": int,
     "service": str,
     "host": str,
     "skewed": bool,
 }
-_required = itemgetter(*REQUIRED)
-_TYPES: Final = tuple(REQUIRED.values())
-_NAMES: Final = frozenset(REQUIRED)
+REQUIRED: Final = frozenset(list(TYPES)[:12])
 INT63: Final = 2**62
+MOST_SHAPES: Final = 64
+_shapes: dict[tuple[str, ...], tuple[type, ...] | None] = {}
+"""By the keys of a JSON object, in order: the types of a plain event's values; None where it is none."""
 
 Other = Command | Tick | RulesChanged
 Mark = tuple[str, str]
@@ -56,14 +56,14 @@ class Frame:
     """What a frame holds.
 
     Attributes:
-        runs: in order; a list of rows, or the index and the record of anything else.
+        runs: in order; events that take one route, or the index and the record of anything else.
         wires: the JSON object of each line (None where there is none), for the lines of the decisions.
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source and incarnation among its events.
         repeated: events dropped because an earlier frame held them already.
     """
 
-    runs: list[list[Row] | tuple[int, Other]] = field(default_factory=list)
+    runs: list[Run | tuple[int, Other]] = field(default_factory=list)
     wires: list[dict[str, Any] | None] = field(default_factory=list)
     refused: list[tuple[int, InvalidMessage]] = field(default_factory=list)
     marks: dict[Mark, int] = field(default_factory=dict)
@@ -75,18 +75,21 @@ class Frame:
         return None if wire is None else wire.get("line")
 
 
-def read_frame(value: bytes, marks: dict[Mark, int], *, selective: bool, not_after_ms: int) -> Frame:
-    """Read a frame.
+def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not_after_ms: int) -> Frame:
+    """Read the frame of a message.
 
     Args:
-        value: the message's value.
+        message: of the events topic.
         marks: the highest position folded so far, by source and incarnation; events at or below are dropped.
         selective: whether routes name source and host (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
     """
     frame = Frame()
-    rows: list[Row] = []
-    for index, line in enumerate(value.split(b"\n")):
+    base = reference(message.offset)
+    run = Run(base, "", [])
+    source = incarnation = ""
+    seen = highest = -1
+    for index, line in enumerate(message.value.split(b"\n")):
         try:
             wire, other = _read_line(line)
         except InvalidMessage as error:
@@ -95,19 +98,25 @@ def read_frame(value: bytes, marks: dict[Mark, int], *, selective: bool, not_aft
             continue
         frame.wires.append(wire)
         if other is not None:
-            frame.runs += (rows, (index, other))
-            rows = []
+            frame.runs.append((index, other))
+            run = Run(base, "", [])
             continue
-        mark, position = (wire["source"], wire["incarnation"]), wire["position"]
-        if position <= marks.get(mark, -1):
+        if wire["incarnation"] != incarnation or wire["source"] != source:
+            source, incarnation = wire["source"], wire["incarnation"]
+            seen = marks.get((source, incarnation), -1)
+            highest = max(seen, frame.marks.get((source, incarnation), -1))
+        position = wire["position"]
+        if position <= seen:
             frame.repeated += 1
             continue
-        frame.marks[mark] = position
-        route = wire["filter"]
-        if selective:
-            route = SEPARATOR.join((route, wire["source"], wire.get("host") or ""))
-        rows.append((wire["kind"], min(wire["at_ms"], not_after_ms), wire["ip"], index, route))
-    frame.runs.append(rows)
+        if position > highest:
+            highest = frame.marks[source, incarnation] = position
+        route = route_to(wire["filter"], source, wire.get("host")) if selective else wire["filter"]
+        if route != run.route:
+            run = Run(base, route, [])
+            frame.runs.append(run)
+        at_ms = wire["at_ms"]
+        run.rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
     return frame
 
 
@@ -115,11 +124,10 @@ def _read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
     """The JSON object of a line, and its record where that is no authentication event."""
     try:
         wire = orjson.loads(line)
-        values = _required(wire)
-        if _is_plain_auth(wire, values):
-            return wire, None
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        pass
+    except orjson.JSONDecodeError:
+        wire = None
+    if type(wire) is dict and _is_plain_auth(wire):
+        return wire, None
     wire = load_line(line)
     match from_wire(wire):
         case AuthEvent():
@@ -130,16 +138,30 @@ def _read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
             raise InvalidMessage(f"a {record.TYPE} record does not belong among the events", field="type")
 
 
-def _is_plain_auth(wire: dict[str, Any], values: tuple[Any, ...]) -> bool:
+def _is_plain_auth(wire: dict[str, Any]) -> bool:
+    """Whether it is an authentication event with nothing unusual about it, that the codec would take."""
+    keys = tuple(wire)
+    types = _shapes[keys] if keys in _shapes else _shape(keys)
     return (
-        tuple(map(type, values)) == _TYPES
-        and values[0] == AuthEvent.TYPE
-        and values[1] == 1
-        and values[2] in KINDS
-        and max(values[3], values[4], values[10]) < INT63
-        and all(type(wire[key]) is OPTIONAL.get(key) for key in wire.keys() - _NAMES)
-        and _is_canonical(values[7])
+        types is not None
+        and tuple(map(type, wire.values())) == types
+        and wire["type"] == AuthEvent.TYPE
+        and wire["v"] == 1
+        and wire["kind"] in KINDS
+        and -INT63 < wire["at_ms"] < INT63
+        and -INT63 < wire["seen_at_ms"] < INT63
+        and -INT63 < wire["position"] < INT63
+        and -INT63 < wire.get("port", 0) < INT63
+        and _is_canonical(wire["ip"])
     )
+
+
+def _shape(keys: tuple[str, ...]) -> tuple[type, ...] | None:
+    if len(_shapes) >= MOST_SHAPES:
+        _shapes.clear()
+    plain = set(keys) >= REQUIRED and all(key in TYPES for key in keys)
+    _shapes[keys] = tuple(TYPES[key] for key in keys) if plain else None
+    return _shapes[keys]
 
 
 def _is_canonical(ip: str) -> bool:

@@ -19,14 +19,17 @@ class Routes(dict[str, tuple[JailState, ...]]):
 
     Attributes:
         selective: some jail selects by source or host, so that routes must name them.
+        kinds: the kinds of event that can change anything in some jail.
     """
 
-    __slots__ = ("_jails", "selective")
+    __slots__ = ("_jails", "kinds", "selective")
 
     def __init__(self, jails: Iterable[JailState]) -> None:
         super().__init__()
         self._jails = tuple(jails)
         self.selective = any(jail.rules.sources or jail.rules.hosts for jail in self._jails)
+        forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()
+        self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails))
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:
         """Find the jails of a route not seen before."""
@@ -37,6 +40,11 @@ class Routes(dict[str, tuple[JailState, ...]]):
         found = tuple(jail for jail in self._jails if _selects(jail, filter_name, source, host))
         self[route] = found
         return found
+
+
+def route_to(filter_name: str, source: str, host: str | None) -> str:
+    """The route of an event where jails are selective."""
+    return SEPARATOR.join((filter_name, source, host or ""))
 
 
 def _selects(jail: JailState, filter_name: str, source: str, host: str) -> bool:

@@ -30,8 +30,13 @@ def at_ms_of(failure: int) -> int:
     return failure >> AT_SHIFT
 
 
+def reference(offset: int, index: int = 0) -> int:
+    """The place of an event in its partition as one integer; `offset` below 2**44, `index` below 2**20."""
+    return offset << INDEX_BITS | index
+
+
 def reference_of(failure: int) -> tuple[int, int]:
-    """The (offset, index) of the failure's event in its partition."""
+    """The (offset, index) of a failure's event, or of a bare reference."""
     reference = failure & REFERENCE_MASK
     return reference >> INDEX_BITS, reference & INDEX_MASK
 

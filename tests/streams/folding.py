@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.records import Ban, Decision, Unban
-from streams.decider import Decider, Row
+from streams.decider import Decider, Run
 from streams.rules import Jail, Rules
+from streams.window import reference, reference_of
 
 T0 = 1_700_000_000_000
 SECOND = 1_000
@@ -37,13 +38,12 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
     """Fold events in frames of this many, from the offset after the last; the decisions."""
     rows = list(events)
     decisions: list[Decision] = []
-    first = decider._place[0] + 1  # noqa: SLF001 - a test's way to go on after what it folded before
+    first = reference_of(decider._reference)[0] + 1 if decider._reference >= 0 else 0  # noqa: SLF001 - a test's way to go on after what it folded before
     for offset, start in enumerate(range(0, len(rows), frame), first):
-        part: Sequence[Row] = [
-            (kind, at_ms, ip, index, "sshd")
-            for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
+        part = [
+            (kind, at_ms, ip, index) for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
         ]
-        decisions += decider.fold(offset, part, lambda index: f"line {index}")
+        decisions += decider.fold(Run(reference(offset), "sshd", part), lambda index: f"line {index}")
     return decisions
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from schemas.records import Ban, Command, Prolong, Unban, Verb
 from streams.commands import obey
-from streams.decider import Decider
+from streams.decider import Decider, Run
+from streams.routes import route_to
 from streams.rules import MANUAL, Jail, Rules
+from streams.window import reference
 from tests.streams.folding import ALICE, BOB, MINUTE, SIX, T0, bans, failed, fold, rules, unbans
 
 
@@ -18,7 +20,7 @@ def command(verb: Verb, prefix: str | None, at_s: int = 100, **facts: object) ->
 
 def give(decider: Decider, order: Command) -> list[Ban | Unban | Prolong]:
     """Let a decider obey; the decisions."""
-    decider.begin(decider._place[0] + 1, 0)  # noqa: SLF001 - the next place
+    decider.begin(decider._reference + 1)  # noqa: SLF001 - the next place
     obey(decider, order)
     return decider.taken()
 
@@ -77,7 +79,7 @@ def test_a_ban_ends_exactly_at_its_end_whoever_moves_time() -> None:
     """A tick, or any later event of anybody, ends it; the unban carries the end itself as its instant."""
     decider = Decider(rules())
     fold(decider, [failed(ALICE, at) for at in (0, 1, 2)])
-    decider.begin(90, 0)
+    decider.begin(reference(90))
     decider.advance(T0 + 1_201_999)
     assert decider.taken() == []
     assert unbans(fold(decider, [failed(BOB, 1_500)])) == [(ALICE, 1_202, "expired")]
@@ -178,13 +180,18 @@ def test_a_jail_selects_by_source_and_host() -> None:
     jail = Jail(name="a", filters=("sshd",), maxretry=1, sources=("file:/var/log/*.log",), hosts=("web",))
     decider = Decider(Rules(jails=(jail,)))
     assert decider.routes.selective
-    rows = [
-        ("failed", T0, "192.0.2.1", 0, "sshd\nfile:/var/log/auth.log\nweb"),
-        ("failed", T0, "192.0.2.2", 1, "sshd\nfile:/var/log/auth.log\nmail"),
-        ("failed", T0, "192.0.2.3", 2, "sshd\njournald:x\nweb"),
-        ("failed", T0, "192.0.2.4", 3, "nginx\nfile:/var/log/auth.log\nweb"),
+    events = [
+        ("192.0.2.1", "sshd", "file:/var/log/auth.log", "web"),
+        ("192.0.2.2", "sshd", "file:/var/log/auth.log", "mail"),
+        ("192.0.2.3", "sshd", "journald:x", "web"),
+        ("192.0.2.4", "nginx", "file:/var/log/auth.log", "web"),
     ]
-    assert [each.prefix for each in decider.fold(0, rows, lambda _: None)] == ["192.0.2.1"]
+    decided = [
+        decision.prefix
+        for index, (ip, *way) in enumerate(events)
+        for decision in decider.fold(Run(0, route_to(*way), [("failed", T0, ip, index)]), lambda _: None)
+    ]
+    assert decided == ["192.0.2.1"]
 
 
 def test_an_operators_ban_holds_in_the_manual_jail() -> None:

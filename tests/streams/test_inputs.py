@@ -1,0 +1,121 @@
+"""Reading frames for the decider: the quick way and the strict codec accept and refuse the same lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventlog.contract import Message
+from schemas.codec import decode_frame, encode, encode_frame, to_wire
+from schemas.errors import InvalidMessage
+from schemas.records import AuthEvent, Ban, Tick
+from streams.decider import Run
+from streams.inputs import Frame, read_frame
+from tests.streams.folding import T0
+
+EVENT = AuthEvent(
+    kind="failed",
+    at_ms=T0,
+    seen_at_ms=T0,
+    filter="sshd",
+    filter_version="1",
+    ip="192.0.2.1",
+    source="file:/var/log/auth.log",
+    incarnation="1",
+    position=7,
+    line="a line",
+    user="root",
+    port=22,
+    host="web",
+)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**65), 2**65).filter(lambda number: -(2**63) <= number < 2**64),
+    st.floats(allow_nan=False),
+    st.sampled_from(["", "auth", "failed", "192.0.2.1", "192.0.2.1/24", "::ffff:192.0.2.1", "::1", "tick"]),
+    st.lists(st.integers(0, 3), max_size=2),
+    st.dictionaries(st.sampled_from(["a", "b"]), st.sampled_from(["x", 1])),
+)
+
+
+def read(*lines: bytes, marks: dict[tuple[str, str], int] | None = None) -> Frame:
+    """A frame of these lines, read."""
+    message = Message(0, 5, None, b"\n".join(lines), T0)
+    return read_frame(message, marks or {}, selective=False, not_after_ms=T0 + 10**6)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*to_wire(EVENT), "labels", "skewed", "new"]), VALUES, max_size=4),
+    st.data(),
+)
+def test_the_quick_way_and_the_codec_agree_on_every_line(
+    changes: dict[str, Any], data: st.DataObject
+) -> None:
+    """A line counts exactly when the codec reads an authentication event from it."""
+    wire = {**to_wire(EVENT), **changes}
+    for key in data.draw(st.sets(st.sampled_from(list(wire)), max_size=2)):
+        del wire[key]
+    line = orjson.dumps(wire)
+    frame = read(line)
+    (record,) = decode_frame(line)
+    if isinstance(record, InvalidMessage):
+        assert [str(each) for _, each in frame.refused] == [str(record)]
+        assert frame.runs == []
+    elif isinstance(record, AuthEvent):
+        at_ms = min(record.at_ms, T0 + 10**6)
+        if record.position > -1:
+            assert frame.runs == [Run(5 << 20, record.filter, [(record.kind, at_ms, record.ip, 0)])]
+    else:
+        assert isinstance(record, Tick)
+        assert frame.runs == [(0, record)]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=5))
+def test_any_bytes_are_refused_line_by_line_and_nothing_else_happens(lines: list[bytes]) -> None:
+    """Garbage before and after good lines does not keep them from counting."""
+    clean = [line.replace(b"\n", b"") for line in lines]
+    frame = read(*clean, encode(EVENT), *clean)
+    assert [row[2] for run in frame.runs if isinstance(run, Run) for row in run.rows] == ["192.0.2.1"]
+    assert [index for index, _ in frame.refused] == [
+        index for index in range(2 * len(clean) + 1) if index != len(clean)
+    ]
+
+
+def test_a_record_of_another_topic_is_refused() -> None:
+    """A ban among the events is a mistake of somebody's, and is said to be."""
+    ban = Ban(
+        id="0-0-0-0", prefix="192.0.2.1", jail="a", at_ms=1, until_ms=2, count=3, ban_count=1, rules="x"
+    )
+    ((index, error),) = read(encode(EVENT), encode(ban)).refused
+    assert index == 1
+    assert "a ban record does not belong among the events" in str(error)
+
+
+def test_a_time_ahead_of_the_logs_own_is_taken_for_the_limit() -> None:
+    """A shipper whose clock is a day ahead cannot move time for everybody."""
+    late = orjson.dumps({**to_wire(EVENT), "at_ms": T0 + 86_400_000})
+    (run,) = read(late).runs
+    assert isinstance(run, Run)
+    assert run.rows[0][1] == T0 + 10**6
+
+
+def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
+    """Each source and incarnation has a mark of its own; events of one line share a position."""
+    lines = [
+        orjson.dumps({**to_wire(EVENT), "position": position, "incarnation": incarnation})
+        for incarnation, position in (("1", 6), ("1", 7), ("1", 7), ("2", 3), ("1", 9))
+    ]
+    frame = read(*lines, marks={("file:/var/log/auth.log", "1"): 6})
+    assert frame.repeated == 1
+    assert frame.marks == {("file:/var/log/auth.log", "1"): 9, ("file:/var/log/auth.log", "2"): 3}
+    assert frame.line_of(1) == "a line"
+
+
+def test_a_frame_of_one_route_is_one_run() -> None:
+    """Commands and ticks cut it."""
+    frame = read(encode_frame([EVENT]), encode(Tick(at_ms=T0)), encode(EVENT))
+    assert [type(each) for each in frame.runs] == [Run, tuple, Run]
