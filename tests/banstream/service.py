@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from banstream.reading import records
+from eventlog.urls import open_log
+from schemas.records import AuthEvent, Ban, Record
+from schemas.topics import DECISIONS, EVENTS, Topic
 from tests.namespaces import Host
 
 BANSTREAM = [sys.executable, "-P", "-m", "banstream"]
@@ -31,10 +35,16 @@ def eventually(condition: Callable[[], Any], what: str, within_s: float = PATIEN
 
 @dataclass
 class Service:
-    """A configured banstream in a folder; `host`: the namespace whose firewall and network it has."""
+    """A configured banstream in a folder.
+
+    Attributes:
+        host: the namespace whose firewall and network it has.
+        user: the user id that it runs as.
+    """
 
     folder: Path
     host: Host | None = None
+    user: int | None = None
     process: subprocess.Popen[str] | None = None
     env: dict[str, str] = field(default_factory=lambda: {**os.environ, "NO_COLOR": "1", "TZ": "UTC"})
 
@@ -68,16 +78,24 @@ class Service:
 
     def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run a command of banstream to its end; `code`: the exit code expected, None for any."""
-        command = [*BANSTREAM, *arguments]
-        options: dict[str, Any] = {"capture_output": True, "text": True, "env": self.env, "cwd": self.folder}
-        if self.host is None:
-            done = subprocess.run(command, check=False, timeout=60, **options)
-        else:
-            with self.host.inside():
-                done = subprocess.run(command, check=False, timeout=60, **options)
+        process = self.popen(*arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with process:
+            try:
+                said, errors = process.communicate(timeout=2 * PATIENCE_S)
+            finally:
+                process.kill()
+        done = subprocess.CompletedProcess(arguments, process.returncode, said, errors)
         if code is not None:
             assert done.returncode == code, (done.returncode, done.stdout[-2_000:], done.stderr[-2_000:])
         return done
+
+    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command of banstream. Options are those of subprocess.Popen."""
+        options = {"text": True, "env": self.env, "cwd": self.folder, **options}
+        if self.user is not None:
+            options |= {"user": self.user, "group": self.user, "extra_groups": []}
+        with self.host.inside() if self.host else nullcontext():
+            return subprocess.Popen([*BANSTREAM, *arguments], **options)
 
     def json(self, *arguments: str, code: int | None = 0) -> list[dict[str, Any]]:
         """Run a command with --json; the objects it prints."""
@@ -88,13 +106,8 @@ class Service:
         """Start `up`; wait until it enforces or observes."""
         said = len(self.errors)
         with (self.folder / "up.err").open("a", encoding="utf-8") as errors:
-            command = [*BANSTREAM, "up", "--config", str(self.config)]
-            options: dict[str, Any] = {"stderr": errors, "stdout": subprocess.DEVNULL, "env": self.env}
-            if self.host is None:
-                self.process = subprocess.Popen(command, text=True, **options)
-            else:
-                with self.host.inside():
-                    self.process = subprocess.Popen(command, text=True, **options)
+            arguments = ("up", "--config", str(self.config))
+            self.process = self.popen(*arguments, stderr=errors, stdout=subprocess.DEVNULL)
         if ready:
             eventually(lambda: self._is_ready(said), "up is ready")
 
@@ -130,6 +143,24 @@ class Service:
                 for nth in range(times)
             )
         )
+
+    def kept(self, topic: Topic) -> list[Record]:
+        """The records of a topic, as they stand in the log; none while there is no log."""
+        if not (self.folder / "state/log.db").exists():
+            return []
+        log = open_log(f"sqlite://{self.folder}/state/log.db", read_only=True)
+        try:
+            return [each.record for each in records(log, topic.name)]
+        finally:
+            log.close()
+
+    def events(self) -> list[AuthEvent]:
+        """Every event in the log."""
+        return [each for each in self.kept(EVENTS) if isinstance(each, AuthEvent)]
+
+    def bans(self) -> list[Ban]:
+        """Every ban ever decided."""
+        return [each for each in self.kept(DECISIONS) if isinstance(each, Ban)]
 
     def elements(self) -> set[str]:
         """The prefixes that the namespace's nftables holds in the table of banstream."""
