@@ -22,8 +22,9 @@ IPV6_SHARE: Final = 0.05
 START: Final = datetime(2026, 11, 22, tzinfo=UTC)
 HOST: Final = "frontend-eu-west-07"
 NAMES: Final = (
-    "admin test oracle ubuntu git postgres user deploy ftpuser hadoop jenkins nagios tomcat www minecraft"
-).split()
+    "admin", "test", "oracle", "ubuntu", "git", "postgres", "user", "deploy",
+    "ftpuser", "hadoop", "jenkins", "nagios", "tomcat", "www", "minecraft",
+)  # fmt: skip
 VALID: Final = ("root", "root", "root", "backup", "daemon")
 STAFF: Final = ("alice", "bob", "carol", "deploy")
 PAM_FAILURE: Final = (
@@ -31,6 +32,8 @@ PAM_FAILURE: Final = (
 )
 DAY: Final = ("cron",) * 12 + ("sudo",) * 5 + ("logind",) * 5 + ("su",) * 2 + ("sshd",)
 """What a server does, by how often."""
+PAM_MORE: Final = "PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost={ip} {user}"
+NO_KEX: Final = "no matching key exchange method found."
 OFFER: Final = "diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1,diffie-hellman-group1-sha1"
 
 
@@ -68,16 +71,15 @@ def valid_user(who: Visitor) -> list[str]:
 
 def too_many(who: Visitor) -> list[str]:
     """Guesses until sshd hangs up."""
-    attempt = f"Failed password for {who.valid} from {who.ip} port {who.port} ssh2"
+    came = f"{who.valid} from {who.ip} port {who.port}"
+    attempt = f"Failed password for {came} ssh2"
     peer = f"{who.valid} {who.ip} port {who.port}"
     return [
         PAM_FAILURE.format(ip=who.ip, user=f" user={who.valid}"),
         *[attempt] * 6,
-        f"error: maximum authentication attempts exceeded for {who.valid} from {who.ip} port {who.port} ssh2"
-        " [preauth]",
+        f"error: maximum authentication attempts exceeded for {came} ssh2 [preauth]",
         f"Disconnecting authenticating user {peer}: Too many authentication failures [preauth]",
-        f"PAM 5 more authentication failures; logname= uid=0 euid=0 tty=ssh ruser= rhost={who.ip}  "
-        f"user={who.valid}",
+        PAM_MORE.format(ip=who.ip, user=f" user={who.valid}"),
     ]
 
 
@@ -88,10 +90,7 @@ def key_only(who: Visitor) -> list[str]:
 
 def negotiation(who: Visitor) -> list[str]:
     """A scanner with ciphers of long ago."""
-    return [
-        f"Unable to negotiate with {who.ip} port {who.port}: no matching key exchange method found. "
-        f"Their offer: {OFFER} [preauth]"
-    ]
+    return [f"Unable to negotiate with {who.ip} port {who.port}: {NO_KEX} Their offer: {OFFER} [preauth]"]
 
 
 def scanner(who: Visitor) -> list[str]:
@@ -148,14 +147,14 @@ def ordinary(random: Random, pid: int) -> list[str]:
         case _:
             return [
                 f"su[{pid}]: (to postgres) {who} on pts/{session % 9}",
-                f"su[{pid}]: pam_unix(su-l:session): session opened for user postgres(uid=113) by {who}(uid=1001)",
+                f"su[{pid}]: pam_unix(su-l:session): session opened for user postgres(uid=113) by {who}",
             ]
 
 
 def addresses(random: Random) -> list[str]:
     """The attackers' addresses, the most frequent first."""
     return [
-        f"2001:db8:{random.randrange(1 << 16):x}:{random.randrange(1 << 16):x}::{random.randrange(1, 1 << 16):x}"
+        "2001:db8:{:x}:{:x}::{:x}".format(*(random.randrange(1, 1 << 16) for _ in range(3)))
         if random.random() < IPV6_SHARE
         else ".".join(str(random.randrange(1, 255)) for _ in range(4))
         for _ in range(ADDRESSES)
@@ -208,7 +207,7 @@ class Span:
     seconds: int = DAY_SECONDS
 
 
-def lines(count: int, attack: float, seed: int = 1, span: Span = Span()) -> Iterator[str]:  # noqa: B008 - frozen
+def lines(count: int, attack: float, seed: int = 1, span: Span = Span()) -> Iterator[str]:
     """The log, line by line, its times spread evenly."""
     stamp, at = "", -1
     for number, message in enumerate(messages(count, attack, Random(seed))):
@@ -219,7 +218,7 @@ def lines(count: int, attack: float, seed: int = 1, span: Span = Span()) -> Iter
         yield f"{stamp} {HOST} {message}\n"
 
 
-def write(path: Path, count: int, attack: float, seed: int = 1, span: Span = Span()) -> None:  # noqa: B008 - frozen
+def write(path: Path, count: int, attack: float, seed: int = 1, span: Span = Span()) -> None:
     """Write the log to a file."""
     with path.open("w") as stream:
         stream.writelines(lines(count, attack, seed, span))

@@ -6,12 +6,11 @@ import bz2
 import gzip
 import lzma
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
-from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
 from producers.filters.rows import Row
 from producers.sources.lines import cut_lines, skip_line
@@ -20,7 +19,11 @@ from schemas.errors import SourceError
 
 BATCH_BYTES: Final = 1 << 20
 STDIN: Final = "-"
-MAGIC: Final = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+MAGIC: Final[dict[bytes, Callable[..., Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 
 class Batch(NamedTuple):

@@ -3,7 +3,7 @@
 | form | example |
 |---|---|
 | RFC 3164, journalctl -o short, short-precise | `Nov 22 09:00:00`, `Nov 22 09:00:00.123456` |
-| ISO 8601: RFC 5424, rsyslog, -o short-iso(-precise) | `2026-11-22T09:00:00.123456+00:00`, `...+0000`, `...Z` |
+| ISO 8601: RFC 5424, rsyslog, -o short-iso | `2026-11-22T09:00:00.123456+00:00`, `...+0000`, `...Z` |
 | journalctl -o short-full | `Sun 2026-11-22 09:00:00 UTC` |
 | journalctl -o short-unix | `1795338000.123456` |
 
@@ -31,7 +31,9 @@ CACHED_MINUTES: Final = 4_096
 SECONDS: Final = {b"%02d" % second: second * 1_000 for second in range(61)}
 MONTHS: Final = {
     name.encode(): number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
+    for number, name in enumerate(
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
+    )
 }
 TIME: Final = (
     rb"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{1,9}|)"
@@ -119,7 +121,7 @@ class Stamps:
 
     def _iso(self, text: bytes) -> int:
         zone = b""
-        if text[-1] == 0x5A:  # Z
+        if text.endswith(b"Z"):
             text, zone = text[:-1], b"Z"
         else:
             for width in (6, 5):

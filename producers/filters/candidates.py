@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Protocol
 
+hyperscan: Any
 try:
     import hyperscan
 except ImportError:

@@ -67,7 +67,7 @@ class Connections:
         self._host_prefix = b""
         self._host = ""
 
-    def find(self, key: bytes, address: bytes, peer: bytes | None) -> Connection | None:
+    def find(self, key: bytes, address: bytes, peer: bytes | None) -> Connection | None:  # noqa: C901 - hot path
         """The connection of a process with a peer; a new one when the process has another peer by now.
 
         Args:
@@ -146,7 +146,7 @@ class Connections:
 
 
 def _saved(key: bytes, connection: Connection) -> list[Any]:
-    """[key, peer, raw address, address, port, host, largest, count of each class]"""
+    """All of a connection but its user."""
     peer, raw_address, *known = connection[:RAW_USER]
     return [
         key.decode("latin-1"),

@@ -12,18 +12,17 @@ these shapes:
 | pam | `... rhost=ADDRESS  user=USER` | pam_unix and other modules, PAM's summary |
 | rare | each its own expression, found by its first word | everything else |
 
-Whoever logs in chooses the user name, the client's version and its reasons. So a line is read whole, from the
-first byte to the last: where free text comes before the address, what follows the address is fixed and ends the
-line; where free text follows it, nothing free comes before. A user name may thus hold a false address, but the
-one that counts stands where sshd itself puts it. sshd cuts user names (at 100 bytes, in `leave` at 187) and
-syslog(3) cuts its message (at 500), each after escaping a byte as four: the bounds on user names here are such
-that a message cut by syslog never matches, because its true end is gone and its text could pose as one.
+Whoever logs in chooses the user name, the client's version and its reasons. So a line is read whole, from its
+first byte to its last: where free text comes before the address, what follows the address is fixed and ends
+the line; where free text follows it, nothing free comes before. A user name may thus hold a false address,
+but the one that counts stands where sshd itself puts it. sshd cuts user names (at 100 bytes, in `leave` at
+187) and then the whole message for syslog(3) (at 500), after escaping, which makes a byte four. So the bounds
+on user names here are such that a cut message never matches: its true end is gone, its text could pose as one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from producers.filters.connections import (
@@ -55,8 +54,8 @@ METHODS: Final = {
     "keyboard-interactive/pam": (INTERACTIVE, INTERACTIVE),
     "keyboard-interactive/bsdauth": (INTERACTIVE, INTERACTIVE),
 }
-"""A failed method's class, of a valid user and of an invalid one. Every client tries `none` first, and an agent
-all its keys: of a valid user these alone are no failed login."""
+"""A failed method's class, of a valid user and of an invalid one. Every client tries `none` first, and an
+agent all its keys: of a valid user these alone are no failed login."""
 
 STEPS: Final[dict[bytes, Step]] = {
     b"Invalid user ": (INVALID, False),
@@ -138,7 +137,8 @@ RARES: Final = (
     _rare(INVALID, rb"Invalid user {user} from {address}"),
     _rare(
         EXCEEDED,
-        rb"maximum authentication attempts exceeded for (?:invalid user )?{user} from {peer}(?: ssh2)?(?: \[preauth\])?",
+        rb"maximum authentication attempts exceeded for (?:invalid user )?{user} from {peer}"
+        rb"(?: ssh2)?(?: \[preauth\])?",
     ),
     _rare(
         EXCEEDED,
@@ -146,7 +146,8 @@ RARES: Final = (
     ),
     _rare(
         CLOSED,
-        rb"Disconnecting (?:authenticating|invalid) user {longuser} {peer}: Too many authentication failures \[preauth\]",
+        rb"Disconnecting (?:authenticating|invalid) user {longuser} {peer}: "
+        rb"Too many authentication failures \[preauth\]",
         over=True,
     ),
     _rare(
@@ -164,7 +165,8 @@ RARES: Final = (
     _rare(PROBE, rb"ssh_dispatch_run_fatal: Connection from {peer}: .*+"),
     _rare(
         PROBE,
-        rb"ssh_dispatch_run_fatal: Connection from (?:authenticating|invalid) user {longuser} {peer}: [A-Za-z :,]+ \[preauth\]",
+        rb"ssh_dispatch_run_fatal: Connection from (?:authenticating|invalid) user {longuser} {peer}: "
+        rb"[A-Za-z :,]+ \[preauth\]",
     ),
     _rare(PROBE, rb"banner exchange: Connection from {peer}: .*+"),
     _rare(PROBE, rb"Did not receive identification string from {peer}"),
@@ -211,13 +213,13 @@ BODY: Final = (
     # pam: (10) address, (11) user
     rb"|[pP](?:am_[a-z0-9_]+\(sshd:auth\): authentication failure|AM \d+ more authentication failures?);"
     rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400})|)"
-    # rare: (12)
+    # rare: (12) all of it
     rb"|((?:" + b"|".join(map(re.escape, RARE_BY_WORD)) + rb") .*)"
     rb"|.*)\r?\n"
 )
-"""What follows the header. Two habits are for speed alone: an alternative begins with a letter or a set of them
-(the engine passes over it at a glance, which a group at its start would prevent), and what may be absent is
-`(?:text|)` (a branch is cheaper than a repeat)."""
+"""What follows the header. Two habits are for speed alone: an alternative begins with a letter or a set of
+them (the engine passes over it at a glance, which a group at its start would prevent), and what may be absent
+is `(?:text|)` (a branch is cheaper than a repeat)."""
 HEADER_GROUPS, RARE = 2, 12
 
 FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
@@ -229,8 +231,8 @@ CANDIDATES: Final = (
     + b"|".join(re.escape(word) + b" " for word in RARE_BY_WORD)
     + b")",
 )
-"""What every line with a header that can give an event holds, in hyperscan's syntax. What sshd says of a login
-that ends as it should (`Disconnected from user ...`) is left out: that is many a server's most frequent line."""
+"""What every line with a header that can give an event holds, in hyperscan's syntax. What sshd says of a
+session that ends (`Disconnected from user ...`) is left out: it is many a server's most frequent line."""
 
 LINE: Final = re.compile(
     HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") ).*(\n)|.*\n"

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shlex
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from producers.contract import Source
-from producers.sources.file import FileSource
+from producers.sources.file import FileSource, matching_files
 from producers.sources.journald import JournaldSource, problems_of
 from producers.sources.start import Start
 from producers.sources.stdin import StdinSource
@@ -72,14 +71,14 @@ def check_source(spec: str) -> list[str]:
     if kind == "journald" and rest:
         return _journal_problems(rest)
     if kind == "file" and rest.startswith("/"):
-        return [problem for path in glob.glob(rest) if (problem := _unreadable(path))]
+        return [problem for path in matching_files(rest) if (problem := _unreadable(path))]
     return [f"{spec!r} is no source; {EXPECTED}"]
 
 
 def missing_files(spec: str) -> list[str]:
     """A warning for each file of a source that is not there: it may appear later."""
     kind, _, path = spec.partition(":")
-    if kind != "file" or glob.glob(path):
+    if kind != "file" or matching_files(path):
         return []
     return [f"{path}: no such file yet; it is read from its start when it appears"]
 
@@ -99,10 +98,10 @@ def _journal_problems(matches: str) -> list[str]:
         return [f"journald:{matches}: {error}; quote a value that holds spaces or quotes"]
 
 
-def _unreadable(path: str) -> str | None:
-    if os.path.isdir(path):
-        return f"{path}: a directory; name its files, as {path.rstrip('/')}/*.log"
-    if not os.path.isfile(path):
+def _unreadable(path: Path) -> str | None:
+    if path.is_dir():
+        return f"{path}: a directory; name its files, as {path}/*.log"
+    if not path.is_file():
         return f"{path}: not a regular file; name a log file"
     if not os.access(path, os.R_OK):
         return f"{path}: may not be read; run as root, or let this user's group read it (usually adm)"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk
@@ -28,19 +28,19 @@ class FileSource:
         now_ms: Callable[[], int],
     ) -> None:
         self.id = f"file:{pattern}"
-        self._pattern = os.path.abspath(pattern)
+        self._pattern = pattern
         self._is_glob = glob.has_magic(pattern)
         self._now_ms = now_ms
         self._serial_ms = int(resume["serial_ms"]) if resume else 0
         self._wake = Wake()
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[Path, Tail] = {}
         self._caught_up = False
         if resume is None:
             for path in self._paths():
                 self._follow(path).begin(lambda fd: offset_for(fd, start, now_ms()))
         else:
             for path, marks in resume["files"].items():
-                self._follow(path).resume(marks)
+                self._follow(Path(path)).resume(marks)
         self._watch()
 
     def filenos(self) -> list[int]:
@@ -66,7 +66,7 @@ class FileSource:
 
     def position(self) -> dict[str, Any]:
         """How far each of its files has been read."""
-        files = {path: tail.marks() for path, tail in self._tails.items()}
+        files = {str(path): tail.marks() for path, tail in self._tails.items()}
         return {"serial_ms": self._serial_ms, "files": files}
 
     def notices(self) -> Mapping[str, int]:
@@ -86,10 +86,10 @@ class FileSource:
         for tail in self._tails.values():
             tail.close()
 
-    def _paths(self) -> list[str]:
-        return sorted(glob.glob(self._pattern)) if self._is_glob else [self._pattern]
+    def _paths(self) -> list[Path]:
+        return matching_files(self._pattern) if self._is_glob else [Path(self._pattern)]
 
-    def _follow(self, path: str) -> Tail:
+    def _follow(self, path: Path) -> Tail:
         if path not in self._tails:
             self._tails[path] = Tail(path, self._serial, self._now_ms)
         return self._tails[path]
@@ -100,7 +100,20 @@ class FileSource:
         return f"{self._serial_ms:x}"
 
     def _watch(self) -> None:
-        directories = {os.path.dirname(self._pattern)}
+        directories = {_fixed_part(self._pattern)}
         for tail in self._tails.values():
             directories |= tail.directories()
         self._wake.watch(directories)
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The paths there are that an absolute path or glob names."""
+    if glob.has_magic(pattern):
+        return sorted(Path("/").glob(pattern.lstrip("/")))
+    return [Path(pattern)] if Path(pattern).exists() else []
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The directory of a path, or of a glob the deepest without a wildcard."""
+    parents = Path(pattern).parents
+    return next(parent for parent in parents if not glob.has_magic(str(parent)))

@@ -102,7 +102,7 @@ class JournaldSource:
 
     def _run(self) -> None:
         try:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # noqa: S603 - an argument list of the configuration's, no shell
                 self._command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         except OSError as error:

@@ -36,7 +36,7 @@ def offset_for(fd: int, start: Start, now_ms: int) -> int:
 
 
 def _bisect(fd: int, end: int, since_ms: int, clock: Clock) -> int:
-    """The start of the first line not older than an instant; lines before `low` are, those from `high` not."""
+    """The start of the first line not older: those before `low` are older, those from `high` on are not."""
     stamps = Stamps()
     stamps.begin(clock)
     low, high = 0, end

@@ -3,11 +3,11 @@
 | what happens to the path | what is read |
 |---|---|
 | lines are appended | they are, once they end in a newline |
-| renamed away, a new file takes its place | the old one to its end, for LINGER_MS after the new one has data, then the new one |
+| renamed, and a new file comes | the old one until LINGER_MS after the new one has data, and the new one |
 | truncated (copytruncate) | what a rotated copy has past our offset, then the file from its start |
 | a symlink points elsewhere | as renamed |
 | missing, or not readable | nothing, until it is |
-| rotated while nobody looked | the file is found again among its rotated siblings by inode, else by its bytes |
+| rotated while nobody looked | the file is found among its rotated siblings, by inode, else by its bytes |
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import re
 import stat as stats
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from producers.sources.lines import cut_lines, skip_line
@@ -48,7 +48,7 @@ class OpenFile:
     def __init__(self, fd: int, mark: Mark) -> None:
         self.fd = fd
         self.mark = mark
-        self.done_at_ms: int | None = None
+        self.idle_since_ms: int | None = None
 
     def size(self) -> int:
         """Its size now, in bytes."""
@@ -65,6 +65,7 @@ class OpenFile:
         cut = cut_lines(buffer)
         if cut.consumed:
             self.mark = mark.moved(self.fd, mark.offset + cut.consumed, skipping=cut.skipping)
+            self.idle_since_ms = None
             return Read(cut.data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
         self.mark = mark
         return None
@@ -74,29 +75,37 @@ class OpenFile:
         os.close(self.fd)
 
 
-def open_file(path: str, mark: Mark | None = None, *, incarnation: str = "") -> OpenFile:
+def open_file(path: Path, mark: Mark | None = None, *, incarnation: str = "") -> OpenFile:
     """Open a regular file, at a mark or at its start under a new incarnation. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     stat = os.fstat(fd)
     if not stats.S_ISREG(stat.st_mode):
         os.close(fd)
-        raise OSError(0, "not a regular file", path)
-    real = os.path.realpath(path)
-    if mark is None:
-        return OpenFile(fd, Mark(path=real, device=stat.st_dev, inode=stat.st_ino, incarnation=incarnation))
-    return OpenFile(fd, mark)
+        raise OSError(0, "not a regular file", str(path))
+    fresh = mark or Mark(path="", device=0, inode=0, incarnation=incarnation)
+    here = replace(fresh, path=str(path.resolve()), device=stat.st_dev, inode=stat.st_ino)
+    return OpenFile(fd, here)
 
 
 class Tail:
     """A path and the files that are, or lately were, behind it, oldest first."""
 
-    def __init__(self, path: str, serial: Callable[[], str], now_ms: Callable[[], int]) -> None:
+    def __init__(self, path: Path, serial: Callable[[], str], now_ms: Callable[[], int]) -> None:
         self.path = path
         self.notices: Counter[str] = Counter()
         self.trouble: str | None = None
         self._serial = serial
         self._now_ms = now_ms
         self._open: list[OpenFile] = []
+        self._begin_at: Callable[[int], int] | None = None
+
+    def begin(self, offset_of: Callable[[int], int]) -> None:
+        """Open the file for the first time, at the offset that a function of its descriptor gives.
+
+        A file that is there but may not be read begins so when it may; one that is not, at its start.
+        """
+        self._begin_at = offset_of if self.path.exists() else None
+        self._look()
 
     def resume(self, saved: Sequence[Mapping[str, Any]]) -> None:
         """Go on where the marks say, wherever their files are by now. Raises InvalidMessage."""
@@ -104,40 +113,31 @@ class Tail:
             found = self._search(mark)
             if found is None:
                 self.notices[GONE] += 1
-                continue
-            self._open.append(found)
-        if self._open:
-            self._open += self._between(self._open[-1])
-
-    def begin(self, offset_of: Callable[[int], int]) -> None:
-        """Open the file for the first time, at the offset that a function of its descriptor gives."""
-        self._look()
-        for opened in self._open:
-            opened.mark = opened.mark.moved(opened.fd, offset_of(opened.fd))
+            else:
+                self._open.append(found)
 
     def read(self, max_bytes: int) -> Read | None:
         """The next lines of the oldest file that has any."""
+        self._look()
         try:
-            self._look()
-            for opened in tuple(self._open):
+            for opened in self._open:
                 read = opened.read(max_bytes)
                 if read is not None:
-                    self._count_cut(opened)
+                    self.notices[CUT] += opened.mark.skipping
                     return read
             self._let_go()
         except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror or error}"
+            self._say(error)
         return None
 
     def marks(self) -> list[dict[str, Any]]:
         """Where it stands, as JSON."""
         return [opened.mark.save() for opened in self._open]
 
-    def directories(self) -> set[str]:
+    def directories(self) -> set[Path]:
         """The directories in which something may happen to its files."""
-        return {os.path.dirname(self.path), os.path.dirname(os.path.realpath(self.path))} | {
-            os.path.dirname(opened.mark.path) for opened in self._open
-        }
+        files = (self.path, self.path.resolve(), *(Path(opened.mark.path) for opened in self._open))
+        return {file.parent for file in files}
 
     def close(self) -> None:
         """Let go."""
@@ -147,93 +147,95 @@ class Tail:
     def _look(self) -> None:
         """See whether the path is still the file it was, and the file still what it was."""
         try:
-            stat = os.stat(self.path)
+            stat = self.path.stat()
             newest = self._open[-1] if self._open else None
             if newest is None or not newest.mark.is_file(stat):
-                self._open.append(open_file(self.path, incarnation=self._serial()))
+                self._turn(newest, stat)
             elif not newest.mark.agrees(newest.fd):
                 self._restart(newest)
             self.trouble = None
         except OSError as error:
-            self.trouble = f"{self.path}: {error.strerror or error}"
+            self._say(error)
+
+    def _turn(self, newest: OpenFile | None, stat: os.stat_result) -> None:
+        """Another file is at the path than was."""
+        for opened in self._open:
+            if opened.mark.is_file(stat):
+                self._open.remove(opened)
+                self._open.append(opened)
+                return
+        if newest is not None:
+            self._open += self._between(newest)
+        opened = open_file(self.path, incarnation=self._serial())
+        self._open.append(opened)
+        if self._begin_at is not None:
+            opened.mark = opened.mark.moved(opened.fd, self._begin_at(opened.fd))
+            self._begin_at = None
 
     def _restart(self, newest: OpenFile) -> None:
         """The newest file was truncated: go on in its copy, if there is one, then from its start."""
         again = open_file(self.path, incarnation=self._serial())
         self._open.pop().close()
         copy = self._search(newest.mark)
-        if copy is not None:
-            self._open.append(copy)
-        self._open.append(again)
+        self._open += [again] if copy is None else [copy, again]
 
     def _let_go(self) -> None:
         """Close the files before the newest, a while after the newest has data."""
-        if len(self._open) < 2 or not self._open[-1].size():  # noqa: PLR2004 - an old and a new one
+        if len(self._open) == 1 or not self._open or not self._open[-1].size():
             return
         now_ms = self._now_ms()
         for opened in self._open[:-1]:
-            if opened.done_at_ms is None:
-                opened.done_at_ms = now_ms
-            elif now_ms - opened.done_at_ms >= LINGER_MS:
+            if opened.idle_since_ms is None:
+                opened.idle_since_ms = now_ms
+            elif now_ms - opened.idle_since_ms >= LINGER_MS:
                 self.notices[HALF] += opened.size() > opened.mark.offset and not opened.mark.skipping
                 self._open.remove(opened)
                 opened.close()
 
-    def _count_cut(self, opened: OpenFile) -> None:
-        self.notices[CUT] += opened.mark.skipping
-
     def _search(self, mark: Mark) -> OpenFile | None:
         """The file of a mark: by inode if its bytes agree, else a copy whose bytes do."""
-        copies: list[str] = []
+        same: list[Path] = []
+        copies: list[Path] = []
         for path in self._candidates(mark):
             try:
-                stat = os.stat(path)
+                (same if mark.is_file(path.stat()) else copies).append(path)
             except OSError:
                 continue
-            if mark.is_file(stat):
-                copies.insert(0, path)
-            elif mark.offset:
-                copies.append(path)
-        for path in copies:
+        for path in same + (copies if mark.offset else []):
             found = self._reopen(path, mark)
             if found is not None:
                 return found
         return None
 
-    def _reopen(self, path: str, mark: Mark) -> OpenFile | None:
+    def _reopen(self, path: Path, mark: Mark) -> OpenFile | None:
         try:
             found = open_file(path, mark)
-        except OSError as error:
-            self.trouble = f"{path}: {error.strerror or error}"
-            return None
-        if not mark.agrees(found.fd):
+            if mark.agrees(found.fd):
+                return found
             found.close()
-            return None
-        stat = os.fstat(found.fd)
-        found.mark = _replaced(mark, os.path.realpath(path), stat)
-        return found
+        except OSError as error:
+            self._say(error)
+        return None
 
-    def _candidates(self, mark: Mark) -> Iterator[str]:
+    def _candidates(self, mark: Mark) -> Iterator[Path]:
         yield self.path
-        yield mark.path
-        yield from map(str, _siblings(Path(self.path)))
-        if os.path.dirname(mark.path) != os.path.dirname(self.path):
-            yield from map(str, _siblings(Path(mark.path)))
+        yield Path(mark.path)
+        yield from _siblings(self.path)
+        yield from _siblings(self.path.resolve())
 
-    def _between(self, found: OpenFile) -> list[OpenFile]:
-        """The files that were rotated away after the one found, oldest first."""
-        stat = os.fstat(found.fd)
-        try:
-            if found.mark.is_file(os.stat(self.path)):
-                return []
-        except OSError:
-            pass
-        later: list[tuple[int, str]] = []
-        for path in map(str, _siblings(Path(self.path))):
-            other = os.stat(path)
-            if not found.mark.is_file(other) and other.st_mtime_ns > stat.st_mtime_ns:
-                later.append((other.st_mtime_ns, path))
+    def _between(self, newest: OpenFile) -> list[OpenFile]:
+        """The files that were rotated away after one of ours, oldest first: it was rotated more than once."""
+        changed_ns = os.fstat(newest.fd).st_mtime_ns
+        later: list[tuple[int, Path]] = []
+        for path in _siblings(self.path):
+            stat = path.stat()
+            known = any(opened.mark.is_file(stat) for opened in self._open)
+            if not known and stat.st_mtime_ns > changed_ns:
+                later.append((stat.st_mtime_ns, path))
         return [open_file(path, incarnation=self._serial()) for _, path in sorted(later)]
+
+    def _say(self, error: OSError) -> None:
+        self.trouble = f"{error.filename or self.path}: {error.strerror or error}"
 
 
 def _siblings(path: Path) -> list[Path]:
@@ -243,7 +245,3 @@ def _siblings(path: Path) -> list[Path]:
     except OSError:
         return []
     return sorted(path.with_name(name) for name in names if ROTATED.fullmatch(name[len(path.name) :]))
-
-
-def _replaced(mark: Mark, path: str, stat: os.stat_result) -> Mark:
-    return replace(mark, path=path, device=stat.st_dev, inode=stat.st_ino)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
+from pathlib import Path
 from typing import Final
 
-from inotify_simple import INotify, flags
+from inotify_simple import INotify, flags  # type: ignore[import-untyped]
 
 EVENTS: Final = (
     flags.MODIFY | flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.ATTRIB
@@ -23,7 +23,7 @@ class Wake:
 
     def __init__(self) -> None:
         self.notices: Counter[str] = Counter()
-        self._watched: dict[str, tuple[int, int]] = {}
+        self._watched: dict[Path, tuple[int, int]] = {}
         self._inotify: INotify | None = None
         try:
             self._inotify = INotify()
@@ -34,7 +34,7 @@ class Wake:
         """What becomes readable when something happened."""
         return [self._inotify.fileno()] if self._inotify else []
 
-    def watch(self, directories: set[str]) -> None:
+    def watch(self, directories: set[Path]) -> None:
         """Watch these directories too."""
         for directory in map(_existing, directories):
             self._add(directory)
@@ -51,11 +51,11 @@ class Wake:
             self._inotify.close()
             self._inotify = None
 
-    def _add(self, directory: str) -> None:
+    def _add(self, directory: Path) -> None:
         if self._inotify is None:
             return
         try:
-            stat = os.stat(directory)
+            stat = directory.stat()
             identity = stat.st_dev, stat.st_ino
             if self._watched.get(directory) != identity:
                 self._inotify.add_watch(directory, EVENTS)
@@ -64,7 +64,6 @@ class Wake:
             self.notices[NOT_WATCHED] += 1
 
 
-def _existing(directory: str) -> str:
-    while not os.path.isdir(directory) and directory != os.path.dirname(directory):
-        directory = os.path.dirname(directory)
-    return directory
+def _existing(directory: Path) -> Path:
+    """The directory, or the nearest above it that exists."""
+    return next((place for place in (directory, *directory.parents) if place.is_dir()), Path("/"))
