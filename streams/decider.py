@@ -143,6 +143,10 @@ class Decider:
                     known.append(failure)  # type: ignore[union-attr]
                     if len(known) < jail.maxretry:  # type: ignore[arg-type]
                         continue
+                    if known[-jail.maxretry] < (at_ms - jail.findtime_ms) << AT_SHIFT:  # type: ignore[index]
+                        if len(known) >= jail.trim_at:  # type: ignore[arg-type]
+                            trim(known, jail.keep_ms, jail.most)  # type: ignore[arg-type]
+                        continue
                 elif not self._again(jail, ip, failure):
                     continue
                 self.now_ms = now_ms

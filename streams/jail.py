@@ -53,6 +53,7 @@ class JailState:
         "bans",
         "dropped",
         "failures",
+        "findtime_ms",
         "history",
         "ignored",
         "keep_ms",
@@ -61,6 +62,7 @@ class JailState:
         "most",
         "rules",
         "subjects",
+        "trim_at",
     )
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
@@ -76,7 +78,9 @@ class JailState:
         """Go on under new rules; what was counted stays counted."""
         self.rules = rules
         self.kinds = frozenset(rules.kinds)
+        self.findtime_ms = rules.findtime_ms
         self.maxretry = rules.maxretry
+        self.trim_at = 2 * rules.maxretry + 8
         self.most = max(MOST_KEPT, rules.maxretry)
         self.keep_ms = rules.findtime_ms + lateness_ms
         self.forget_ignored()
