@@ -19,13 +19,13 @@ _UNITS_S: Final = {
     "y": 31_557_600.0,
 }
 _NAMES: Final = {
-    **{name: "s" for name in ("", "s", "sec", "secs", "second", "seconds", "ss")},
-    **{name: "m" for name in ("m", "min", "mins", "minute", "minutes", "mm")},
-    **{name: "h" for name in ("h", "hour", "hours", "hh")},
-    **{name: "d" for name in ("d", "day", "days", "da", "dd")},
-    **{name: "w" for name in ("w", "week", "weeks", "wee", "ww")},
-    **{name: "mo" for name in ("mo", "mon", "month", "months")},
-    **{name: "y" for name in ("y", "yr", "year", "years", "yea", "yy")},
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds", "ss"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes", "mm"), "m"),
+    **dict.fromkeys(("h", "hour", "hours", "hh"), "h"),
+    **dict.fromkeys(("d", "day", "days", "da", "dd"), "d"),
+    **dict.fromkeys(("w", "week", "weeks", "wee", "ww"), "w"),
+    **dict.fromkeys(("mo", "mon", "month", "months"), "mo"),
+    **dict.fromkeys(("y", "yr", "year", "years", "yea", "yy"), "y"),
 }
 _PART: Final = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)")
 _LONGEST_MS: Final = 1_000 * 31_557_600_000

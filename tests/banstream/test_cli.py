@@ -174,7 +174,7 @@ def test_several_files_are_replayed_as_one_stream_in_time(quiet: Service) -> Non
 def test_errors_say_what_is_wrong_with_the_right_exit_code(
     quiet: Service, arguments: list[str], code: int, said: str
 ) -> None:
-    """2 for wrong usage or configuration, 3 for what cannot be reached; the reason on stderr, no traceback."""
+    """2 for wrong usage or configuration, 3 for what cannot be reached; the reason, and no traceback."""
     done = quiet.run(*arguments, code=code)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
