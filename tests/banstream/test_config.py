@@ -107,7 +107,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, maxretry, ports, source, start; did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, kinds, maxretry, ports, source, start; "
+            "did you mean maxretry?"
         ),
     ]
 

@@ -33,7 +33,8 @@ def test_covering_and_inside_agree_with_looking_at_every_member(members: list[st
     widest = min(around, key=lambda member: member.prefixlen, default=None)
     assert found.covering(asked) == (None if widest is None else format_prefix(widest))
     inside = found.inside(asked)
-    assert inside in ({format_prefix(member) for member in within} or {None})
+    found_inside: set[str | None] = {format_prefix(member) for member in within}
+    assert inside in (found_inside or {None})
 
 
 @given(st.lists(prefixes(), max_size=8), st.lists(prefixes(), max_size=8))
