@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -78,9 +79,11 @@ def heartbeat(log: EventLog) -> dict[str, Any] | None:
 
 
 def is_up(log: EventLog, now_ms: int) -> bool:
-    """Whether `up` runs on this log now: it has said so not long ago, and not that it stopped."""
+    """Whether `up` runs on this log now: it said so not long ago, and its process has not ended since."""
     beat = heartbeat(log)
-    return beat is not None and not beat["stopped"] and now_ms - beat["at_ms"] < SILENT_MS
+    if beat is None or beat["stopped"] or now_ms - beat["at_ms"] >= SILENT_MS:
+        return False
+    return Path(f"/proc/{beat['pid']}").exists()
 
 
 def at(log: EventLog, topic: str, place: str) -> Record | None:

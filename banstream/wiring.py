@@ -97,6 +97,7 @@ class Stages:
             "sources": self.producer.describe(),
             "notices": self.producer.notices(),
             "decider": self.decider.status(),
+            "decided": [partition.next_offset for partition in self.decider.partitions],
             "enforcer": self.enforcer.status(),
             "rules": self.settings.rules().version,
             "files": self.settings.files,

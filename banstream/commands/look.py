@@ -15,7 +15,7 @@ from banstream.reading import Placed, heartbeat, is_up, open_to_read, placed, re
 from banstream.show import flush, instant, json_line, note, printable, say, show, table
 from eventlog.contract import EventLog
 from schemas.codec import decode, to_wire
-from schemas.records import AuthEvent, Ban, Command, Prolong, Record, Standing, Unban
+from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, Record, Standing, Unban
 from schemas.topics import BANS, DECISIONS, EVENTS
 
 FOLLOW_S = 0.1
@@ -169,21 +169,28 @@ def sentence(record: Record) -> str:
             user = f" user={record.user}" if record.user else ""
             return f"{instant(record.at_ms)}  {record.kind:9} {record.ip}  {record.filter}{user}"
         case Ban():
-            why = f"{record.count} failures" if record.who is None else f"by {record.who} {record.why or ''}"
+            why = f"  {record.count} failures" if record.who is None else _by(record)
             return (
                 f"{instant(record.at_ms)}  BAN       {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}  {why}"
+                f"  until {instant(record.until_ms)}{why}"
             )
         case Unban():
-            return f"{instant(record.at_ms)}  UNBAN     {record.prefix}  {record.jail}  {record.reason}"
+            return (
+                f"{instant(record.at_ms)}  UNBAN     {record.prefix}  {record.jail}"
+                f"  {record.reason}{_by(record)}"
+            )
         case Prolong():
             return (
                 f"{instant(record.at_ms)}  PROLONG   {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}"
+                f"  until {instant(record.until_ms)}{_by(record)}"
             )
         case Command():
-            return (
-                f"{instant(record.at_ms)}  {record.verb:9} {record.prefix or 'everything'}  by {record.who}"
-            )
+            return f"{instant(record.at_ms)}  {record.verb:9} {record.prefix or 'everything'}{_by(record)}"
         case _:
             return f"{record.TYPE}"
+
+
+def _by(record: Command | Decision) -> str:
+    """The operator and the reason they gave; nothing where no operator was."""
+    reason = f": {record.why}" if record.why else ""
+    return f"  by {record.who}{reason}" if record.who else ""

@@ -16,7 +16,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.instants import Duration, now_ms
 from banstream.options import PREFIX, config_option, json_option
-from banstream.reading import is_up, placed
+from banstream.reading import heartbeat, is_up, messages, placed
 from banstream.show import instant, json_line, say
 from eventlog.contract import Append, EventLog
 from eventlog.urls import open_log
@@ -26,7 +26,8 @@ from schemas.records import Ban, Command, Decision, Enforcement, Prolong, Unban,
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, partition_of, spans_partitions
 from streams.rules import MANUAL
 
-WAIT_S = 1.5
+WAIT_S = 5.0
+SETTLE_S = 0.5
 POLL_S = 0.02
 
 why_option = click.option("--why", default="", metavar="TEXT", help="The reason, kept in the audit trail.")
@@ -113,11 +114,15 @@ def _give(config_file: str | None, as_json: bool, command: Command) -> int:
         watcher = Answers(log)
         causes = submit(log, command)
         if not is_up(log, now_ms()):
-            _tell(
-                as_json, to_wire(command), "recorded: `banstream up` is not running and applies it at start"
+            return _settle(
+                as_json, command, "recorded", "`banstream up` is not running and applies it at start"
             )
-            return 0
-        return _report(as_json, command, watcher.wait(causes))
+        answers = watcher.wait(causes)
+        if not answers and not watcher.decided(causes):
+            return _settle(
+                as_json, command, "recorded", "`banstream up` is busy, and applies it when it gets there"
+            )
+        return _report(as_json, command, answers)
     finally:
         log.close()
 
@@ -130,13 +135,21 @@ def _report(as_json: bool, command: Command, answers: list[tuple[Decision, Enfor
         until = f" until {instant(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
         sentence = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{until}: {outcome}{detail}"
         wires = {"decision": to_wire(decision), "enforcement": to_wire(enforcement) if enforcement else None}
-        _tell(as_json, wires, sentence)
+        _tell(as_json, {"outcome": outcome, **wires}, sentence)
         code = code if outcome in {"applied", "decided"} else 1
-    if not answers:
-        changes_bans = command.verb in {"ban", "unban"}
-        _tell(as_json, to_wire(command), "nothing to change" if changes_bans else "done")
-        code = int(command.verb == "unban")
-    return code
+    if not answers and command.verb in {"ban", "unban"}:
+        return _settle(as_json, command, "unchanged", "nothing to change") or int(command.verb == "unban")
+    return code if answers else _settle(as_json, command, "done")
+
+
+def _settle(as_json: bool, command: Command, outcome: str, sentence: str = "") -> int:
+    """Say what came of a command that no decision answers."""
+    _tell(
+        as_json,
+        {"outcome": outcome, "command": to_wire(command)},
+        f"{outcome}: {sentence}" if sentence else outcome,
+    )
+    return 0
 
 
 def _tell(as_json: bool, wire: dict[str, Any], sentence: str) -> None:
@@ -175,23 +188,35 @@ class Answers:
     def wait(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
         """The decisions and enforcements of a command at these offsets by partition, after WAIT_S at most."""
         deadline = time.monotonic() + WAIT_S
-        answers = self._answers(causes)
-        while time.monotonic() < deadline and not (answers and all(done for _, done in answers)):
-            time.sleep(POLL_S)
+        while (now := time.monotonic()) < deadline:
+            decided = self.decided(causes)
+            if decided:  # what changes nothing in the firewall is not recorded there
+                deadline = min(deadline, now + SETTLE_S)
             answers = self._answers(causes)
-        return answers
+            whole = decided or (
+                answers and len(causes) == 1
+            )  # a command's decisions are one commit a partition
+            if whole and all(enforcement for _, enforcement in answers):
+                return answers
+            time.sleep(POLL_S)
+        return self._answers(causes)
+
+    def decided(self, causes: dict[int, int]) -> bool:
+        """Whether `up` has said that it is past these offsets: no more decisions come of them."""
+        offsets = (heartbeat(self._log) or {}).get("decided", [])
+        return all(number < len(offsets) and offsets[number] > offset for number, offset in causes.items())
 
     def _answers(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
         enforced = {
             (each.record.prefix, each.record.verb): each.record
-            for message in self._log.read(ENFORCEMENTS.name, 0, self._enforced)
+            for message in messages(self._log, ENFORCEMENTS.name, 0, self._enforced)
             for each in placed(message)
             if isinstance(each.record, Enforcement)
         }
         return [
             (each.record, enforced.get((each.record.prefix, _verb(each.record))))
             for partition, offset in causes.items()
-            for message in self._log.read(DECISIONS.name, partition, self._decided[partition])
+            for message in messages(self._log, DECISIONS.name, partition, self._decided[partition])
             for each in placed(message, f'"{partition}-{offset}-'.encode())
             if isinstance(each.record, Ban | Unban | Prolong)
         ]

@@ -1,0 +1,305 @@
+"""The operator's commands and the looks, while `up` runs and while it does not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.records import Ban, Command, Unban
+from schemas.topics import DECISIONS, EVENTS
+from tests.banstream.service import Service, eventually, service
+from tests.namespaces import fleet
+
+pytestmark = pytest.mark.real("nftables")
+
+ATTACKER, OTHER = "203.0.113.66", "198.51.100.7"
+
+
+@pytest.fixture
+def off(tmp_path: Path) -> Iterator[Service]:
+    """A configured service in a namespace of its own, asked for by ann; not running."""
+    with fleet("server") as net, service(tmp_path, net["server"]) as made:
+        made.env["SUDO_USER"] = "ann"
+        yield made
+
+
+@pytest.fixture
+def up(off: Service) -> Service:
+    """The same, running."""
+    off.start()
+    return off
+
+
+def say(up: Service, *arguments: str, code: int = 0) -> str:
+    """What a command prints on stdout."""
+    return up.run(*arguments, "--config", str(up.config), code=code).stdout
+
+
+def bans_of(up: Service, ip: str) -> list[Ban]:
+    """The bans ever decided of an address."""
+    return [ban for ban in up.bans() if ban.prefix == ip]
+
+
+def wait_for_events(up: Service, count: int) -> None:
+    """Wait until as many events are in the log."""
+    eventually(lambda: len(up.events()) >= count, f"{count} events")
+
+
+def test_ban_and_unban_are_in_force_within_a_second(up: Service) -> None:
+    """The answer comes when the firewall has it: `applied`; the record has the operator and the reason."""
+    for prefix in ("192.0.2.7", "198.51.100.0/24", "2001:db8:7::/64"):
+        begun = time.monotonic()
+        assert "applied" in say(up, "ban", prefix, "--for", "1h", "--why", "ticket 4711")
+        assert time.monotonic() - begun < 1
+        assert prefix in up.elements()
+    ban = up.bans()[0]
+    assert (ban.prefix, ban.jail, ban.count, ban.who, ban.why) == (
+        *("192.0.2.7", "manual", 0, "ann"),
+        "ticket 4711",
+    )
+    assert ban.until_ms == ban.at_ms + 3_600_000
+    begun = time.monotonic()
+    assert "applied" in say(up, "unban", "192.0.2.7", "--why", "a mistake")
+    assert time.monotonic() - begun < 1
+    assert up.elements() == {"198.51.100.0/24", "2001:db8:7::/64"}
+    (unban,) = [each for each in up.kept(DECISIONS) if isinstance(each, Unban)]
+    assert (unban.reason, unban.who, unban.why, unban.ban) == ("operator", "ann", "a mistake", ban.id)
+
+
+def test_what_changes_nothing_says_so(up: Service) -> None:
+    """A second ban for ever changes nothing and is no failure; an unban of nobody is exit code 1."""
+    say(up, "ban", OTHER)
+    assert "nothing to change" in say(up, "ban", OTHER)
+    (again,) = up.json("ban", OTHER)
+    assert (again["outcome"], again["command"]["who"]) == ("unchanged", "ann")
+    (prolonged,) = up.json("ban", OTHER, "--for", "1h")
+    assert (prolonged["outcome"], prolonged["decision"]["type"]) == ("applied", "prolong")
+    assert "nothing to change" in say(up, "unban", "192.0.2.99", code=1)
+    assert up.elements() == {OTHER}
+
+
+def test_a_refused_ban_says_why_and_never_reaches_the_firewall(up: Service) -> None:
+    """Loopback, the host's own address, and a network around it: exit code 1, `refused`, the reason."""
+    assert up.host is not None
+    for prefix in ("127.0.0.1", up.host.ip4, "10.77.0.0/16"):
+        (answer,) = up.json("ban", prefix, code=1)
+        assert answer["outcome"] == answer["enforcement"]["outcome"] == "refused"
+        assert "never banned" in answer["enforcement"]["detail"]
+    assert "refused: never banned" in say(up, "ban", "::1", code=1)
+    assert up.elements() == set()
+
+
+def test_unban_all_frees_everyone(up: Service) -> None:
+    """Bans of jails and of operators, addresses and networks; an answer for each."""
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "the ban")
+    say(up, "ban", "192.0.2.0/24")
+    answers = up.json("unban", "--all", "--why", "new rules")
+    assert {(each["decision"]["prefix"], each["outcome"]) for each in answers} == {
+        (ATTACKER, "applied"),
+        ("192.0.2.0/24", "applied"),
+    }
+    assert up.elements() == set()
+    assert say(up, "bans", code=1) == "No bans in force.\n"
+
+
+def test_unban_of_a_network_frees_all_inside_and_nobody_else(up: Service) -> None:
+    """An address inside it is freed, a neighbour outside is not."""
+    for ip in ("192.0.2.1", "192.0.2.200", OTHER):
+        say(up, "ban", ip)
+    assert say(up, "unban", "192.0.2.0/24").count("applied") == 2
+    assert up.elements() == {OTHER}
+
+
+def test_forgive_forgets_the_failures_so_far(up: Service) -> None:
+    """Two failures forgiven, two more do not ban, the third after does, for three."""
+    up.fail(ATTACKER, 2)
+    wait_for_events(up, 2)
+    assert say(up, "forgive", ATTACKER) == "done\n"
+    up.fail(ATTACKER, 2)
+    wait_for_events(up, 4)
+    assert up.elements() == set()
+    up.fail(ATTACKER)
+    eventually(lambda: up.elements() == {ATTACKER}, "the ban")
+    assert [ban.count for ban in bans_of(up, ATTACKER)] == [3]
+
+
+def test_allow_frees_and_protects_until_it_is_taken_back(up: Service) -> None:
+    """A ban inside the allowed network ends, failures there ban nobody; `--remove` takes it back."""
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "the ban")
+    (answer,) = up.json("allow", "203.0.113.0/24")
+    assert (answer["decision"]["reason"], answer["outcome"]) == ("allowed", "applied")
+    assert up.elements() == set()
+    up.fail(ATTACKER, 5)
+    up.fail(OTHER, 3)
+    eventually(lambda: up.elements() == {OTHER}, "the other's ban")
+    assert len(bans_of(up, ATTACKER)) == 1
+    assert say(up, "allow", "203.0.113.0/24", "--remove") == "done\n"
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {OTHER, ATTACKER}, "the ban after the allow")
+
+
+def test_an_allow_for_a_while_ends_by_itself(up: Service) -> None:
+    """`allow --for 1s` protects for a second and no longer."""
+    say(up, "allow", ATTACKER, "--for", "1s")
+
+    def attacked() -> bool:
+        up.fail(ATTACKER, 3)
+        return ATTACKER in up.elements()
+
+    eventually(attacked, "the ban after the allow")
+    (allowed,) = [each for each in up.kept(EVENTS) if isinstance(each, Command)]
+    assert bans_of(up, ATTACKER)[0].at_ms >= allowed.at_ms + 1_000
+
+
+def test_commands_while_up_is_down_are_applied_at_its_start_before_anything_else(off: Service) -> None:
+    """They are recorded; at the start bans are in force at once, and allows hold for the backlog."""
+    off.start()
+    assert off.stop() == 0
+    assert "recorded" in say(off, "ban", "192.0.2.7", "--why", "while down")
+    (answer,) = off.json("allow", ATTACKER)
+    assert (answer["outcome"], answer["command"]["verb"]) == ("recorded", "allow")
+    off.fail(ATTACKER, 5)
+    off.fail(OTHER, 3)
+    off.start()
+    assert "192.0.2.7" in off.elements()
+    assert off.errors.splitlines()[-1].endswith("in_force=1")
+    eventually(lambda: OTHER in off.elements(), "the ban of the backlog")
+    assert off.elements() == {"192.0.2.7", OTHER}
+
+
+def test_commands_after_a_crash_are_recorded_and_say_so(up: Service) -> None:
+    """Right after `kill -9`, when `up` seemed to run a moment ago, nobody is told it is applied."""
+    assert up.process is not None
+    up.process.kill()
+    up.process.wait()
+    assert "recorded" in say(up, "ban", "192.0.2.7")
+    assert not up.json("status", code=1)[0]["running"]
+    up.start()
+    assert up.elements() == {"192.0.2.7"}
+
+
+def test_status_shows_jails_sources_and_the_firewall(up: Service) -> None:
+    """For people and as JSON; of one jail when it is named; exit code 1 when `up` is down."""
+    up.fail(ATTACKER, 3)
+    up.fail(OTHER)
+    wait_for_events(up, 4)
+    eventually(lambda: jail_of(up)["banned"] == 1, "the status knows the ban")
+    assert {key: jail_of(up)[key] for key in ("failing", "failures", "bans")} == {
+        "failing": 1,
+        "failures": 4,
+        "bans": 1,
+    }
+    (facts,) = up.json("status", "manual")
+    assert set(facts["decider"]) == {"manual"}
+    assert (facts["running"], facts["observing"], facts["enforcer"]["backend"]) == (True, None, "nftables")
+    assert facts["enforcer"]["in_force"] == 1
+    text = say(up, "status")
+    for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "own address"):
+        assert said in text
+    assert (
+        "there is no jail 'nosuch'; known are"
+        in up.run("status", "nosuch", "--config", str(up.config), code=2).stderr
+    )
+    assert up.stop() == 0
+    assert "not running" in say(up, "status", code=1)
+
+
+def jail_of(up: Service) -> dict[str, Any]:
+    """The counts of the sshd jail, as status has them."""
+    counts: dict[str, Any] = up.json("status", "sshd")[0]["decider"]["sshd"]
+    return counts
+
+
+def test_bans_and_events_list_what_is_there(up: Service) -> None:
+    """`bans` has every hold, `events` every line that counted, of one address, since an instant, the last."""
+    up.fail(ATTACKER, 3)
+    up.fail(OTHER, 2)
+    wait_for_events(up, 5)
+    say(up, "ban", "192.0.2.0/24")
+    text = say(up, "bans")
+    assert "2 bans in force" in text
+    assert "for ever" in text
+    assert {each["prefix"]: each["holds"][0]["jail"] for each in up.json("bans")} == {
+        ATTACKER: "sshd",
+        "192.0.2.0/24": "manual",
+    }
+    assert [each["ip"] for each in up.json("events", OTHER)] == [OTHER, OTHER]
+    assert say(up, "events", OTHER).count(f"failed    {OTHER}  sshd user=root") == 2
+    assert [each["type"] for each in up.json("events", "--last", "1")] == ["command"]
+    assert len(up.json("events", "--since", "1h")) == 7
+    assert up.json("events", "--since", "2099-01-01", code=1) == []
+    assert up.json("events", "192.0.2.99", code=1) == []
+
+
+def test_watch_shows_events_and_decisions_as_they_come(up: Service) -> None:
+    """For people and as JSON, from its start on; Ctrl-C ends it with exit code 0."""
+    up.fail(OTHER)
+    wait_for_events(up, 1)
+    text = [line.split() for line in watched(up, ATTACKER)]
+    assert [(words[2], words[3]) for words in text] == [*([("failed", ATTACKER)] * 3), ("BAN", ATTACKER)]
+    wire = [json.loads(line) for line in watched(up, "203.0.113.2", "--json")]
+    assert [(each["type"], each.get("ip") or each["prefix"]) for each in wire] == [
+        *([("auth", "203.0.113.2")] * 3),
+        ("ban", "203.0.113.2"),
+    ]
+
+
+def watched(up: Service, attacker: str, *form: str) -> list[str]:
+    """What watch prints while an address is banned."""
+    output, errors = up.folder / f"{attacker}.out", up.folder / f"{attacker}.err"
+    with output.open("w", encoding="utf-8") as stdout, errors.open("w", encoding="utf-8") as stderr:
+        watch = up.popen("watch", *form, "--config", str(up.config), stdout=stdout, stderr=stderr)
+        with watch:
+            eventually(lambda: "Watching" in errors.read_text(encoding="utf-8"), "watch is there")
+            up.fail(attacker, 3)
+            eventually(lambda: "ban" in output.read_text(encoding="utf-8").lower(), "the ban is shown")
+            watch.send_signal(signal.SIGINT)
+        assert watch.returncode == 0
+    return output.read_text(encoding="utf-8").splitlines()
+
+
+def test_explain_has_the_whole_chain(up: Service) -> None:
+    """The lines, the rule, the decision, the enforcement; by address and by decision; then the unban."""
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "the ban")
+    (chain,) = up.json("explain", ATTACKER)
+    assert [each["event"]["ip"] for each in chain["evidence"]] == [ATTACKER] * 3
+    assert (chain["jail"]["name"], chain["jail"]["maxretry"]) == ("sshd", 3)
+    assert [(each["verb"], each["outcome"]) for each in chain["enforcements"]] == [("ban", "applied")]
+    assert up.json("explain", chain["decision"]["id"]) == [chain]
+    text = say(up, "explain", ATTACKER)
+    lines = up.log.read_text(encoding="utf-8").splitlines()
+    for said in (*lines, "sshd: 3 failures within 10m ban for 10m", "nftables ban applied"):
+        assert said in text
+    say(up, "unban", ATTACKER, "--why", "he called")
+    _, unbanned = up.json("explain", ATTACKER)
+    assert (unbanned["decision"]["type"], unbanned["cause"]["who"]) == ("unban", "ann")
+    assert [(each["verb"], each["outcome"]) for each in unbanned["enforcements"]] == [("unban", "applied")]
+    text = say(up, "explain", ATTACKER)
+    assert "nftables unban applied" in text
+    assert "ann" in text
+    assert "he called" in text
+
+
+def test_explain_of_a_command_and_of_nothing(up: Service) -> None:
+    """An operator's ban names who and why; without a decision the events are told; exit code 1 then."""
+    say(up, "ban", "192.0.2.7", "--why", "ticket 4711")
+    text = say(up, "explain", "192.0.2.7")
+    for said in ("by ann", "ticket 4711", "nftables ban applied"):
+        assert said in text
+    up.fail(OTHER)
+    wait_for_events(up, 1)
+    assert f"No decision about {OTHER}. Its last events, of 1:" in say(up, "explain", OTHER, code=1)
+    (known,) = up.json("explain", OTHER, code=1)
+    assert known["event"]["ip"] == OTHER
+    assert "Nothing is known about 192.0.2.99" in say(up, "explain", "192.0.2.99", code=1)
+    assert "Nothing is known about 0-99999-0-0" in say(up, "explain", "0-99999-0-0", code=1)
+    assert up.json("explain", "192.0.2.99", code=1) == []
