@@ -58,7 +58,7 @@ def single() -> None:
 
 
 def compare(count: int) -> None:
-    """A batch: raw, through the backend, through the whole enforcer; each the least disturbed of some rounds."""
+    """A batch: raw, by the backend, by the whole enforcer; each the least disturbed of some rounds."""
     prefixes = list(addresses(count))
     elements = [Element(prefix, (), HOUR_MS) for prefix in prefixes]
     raw, ours, start, follow, listing = [], [], [], [], []
