@@ -69,8 +69,7 @@ class Pipeline:
         with _signals(self._stop, self._hang_up) as woken:
             while not self._stopping:
                 if self._reloading:
-                    self._reloading = False
-                    self._take_new_settings()
+                    self._try("reload", self._take_new_settings)
                 busy = self.turn()
                 self._wait(woken, 0 if busy else self._sleep_ms())
 
@@ -115,12 +114,16 @@ class Pipeline:
         retry.at_ms = self._now_ms() + error.retry_after_ms
 
     def _take_new_settings(self) -> None:
+        self._reloading = False
         try:
             settings = self._reload()
             self.stages = self.stages.renewed(settings)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("Configuration refused, going on with the old one problem=%s", problem)  # noqa: TRY400 - a fact for people, not a traceback
+        except Transient:
+            self._reloading = True
+            raise
         else:
             log.info("Configuration reloaded rules=%s", settings.rules().version)
 

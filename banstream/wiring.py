@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -15,7 +16,7 @@ from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.safety import BreakerLimits
 from eventlog.contract import EventLog
 from producers.producer import Producer, Watch
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, Transient
 from streams.embedded import EmbeddedDecider
 
 log = getLogger("banstream")
@@ -63,14 +64,15 @@ class Stages:
         )
 
     def renewed(self, settings: Settings) -> Stages:
-        """The same log and decider under new settings; ConfigError for what only a restart can change."""
+        """The same log and decider under new settings; ConfigError for what only a restart can change.
+
+        Raises Transient while the log cannot take the new rules; the old stages are as they were then.
+        """
         old = self.settings
         if settings.log_url != old.log_url or settings.enforcer.backend != old.enforcer.backend:
             raise ConfigError("log.url and enforcer.backend change only with a restart")
         self.decider.catch_up()
         self.decider.govern(settings.rules())
-        self.producer.close()
-        producer = Producer(self.event_log, watches(settings.jails), now_ms=self.now_ms)
         enforcer = Enforcer(
             self.event_log,
             self.backend,
@@ -79,6 +81,9 @@ class Stages:
             now_ms=self.now_ms,
         )
         enforcer.start()
+        with suppress(Transient):  # what could not be stored is read again
+            self.producer.close()
+        producer = Producer(self.event_log, watches(settings.jails), now_ms=self.now_ms)
         return Stages(
             settings=settings,
             event_log=self.event_log,
