@@ -17,7 +17,7 @@ first byte to its last: where free text comes before the address, what follows t
 the line; where free text follows it, nothing free comes before. A user name may thus hold a false address,
 but the one that counts stands where sshd itself puts it. sshd cuts user names (at 100 bytes, in `leave` at
 187) and then the whole message for syslog(3) (at 500), after escaping, which makes a byte four. So the bounds
-on user names here are such that a cut message never matches: its true end is gone, its text could pose as one.
+on user names here are such that a cut message never matches: its true end is gone, its text may pose as one.
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ LINGER_MS: Final = 10_000
 ROTATED: Final = re.compile(r"[.-]\d{1,20}(?:[.-]\d{1,20})*")
 """What logrotate adds to a name, before compression."""
 
+COUNT_LENGTH: Final = 5
+"""A number this long with its dot, at most, counts rotations; a longer one is a date."""
+
 GONE: Final = "files rotated away and not found again: lines between may be missing"
 CUT: Final = "lines longer than 64 KiB, cut there"
 HALF: Final = "half lines at the end of rotated files, left out"
@@ -147,25 +150,24 @@ class Tail:
     def _look(self) -> None:
         """See whether the path is still the file it was, and the file still what it was."""
         try:
+            if self._open and not self._open[-1].mark.agrees(self._open[-1].fd):
+                self._restart(self._open.pop())
             stat = self.path.stat()
-            newest = self._open[-1] if self._open else None
-            if newest is None or not newest.mark.is_file(stat):
-                self._turn(newest, stat)
-            elif not newest.mark.agrees(newest.fd):
-                self._restart(newest)
+            if not self._open or not self._open[-1].mark.is_file(stat):
+                self._turn(stat)
             self.trouble = None
         except OSError as error:
             self._say(error)
 
-    def _turn(self, newest: OpenFile | None, stat: os.stat_result) -> None:
+    def _turn(self, stat: os.stat_result) -> None:
         """Another file is at the path than was."""
         for opened in self._open:
             if opened.mark.is_file(stat):
                 self._open.remove(opened)
                 self._open.append(opened)
                 return
-        if newest is not None:
-            self._open += self._between(newest)
+        if self._open:
+            self._open += self._between(self._open[-1])
         opened = open_file(self.path, incarnation=self._serial())
         self._open.append(opened)
         if self._begin_at is not None:
@@ -174,10 +176,14 @@ class Tail:
 
     def _restart(self, newest: OpenFile) -> None:
         """The newest file was truncated: go on in its copy, if there is one, then from its start."""
-        again = open_file(self.path, incarnation=self._serial())
-        self._open.pop().close()
-        copy = self._search(newest.mark)
-        self._open += [again] if copy is None else [copy, again]
+        mark = newest.mark
+        fresh = Mark(path=mark.path, device=mark.device, inode=mark.inode, incarnation=self._serial())
+        again = OpenFile(newest.fd, fresh)
+        copy = self._search(mark)
+        if copy is not None:
+            self._open.append(copy)
+            self._open += self._between(copy, again)
+        self._open.append(again)
 
     def _let_go(self) -> None:
         """Close the files before the newest, a while after the newest has data."""
@@ -223,25 +229,35 @@ class Tail:
         yield from _siblings(self.path)
         yield from _siblings(self.path.resolve())
 
-    def _between(self, newest: OpenFile) -> list[OpenFile]:
-        """The files that were rotated away after one of ours, oldest first: it was rotated more than once."""
-        changed_ns = os.fstat(newest.fd).st_mtime_ns
-        later: list[tuple[int, Path]] = []
+    def _between(self, older: OpenFile, newer: OpenFile | None = None) -> list[OpenFile]:
+        """The files that were rotated away after one of ours, and before another, oldest first."""
+        later: list[Path] | None = None
         for path in _siblings(self.path):
             stat = path.stat()
-            known = any(opened.mark.is_file(stat) for opened in self._open)
-            if not known and stat.st_mtime_ns > changed_ns:
-                later.append((stat.st_mtime_ns, path))
-        return [open_file(path, incarnation=self._serial()) for _, path in sorted(later)]
+            if newer is not None and newer.mark.is_file(stat):
+                break
+            if older.mark.is_file(stat):
+                later = []
+            elif later is not None and not any(opened.mark.is_file(stat) for opened in self._open):
+                later.append(path)
+        return [open_file(path, incarnation=self._serial()) for path in later or ()]
 
     def _say(self, error: OSError) -> None:
         self.trouble = f"{error.filename or self.path}: {error.strerror or error}"
 
 
 def _siblings(path: Path) -> list[Path]:
-    """The uncompressed files that logrotate made of a path."""
+    """The uncompressed files that logrotate made of a path, the oldest first."""
     try:
         names = [entry.name for entry in path.parent.iterdir() if entry.name.startswith(path.name)]
     except OSError:
         return []
-    return sorted(path.with_name(name) for name in names if ROTATED.fullmatch(name[len(path.name) :]))
+    rotated = [name[len(path.name) :] for name in names if ROTATED.fullmatch(name[len(path.name) :])]
+    return [path.with_name(path.name + suffix) for suffix in sorted(rotated, key=_age)]
+
+
+def _age(suffix: str) -> tuple[bool, list[int]]:
+    """Sorts what logrotate adds from old to new: `.2` before `.1`, `-20261121` before `-20261122`."""
+    numbers = [int(number) for number in re.findall(r"\d+", suffix)]
+    is_count = suffix[1:].isdigit() and len(suffix) <= COUNT_LENGTH
+    return not is_count, [-number if is_count else number for number in numbers]

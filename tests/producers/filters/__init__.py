@@ -1,0 +1,1 @@
+"""Tests of the filters: tables of lines, and what they mean."""
