@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+STEERING: Final = re.compile(
+    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+"""Control, format and line separator characters that JSON leaves as they are."""
 
 
 def printable(text: str) -> str:
@@ -32,7 +38,14 @@ def instant(at_ms: int | None) -> str:
 
 def json_line(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
-    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.buffer.write(harmless(orjson.dumps(value)) + b"\n")
+
+
+def harmless(wire: bytes) -> bytes:
+    r"""JSON that means the same, with what could steer a terminal escaped (`\u009b`, `\u202e`)."""
+    if wire.isascii() and b"\x7f" not in wire:
+        return wire
+    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", wire.decode("utf-8")).encode("utf-8")
 
 
 def flush() -> None:

@@ -13,7 +13,7 @@ import orjson
 from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
-from banstream.show import instant, json_line, note, printable
+from banstream.show import harmless, instant, json_line, note, printable
 from producers.filters import Filter, filter_names, load_filter
 from producers.filters.rows import Row
 from producers.offline import Batch, match_files
@@ -107,7 +107,7 @@ def _print(batch: Batch, filters: Sequence[Filter], counts: Counts, *, as_json: 
             out.append(printable(text).encode("utf-8"))
     if out:
         out.append(b"")
-        sys.stdout.buffer.write(b"\n".join(out))
+        sys.stdout.buffer.write(harmless(b"\n".join(out)))
 
 
 def _in_order(batch: Batch, filters: Sequence[Filter]) -> Iterator[tuple[str, Row]]:
