@@ -17,7 +17,7 @@ first byte to its last: where free text comes before the address, what follows t
 the line; where free text follows it, nothing free comes before. A user name may thus hold a false address,
 but the one that counts stands where sshd itself puts it. sshd cuts user names (at 100 bytes, in `leave` at
 187) and then the whole message for syslog(3) (at 500), after escaping, which makes a byte four. So the bounds
-on user names here are such that a cut message never matches: its true end is gone, its text may pose as one.
+on user names here are such that a cut message never matches: its true end is gone, its text may pose as it.
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ BODY: Final = (
     rb"(" + PEER + rb")(?(8)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
     # pam: (10) address, (11) user
     rb"|[pP](?:am_[a-z0-9_]+\(sshd:auth\): authentication failure|AM \d+ more authentication failures?);"
-    rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400})|)"
+    rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400}?)|)"
     # rare: (12) all of it
-    rb"|((?:" + b"|".join(map(re.escape, RARE_BY_WORD)) + rb") .*)"
+    rb"|((?:" + b"|".join(map(re.escape, RARE_BY_WORD)) + rb") .*?)"
     rb"|.*)\r?\n"
 )
 """What follows the header. Two habits are for speed alone: an alternative begins with a letter or a set of
