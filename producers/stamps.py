@@ -164,7 +164,7 @@ def local_zone() -> tzinfo:
             with file.open("rb") as stream:
                 return ZoneInfo.from_file(stream)
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return datetime.now(UTC).astimezone().tzinfo or UTC
 
 

@@ -1,0 +1,196 @@
+"""The journal source on real journal files, and what it makes of odd entries."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from producers.contract import Chunk
+from producers.sources import Start, check_source, open_source
+from producers.sources.journald import JournaldSource, render
+
+REMOTE = "/lib/systemd/systemd-journal-remote"
+PATIENCE_S = 30
+BEGIN_US = 1_795_338_000_000_000
+
+
+class Journal:
+    """A journal file, written by systemd's own tool."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+
+    def write(self, *messages: bytes, unit: str = "ssh.service") -> None:
+        """Append entries in the journal's export format."""
+        entries = b"".join(self.entry(message, unit) for message in messages)
+        command = [REMOTE, f"--output={self.path}", "--split-mode=none", "-"]
+        subprocess.run(command, input=entries, check=True, capture_output=True, timeout=PATIENCE_S)
+
+    def entry(self, message: bytes, unit: str) -> bytes:
+        """One entry; its time is a second after the last one's."""
+        self.count += 1
+        at_us = BEGIN_US + self.count * 1_000_000
+        fields = {
+            "__REALTIME_TIMESTAMP": at_us,
+            "__MONOTONIC_TIMESTAMP": self.count,
+            "_BOOT_ID": "0" * 31 + "1",
+            "_MACHINE_ID": "0" * 31 + "2",
+            "_SOURCE_REALTIME_TIMESTAMP": at_us - 500_000,
+            "_HOSTNAME": "web",
+            "SYSLOG_IDENTIFIER": "sshd",
+            "_PID": 4711,
+            "_SYSTEMD_UNIT": unit,
+        }
+        head = "".join(f"{name}={value}\n" for name, value in fields.items()).encode()
+        return head + b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal file with two entries of sshd and one of another unit."""
+    journal = Journal(tmp_path / "remote.journal")
+    journal.write(b"Invalid user x from 192.0.2.7 port 5", b"two")
+    journal.write(b"not ours", unit="cron.service")
+    return journal
+
+
+@pytest.fixture
+def spec(journal: Journal) -> str:
+    """The source of that file."""
+    return f"journald:directory={journal.path.parent} _SYSTEMD_UNIT=ssh.service"
+
+
+@pytest.fixture
+def opened() -> Iterator[list[JournaldSource]]:
+    """Sources to be closed at the end."""
+    sources: list[JournaldSource] = []
+    yield sources
+    for source in sources:
+        source.close()
+
+
+def follow(spec: str, opened: list[JournaldSource], chunk: Chunk | None = None) -> JournaldSource:
+    """A source, from the beginning or after a chunk."""
+    source = open_source(spec, chunk and chunk.resume, Start("beginning"))
+    assert isinstance(source, JournaldSource)
+    opened.append(source)
+    return source
+
+
+def read(source: JournaldSource, lines: int) -> list[Chunk]:
+    """Chunks until there are so many lines."""
+    chunks: list[Chunk] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(chunk.data.count(b"\n") for chunk in chunks) < lines:
+        assert time.monotonic() < deadline, (chunks, source.notices())
+        chunk = source.read(1 << 20)
+        if chunk is None:
+            time.sleep(0.02)
+        else:
+            chunks.append(chunk)
+    return chunks
+
+
+@pytest.mark.real("journald")
+def test_entries_become_syslog_lines(spec: str, opened: list[JournaldSource]) -> None:
+    """Matching entries come as ISO-stamped lines with the time they were made, and follow on."""
+    chunks = read(follow(spec, opened), 2)
+    assert b"".join(chunk.data for chunk in chunks) == (
+        b"2026-11-22T09:00:00.500000+00:00 web sshd[4711]: Invalid user x from 192.0.2.7 port 5\n"
+        b"2026-11-22T09:00:01.500000+00:00 web sshd[4711]: two\n"
+    )
+    assert chunks[0].start == 0
+
+
+@pytest.mark.real("journald")
+def test_a_restart_goes_on_after_the_cursor(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """What was read is not read again, what came meanwhile is, at the position that follows."""
+    last = read(follow(spec, opened), 2)[-1]
+    journal.write(b"three")
+    (chunk,) = read(follow(spec, opened, last), 1)
+    assert chunk.data.endswith(b"three\n")
+    assert chunk.incarnation == last.incarnation
+    assert chunk.start == last.start + len(last.data)
+
+
+@pytest.mark.real("journald")
+def test_new_entries_are_followed(journal: Journal, spec: str, opened: list[JournaldSource]) -> None:
+    """An entry written while the source reads is read."""
+    source = follow(spec, opened)
+    read(source, 2)
+    journal.write(b"three")
+    assert read(source, 1)[0].data.endswith(b"three\n")
+
+
+@pytest.mark.real("journald")
+def test_journalctl_is_started_again_when_it_dies(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """A killed journalctl is a notice, and the next one goes on after the cursor."""
+    source = follow(spec, opened)
+    read(source, 2)
+    (fileno,) = source.filenos()
+    child = source._child  # noqa: SLF001 - the test kills what it started, by its id
+    assert child is not None
+    child.kill()
+    journal.write(b"three")
+    assert read(source, 1)[0].data.endswith(b"three\n")
+    assert fileno is not None
+
+
+@pytest.mark.real("journald")
+def test_bytes_and_newlines_in_a_message_are_escaped(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """A message with control characters is one line; what is no UTF-8 passes as it is."""
+    journal.write(b"a\nNov 22 09:00:00 web sshd[1]: b\x1b[0m\xff")
+    data = b"".join(chunk.data for chunk in read(follow(spec, opened), 3))
+    assert data.endswith(b"a\\012Nov 22 09:00:00 web sshd[1]: b\\033[0m\xff\n")
+
+
+@pytest.mark.real("journald")
+def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path, opened: list[JournaldSource]) -> None:
+    """When journalctl ends by itself, its last words are a notice."""
+    source = follow(f"journald:directory={tmp_path}/none", opened)
+    deadline = time.monotonic() + PATIENCE_S
+    while not any("journalctl ended" in notice for notice in source.notices()):
+        assert source.read(1 << 20) is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+ENTRY = {"__REALTIME_TIMESTAMP": "1795338000000000", "__CURSOR": "c", "_HOSTNAME": "web", "_PID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": "sshd"}, b"web sshd[1]: x"),
+        ({"MESSAGE": [120, 10, 121], "_COMM": "sshd"}, b"web sshd[1]: x\\012y"),
+        ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": "a sshd[2]: b"}, b"web a_sshd_2_b[1]: x"),
+        ({"MESSAGE": "x"}, b"web -[1]: x"),
+    ],
+)
+def test_a_field_cannot_pose_as_another(fields: dict[str, object], line: bytes) -> None:
+    """Bytes and missing fields are rendered; blanks and brackets in a name are not what they seem."""
+    assert render(ENTRY | fields) == b"2026-11-22T09:00:00.000000+00:00 " + line + b"\n"
+
+
+def test_an_entry_without_a_message_is_no_line() -> None:
+    """A null message, as of an entry too large for journalctl, is refused for the caller to count."""
+    with pytest.raises(TypeError):
+        render(ENTRY | {"MESSAGE": None})
+
+
+def test_a_wrong_field_is_a_problem() -> None:
+    """The check names what is no FIELD=VALUE."""
+    (problem,) = check_source("journald:ssh.service")
+    assert "ssh.service" in problem
+    assert "FIELD=VALUE" in problem

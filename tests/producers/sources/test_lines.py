@@ -1,0 +1,46 @@
+"""Cutting bytes into lines."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.contract import LINE_LIMIT_BYTES
+from producers.sources.lines import cut_lines, skip_line
+
+pieces = st.sampled_from((b"a", b"\n", b"bc\n", b"x" * LINE_LIMIT_BYTES, b"y" * (LINE_LIMIT_BYTES + 1)))
+
+
+def reference(data: bytes) -> bytes:
+    """Every whole line, cut at the limit."""
+    return b"".join(line[:LINE_LIMIT_BYTES] + b"\n" for line in data.split(b"\n")[:-1])
+
+
+@given(st.lists(pieces, max_size=12))
+def test_lines_are_cut_as_one_by_one(parts: list[bytes]) -> None:
+    """Cut and skipped to the end, what comes out is each whole line, cut at the limit."""
+    data = b"".join(parts) + b"\n"
+    found, at, skipping = b"", 0, False
+    while at < len(data):
+        if skipping:
+            at += skip_line(data[at:]) or len(data)
+            skipping = False
+            continue
+        cut = cut_lines(data[at:])
+        found += cut.data
+        at += cut.consumed
+        skipping = cut.skipping
+    assert found == reference(data)
+
+
+def test_half_a_line_is_left() -> None:
+    """What does not end in a newline stays, unless it is past the limit."""
+    assert cut_lines(b"one\ntw") == (b"one\n", 4, False)
+    assert cut_lines(b"tw") == (b"", 0, False)
+    assert cut_lines(b"x" * LINE_LIMIT_BYTES) == (b"", 0, False)
+
+
+def test_a_line_of_exactly_the_limit_is_whole() -> None:
+    """The newline does not count."""
+    line = b"x" * LINE_LIMIT_BYTES + b"\n"
+    assert cut_lines(line) == (line, len(line), False)

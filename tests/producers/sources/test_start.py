@@ -1,0 +1,73 @@
+"""Where a file is begun that is read for the first time."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from producers.sources.start import Start, offset_for
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1_000)
+
+
+def offset(path: Path, start: Start) -> int:
+    """The offset in a file."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return offset_for(fd, start, NOW_MS)
+    finally:
+        os.close(fd)
+
+
+def logged(path: Path, count: int, form: str = "%Y-%m-%dT%H:%M:%S.%f+00:00") -> list[str]:
+    """A log of one line every 10 s until now."""
+    times = (NOW - timedelta(seconds=10 * (count - 1 - number)) for number in range(count))
+    lines = [f"{at.strftime(form)} web app: {'x' * (number % 90)}\n" for number, at in enumerate(times)]
+    path.write_text("".join(lines))
+    return lines
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S.%f+00:00", "%b %d %H:%M:%S"])
+@pytest.mark.parametrize("recent_ms", [0, 5_000, 600_000, 3_600_000, 10**12])
+def test_recent_is_the_first_line_not_older(
+    tmp_path: Path, form: str, recent_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bisecting finds the line that reading from the start would."""
+    monkeypatch.setenv("TZ", "UTC")
+    lines = logged(tmp_path / "log", 3_000, form)
+    wanted = min(3_000, recent_ms // 10_000 + 1)
+    assert offset(tmp_path / "log", Start("recent", recent_ms)) == sum(map(len, lines[: 3_000 - wanted]))
+
+
+def test_lines_without_a_time_go_with_the_next_that_has_one(tmp_path: Path) -> None:
+    """Continuation lines do not lead the search astray."""
+    lines = logged(tmp_path / "log", 200)
+    mixed = "".join(line + "\tmore of it\n" * 3 for line in lines)
+    (tmp_path / "log").write_text(mixed)
+    found = offset(tmp_path / "log", Start("recent", 0))
+    assert lines[-1] in mixed[found:]
+    assert lines[-2] not in mixed[found:]
+
+
+def test_a_file_without_times_is_begun_at_its_end(tmp_path: Path) -> None:
+    """Nobody knows how old its lines are, so none is counted."""
+    (tmp_path / "log").write_text("one\ntwo\nthr")
+    assert offset(tmp_path / "log", Start("recent")) == 8
+
+
+def test_beginning_and_end(tmp_path: Path) -> None:
+    """`beginning` is the first byte; `end` is the start of a last line that is not finished."""
+    (tmp_path / "log").write_text("one\ntwo\nthr")
+    assert offset(tmp_path / "log", Start("beginning")) == 0
+    assert offset(tmp_path / "log", Start("end")) == 8
+
+
+def test_an_empty_file_is_begun_at_its_start(tmp_path: Path) -> None:
+    """There is no other place."""
+    (tmp_path / "log").write_text("")
+    for at in (Start("recent"), Start("end"), Start("beginning")):
+        assert offset(tmp_path / "log", at) == 0
