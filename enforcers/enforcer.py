@@ -136,11 +136,13 @@ class Enforcer:
 
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
-        if not self._config.keep_on_stop:
-            self._backend.flush()
-        self._recorder.commit()
-        self._recorder.close()
-        self._backend.close()
+        try:
+            if not self._config.keep_on_stop:
+                self._backend.flush()
+            self._recorder.commit()
+        finally:
+            self._recorder.close()
+            self._backend.close()
 
     def status(self) -> dict[str, Any]:
         """What there is to say about it, in JSON's types. `applied` to `skipped` count records."""

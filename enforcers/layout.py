@@ -44,7 +44,7 @@ CHAIN_BLOCK: Final = re.compile(rf"\n\tchain {CHAIN} \{{\n(.*?)\n\t\}}", re.DOTA
 LOOKUP: Final = re.compile(r"^\t\tip6? saddr\b.* @(\S+) .*\bdrop$")
 ELEMENT: Final = re.compile(
     r"([0-9a-f.:]+)(?: timeout \w+)?"
-    r"(?: expires (?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?)?(?=,| \})"
+    r"(?: expires (?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?)?(?=,| \})"
 )
 
 

@@ -44,7 +44,7 @@ def result(read: Any, value: bytes) -> Any:
         return "invalid"
 
 
-@given(st.dictionaries(st.sampled_from([*USUAL, "new"]), ODD, max_size=2), st.booleans(), st.data())
+@given(st.dictionaries(st.sampled_from([*USUAL, "ports"]), ODD, max_size=2), st.booleans(), st.data())
 def test_reading_directly_is_reading_by_the_codec(
     changes: dict[str, Any], in_hold: object, data: st.DataObject
 ) -> None:

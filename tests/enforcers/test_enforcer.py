@@ -16,7 +16,7 @@ from eventlog.memory import MemoryLog
 from schemas.codec import decode
 from schemas.errors import ConfigError, Fenced
 from schemas.records import DeadLetter
-from schemas.topics import BANS, DEADLETTERS
+from schemas.topics import BANS, DEADLETTERS, ENFORCEMENTS
 from tests.enforcers.standings import (
     HOUR_MS,
     NOW_MS,
@@ -305,6 +305,7 @@ def test_the_breaker_refuses_what_is_too_much_and_says_so() -> None:
     status = rig.enforcer.status()
     assert (status["breaker"], status["refused"]) == ("breaker: more than 10 new bans in a minute", 5)
     assert status["breaker_resets_at_ms"] == NOW_MS + 60_000
+    rig.backend.was_changed = True
     rig.follow(freed("203.0.113.1"), after_ms=1_000)
     assert len(rig.held) == 59
     rig.follow(after_ms=59_000)
@@ -330,6 +331,14 @@ def test_a_message_that_is_no_standing_goes_to_the_dead_letters() -> None:
     letter = decode(rig.log.read(DEADLETTERS.name, 0, 0)[0].value)
     assert isinstance(letter, DeadLetter)
     assert (letter.topic, letter.offset, letter.line) == (BANS.name, 1, "{oops")
+
+
+def test_many_outcomes_are_recorded_in_frames_of_bounded_size() -> None:
+    """1,200 bans are 1,200 records in three frames."""
+    rig = Rig(*(standing(f"203.0.{n >> 8}.{n & 255}") for n in range(1_200)))
+    frames = rig.log.read(ENFORCEMENTS.name, 0, 0)
+    assert [frame.value.count(b"\n") + 1 for frame in frames] == [500, 500, 200]
+    assert {record.prefix for record in enforcements(rig.log)} == set(rig.held)
 
 
 def test_observing_only_records_skipped_and_never_applied() -> None:

@@ -105,6 +105,15 @@ def test_sets_have_room_for_hundreds_of_thousands(backend: NftablesBackend, coun
         assert len(backend.list()) == count
 
 
+@pytest.mark.parametrize("count", [1, 100])
+def test_every_set_has_one_rule(backend: NftablesBackend, count: int) -> None:
+    """However many batches fill it."""
+    for batch in range(3):
+        backend.ban(addresses(count * (batch + 1)))
+        backend.unban(addresses(count))
+    assert nft("list", "chain", "inet", "banstream", "prerouting").count("@v4_32") == 1
+
+
 def test_a_new_process_finds_what_an_older_one_banned(backend: NftablesBackend) -> None:
     """Bans, rules and counters outlive the process, and the next one leaves them as they are."""
     backend.ban([Element("10.0.0.1"), Element("2001:db8::/64", (22,), HOUR_MS)])

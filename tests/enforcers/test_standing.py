@@ -90,8 +90,10 @@ def test_a_prefix_counts_once_for_the_breaker_and_is_given_back() -> None:
         standing.ends = ends
         if ends and ends[0][1] == LATER:
             judge.never_ban = NeverBan({"203.0.113.9": "operator"})
-        judge.judge("203.0.113.9", standing, NOW_MS, new=True)
+        for _ in range(2):
+            judge.judge("203.0.113.9", standing, NOW_MS, new=True)
         other = Standing("0-3-0-0", (((), LATER),))
         assert judge.judge("203.0.113.10", other, NOW_MS, new=True).outcome == "applied"
+        assert judge.judge("203.0.113.11", Standing("0-4-0-0", (((), None),)), NOW_MS, new=True).detail
         other.ends = ()
         judge.judge("203.0.113.10", other, NOW_MS, new=True)
