@@ -7,7 +7,8 @@ import gzip
 import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager, nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
@@ -72,7 +73,7 @@ def read_lines(path: str, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[int,
     Lines past the limit are cut as the live sources cut them. Raises SourceError.
     """
     try:
-        with closing(_open(path)) as stream:
+        with _opened(path) as stream:
             yield from _cut(stream, max(batch_bytes, 1))
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise _unreadable(path, error) from error
@@ -98,14 +99,17 @@ def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
         yield base, buffer + b"\n"
 
 
-def _open(path: str) -> IO[bytes]:
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed as its first bytes say."""
-    stream: Any = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed by the caller
-    start = stream.peek(6)[:6]
-    for magic, opener in MAGIC.items():
-        if start.startswith(magic):
-            return cast("IO[bytes]", opener(stream, "rb"))
-    return cast("IO[bytes]", stream)
+    with nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as packed:
+        start = cast("BufferedReader", packed).peek(6)
+        opener = next((opener for magic, opener in MAGIC.items() if start.startswith(magic)), None)
+        if opener is None:
+            yield packed
+        else:
+            with opener(packed, "rb") as stream:
+                yield stream
 
 
 def _unreadable(path: str, error: BaseException) -> SourceError:

@@ -68,7 +68,7 @@ class PlainReader:
         found, start = [], 0
         for line in data.split(b"\n")[:-1]:
             header = re.match(HEADER, line)
-            body = header and LEVEL.fullmatch(line[header.end() :] + b"\n")
+            body = LEVEL.fullmatch(line[header.end() :] + b"\n") if header else None
             if header and body and (event := self.event(header[2], body[1])):
                 kind, ip, user, port = event
                 found.append((kind, self.stamps.read(header[1])[0], ip, start, user, port))
@@ -97,8 +97,8 @@ class PlainReader:
     def connection(self, key: bytes, address: bytes, port: int | None) -> dict[str, Any]:
         """The connection a line belongs to: the process's last, unless address or port say otherwise."""
         known = self.connections.get(key)
-        other_port = known is not None and None not in {port, known["port"]} and port != known["port"]
-        if known is None or known["address"] != address or other_port:
+        ports = {port, known["port"]} if known else set()
+        if known is None or known["address"] != address or len(ports - {None}) > 1:
             known = {"address": address, "port": port, "counts": Counter(), "largest": 0}
             self.connections[key] = known
         known["port"] = known["port"] if port is None else port

@@ -48,8 +48,8 @@ def expected(sample: dict[str, Any]) -> list[list[Any]]:
     """What the table says of a line."""
     if not sample["says"]:
         return []
-    kind, ip, user, port, *_ = (*sample["says"], None, None)
-    return [[kind, ip, user, sample.get("port", port)]]
+    says: list[Any] = [*sample["says"], None, None]
+    return [[*says[:3], sample.get("port", says[3])]]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["line"][:60])
