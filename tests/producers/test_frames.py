@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.filters import Row, load_filter
-from producers.frames import EVENTS_PER_FRAME, Origin, appends, event_lines
+from producers.frames import BETWEEN, EVENTS_PER_FRAME, Origin, appends, frame
 from producers.stamps import Clock
 from schemas.codec import decode, decode_frame, encode
 from schemas.records import LINE_BYTES, AuthEvent
@@ -61,7 +61,7 @@ def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict
         skewed=skewed,
     )
     sized: Row = (*row[:4], len(data), *row[5:])
-    (line,) = event_lines(data, [sized], origin(labels))
+    line = frame(data, [sized], origin(labels))
     assert line == encode(event)
     assert decode(line) == event
 
@@ -84,3 +84,12 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
             positions.append(event.position)
     assert sorted(positions) == [1_000 + row[3] for row in found]
     assert partitions > 1 or positions == sorted(positions)
+
+
+@given(st.lists(st.sampled_from([BETWEEN, b"},{", b'"', b"\\", b'"type":"auth","v":1', b"x"]), max_size=9))
+def test_no_text_can_forge_where_one_event_ends(parts: list[bytes]) -> None:
+    """Whatever a line holds, a frame of three events is three events with that line."""
+    data = b"".join(parts).rstrip() + b"\n"
+    row = ("failed", 1, "192.0.2.7", 0, len(data), data[:-1].decode(), None, None, False, 0)
+    events = decode_frame(frame(data, [row, row, row], origin()))
+    assert [event.line for event in events if isinstance(event, AuthEvent)] == [data[:-1].decode()] * 3
