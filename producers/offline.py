@@ -18,7 +18,8 @@ from producers.sources.lines import cut_lines, skip_line
 from producers.stamps import Clock
 from schemas.errors import SourceError
 
-BATCH_BYTES: Final = 1 << 20
+BATCH_BYTES: Final = 384 << 10
+"""So that a batch's rows stay in the processor's cache: measured, 128 KiB to 1 MiB."""
 STDIN: Final = "-"
 MAGIC: Final[dict[bytes, Callable[..., Any]]] = {
     b"\x1f\x8b": gzip.open,
@@ -80,9 +81,9 @@ def read_lines(path: str, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[int,
 
 
 def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
-    base, buffer, skipping = 0, b"", False
+    base, rest, skipping = 0, b"", False
     while data := stream.read(batch_bytes):
-        buffer += data
+        buffer = rest + data if rest else data
         while buffer:
             if skipping:
                 skipped = skip_line(buffer)
@@ -95,8 +96,9 @@ def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
                 yield base, lines
             base += taken
             buffer = buffer[taken:]
-    if buffer and not skipping:
-        yield base, buffer + b"\n"
+        rest = buffer
+    if rest and not skipping:
+        yield base, rest + b"\n"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
-SAMPLE_BYTES: Final = 16_384
+SAMPLE_BYTES: Final = 4_096
 MOST_REPEATS: Final = 32
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 

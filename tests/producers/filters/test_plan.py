@@ -86,7 +86,7 @@ class PlainReader:
             del self.connections[key]
         counts = connection["counts"]
         counts[code] += 1
-        number = {PROBE: 0, SUCCESS: ALWAYS}.get(code, counts[code])
+        number = 0 if code == PROBE else ALWAYS if code == SUCCESS else counts[code]
         before, connection["largest"] = connection["largest"], max(connection["largest"], number)
         if before == ALWAYS and code != SUCCESS:
             return None
