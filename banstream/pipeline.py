@@ -11,6 +11,7 @@ import selectors
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any, Final
@@ -25,6 +26,7 @@ from schemas.errors import ConfigError, Transient
 
 COMMANDS_MS: Final = 200
 RETAIN_MS: Final = 600_000
+TRIM_MS: Final = 5_000
 
 log = getLogger("banstream")
 
@@ -60,7 +62,7 @@ class Pipeline:
         self._writer = event_log.writer("up")
         self._retries: dict[str, Retry] = {}
         self._stopping = self._reloading = False
-        self._heartbeat_at_ms = 0
+        self._heartbeat_at_ms = self._trim_at_ms = 0
         self._retain_at_ms = now_ms() + RETAIN_MS
         self._started_at_ms = now_ms()
 
@@ -132,6 +134,9 @@ class Pipeline:
         if now_ms >= self._heartbeat_at_ms:
             self._beat(stopped=False)
             self._heartbeat_at_ms = now_ms + HEARTBEAT_MS
+        if now_ms >= self._trim_at_ms:
+            give_memory_back()
+            self._trim_at_ms = now_ms + TRIM_MS
         if now_ms >= self._retain_at_ms:
             self._log.retain(now_ms)
             self._retain_at_ms = now_ms + RETAIN_MS
@@ -166,6 +171,13 @@ class Pipeline:
 
     def _hang_up(self) -> None:
         self._reloading = True
+
+
+def give_memory_back() -> None:
+    """Return what a burst has freed to the system, which glibc by itself does not (malloc_trim(3))."""
+    trim = getattr(CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 @contextmanager
