@@ -27,6 +27,8 @@ MAGIC: Final[dict[bytes, Callable[..., Any]]] = {
     b"\xfd7zXZ\x00": lzma.open,
 }
 
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
 
 class Batch(NamedTuple):
     """Some lines of a file, and what each filter found in them.
@@ -106,6 +108,10 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed as its first bytes say."""
     with nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as packed:
         start = cast("BufferedReader", packed).peek(6)
+        if start.startswith(ZSTD):
+            raise SourceError(
+                f"{path}: packed with zstd, which this Python cannot read; unpack it: zstd -d {path}"
+            )
         opener = next((opener for magic, opener in MAGIC.items() if start.startswith(magic)), None)
         if opener is None:
             yield packed

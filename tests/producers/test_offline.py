@@ -75,7 +75,9 @@ def test_each_file_is_a_stream_of_its_own(tmp_path: Path) -> None:
     assert [row[0] for batch in batches for row in batch.rows[0]] == ["failed", "failed"]
 
 
-@pytest.mark.parametrize("content", [None, gzip.compress(LINE)[:-9], lzma.compress(LINE)[:-9]])
+@pytest.mark.parametrize(
+    "content", [None, gzip.compress(LINE)[:-9], lzma.compress(LINE)[:-9], b"\x28\xb5\x2f\xfdx"]
+)
 def test_what_cannot_be_read_is_a_source_error(tmp_path: Path, content: bytes | None) -> None:
     """A missing file or a damaged one is refused by name."""
     path = tmp_path / "log"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +14,13 @@ from hypothesis import strategies as st
 from producers.filters import Row, load_filter, sshd_matcher
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
+from producers.filters.samples import load_samples
 from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.stamps import Clock, Stamps
 
 CLOCK = Clock(1_795_338_000_000, "backlog")
-TABLES = tomllib.loads(Path(__file__).with_name("samples.toml").read_text())
-MESSAGES: list[str] = [sample["line"] for sample in TABLES["sample"]]
+MESSAGES = [sample.line for sample in load_samples("sshd").samples]
 HEADERS = (
     "Nov 22 09:00:00 web sshd[{}]: ",
     "Nov 22 09:00:01 db sshd-session[{}]: ",
@@ -161,7 +159,7 @@ lines = st.one_of(
     ]
     * 3,
     st.sampled_from(MESSAGES).map(lambda message: (HEADERS[0].format(1) + message).encode()).flatmap(mutated),
-    st.sampled_from(TABLES["others"]).map(str.encode),
+    st.sampled_from(load_samples("sshd").others).map(str.encode),
     st.binary(max_size=200).map(lambda data: data.replace(b"\n", b"")),
 )
 FIRST = b"Nov 22 09:00:00 web sshd[9]: Invalid user x from 192.0.2.7 port 5\n"
