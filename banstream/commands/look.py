@@ -12,7 +12,7 @@ from banstream.config import load_settings
 from banstream.instants import Instant, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import Placed, heartbeat, is_up, open_to_read, placed, records
-from banstream.show import flush, instant, json_line, note, printable, say, show, table
+from banstream.show import flush, instant, json_line, note, printable, say, show, table, until
 from eventlog.contract import EventLog
 from schemas.codec import decode, to_wire
 from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, Record, Standing, Unban
@@ -172,7 +172,7 @@ def sentence(record: Record) -> str:
             why = f"  {record.count} failures" if record.who is None else _by(record)
             return (
                 f"{instant(record.at_ms)}  BAN       {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}{why}"
+                f"  {until(record.until_ms)}{why}"
             )
         case Unban():
             return (
@@ -182,7 +182,7 @@ def sentence(record: Record) -> str:
         case Prolong():
             return (
                 f"{instant(record.at_ms)}  PROLONG   {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}{_by(record)}"
+                f"  {until(record.until_ms)}{_by(record)}"
             )
         case Command():
             return f"{instant(record.at_ms)}  {record.verb:9} {record.prefix or 'everything'}{_by(record)}"

@@ -173,6 +173,15 @@ def test_commands_while_up_is_down_are_applied_at_its_start_before_anything_else
     assert off.elements() == {"192.0.2.7", OTHER}
 
 
+def test_a_ban_before_the_first_start_is_in_force_from_the_start(off: Service) -> None:
+    """Also one in a jail's name, which no rule in the log knows yet: it is the operator's then."""
+    for jail in ("manual", "sshd"):
+        assert "recorded" in say(off, "ban", f"192.0.2.{len(jail)}", "--jail", jail)
+    off.start()
+    assert off.elements() == {"192.0.2.6", "192.0.2.4"}
+    assert {ban.jail for ban in off.bans()} == {"manual"}
+
+
 def test_commands_after_a_crash_are_recorded_and_say_so(up: Service) -> None:
     """Right after `kill -9`, when `up` seemed to run a moment ago, nobody is told it is applied."""
     assert up.process is not None
