@@ -187,6 +187,7 @@ def _signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[
     old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
     old = {number: signal.signal(number, lambda *_, call=call: call()) for number, call in wanted.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
     try:
         yield readable
     finally:

@@ -84,7 +84,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
     try:
         log = open_to_read(settings)
     except BanstreamError as error:
-        yield Finding("event log", "warning", f"{error}; `banstream up` makes it")
+        yield Finding("event log", "warning", str(error))
         return
     running = is_up(log, now_ms())
     log.close()
