@@ -79,9 +79,9 @@ class PlainReader:
         if said is None or (ip := address_of(said[2])) is None:
             return None
         code, over, address, port, raw_user = said
-        connection = self.connection(key, address, port)
+        connection = self.connection(key, address, port, code)
         if over:
-            del self.connections[key]
+            self.connections.pop(key, None)
         counts = connection["counts"]
         counts[code] += 1
         number = 0 if code == PROBE else ALWAYS if code == SUCCESS else counts[code]
@@ -90,15 +90,19 @@ class PlainReader:
             return None
         kind = "succeeded" if code == SUCCESS else "failed" if number > before else "probed"
         user = None if raw_user is None else raw_user.decode("utf-8", "replace")
-        return kind, ip, user, connection["port"]
+        return kind, ip, user, port
 
-    def connection(self, key: bytes, address: bytes, port: int | None) -> dict[str, Any]:
-        """The connection a line belongs to: the process's last, unless address or port say otherwise."""
+    def connection(self, key: bytes, address: bytes, port: int | None, code: int) -> dict[str, Any]:
+        """The connection a line belongs to: the process's last, unless address or port say otherwise.
+
+        A probe begins none.
+        """
         known = self.connections.get(key)
         ports = {port, known["port"]} if known else set()
         if known is None or known["address"] != address or len(ports - {None}) > 1:
             known = {"address": address, "port": port, "counts": Counter(), "largest": 0}
-            self.connections[key] = known
+            if code != PROBE:
+                self.connections[key] = known
         known["port"] = known["port"] if port is None else port
         return known
 
