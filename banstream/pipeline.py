@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import CDLL
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any, Final
 
@@ -22,22 +22,22 @@ from banstream.config import Settings
 from banstream.reading import HEARTBEAT, HEARTBEAT_MS
 from banstream.wiring import Stages
 from eventlog.contract import EventLog
-from schemas.errors import ConfigError, Transient
+from schemas.errors import ConfigError, EnforcementFailed, Transient
 
 COMMANDS_MS: Final = 200
 RETAIN_MS: Final = 600_000
 TRIM_MS: Final = 5_000
+FIREWALL_RETRY_MS: Final = 1_000
 
 log = getLogger("banstream")
 
 
 @dataclass(slots=True)
 class Retry:
-    """A stage that met a Transient error: when it may try again, and what it met."""
+    """A stage that met a passing error: when it may try again, and what it met."""
 
     at_ms: int = 0
     error: str = ""
-    times: int = field(default=0)
 
 
 class Pipeline:
@@ -94,26 +94,28 @@ class Pipeline:
         self._log.close()
 
     def _try(self, stage: str, work: Callable[[], object]) -> bool:
-        """Do a stage's work unless it waits for better times; a Transient error makes it wait."""
+        """Do a stage's work unless it waits for better times; a passing error makes it wait."""
         retry = self._retries.get(stage)
         if retry is not None and self._now_ms() < retry.at_ms:
             return False
         try:
             more = bool(work())
         except Transient as error:
-            self._postpone(stage, error)
+            self._postpone(stage, str(error), error.retry_after_ms)
+            return False
+        except EnforcementFailed as error:
+            self._postpone(stage, str(error), FIREWALL_RETRY_MS)
             return False
         if self._retries.pop(stage, None):
             log.warning("Recovered stage=%s", stage)
         return more
 
-    def _postpone(self, stage: str, error: Transient) -> None:
+    def _postpone(self, stage: str, reason: str, after_ms: int) -> None:
         retry = self._retries.setdefault(stage, Retry())
-        if retry.error != str(error):
-            log.error("Waiting to try again stage=%s reason=%s", stage, error)
-        retry.error = str(error)
-        retry.times += 1
-        retry.at_ms = self._now_ms() + error.retry_after_ms
+        if retry.error != reason:
+            log.error("Waiting to try again stage=%s reason=%s", stage, reason)
+        retry.error = reason
+        retry.at_ms = self._now_ms() + after_ms
 
     def _take_new_settings(self) -> None:
         self._reloading = False
