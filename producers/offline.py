@@ -8,10 +8,11 @@ import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
 from producers.filters.rows import Row
 from producers.sources.lines import cut_lines, skip_line
@@ -82,29 +83,28 @@ def read_lines(path: str, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[int,
         raise _unreadable(path, error) from error
 
 
-def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
-    base, rest, skipping = 0, b"", False
-    while data := stream.read(batch_bytes):
-        buffer = rest + data if rest else data
-        while buffer:
-            if skipping:
-                skipped = skip_line(buffer)
-                taken, lines, skipping = len(buffer) if skipped is None else skipped, b"", skipped is None
-            else:
-                lines, taken, skipping = cut_lines(buffer)
-            if not taken:
+def _cut(stream: BufferedIOBase, batch_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The lines of a stream, by way of one buffer that stays in the cache: each byte is copied once."""
+    buffer = bytearray(LINE_LIMIT_BYTES + 1 + batch_bytes)
+    view = memoryview(buffer)
+    base, size, skipping = 0, 0, False
+    while count := stream.readinto(view[size : size + batch_bytes]):
+        start, size = 0, size + count
+        while start < size:
+            cut = skip_line(buffer, start, size) if skipping else cut_lines(buffer, start, size)
+            if cut.end == start:
                 break
-            if lines:
-                yield base, lines
-            base += taken
-            buffer = buffer[taken:]
-        rest = buffer
-    if rest and not skipping:
-        yield base, rest + b"\n"
+            if not skipping:
+                yield base + start, bytes(view[start : cut.end]) + b"\n" * cut.skipping
+            start, skipping = cut.end, cut.skipping
+        base, size = base + start, size - start
+        view[:size] = bytes(view[start : start + size])
+    if size and not skipping:
+        yield base, bytes(view[:size]) + b"\n"
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
+def _opened(path: str) -> Iterator[BufferedIOBase]:
     """The bytes of a file, decompressed as its first bytes say."""
     with nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as packed:
         start = cast("BufferedReader", packed).peek(6)
@@ -114,7 +114,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             )
         opener = next((opener for magic, opener in MAGIC.items() if start.startswith(magic)), None)
         if opener is None:
-            yield packed
+            yield cast("BufferedReader", packed)
         else:
             with opener(packed, "rb") as stream:
                 yield stream

@@ -14,7 +14,8 @@ a class; per connection every class is counted, and a line that lifts the larges
 pam_unix is no class: a PAM conversation may run in a process of its own, whose line nobody can tie to a
 connection, and sshd reports the same attempt a moment later under its own process id.
 
-Connections are forgotten when they close; those that never do, in two generations of LIMIT.
+Connections are forgotten when they close; those that never do, in two generations of LIMIT. Of logins that
+succeeded the last DONE_LIMIT are remembered, so that what their processes may still say is no failure.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from schemas.errors import InvalidMessage
 
 LIMIT: Final = 512
 PORT_AT: Final = len(b" port ")
+DONE_LIMIT: Final = 32
 CACHED_ADDRESSES: Final = 8_192
 NEVER: Final = -(10**9)
 ALWAYS: Final = 10**9
@@ -62,18 +64,19 @@ class Connections:
     one moment, so that the next line of the same process, most often an attempt, need not read it again.
     """
 
-    __slots__ = ("_addresses", "_guest", "_guest_at", "_host", "_host_prefix", "_old", "young")
+    __slots__ = ("_addresses", "_done", "_guest", "_guest_at", "_host", "_host_prefix", "_old", "young")
 
     def __init__(self) -> None:
         self.young: dict[bytes, Connection] = {}
         self._old: dict[bytes, Connection] = {}
+        self._done: dict[bytes, Connection] = {}
         self._guest: Connection | None = None
         self._guest_at: bytes | None = None
         self._addresses: dict[bytes, str | None] = {}
         self._host_prefix = b""
         self._host = ""
 
-    def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:
+    def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:  # noqa: C901 - hot
         """The connection that a line of a class is about; a new one when the process has another peer by now.
 
         Args:
@@ -88,39 +91,52 @@ class Connections:
         at = key or peer
         if at is None:
             return self._made(key, address, None)
-        found = self.young.get(at)
+        young = self.young
+        found = young.get(at)
         if found is None:
-            found = self._guest if at == self._guest_at else self._old.get(at)
+            found = self._remembered(at, peer)
         if (
-            found is not None
-            and found[RAW_ADDRESS] == address
-            and (peer is None or found[PEER] in (peer, None))
+            found is None
+            or found[RAW_ADDRESS] != address
+            or not (peer is None or found[PEER] is None or found[PEER] == peer)
         ):
-            if peer is not None and found[PEER] is None:
-                found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
-        else:
             found = self._made(key, address, peer)
-        if code == PROBE:
-            self._guest, self._guest_at = found, at
-        elif found is not None:
-            self._keep(at, found)
+            if code == PROBE:
+                self._guest, self._guest_at = found, at
+        elif peer is not None and found[PEER] is None:
+            found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
+        if code != PROBE and found is not None:
+            self._guest_at = None
+            if code == SUCCESS:
+                self._finish(at, found)
+            else:
+                if len(young) >= LIMIT and at not in young:
+                    self._age()
+                young[at] = found
         return found
+
+    def drop(self, at: bytes) -> None:
+        """The connection of this key, or without keys of this peer, has closed."""
+        self.young.pop(at, None)
+        if self._old:
+            self._old.pop(at, None)
+        if self._done:
+            self._done.pop(at, None)
 
     def save(self) -> dict[str, Any]:
         """Everything that counts, as JSON."""
-        return {
-            "young": [_saved(*item) for item in self.young.items()],
-            "old": [_saved(*item) for item in self._old.items()],
-        }
+        kept = {"young": self.young, "old": self._old, "done": self._done}
+        return {name: [_saved(*item) for item in held.items()] for name, held in kept.items()}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on where `save` was called; InvalidMessage when it is no such state."""
         try:
             young = dict(map(self._loaded, saved["young"]))
             old = dict(map(self._loaded, saved["old"]))
+            done = dict(map(self._loaded, saved["done"]))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise InvalidMessage(f"not the connections of a filter: {error!r}", field="young") from error
-        for mine, theirs in ((self.young, young), (self._old, old)):
+        for mine, theirs in ((self.young, young), (self._old, old), (self._done, done)):
             mine.clear()
             mine.update(theirs)
 
@@ -136,16 +152,23 @@ class Connections:
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
         return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    def _keep(self, at: bytes, connection: Connection) -> None:
-        young = self.young
-        if len(young) >= LIMIT and at not in young:
-            # In place: the hot path holds on to the dict of the young.
-            self._old.clear()
-            self._old.update(young)
-            young.clear()
-        if self._old:
-            self._old.pop(at, None)
-        young[at] = connection
+    def _remembered(self, at: bytes, peer: bytes | None) -> Connection | None:
+        guest = self._guest
+        if at == self._guest_at and guest is not None and (guest[PEER] is None or guest[PEER] == peer):
+            return guest
+        return self._old.get(at) or self._done.get(at)
+
+    def _finish(self, at: bytes, connection: Connection) -> None:
+        self.drop(at)
+        self._done[at] = connection
+        if len(self._done) > DONE_LIMIT:
+            del self._done[next(iter(self._done))]
+
+    def _age(self) -> None:
+        """The young become the old, in place: the hot path holds on to the dict of the young."""
+        self._old.clear()
+        self._old.update(self.young)
+        self.young.clear()
 
     def _address_of(self, text: bytes) -> str | None:
         if len(self._addresses) >= CACHED_ADDRESSES:
@@ -169,7 +192,7 @@ class Connections:
 
 
 def _saved(at: bytes, connection: Connection) -> list[Any]:
-    """[key, peer or address, largest, [class, count] of each class that has any]; a user is read again."""
+    """[key, peer or address, largest, [class, count] of each that counts]; its user is read again."""
     party = connection[PEER] or connection[RAW_ADDRESS]
-    counts = [[code, connection[code]] for code in CLASSES if connection[code] not in (0, NEVER, ALWAYS)]
+    counts = [[code, connection[code]] for code in CLASSES[1:] if connection[code] not in (0, NEVER, ALWAYS)]
     return [at.decode("latin-1"), party.decode("latin-1"), connection[LARGEST], *counts]

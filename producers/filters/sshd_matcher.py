@@ -87,8 +87,8 @@ class SshdMatcher:
         """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
         rows: list[Row] = []
         append, stamp_of = rows.append, self._stamps.read
-        young, find = self._connections.young, self._connections.find
-        known, drop = young.get, young.pop
+        connections = self._connections
+        known, find, drop = connections.young.get, connections.find, connections.drop
         times: dict[bytes, tuple[int, bool]] = {}
         steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
         for match in matches:
@@ -129,7 +129,7 @@ class SshdMatcher:
             else:
                 continue
             if over:
-                drop(key or connection[PEER], None)
+                drop(key or connection[PEER])
             if raw_user is None:
                 user = None
             elif raw_user == connection[RAW_USER]:

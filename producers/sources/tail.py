@@ -62,16 +62,17 @@ class OpenFile:
         mark = self.mark
         buffer = os.pread(self.fd, max_bytes, mark.offset)
         while mark.skipping and buffer:
-            skipped = skip_line(buffer)
-            mark = mark.moved(self.fd, mark.offset + (skipped or len(buffer)), skipping=skipped is None)
+            skip = skip_line(buffer, 0, len(buffer))
+            mark = mark.moved(self.fd, mark.offset + skip.end, skipping=skip.skipping)
             buffer = os.pread(self.fd, max_bytes, mark.offset)
-        cut = cut_lines(buffer)
-        if cut.consumed:
-            self.mark = mark.moved(self.fd, mark.offset + cut.consumed, skipping=cut.skipping)
-            self.idle_since_ms = None
-            return Read(cut.data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
-        self.mark = mark
-        return None
+        cut = cut_lines(buffer, 0, len(buffer))
+        if not cut.end:
+            self.mark = mark
+            return None
+        self.mark = mark.moved(self.fd, mark.offset + cut.end, skipping=cut.skipping)
+        self.idle_since_ms = None
+        data = buffer[: cut.end] + b"\n" * cut.skipping
+        return Read(data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
 
     def close(self) -> None:
         """Let go."""

@@ -145,10 +145,10 @@ def test_a_closed_connection_is_forgotten() -> None:
     "saved",
     [
         {},
-        {"young": 1, "old": []},
-        {"young": [[]], "old": []},
-        {"young": [["k", None, "a", "a", None, None, "x"]], "old": []},
-        {"young": [], "old": [], "headed": 3},
+        {"young": 1, "old": [], "done": []},
+        {"young": [[]], "old": [], "done": []},
+        {"young": [["k", None, "a", "a", None, None, "x"]], "old": [], "done": []},
+        {"young": [], "old": [], "done": [], "headed": 3},
     ],
 )
 def test_a_broken_state_is_refused(saved: dict[str, object]) -> None:
