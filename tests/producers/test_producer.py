@@ -26,6 +26,7 @@ class FullDisk(MemoryLog):
     """A log whose disk is full for so many commits."""
 
     failures = 0
+    tried = 0
 
     def writer(self, name: str) -> FullDiskWriter:  # type: ignore[override]
         """A writer that fails as long as the disk is full."""
@@ -43,6 +44,7 @@ class FullDiskWriter:
         """As a writer does, once there is room."""
         if self._log.failures:
             self._log.failures -= 1
+            self._log.tried = max(self._log.tried, len(appends))
             raise Transient("the disk is full")
         return self._commit(appends, positions)
 
@@ -158,7 +160,7 @@ def test_a_crash_repeats_nothing_and_loses_nothing(log: EventLog, path: Path) ->
 
 
 def test_nothing_moves_while_the_disk_is_full(path: Path) -> None:
-    """A commit that fails is tried again as it was; no line is read twice or passed over."""
+    """A commit that fails is tried again as it was, and nothing more is read meanwhile."""
     log = FullDisk()
     write(path, attempts(1))
     producer = start(log, path)
@@ -167,6 +169,7 @@ def test_nothing_moves_while_the_disk_is_full(path: Path) -> None:
         with pytest.raises(Transient):
             producer.poll()
         write(path, attempts(2))
+    assert log.tried == 1
     drain(producer)
     assert users(log) == ["u1", "u2", "u2", "u2"]
     assert len({event.position for event in events(log)}) == 4
