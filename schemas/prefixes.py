@@ -68,11 +68,10 @@ class PrefixSet:
         if "/" in prefix:
             return self.covering(prefix) is not None
         version, bits, address = _address(prefix)
-        return any(
-            address >> (bits - length) << (bits - length) in members
-            for (member_version, length), members in self._members.items()
-            if member_version == version
-        )
+        for (member_version, length), members in self._members.items():
+            if member_version == version and address >> (bits - length) << (bits - length) in members:
+                return True
+        return False
 
     def __iter__(self) -> Iterator[str]:
         """The members in canonical form, by version, length and address."""
