@@ -222,6 +222,16 @@ def test_without_root_it_observes_only_and_says_so(powerless: Service) -> None:
     check_observing(up, "nftables needs root or CAP_NET_ADMIN")
 
 
+def test_a_user_with_nothing_but_net_admin_enforces(powerless: Service) -> None:
+    """What the service unit grants is enough: nobody, with CAP_NET_ADMIN (and to read: see AS_NOBODY)."""
+    up = powerless
+    up.prefix = tuple(word.replace("+dac_read_search", "+dac_read_search,+net_admin") for word in AS_NOBODY)
+    up.start()
+    up.fail(ATTACKER, times=3)
+    eventually(lambda: up.elements() == {ATTACKER}, "the attacker is banned")
+    assert "OBSERVING" not in up.errors
+
+
 def test_without_libnftables_it_observes_only_and_says_so(up: Service) -> None:
     """The reason names the module and what to install."""
     stub = up.folder / "stub"

@@ -1,0 +1,1 @@
+"""Tests of what packages banstream for a machine."""
