@@ -15,6 +15,7 @@ from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import open_log, sqlite_path
 from schemas.durations import format_duration
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from banstream.wiring import Stages
@@ -40,12 +41,12 @@ def up_command(config_file: str | None, quiet: bool) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
     )
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the pipeline runs: a reload waits
-    settings = load_settings(config_file)
+    settings = settings_to_watch(config_file)
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:
         stages = Stages.connect(settings, event_log, now_ms)
-        pipeline = Pipeline(event_log, stages, reload=lambda: load_settings(config_file), now_ms=now_ms)
+        pipeline = Pipeline(event_log, stages, reload=lambda: settings_to_watch(config_file), now_ms=now_ms)
         announce(settings, stages)
         try:
             pipeline.run()
@@ -55,6 +56,24 @@ def up_command(config_file: str | None, quiet: bool) -> int:
     finally:
         claim.release()
     return 0
+
+
+def settings_to_watch(config_file: str | None) -> Settings:
+    """The configuration; ConfigError also where it would watch nothing."""
+    settings = load_settings(config_file)
+    file = settings.files[-1] if settings.files else "configuration"
+    if not settings.jails:
+        raise ConfigError(f"{file}: jail: no jail is enabled, so there is nothing to do; enable one")
+    blind = [jail.rules.name for jail in settings.jails if not jail.sources]
+    if blind:
+        raise ConfigError(
+            *(
+                f"{file}: jail.{name}.source: none is configured, and this machine has neither "
+                "/var/log/auth.log, /var/log/secure nor journalctl; name one, such as file:/var/log/auth.log"
+                for name in blind
+            )
+        )
+    return settings
 
 
 def announce(settings: Settings, stages: Stages) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
 from schemas.errors import ConfigError
 from tests.banstream.service import Service
@@ -205,3 +206,21 @@ def test_with_no_file_at_all_sshd_is_protected(tmp_path: Path, monkeypatch: pyte
     assert [jail.rules.name for jail in settings.jails] == ["sshd"]
     rules = settings.jails[0].rules
     assert (rules.maxretry, rules.findtime_ms, rules.bantime_ms) == (5, 600_000, 600_000)
+
+
+def test_up_with_nothing_to_watch_says_so(tmp_path: Path) -> None:
+    """No enabled jail, or no source on this machine, is a configuration that protects nobody: exit code 2."""
+    up = Service(tmp_path)
+    up.config.write_text('[jail.sshd]\nsource = "stdin"\nenabled = false\n', encoding="utf-8")
+    assert "no jail is enabled" in up.run("up", "--config", str(up.config), code=2).stderr
+
+
+def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without auth.log, secure and journalctl the built-in jail has nothing to read."""
+    monkeypatch.setattr("banstream.config.default_sources", list)
+    file = tmp_path / "banstream.toml"
+    file.write_text("[jail.sshd]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="name one, such as file:/var/log/auth.log"):
+        settings_to_watch(str(file))
