@@ -222,5 +222,5 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
     monkeypatch.setattr("banstream.config.default_sources", list)
     file = tmp_path / "banstream.toml"
     file.write_text("[jail.sshd]\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="name one, such as file:/var/log/auth.log"):
+    with pytest.raises(ConfigError, match="name one, such as file:/var/log/"):
         settings_to_watch(str(file))
