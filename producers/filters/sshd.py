@@ -85,7 +85,7 @@ METHOD: Final = (
 HEADER: Final = (
     rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
     rb"([^ \n]++ sshd(?:-session|-auth|)[\[ ]\d{1,10})"
-    rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*+\])++) (?:\xef\xbb\xbf|))"
+    rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) (?:\xef\xbb\xbf|))"
 )
 """(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
 
@@ -120,19 +120,19 @@ NOT_ALLOWED: Final = (
     rb"|none of user's groups are listed in AllowGroups|a group is listed in DenyGroups"
     rb"|shell \S+ (?:does not exist|is not executable))"
 )
-NO_FROM: Final = rb"(?P<user>(?:(?! from ).){0,400}+)"
+NO_FROM: Final = rb"(?P<user>(?:(?! from ).){0,400})"
 """A user name before a certificate's key id, which is free text as well: with ` from ` in either, nobody can
 say which address is sshd's, and the line is left to the others of its connection."""
 
 RARES: Final = (
     _rare(SUCCESS, rb"Accepted [a-z/-]{1,40} for {user} from {peer} ssh2(?:: {key})?"),
-    _rare(SUCCESS, rb"Accepted publickey for " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++"),
+    _rare(SUCCESS, rb"Accepted publickey for " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"),
     _rare(KEY, rb"Failed [^ ]{1,64} for invalid user {user} from {peer} ssh2(?:: {key})?"),
-    _rare(KEY, rb"Failed publickey for invalid user " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++"),
+    _rare(KEY, rb"Failed publickey for invalid user " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"),
     _rare(PROBE, rb"Failed [^ ]{1,64} for (?!invalid user ){user} from {peer} ssh2(?:: {key})?"),
     _rare(
         PROBE,
-        rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)++",
+        rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+",
     ),
     _rare(INVALID, rb"Invalid user {user} from {address}"),
     _rare(
@@ -153,7 +153,7 @@ RARES: Final = (
     _rare(
         CLOSED,
         rb"Disconnecting (?:authenticating|invalid) user (?P<user>(?:(?! port ).){0,380}) {peer}: "
-        rb"(?:(?! port ).)++(?<= \[preauth\])",
+        rb"(?:(?! port ).)+(?<= \[preauth\])",
         over=True,
     ),
     _rare(PROBE, rb"Disconnecting {peer}: .*+", over=True),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from producers.filters import Matcher, NativeFilter, Row, filter_names, load_filter
+from producers.filters import Matcher, NativeFilter, Row, filter_names, load_filter, sshd
 from producers.filters.rows import HOST, IP, KIND
 from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, load_samples, said, wrong
 from producers.filters.sshd_matcher import SshdMatcher
@@ -140,3 +142,9 @@ def test_host_names_instead_of_addresses_are_a_notice() -> None:
     line = headed("User bob from host.example not allowed because listed in DenyUsers", "rfc 3164")
     assert matcher.scan(f"{line}\n".encode(), CLOCK) == []
     assert list(matcher.notices().values()) == [1]
+
+
+def test_no_group_is_repeated_possessively() -> None:
+    """Python before 3.11.5, so Debian 12's, matches such a repeat wrongly (its issue 106052)."""
+    patterns = [sshd.LINE.pattern, sshd.HEADLESS_LINE.pattern, *(rare.text.pattern for rare in sshd.RARES)]
+    assert [each for each in patterns if re.search(rb"\)(?:[*+?]|\{\d*,?\d*\})\+", each)] == []
