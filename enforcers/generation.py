@@ -40,9 +40,9 @@ LOOK_EVERY_S: Final = 1.0
 
 
 class Transaction(NamedTuple):
-    """A transaction as the multicast told it: whether it touched our table, and whose process made it."""
+    """A transaction as the multicast told it: whose process made it, and whether it touched our table."""
 
-    ours: bool
+    pid: int
     touched: bool
 
 
@@ -53,6 +53,7 @@ class Watch:
         """Start to watch; EnforcementFailed when the kernel does not let us."""
         self._table = table.encode("ascii") + b"\0"
         self._own = 0
+        self._pids = {os.getpid(), threading.get_native_id()}
         self._lost = self._touched = False
         self._looked_at_s = monotonic()
         try:
@@ -99,8 +100,10 @@ class Watch:
         self._known, self._own = generation, 0
         lost, self._lost = self._lost, False
         if foreign == 0:
+            # In a container the kernel knows us by another pid than we do: this is how we learn it.
+            self._pids.update(transaction.pid for transaction in seen)
             return False
-        others = [transaction for transaction in seen if not transaction.ours]
+        others = [transaction for transaction in seen if transaction.pid not in self._pids]
         return lost or len(others) != foreign or any(transaction.touched for transaction in others)
 
     def close(self) -> None:
@@ -136,7 +139,7 @@ class Watch:
         attributes = dict(_attributes(body))
         if kind == NFT_MSG_NEWGEN:
             pid = int.from_bytes(attributes.get(GEN_PROC_PID, b""), "big")
-            seen.append(Transaction(pid in (os.getpid(), threading.get_native_id()), self._touched))
+            seen.append(Transaction(pid, self._touched))
             self._touched = False
         elif family == NFPROTO_INET and attributes.get(OBJECT_TABLE) == self._table:
             self._touched = True

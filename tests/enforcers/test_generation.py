@@ -68,6 +68,7 @@ def test_a_change_between_our_own_is_noticed(backend: NftablesBackend) -> None:
 def test_another_table_between_our_own_is_still_none(backend: NftablesBackend) -> None:
     """What others do elsewhere costs no listing, even amid our own work."""
     backend.ban([Element("10.0.0.2")])
+    assert not backend.changed()
     nft("add table inet other")
     backend.ban([Element("10.0.0.3")])
     assert not backend.changed()
