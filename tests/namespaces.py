@@ -109,7 +109,7 @@ class Host:
         *,
         protocol: Protocol | None = None,
         source: str | None = None,
-        within_s: float = 0.5,
+        within_s: float = 1.0,
     ) -> bool:
         """Whether an answer comes back: to an echo request, or, given a port, to a TCP SYN or a datagram.
 
