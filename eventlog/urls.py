@@ -17,6 +17,7 @@ from typing import Final
 
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog
+from eventlog.kafka.options import parse_url
 from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
 from eventlog.terms import Clock
@@ -39,9 +40,19 @@ def open_log(url: str, *, read_only: bool = False, now_ms: Clock = wall_clock_ms
     return SqliteLog.open(sqlite_path(url), read_only=read_only, now_ms=now_ms)
 
 
+def check_url(url: str) -> None:
+    """Raise ConfigError for a url of no log in a file or on a cluster, without opening it."""
+    if url.startswith("kafka://"):
+        parse_url(url)
+    else:
+        sqlite_path(url)
+
+
 def sqlite_path(url: str) -> Path:
     """The path in a `sqlite:` url; ConfigError when it is another url, or has no path."""
     scheme, colon, rest = url.partition(":")
+    if scheme == "kafka":
+        raise ConfigError(f"log.url = {url!r}: names a Kafka cluster where a file is needed; {KNOWN}")
     if scheme != "sqlite" or not colon:
         raise ConfigError(f"log.url = {url!r}: names no event log; {KNOWN}")
     path = rest[2:] if rest.startswith("///") else rest

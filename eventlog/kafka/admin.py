@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from eventlog.kafka import clients
-from eventlog.kafka.errors import told
+from eventlog.kafka.errors import denied, told
 from eventlog.kafka.layout import TOPICS, Placed, differences, wanted
 from eventlog.kafka.options import KafkaOptions
 from schemas.errors import ConfigError
@@ -22,13 +22,20 @@ PARTITIONS: Final = 8
 REPLICATION: Final = 3
 """How many copies of each partition there are, where there are as many brokers."""
 
+DENIED: Final = -1
+"""In place of a number of partitions: this user may not see the topic, whether it is there or not."""
+
 _UNAUTHORIZED: Final = 29
 
 
 def partition_counts(options: KafkaOptions, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions each topic has, by name without prefix; none for a topic that is not shown."""
+    """How many partitions each topic has that is there, by name without prefix; DENIED where not shown."""
+    by_full_name = {options.prefix + name: name for name in names}
     with told(options.place, "looking up topics"), closing(clients.admin(options)) as admin:
-        return {name: len(found["partitions"]) for name, found in _described(admin, options, names).items()}
+        found = admin.describe_topics(list(by_full_name))
+    counts = {by_full_name[topic["name"]]: len(topic["partitions"]) for topic in found if _there(topic)}
+    denied = (by_full_name[topic["name"]] for topic in found if topic["error_code"] == _UNAUTHORIZED)
+    return counts | dict.fromkeys(denied, DENIED)
 
 
 def describe(options: KafkaOptions) -> list[Placed]:
@@ -89,27 +96,37 @@ def _create(admin: Any, options: KafkaOptions, missing: list[Placed]) -> None:
 
 
 def _describe(admin: Any, options: KafkaOptions) -> list[Placed]:
-    found = _described(admin, options, [topic.name for topic in TOPICS])
-    if not found:
-        return []
-    resources = [ConfigResource(ConfigResourceType.TOPIC, options.prefix + name) for name in found]
-    settings = admin.describe_configs(resources, config_filter="all")["topic"]
+    names = {options.prefix + topic.name: topic.name for topic in TOPICS}
+    found = {topic["name"]: topic for topic in admin.describe_topics(list(names))}
+    for full_name, topic in found.items():
+        if topic["error_code"] == _UNAUTHORIZED:
+            raise denied(options.place, full_name)
+    there = [full_name for full_name in names if _there(found[full_name])]
+    settings = _settings(admin, options, there)
     return [
         Placed(
-            name,
-            len(topic["partitions"]),
-            min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
-            {key: each["value"] for key, each in settings[options.prefix + name].items()},
+            names[full_name],
+            len(found[full_name]["partitions"]),
+            min(len(partition["replica_nodes"]) for partition in found[full_name]["partitions"]),
+            settings[full_name],
         )
-        for name, topic in found.items()
+        for full_name in there
     ]
 
 
-def _described(admin: Any, options: KafkaOptions, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What the broker says of topics that are there, by name without prefix."""
-    by_full_name = {options.prefix + name: name for name in names}
+def _settings(admin: Any, options: KafkaOptions, full_names: list[str]) -> dict[str, dict[str, str]]:
+    """The settings in force of topics that are there."""
+    if not full_names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, full_name) for full_name in full_names]
+    found = admin.describe_configs(resources, config_filter="all").get("topic", {})
+    for full_name in full_names:
+        if not found.get(full_name):  # the library leaves out what this user may not see
+            raise denied(options.place, full_name, "DescribeConfigs")
     return {
-        by_full_name[topic["name"]]: topic
-        for topic in admin.describe_topics(list(by_full_name))
-        if topic["error_code"] == 0 and topic["partitions"]
+        full_name: {key: each["value"] for key, each in found[full_name].items()} for full_name in full_names
     }
+
+
+def _there(topic: Mapping[str, Any]) -> bool:
+    return topic["error_code"] == 0 and bool(topic["partitions"])

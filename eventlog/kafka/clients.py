@@ -6,15 +6,24 @@ They are Any to the type checkers: the stubs there are describe another version 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
+from eventlog.kafka.errors import CERTIFICATE
 from eventlog.kafka.layout import MESSAGE_BYTES
 from eventlog.kafka.options import KafkaOptions
 
@@ -27,6 +36,8 @@ TRANSACTION_MS: Final = 60_000
 
 RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
+
+HOPELESS: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
 
 # Whatever matters in what it logs, it raises as well, and then we say it in words of our own.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -98,16 +109,50 @@ def admin(options: KafkaOptions) -> Any:
 
 def _made(kind: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """A client; when it cannot be made, its thread and sockets are closed: it would leave them open."""
-    opened: list[Any] = []
+    opened: list[_NetClient] = []
 
-    def net_client(**configs: Any) -> Any:
-        opened.append(KafkaNetClient(**configs))
+    def net_client(**configs: Any) -> _NetClient:
+        opened.append(_NetClient(**configs))
         return opened[-1]
 
     try:
         return kind(kafka_client=net_client, **settings)
-    except BaseException:
+    except BaseException as error:
         for client in opened:
             with suppress(Exception):
                 client.close()
+            if isinstance(error, KafkaTimeoutError) and client.cause is not None:
+                raise KafkaTimeoutError(str(client.cause)) from error
         raise
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has no types
+    """Connections that remember why connecting failed: the library tells its log only.
+
+    It would also go on trying wrong credentials and certificates for as long as it may.
+    """
+
+    cause: BaseException | None = None
+
+    def update_backoff(self, node_id: Any) -> Any:
+        """Called while a failure to connect is handled."""
+        cause = sys.exc_info()[1]
+        if cause is not None:
+            self.cause = cause
+            if isinstance(cause, HOPELESS) or CERTIFICATE in str(cause):
+                raise cause
+        return super().update_backoff(node_id)
+
+
+class _NetClient(KafkaNetClient):  # type: ignore[misc]
+    """The library's client on such connections."""
+
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        self._connections = _Manager(net, **configs)
+        super().__init__(net, self._connections, **configs)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """Why the last connection failed."""
+        return self._connections.cause

@@ -33,6 +33,9 @@ FENCED: Final = (
 VAGUE: Final = "unknown reasons"
 """How kafka-python calls it when a request of a transaction has no answer in time."""
 
+CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
+"""What OpenSSL calls a certificate that it does not trust."""
+
 _TOO_LARGE: Final = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _UNKNOWN: Final = (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError)
 
@@ -57,6 +60,8 @@ def from_kafka(error: Exception, place: str, doing: str) -> BanstreamError:
     for kind, say in SAYS.items():
         if isinstance(error, kind):
             return LogError(f"{place}: {say(error)} (while {doing})")
+    if CERTIFICATE in str(error):
+        return LogError(f"{place}: the broker's certificate is not trusted ({_said(error)}); check ca=")
     if getattr(error, "retriable", False) or VAGUE in str(error):
         return away(place, doing, error)
     return LogError(f"{place}: failed while {doing}: {_said(error)}")
@@ -80,10 +85,14 @@ def too_large(place: str, topic: str, size: int, most: int) -> LogError:
 
 
 def no_topic(place: str, name: str) -> LogError:
-    """A topic that the broker does not show."""
+    """A topic that is not there."""
+    return LogError(f"{place}: there is no topic {name}; make it with `banstream topics create`")
+
+
+def denied(place: str, name: str, operation: str = "Describe") -> LogError:
+    """A topic on which this user may not do this."""
     return LogError(
-        f"{place}: the broker shows no topic {name} to this user: make it with `banstream topics create`, "
-        "or grant the user Describe on it (docs/kafka.md)"
+        f"{place}: this user may not {operation} topic {name}; grant it as docs/kafka.md says for its role"
     )
 
 

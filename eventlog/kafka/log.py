@@ -11,8 +11,8 @@ from kafka.structs import TopicPartition
 
 from eventlog.contract import Append, Message, Writer
 from eventlog.kafka import clients
-from eventlog.kafka.admin import partition_counts
-from eventlog.kafka.errors import no_topic, told
+from eventlog.kafka.admin import DENIED, partition_counts
+from eventlog.kafka.errors import denied, no_topic, told
 from eventlog.kafka.layout import PARTITIONED, POSITIONS, TOPICS
 from eventlog.kafka.options import KafkaOptions, parse_url
 from eventlog.kafka.positions import Positions
@@ -169,4 +169,7 @@ class KafkaLog:
             count = self._counts.get(topic)
         if count is None:
             raise no_topic(self._options.place, self._options.prefix + topic)
+        if count == DENIED:
+            del self._counts[topic]  # it may be granted meanwhile
+            raise denied(self._options.place, self._options.prefix + topic)
         return count
