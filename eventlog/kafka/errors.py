@@ -52,11 +52,13 @@ def told(place: str, doing: str) -> Iterator[None]:
     except OSError as error:
         raise Transient(f"{place}: no connection while {doing}: {error}; trying again may work") from error
     except UnicodeEncodeError as error:
-        raise LogError(f"{place}: cannot write a key or name that is no valid Unicode: {error}") from error
+        raise from_kafka(error, place, doing) from error
 
 
 def from_kafka(error: Exception, place: str, doing: str) -> BanstreamError:
     """The error to raise for one of the client's."""
+    if isinstance(error, UnicodeEncodeError):
+        return LogError(f"{place}: cannot write a key or name that is no valid Unicode: {error}")
     for kind, say in SAYS.items():
         if isinstance(error, kind):
             return LogError(f"{place}: {say(error)} (while {doing})")

@@ -112,15 +112,15 @@ class Reader:
 
     def _read(self, place: TopicPartition, offset: int, limit: int, deadline: float) -> list[Message]:
         offset = max(offset, 0)
-        end = self._ends.get(place, 0)
-        if offset >= end:
-            end = self._end(place, deadline)
-        while offset < end and limit > 0:
-            messages = self._poll(place, offset, limit, POLL_MS)
-            if messages:
-                return messages
-            offset = int(self._open().position(place, timeout_ms=_left_ms(deadline)) or offset)
-            _left_ms(deadline)
+        # Where the end is known to be further on, it need not be asked for: a reader of much asks seldom.
+        for end in self._ends.get(place, 0), None:
+            if end is None:
+                end = self._end(place, deadline)
+            while offset < end and limit > 0:
+                messages = self._poll(place, offset, limit, POLL_MS)
+                if messages:
+                    return messages
+                offset = int(self._open().position(place, timeout_ms=_left_ms(deadline)) or offset)
         return []
 
     def _poll(self, place: TopicPartition, offset: int, limit: int, wait_ms: int) -> list[Message]:

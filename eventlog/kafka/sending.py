@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from eventlog.contract import Append
 from eventlog.kafka.errors import too_large
@@ -32,17 +32,19 @@ def send_all(producer: Any, options: KafkaOptions, appends: Sequence[Append]) ->
     When it raises, some of them may have been written.
     """
     deadline = time.monotonic() + options.timeout_ms / 1_000
-    futures = [
-        producer.send(
-            options.prefix + append.topic,
-            value=_value(append),
-            key=None if append.key is None else append.key.encode(),
-            partition=append.partition,
-        )
-        for append in appends
-    ]
+    try:
+        futures = [_sent(producer, options.prefix, append) for append in appends]
+    except KafkaError as error:
+        # Where an earlier message has failed already, a transaction takes no more, and wraps the reason.
+        reasons = [reason for reason in error.args[1:] if isinstance(reason, KafkaError)]
+        raise (reasons or [error])[0] from error
     producer.flush(timeout=max(0.0, deadline - time.monotonic()))
     return [_offset(future) for future in futures]
+
+
+def _sent(producer: Any, prefix: str, append: Append) -> Any:
+    key = None if append.key is None else append.key.encode()
+    return producer.send(prefix + append.topic, value=_value(append), key=key, partition=append.partition)
 
 
 def _value(append: Append) -> bytes | None:

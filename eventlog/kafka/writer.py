@@ -113,7 +113,7 @@ class KafkaWriter:
             self._transactions.give_up()
             self._go_on()
             raise self._transient(error) from error
-        except KafkaError as error:
+        except (KafkaError, UnicodeEncodeError) as error:
             self._undo()
             raise from_kafka(error, self._options.place, self._doing) from error
         commit = _Commit(tuple(appends), dict(positions), tuple(zip(written, offsets, strict=True)))
