@@ -12,7 +12,7 @@ from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.toml import Problems, Table, read_files
-from eventlog.urls import sqlite_path
+from eventlog.urls import check_url
 from producers.filters import filter_names
 from producers.sources import check_source, default_sources
 from schemas.errors import ConfigError
@@ -219,11 +219,9 @@ def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
 def _log_url(value: object) -> str:
     url = values.text(value)
     try:
-        sqlite_path(url)
+        check_url(url)
     except ConfigError as error:
-        raise ValueError(
-            f'the embedded log, such as "sqlite:///var/lib/banstream/log.db" ({error})'
-        ) from error
+        raise ValueError(f'a log, such as "sqlite:///var/lib/banstream/log.db" ({error})') from error
     return url
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine has the system's packages for a purpose: run, test or bench.
 # Installs what is missing with apt as root; otherwise says what is missing and how to get it, and goes on.
+# For tests it also fetches the jars of a Kafka broker. Run it from the root of the repository.
 set -eu
 
 purpose=${1:?"usage: deploy/machine.sh run|test|bench"}
@@ -10,6 +11,9 @@ test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
   openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh sshpass:/usr/bin/sshpass
   logrotate:/usr/sbin/logrotate systemd:/usr/bin/journalctl util-linux:/usr/bin/unshare
   systemd-journal-remote:/lib/systemd/systemd-journal-remote"
+# What the broker needs that the tests start; another Java or Maven that is there will do.
+command -v java >/dev/null || test_packages="$test_packages openjdk-17-jre-headless:/nowhere"
+[ -e .cache/kafka/.complete ] || command -v mvn >/dev/null || test_packages="$test_packages maven:/usr/bin/mvn"
 bench_packages="$test_packages fail2ban:/usr/bin/fail2ban-regex"
 
 case $purpose in
@@ -28,15 +32,37 @@ for package in $packages; do
   for file in ${package#*:}; do [ -e "$file" ] && found=yes; done
   [ "$found" ] || missing="$missing ${package%%:*}"
 done
-[ "$missing" ] || exit 0
+
+# The jars of the Kafka broker that tests and benchmarks start, once, into .cache/kafka.
+broker_jars() {
+  [ "$purpose" != run ] && [ ! -e .cache/kafka/.complete ] && [ ! "${BANSTREAM_KAFKA:-}" ] || return 0
+  if ! command -v mvn >/dev/null; then
+    echo "banstream: without Maven there is no Kafka broker for the tests; install it, or set BANSTREAM_KAFKA" >&2
+    return 0
+  fi
+  echo "banstream: fetching the jars of a Kafka broker with Maven into .cache/kafka (45 MB, for tests only)"
+  rm -rf .cache/kafka.new
+  mvn --batch-mode --quiet -f deploy/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+    -DoutputDirectory="$PWD/.cache/kafka.new" || {
+    echo "banstream: Maven could not fetch them: the tests that need a Kafka broker will be skipped" >&2
+    return 0
+  }
+  rm -rf .cache/kafka
+  mv .cache/kafka.new .cache/kafka
+  touch .cache/kafka/.complete
+}
+
+[ "$missing" ] || { broker_jars; exit 0; }
 
 if ! command -v apt-get >/dev/null; then
   echo "banstream: this machine lacks$missing, and has no apt: install them by its own means." >&2
+  broker_jars
   exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
   echo "banstream: not root, so these packages were not installed:$missing" >&2
   echo "banstream: to have them: sudo apt-get install$missing" >&2
+  broker_jars
   exit 0
 fi
 
@@ -55,3 +81,4 @@ apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
   # shellcheck disable=SC2086
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
+broker_jars

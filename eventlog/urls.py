@@ -5,8 +5,9 @@
 | `sqlite:///var/lib/banstream/log.db` | a SQLite file, by absolute path |
 | `sqlite:log.db` | a SQLite file, relative to the working directory |
 | `memory:` | in memory; ends with the process |
+| `kafka://host:port,host:port?option=value` | a Kafka cluster; options: eventlog.kafka.options |
 
-Whatever follows is the path as it is: nothing is percent-decoded.
+A path is taken as it is: nothing is percent-decoded.
 """
 
 from __future__ import annotations
@@ -16,29 +17,56 @@ from typing import Final
 
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog
+from eventlog.kafka.options import parse_url
 from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
 from eventlog.terms import Clock
 from schemas.errors import ConfigError
 
-KNOWN: Final = "known are sqlite:///absolute/path, sqlite:relative/path and memory:"
+KNOWN: Final = (
+    "known are sqlite:///absolute/path, sqlite:relative/path, kafka://host:port,host:port and memory:"
+)
 
 
 def open_log(url: str, *, read_only: bool = False, now_ms: Clock = wall_clock_ms) -> EventLog:
-    """The log that a url names; raises ConfigError for a url, and what the log's own opening raises."""
+    """The log that a url names; raises ConfigError for a url, and what the log's own opening raises.
+
+    A Kafka cluster stamps messages by its own clock, and is not asked anything before the first call.
+    """
     if url == "memory:":
         return MemoryLog(now_ms=now_ms)
+    if url.startswith("kafka://"):
+        return _kafka(url, read_only=read_only)
     return SqliteLog.open(sqlite_path(url), read_only=read_only, now_ms=now_ms)
+
+
+def check_url(url: str) -> None:
+    """Raise ConfigError for a url of no log in a file or on a cluster, without opening it."""
+    if url.startswith("kafka://"):
+        parse_url(url)
+    else:
+        sqlite_path(url)
 
 
 def sqlite_path(url: str) -> Path:
     """The path in a `sqlite:` url; ConfigError when it is another url, or has no path."""
     scheme, colon, rest = url.partition(":")
-    if scheme == "kafka" and colon:
-        raise ConfigError(f"log.url = {url!r}: this version has no Kafka log yet; {KNOWN}")
+    if scheme == "kafka":
+        raise ConfigError(f"log.url = {url!r}: names a Kafka cluster where a file is needed; {KNOWN}")
     if scheme != "sqlite" or not colon:
         raise ConfigError(f"log.url = {url!r}: names no event log; {KNOWN}")
     path = rest[2:] if rest.startswith("///") else rest
     if not path or path.startswith("//") or path.endswith("/"):
         raise ConfigError(f"log.url = {url!r}: names no file; {KNOWN}")
     return Path(path)
+
+
+def _kafka(url: str, *, read_only: bool) -> EventLog:
+    """The log on a cluster; imported only here, because it takes long and needs the extra."""
+    try:
+        from eventlog.kafka.log import KafkaLog  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"log.url = {url!r}: needs the Python package of {error.name!r}: pip install 'banstream[kafka]'"
+        ) from error
+    return KafkaLog.open(url, read_only=read_only)
