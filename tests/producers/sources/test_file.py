@@ -269,6 +269,18 @@ def test_a_symlink_is_followed_where_it_points_now(tmp_path: Path, follow: Follo
     assert follower.drain() == b"three\n"
 
 
+def test_a_loop_of_symlinks_is_said(tmp_path: Path, follow: Follow) -> None:
+    """A path that leads nowhere is a notice, until it leads somewhere."""
+    link = tmp_path / "current"
+    link.symlink_to("current")
+    follower = follow(f"file:{link}")
+    assert follower.drain() == b""
+    assert follower.source.notices() == {f"{link}: Too many levels of symbolic links": 1}
+    link.unlink()
+    link.write_bytes(b"one\n")
+    assert follower.drain() == b"one\n"
+
+
 def test_a_glob_takes_up_files_that_appear_later(tmp_path: Path, follow: Follow) -> None:
     """Each file of a glob has an id and an incarnation of its own; a later one is read from its start."""
     (tmp_path / "a.log").write_bytes(b"one\n")

@@ -76,7 +76,7 @@ def opened() -> Iterator[list[JournaldSource]]:
 
 def follow(spec: str, opened: list[JournaldSource], chunk: Chunk | None = None) -> JournaldSource:
     """A source, from the beginning or after a chunk."""
-    source = open_source(spec, chunk and chunk.resume, Start("beginning"))
+    source = open_source(spec, None if chunk is None else chunk.resume, Start("beginning"))
     assert isinstance(source, JournaldSource)
     opened.append(source)
     return source
