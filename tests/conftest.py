@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.broker import Cluster
 
 
 def _root_with(*programs: str) -> Callable[[], str | None]:
@@ -20,11 +24,20 @@ def _root_with(*programs: str) -> Callable[[], str | None]:
     return missing
 
 
+def _kafka() -> str | None:
+    if find_spec("kafka") is None:
+        return "needs the extra kafka"
+    from tests.broker import missing  # noqa: PLC0415 - tests of other parts do without the extra
+
+    return missing()
+
+
 REAL_PARTS: Final = {
     "nftables": _root_with("nft", "ip"),
     "sshd": _root_with("sshd", "ssh", "sshpass", "ip"),
     "journald": _root_with("journalctl", "/lib/systemd/systemd-journal-remote"),
     "logrotate": _root_with("logrotate"),
+    "kafka": _kafka,
 }
 
 
@@ -37,3 +50,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.fail(f"real part {part}: {missing}; `make test` installs it", pytrace=False)
             if missing:
                 pytest.skip(f"REAL PART SKIPPED: {part}: {missing}")
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Kafka cluster for the whole run: $BANSTREAM_KAFKA, or a broker started for it."""
+    from tests.broker import Broker, Cluster  # noqa: PLC0415 - tests of other parts do without the extra
+
+    address = os.environ.get("BANSTREAM_KAFKA")
+    if address:
+        yield Cluster(address)
+        return
+    made = Broker(tmp_path_factory.mktemp("kafka"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()

@@ -56,7 +56,7 @@ class KafkaLog:
 
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Append messages; returns their offsets. Raises Transient or LogError."""
-        self._check(appends)
+        self.check(appends)
         if not appends:
             return []
         with self._lock, told(self._options.place, f"appending to {appends[0].topic}"):
@@ -117,12 +117,23 @@ class KafkaLog:
     def writer(self, name: str) -> Writer:
         """A writer of this name; from now on every older one, on whatever host, is fenced."""
         self._refuse_if_read_only()
-        return KafkaWriter(self._options, name, self._check)
+        return KafkaWriter(self._options, name, self)
 
     def retain(self, now_ms: int) -> int:
         """Nothing to do: the broker drops and compacts by its own clock."""
         del now_ms
         return 0
+
+    def check(self, appends: Sequence[Append]) -> None:
+        """Raise LogError, before anything is sent, for a message that no topic takes."""
+        self._refuse_if_read_only()
+        for append in appends:
+            admit(append, self._bound(append.topic, append.partition))
+        check_sizes(self._options, appends)
+
+    def committed(self, topic: str, partition: int, offset: int) -> None:
+        """A message of ours is committed at this offset; what is read from now on includes it."""
+        self._reader.expect(TopicPartition(self._options.prefix + topic, partition), offset + 1)
 
     def close(self) -> None:
         """Let go. Idempotent."""
@@ -132,13 +143,6 @@ class KafkaLog:
                 clients.abandon(producer)
         self._reader.close()
         self._waiter.close()
-
-    def _check(self, appends: Sequence[Append]) -> None:
-        """Raise LogError, before anything is sent, for a message that no topic takes."""
-        self._refuse_if_read_only()
-        for append in appends:
-            admit(append, self._bound(append.topic, append.partition))
-        check_sizes(self._options, appends)
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:

@@ -2,7 +2,8 @@
 
 A consumer cannot say whether it stands at the end. So the end is asked for first (the last stable offset:
 what is after it is not committed yet), and then read up to: markers and aborted messages give nothing, but
-move the consumer on.
+move the consumer on. The end follows some milliseconds after a commit; whoever has committed himself waits
+for it, so that he reads what he wrote.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ AWAY_TIMEOUT_MS: Final = 1_000
 
 POLL_MS: Final = 5
 """Short, because a poll that meets nothing but a marker waits on, although the end is reached."""
+EXPECT_S: Final = 1.0
+EXPECT_POLL_S: Final = 0.001
 PAGE: Final = 4_096
 
 
@@ -39,6 +42,7 @@ class Reader:
         self._lock = RLock()
         self._consumer: KafkaConsumer | None = None
         self._ends: dict[TopicPartition, int] = {}
+        self._expected: dict[TopicPartition, int] = {}
         self._next: tuple[TopicPartition, int] | None = None
         self._timeout_ms = options.timeout_ms
 
@@ -78,6 +82,10 @@ class Reader:
         """The offset of the first message from an offset on; the end when there is none."""
         messages = self.read(place, offset, 1)
         return messages[0].offset if messages else max(offset, self._ends.get(place, offset))
+
+    def expect(self, place: TopicPartition, end: int) -> None:
+        """From now on an end before this one is not the end."""
+        self._expected[place] = max(end, self._expected.get(place, 0))
 
     def close(self) -> None:
         """Let go. Idempotent."""
@@ -141,9 +149,17 @@ class Reader:
         return int(self._open().beginning_offsets([place], timeout_ms=_left_ms(deadline))[place])
 
     def _end(self, place: TopicPartition, deadline: float) -> int:
-        end = int(self._open().end_offsets([place], timeout_ms=_left_ms(deadline))[place])
+        end = self._stable_end(place, deadline)
+        expected = self._expected.get(place, 0)
+        patience = time.monotonic() + EXPECT_S  # another's open transaction may hold it back
+        while end < expected and time.monotonic() < patience:
+            time.sleep(EXPECT_POLL_S)
+            end = self._stable_end(place, deadline)
         self._ends[place] = end
         return end
+
+    def _stable_end(self, place: TopicPartition, deadline: float) -> int:
+        return int(self._open().end_offsets([place], timeout_ms=_left_ms(deadline))[place])
 
 
 def _left_ms(deadline: float) -> int:

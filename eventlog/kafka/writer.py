@@ -6,9 +6,10 @@ the next commit first finds out. If it did happen, what is committed again is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Protocol
 
 from kafka.errors import KafkaError
 
@@ -21,25 +22,37 @@ from eventlog.writer import fenced
 from schemas.errors import Fenced, LogError, Transient
 
 
+class Log(Protocol):
+    """What a writer asks of its log."""
+
+    def check(self, appends: Sequence[Append]) -> None:
+        """Raise LogError for a message that no topic takes."""
+
+    def committed(self, topic: str, partition: int, offset: int) -> None:
+        """A message is committed at this offset, though readers may not see it for some milliseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Commit:
     """What a commit is to write, and the offsets that its messages got."""
 
     appends: tuple[Append, ...]
-    positions: dict[str, bytes]
-    offsets: list[int]
+    positions: Mapping[str, bytes]
+    written: tuple[tuple[Append, int], ...] = ()
+
+    @property
+    def offsets(self) -> list[int]:
+        return [offset for _, offset in self.written[: len(self.appends)]]
 
 
 class KafkaWriter:
     """The newest writer of a name, until another comes. Threads may share it."""
 
-    def __init__(
-        self, options: KafkaOptions, name: str, check: Callable[[Sequence[Append]], None]
-    ) -> None:
-        """Fence every older writer of this name; `check` refuses messages. Raises Transient and LogError."""
+    def __init__(self, options: KafkaOptions, name: str, log: Log) -> None:
+        """Fence every older writer of this name. Raises Transient and LogError."""
         self._options = options
         self._name = name
-        self._check = check
+        self._log = log
         self._lock = Lock()
         self._doing = f"committing as {name!r}"
         self._closed = False
@@ -55,8 +68,8 @@ class KafkaWriter:
                 raise LogError(f"writer {self._name!r} is closed")
             if self._fenced:
                 raise Fenced(fenced(self._name))
-            self._check(appends)
-            wanted = _Commit(tuple(appends), dict(positions), [])
+            self._log.check(appends)
+            wanted = _Commit(tuple(appends), dict(positions))
             done = self._settled()
             if done is not None and done.positions == wanted.positions:
                 if done.appends == wanted.appends:
@@ -84,14 +97,18 @@ class KafkaWriter:
         except KafkaError as error:
             raise self._transient(error) from error
         self._unsure = None
-        return unsure if committed else None
+        if not committed:
+            return None
+        self._tell(unsure)
+        return unsure
 
     def _commit(self, appends: Sequence[Append], positions: Mapping[str, bytes]) -> list[int]:
         moves = [Append(POSITIONS.name, value, reader) for reader, value in positions.items()]
         # A transaction without messages asks nobody whether this writer is still the newest.
         proof = [] if appends or moves else [Append(POSITIONS.name, b"", f"writer/{self._name}")]
+        written = [*appends, *moves, *proof]
         try:
-            offsets = self._transactions.write([*appends, *moves, *proof])[: len(appends)]
+            offsets = self._transactions.write(written)
         except FENCED as error:
             self._transactions.give_up()
             self._go_on()
@@ -99,8 +116,14 @@ class KafkaWriter:
         except KafkaError as error:
             self._undo()
             raise from_kafka(error, self._options.place, self._doing) from error
-        self._end(_Commit(tuple(appends), dict(positions), offsets))
-        return offsets
+        commit = _Commit(tuple(appends), dict(positions), tuple(zip(written, offsets, strict=True)))
+        self._end(commit)
+        self._tell(commit)
+        return commit.offsets
+
+    def _tell(self, commit: _Commit) -> None:
+        for append, offset in commit.written:
+            self._log.committed(append.topic, append.partition, offset)
 
     def _end(self, commit: _Commit) -> None:
         try:

@@ -11,13 +11,29 @@ from pathlib import Path
 import pytest
 
 from eventlog.sqlite import SqliteLog
-from tests.eventlog.subjects import SUBJECTS, Subject
+from tests.eventlog.subjects import EMBEDDED, Subject, kafka
 
 
-@pytest.fixture(params=sorted(SUBJECTS))
+@pytest.fixture(params=[*sorted(EMBEDDED), pytest.param("kafka", marks=pytest.mark.real("kafka"))])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     """A log of each kind in turn, empty, with four partitions."""
-    made = SUBJECTS[request.param](tmp_path)
+    if request.param != "kafka":
+        made = EMBEDDED[request.param](tmp_path)
+        yield made
+        made.log.close()
+        return
+    cluster = request.getfixturevalue("broker")
+    url = cluster.url(partitions=4)
+    made = kafka(url)
+    yield made
+    made.log.close()
+    cluster.drop(url)
+
+
+@pytest.fixture(params=sorted(EMBEDDED))
+def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """A log of each kind that is given its clock, and compacts and drops at once when told to."""
+    made = EMBEDDED[request.param](tmp_path)
     yield made
     made.log.close()
 

@@ -1,12 +1,14 @@
-"""The logs under test, each behind the same few words, and the clock they are given."""
+"""The logs under test, each behind the same few words, and the clock that the embedded ones are given."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, EventLog, Message
 from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
@@ -27,12 +29,33 @@ class FixedClock:
 
 
 class Subject:
-    """A log under test: `log` is open, `reopen` closes it and opens it again, as a restart does."""
+    """A log under test: `log` is open, `reopen` closes it and opens it again, as a restart does.
 
-    def __init__(self, open_it: Callable[[], EventLog], clock: FixedClock) -> None:
+    `clock` is the log's own; only that of an embedded log can be set.
+    """
+
+    def __init__(self, open_it: Callable[[], EventLog], clock: FixedClock | None) -> None:
         self._open = open_it
-        self.clock = clock
+        self._clock = clock
         self.log = open_it()
+
+    @property
+    def clock(self) -> FixedClock:
+        """The clock of an embedded log."""
+        if self._clock is None:
+            raise RuntimeError("this log has a clock of its own")
+        return self._clock
+
+    def now_ms(self) -> int:
+        """The instant by the log's clock."""
+        return wall_clock_ms() if self._clock is None else self._clock.now_ms
+
+    def tick(self) -> None:
+        """Let some milliseconds pass."""
+        if self._clock is None:
+            time.sleep(0.005)
+        else:
+            self._clock.now_ms += 100
 
     def reopen(self) -> None:
         """Close the log and open it again."""
@@ -45,7 +68,10 @@ class Subject:
 
     def read(self, topic: str, partition: int = 0) -> list[Message]:
         """All that is kept of a partition."""
-        return self.log.read(topic, partition, 0)
+        kept: list[Message] = []
+        while messages := self.log.read(topic, partition, kept[-1].offset + 1 if kept else 0):
+            kept += messages
+        return kept
 
     def values(self, topic: str, partition: int = 0) -> list[bytes]:
         """The values of all that is kept of a partition."""
@@ -66,4 +92,11 @@ def sqlite(directory: Path) -> Subject:
     return Subject(lambda: SqliteLog.open(path, partitions=4, now_ms=clock), clock)
 
 
-SUBJECTS: Final[dict[str, Callable[[Path], Subject]]] = {"memory": memory, "sqlite": sqlite}
+def kafka(url: str) -> Subject:
+    """A Kafka log; its broker has a clock of its own."""
+    from eventlog.kafka.log import KafkaLog  # noqa: PLC0415 - the embedded logs do without the extra
+
+    return Subject(lambda: KafkaLog.open(url), None)
+
+
+EMBEDDED: Final[dict[str, Callable[[Path], Subject]]] = {"memory": memory, "sqlite": sqlite}

@@ -55,7 +55,6 @@ def test_the_path_is_what_follows(url: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("kafka://localhost:9092", "this version has no Kafka log yet"),
         ("postgres://localhost/log", "names no event log"),
         ("/var/lib/banstream/log.db", "names no event log"),
         ("sqlite", "names no event log"),
