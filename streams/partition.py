@@ -130,9 +130,7 @@ class Partition:
 
     def _position(self) -> bytes:
         poison = self.poison
-        return orjson.dumps(
-            {"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused}
-        )
+        return orjson.dumps({"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused})
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:

@@ -14,6 +14,8 @@ from streams.worker.connection import Cluster
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
 POLL_MS: Final = 500
+FETCH_WAIT_MS: Final = 20
+"""Short: while a fetch waits at the broker, the connection's other questions wait behind it."""
 
 
 class History:
@@ -40,7 +42,9 @@ class History:
                     values.pop(message.key or "", None)
         return values, end
 
-    async def events(self, partition: int, begin: int, end: int | None = None) -> AsyncIterator[list[Message]]:
+    async def events(
+        self, partition: int, begin: int, end: int | None = None
+    ) -> AsyncIterator[list[Message]]:
         """The events from one offset to before another (None: the end now), in order, some at a time.
 
         What retention has dropped is passed over.
@@ -88,7 +92,7 @@ class History:
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 max_partition_fetch_bytes=FETCH_BYTES,
-                fetch_max_wait_ms=POLL_MS,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 retry_backoff_ms=50,
             )
             try:
@@ -111,20 +115,22 @@ class History:
         consumer = await self._open()
         consumer.assign([place])
         consumer.seek(place, begin)
-        while await consumer.position(place) < end:
-            records = (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, [])
-            for record in records:
-                if record.offset < end:
-                    yield message_of(record)
-            if records and once:
-                return
+        try:
+            while await consumer.position(place) < end:
+                records = (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, [])
+                for record in records:
+                    if record.offset < end:
+                        yield message_of(record)
+                if records and once:
+                    return
+        finally:
+            consumer.unsubscribe()  # or else it would fetch on, for nobody
 
 
 def message_of(record: Any) -> Message:
     """A record of aiokafka or Faust as the contract has it."""
     key = None if record.key is None else record.key.decode("utf-8", "backslashreplace")
-    return Message(record.partition, record.offset, key, record.value or b"", _at_ms(record))
-
-
-def _at_ms(record: Any) -> int:
-    return int(record.timestamp)
+    at_ms = record.timestamp
+    if isinstance(at_ms, float):  # Faust has it in seconds
+        at_ms = round(at_ms * 1_000)
+    return Message(record.partition, record.offset, key, record.value or b"", at_ms)

@@ -6,6 +6,7 @@ a shipper's or a command's transaction that was undone never happened.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from contextlib import suppress
 from typing import Any, ClassVar, Final
@@ -17,6 +18,10 @@ from faust.transport.drivers import aiokafka as driver
 
 from schemas.topics import EVENTS
 from streams.worker.connection import SESSION_S, Cluster
+
+# What matters of what they log, the worker says in words of its own.
+for _name in ("aiokafka", "faust", "mode", __name__):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 BUFFER_MESSAGES: Final = 32
 FETCH_BYTES: Final = 2 * 1024 * 1024

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic, perf_counter
 from typing import Final
@@ -50,6 +51,24 @@ class Poisoned(BanstreamError):  # noqa: N818 - says what the log is, and that a
     """More than half of what was read lately could not be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the owners of one worker share.
+
+    Attributes:
+        history: what reads the log for all of them.
+        partitions: how many the log has.
+        failed: set to what makes the whole worker stop.
+        draining: however much cannot be read goes to the dead letters.
+    """
+
+    cluster: Cluster
+    history: History
+    partitions: int
+    failed: asyncio.Future[None]
+    draining: bool = False
+
+
 class Owner:
     """The owner of one partition. All methods are for the event loop's thread.
 
@@ -57,25 +76,15 @@ class Owner:
         partition: the decider and where it stands; a new one after each failure.
         ready: whether it is open.
         committed: the first offset that is not committed; None before the first commit.
-        failed: set to what ended the task; the worker stops with it.
     """
 
-    def __init__(
-        self, cluster: Cluster, history: History, number: int, partitions: int, *, draining: bool = False
-    ) -> None:
-        """Own partition `number` of `partitions`; nothing happens before `start`.
-
-        `draining`: however much cannot be read goes to the dead letters.
-        """
+    def __init__(self, shared: Shared, number: int) -> None:
+        """Own partition `number`; nothing happens before `start`."""
         self.number = number
-        self.partition = Partition(number, partitions=partitions)
+        self.partition = Partition(number, partitions=shared.partitions)
         self.committed: int | None = None
         self.ready = False
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._cluster = cluster
-        self._history = history
-        self._partitions = partitions
-        self._draining = draining
+        self._shared = shared
         self._transactions: Transactions | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
@@ -83,10 +92,14 @@ class Owner:
         self._room = asyncio.Event()
         self._folding = asyncio.Lock()
         self._writing = asyncio.Lock()
-        self._state_end: int | None = None
         self._troubled = False
         self._closing = False
-        self._forget()
+        self._state_end: int | None = None
+        self._waiting: list[Append] = []
+        self._uncommitted = False
+        self._messages = self._bytes = self._filled = 0
+        self._checkpoint_events = 0
+        self._checkpoint_at = 0.0
 
     def start(self) -> None:
         """Open the partition, and commit whatever is folded until parked or closed."""
@@ -102,18 +115,18 @@ class Owner:
         while self._task is not None:
             await self._settled.wait()
             async with self._folding:
-                if not self.ready:
-                    continue
-                if message.offset > self.partition.next_offset:
+                if self.ready and message.offset > self.partition.next_offset:
                     await self._fill(message.offset)
                 if self.ready:
                     await self._fold(message)
                     return
 
-    async def fill(self, end: int) -> None:
+    async def catch_up(self, end: int) -> None:
         """Fold what the log has before this offset and nobody gave us."""
-        async with self._folding:
-            await self._fill(end)
+        if not self._folding.locked():
+            async with self._folding:
+                if self.ready and end > max(self.partition.next_offset, self._filled):
+                    await self._fill(end)
 
     async def park(self) -> None:
         """The partition is not ours any more, and may be again soon: write nothing from here on."""
@@ -126,6 +139,10 @@ class Owner:
             self._wake.set()
             await asyncio.wait({self._task}, timeout=CLOSE_S)
         await self._stop()
+
+    def next_expiry_ms(self) -> int | None:
+        """When the next ban ends, or None."""
+        return self.partition.decider.next_expiry_ms()
 
     def look(self) -> None:
         """Commit when a checkpoint is due."""
@@ -141,7 +158,7 @@ class Owner:
                 log.warning("Partition taken over by another worker partition=%d", self.number)
                 await self._let_go()
                 await asyncio.sleep(FENCED_S)
-            except (KafkaError, OSError, asyncio.TimeoutError) as error:
+            except (KafkaError, OSError) as error:
                 self._say_waiting(repr(error))
                 await self._let_go()
                 await asyncio.sleep(RETRY_S)
@@ -159,13 +176,13 @@ class Owner:
         self._troubled = True
 
     def _fail(self, error: Exception) -> None:
-        if not self.failed.done():
-            self.failed.set_exception(error)
+        if not self._shared.failed.done():
+            self._shared.failed.set_exception(error)
 
     async def _open(self) -> None:
         """Fence, then read: nobody writes in between."""
         started = perf_counter()
-        self._transactions = Transactions(self._cluster, self.number)
+        self._transactions = Transactions(self._shared.cluster, self.number)
         await self._transactions.open()
         async with self._folding:
             if self._state_end is None or not await self._is_untouched(self._state_end):
@@ -185,18 +202,19 @@ class Owner:
 
     async def _is_untouched(self, state_end: int) -> bool:
         """Whether nobody has committed since our last commit: the state in memory is still the truth."""
-        values, _ = await self._history.state(self.number, state_end)
+        values, _ = await self._shared.history.state(self.number, state_end)
         return not values
 
     async def _restore(self, seen: int) -> None:
-        """Take the state from the log, and fold again what came after it, up to what was folded here before."""
-        self._forget()
-        state, _ = await self._history.state(self.number)
-        begin = await self._history.first_event(self.number)
-        partition = self.partition = Partition(self.number, partitions=self._partitions, begin=begin)
+        """Take the state from the log, and fold again what came after it, and what was folded here."""
+        self._waiting, self._uncommitted = [], False
+        self._messages = self._bytes = self._filled = self._checkpoint_events = 0
+        state, _ = await self._shared.history.state(self.number)
+        begin = await self._shared.history.first_event(self.number)
+        partition = self.partition = Partition(self.number, partitions=self._shared.partitions, begin=begin)
         partition.restore(state)
         end = max(partition.decided_offset + 1, seen)
-        async for page in self._history.events(self.number, partition.next_offset, end):
+        async for page in self._shared.history.events(self.number, partition.next_offset, end):
             for message in page:
                 self._waiting += partition.decide([message])
                 self._check()
@@ -204,11 +222,17 @@ class Owner:
             self._uncommitted = True
 
     async def _fill(self, end: int) -> None:
-        async for page in self._history.events(self.number, self.partition.next_offset, end):
-            for message in page:
-                if not self.ready:
-                    return
-                await self._fold(message)
+        try:
+            async for page in self._shared.history.events(self.number, self.partition.next_offset, end):
+                for message in page:
+                    if not self.ready:
+                        return
+                    await self._fold(message)
+        except (KafkaError, OSError) as error:
+            self._say_waiting(repr(error))
+            self._reopen()
+        else:
+            self._filled = end
 
     async def _fold(self, message: Message) -> None:
         partition = self.partition
@@ -232,19 +256,27 @@ class Owner:
     def _check(self) -> None:
         """Stop rather than fill the dead letters with everything there is."""
         poison = self.partition.poison
-        if poison.alarming and not self._draining:
+        if poison.alarming and not self._shared.draining:
             error = Poisoned(
                 f"ALARM: of the last {poison.lines} lines of partition {self.number} of the events "
-                f"{poison.refused} cannot be read, up to offset {self.partition.next_offset - 1}; deciding stops here. "
-                "Look at what writes them (banstream.deadletters says where and why), then go on with --drain"
+                f"{poison.refused} cannot be read, up to offset {self.partition.next_offset - 1}; deciding "
+                "stops here. Look at what writes them (banstream.deadletters says where and why), then go on with --drain"
             )
             self._fail(error)
             raise error
+
+    def _reopen(self) -> None:
+        """Begin anew: what could not be read may not be passed over."""
+        self.ready = False
+        self._settled.clear()
+        self._wake.set()
 
     async def _commit_all(self) -> None:
         while not self._closing:
             await self._wake.wait()
             self._wake.clear()
+            if not self.ready:
+                raise OSError("what is missing could not be read")
             async with self._writing:
                 await self._commit()
             self._room.set()
@@ -266,7 +298,7 @@ class Owner:
 
     def _due(self) -> list[Append]:
         """What is to be committed now, the position last."""
-        if self.failed.done() or not (self._uncommitted or self._checkpoint_due()):
+        if self._shared.failed.done() or not (self._uncommitted or self._checkpoint_due()):
             return []
         appends, self._waiting = self._waiting, []
         self._uncommitted = False
@@ -290,20 +322,13 @@ class Owner:
         self._checkpoint_at = monotonic() + max(CHECKPOINT_S, CHECKPOINT_SHARE * cost)
         return appends
 
-    def _forget(self) -> None:
-        self._waiting: list[Append] = []
-        self._uncommitted = False
-        self._messages = self._bytes = 0
-        self._checkpoint_events = 0
-        self._checkpoint_at = 0.0
-
     async def _stop(self) -> None:
         """End the task; a commit under way is given some time, and no other begins."""
         task, self._task = self._task, None
         self.ready = False
         self._settled.set()
         if task is not None:
-            with suppress(asyncio.TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._writing.acquire(), CLOSE_S)
                 self._writing.release()
             task.cancel()
