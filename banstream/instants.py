@@ -15,7 +15,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Instant(click.ParamType[int]):
+class Instant(click.ParamType):
     """`2026-11-22T09:00`, `2026-11-22 09:00:00+01:00` (local time without an offset), `1h` ago, `@unix`."""
 
     name = "instant"
@@ -39,7 +39,7 @@ class Instant(click.ParamType[int]):
             )
 
 
-class Duration(click.ParamType[int]):
+class Duration(click.ParamType):
     """`10m`, `1d12h`, or a number of seconds."""
 
     name = "duration"

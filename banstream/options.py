@@ -16,7 +16,7 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 
 
-class PrefixType(click.ParamType[str]):
+class PrefixType(click.ParamType):
     """An address or prefix, in canonical form."""
 
     name = "prefix"

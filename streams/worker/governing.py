@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventlog.contract import Append, EventLog
 from schemas.codec import encode
-from schemas.errors import Fenced
+from schemas.errors import LogError
 from schemas.records import RulesChanged
 from schemas.topics import EVENTS, RULES
 from streams.rules import Rules
@@ -22,8 +22,9 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
         try:
             if _in_force(log) is None:
                 writer.commit(_changes(log, rules, now_ms), {})
-        except Fenced:
-            continue
+        except LogError:
+            if _in_force(log) is None:
+                raise
         finally:
             writer.close()
     return version

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from eventlog.contract import Message
 from schemas.topics import EVENTS, STATE
@@ -79,7 +81,8 @@ class History:
         """Let go. Idempotent."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+            with suppress(KafkaError, OSError):
+                await consumer.stop()
 
     def _place(self, topic: str, partition: int) -> TopicPartition:
         return TopicPartition(self._cluster.topic(topic), partition)
@@ -124,7 +127,7 @@ class History:
                 if records and once:
                     return
         finally:
-            consumer.unsubscribe()  # or else it would fetch on, for nobody
+            consumer.pause(place)  # or else it would fetch on, for nobody
 
 
 def message_of(record: Any) -> Message:

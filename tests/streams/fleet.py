@@ -18,6 +18,7 @@ from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
 from schemas.records import AuthEvent, Ban, Decision, Prolong, Record, RulesChanged, Unban
 from schemas.topics import BANS, DECISIONS, EVENTS, partition_of
+from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition
 from streams.rules import Rules
 from tests.banstream.service import BANSTREAM, eventually
@@ -61,6 +62,10 @@ class Fleet:
             worker = subprocess.Popen(command, stderr=errors, stdout=subprocess.DEVNULL, text=True)
         self.workers.append(worker)
         return worker
+
+    def governed(self) -> None:
+        """Wait until rules are in force."""
+        eventually(lambda: list(self.log.latest(RULES_TOPIC.name)), f"rules are in force: {self.said}")
 
     @property
     def said(self) -> str:

@@ -28,6 +28,7 @@ def test_decides_what_the_fold_decides(broker: Cluster, tmp_path: Path, partitio
     """Over the same frames, any number of workers makes the decisions that the fold alone makes, each once."""
     with fleet(broker.url(partitions), tmp_path) as made:
         worker = made.start("--workers", str(workers))
+        made.governed()
         made.send(attack(1, 100))
         assert len(made.settled()) > 100
         worker.send_signal(signal.SIGTERM)
@@ -39,6 +40,7 @@ def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
     chance = random.Random(2)
     with fleet(broker.url(4), tmp_path) as made:
         running = [made.start(), made.start()]
+        made.governed()
         for kill in range(10):
             until = time.monotonic() + chance.uniform(0.3, 3.0)
             number = 0
