@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +14,10 @@ from pathlib import Path
 from eventlog.contract import Append, EventLog, Message
 from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
-from schemas.records import AuthEvent, Ban, Decision, Prolong, Record, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Decision, Prolong, Record, Unban
 from schemas.topics import BANS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition
-from streams.rules import Rules
 from tests.banstream.service import BANSTREAM, eventually
 
 PATIENCE_S = 60.0
@@ -47,7 +44,6 @@ class Fleet:
     folder: Path
     log: EventLog
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
-    positions: int = 0
 
     def configure(self, more: str = RULES, decider: str = "") -> Path:
         """Write the configuration."""
@@ -76,7 +72,9 @@ class Fleet:
         """Append frames, each to the partition of its first address."""
         self.log.append(
             [
-                Append(EVENTS.name, encode_frame(frame), partition=partition_of(frame[0].ip, self.log.partitions))
+                Append(
+                    EVENTS.name, encode_frame(frame), partition=partition_of(frame[0].ip, self.log.partitions)
+                )
                 for frame in frames
             ]
         )
@@ -139,9 +137,7 @@ def everything(log: EventLog, topic: str, number: int) -> Iterator[Message]:
 
 def records(log: EventLog, topic: str, number: int = 0) -> list[Record]:
     """Every record of a partition."""
-    return [
-        decode(line) for message in everything(log, topic, number) for line in message.value.split(b"\n")
-    ]
+    return [decode(line) for message in everything(log, topic, number) for line in message.value.split(b"\n")]
 
 
 @contextmanager
@@ -161,16 +157,18 @@ def fleet(url: str, folder: Path) -> Iterator[Fleet]:
         log.close()
 
 
-def attack(seed: int, frames: int, events: int = 100, *, at_ms: int | None = None) -> list[list[AuthEvent]]:
+def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
     """Frames of failures of a few hundred addresses in a hundred networks, a network's in one frame at a time."""
     chance = random.Random(seed)
-    now_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    at_ms = now_ms()
     made = []
     for number in range(frames):
         network = chance.randrange(100)
         made.append(
             [
-                failure(f"10.0.{network}.{chance.randrange(1, 30)}", now_ms, number * events + index, f"s{seed}")
+                failure(
+                    f"10.0.{network}.{chance.randrange(1, 30)}", at_ms, number * events + index, f"s{seed}"
+                )
                 for index in range(events)
             ]
         )
@@ -193,5 +191,6 @@ def failure(ip: str, at_ms: int, position: int, source: str = "file:/var/log/aut
     )
 
 
-__all__ = ["PATIENCE_S", "RULES", "Fleet", "attack", "everything", "failure", "fleet", "os", "records", "sys"]
-_ = (Rules, RulesChanged)
+def now_ms() -> int:
+    """The instant now."""
+    return time.time_ns() // 1_000_000
