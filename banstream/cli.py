@@ -19,6 +19,7 @@ VERSION: Final = "0.1.0"
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("up", "Protect this machine: the whole pipeline in one process."),
+    "decide": ("decide", "Decide on a log on Kafka: one worker or several, of any number on any hosts."),
     "demo": ("demo", "Ten seconds that show what this is, without touching the machine."),
     "match": ("match", "Lines to events: which lines of a log a filter matches."),
     "replay": ("replay", "What the rules would decide, over log files or over the event log."),

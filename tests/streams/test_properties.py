@@ -110,7 +110,7 @@ def message(offset: int, events: list[tuple[str, int, str]], position: int) -> M
 
 def fresh(log: MemoryLog, some: object) -> Partition:
     """A partition governed by some rules, from offset 0."""
-    partition = Partition(log)
+    partition = Partition.load(log)
     wire = some.to_wire()  # type: ignore[attr-defined]
     record = encode(RulesChanged(version="v", at_ms=T0, rules=wire))
     partition.decide([Message(0, 0, None, record, T0)])
@@ -131,7 +131,7 @@ def test_save_and_load_in_the_middle_changes_nothing(
     first = fresh(log, some)
     got = [first.decide(halves[:1])] if halves else []
     log.writer("decider").commit(first.checkpoint(), {})
-    second = Partition(log)
+    second = Partition.load(log)
     got += [second.decide(halves[1:])] if halves else []
     assert got == expected
 

@@ -1,0 +1,52 @@
+"""`banstream decide`: workers that decide what is in a log on Kafka."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from banstream.config import load_settings
+from banstream.options import config_option
+from schemas.errors import ConfigError
+
+
+@click.command("decide")
+@config_option
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes here [default: decider.workers, or 1]."
+)
+@click.option("--drain", is_flag=True, help="Go past a flood of unreadable lines: all into the dead letters.")
+@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+@click.option("--leash", type=int, hidden=True, help="A descriptor: stop when its other end is closed.")
+def decide_command(
+    config_file: str | None, workers: int | None, drain: bool, quiet: bool, leash: int | None
+) -> int:
+    """Decide: read events from Kafka, append bans and unbans, exactly once, until SIGTERM or Ctrl-C.
+
+    Start as many as there are partitions at most, on any hosts: they share the partitions, and take over
+    from one that dies. While the broker is away they wait.
+    """
+    from banstream.workers import supervise, work
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    settings = load_settings(config_file, reading=False)
+    if not settings.log_url.startswith("kafka://"):
+        raise ConfigError(
+            f"log.url = {settings.log_url!r}: `decide` needs a log on Kafka, such as kafka://host:9092; "
+            "`banstream up` decides on the embedded one"
+        )
+    count = workers or settings.decider.workers
+    if count > 1 and leash is None:
+        options = [
+            *(["--config", config_file] if config_file else []),
+            *["--drain"] * drain,
+            *["--quiet"] * quiet,
+        ]
+        return supervise(options, count)
+    return work(settings, draining=drain, leash=leash)

@@ -1,0 +1,147 @@
+"""The decider's workers on this host: one in this process, or several in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from logging import getLogger
+from typing import TYPE_CHECKING, Final
+
+from banstream.instants import now_ms
+from schemas.errors import Transient
+
+if TYPE_CHECKING:
+    from banstream.config import Settings
+
+LOOK_S: Final = 0.1
+AGAIN_S: Final = 1.0
+STOP_S: Final = 30.0
+FINAL: Final = frozenset({0, 1, 2})
+"""Exit codes of a worker that has said what it had to say; with any other it is started again."""
+
+log = getLogger("banstream")
+
+
+def work(settings: Settings, *, draining: bool, leash: int | None) -> int:
+    """Be a worker until told to stop; `leash`: also when the other end of this descriptor is closed."""
+    return asyncio.run(_work(settings, draining=draining, leash=leash))
+
+
+async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int:
+    from eventlog.kafka.options import parse_url
+    from streams.worker.connection import Cluster
+    from streams.worker.worker import Worker
+
+    stopped = _stopped(leash)
+    cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
+    version, said = settings.rules().version, ""
+    while not stopped.is_set():
+        try:
+            partitions = await asyncio.to_thread(_prepare, settings)
+            said = ""
+            worker = Worker(cluster, partitions, now_ms=now_ms, rules=version, draining=draining)
+            await worker.run(stopped)
+        except Transient as error:
+            if str(error) != said:
+                log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
+            said = str(error)
+            await _pause(stopped, error.retry_after_ms / 1_000)
+    log.info("Stopped")
+    return 0
+
+
+def _prepare(settings: Settings) -> int:
+    """See that rules are in force; how many partitions the log has."""
+    from eventlog.urls import open_log
+    from streams.worker.governing import put_in_force
+
+    event_log = open_log(settings.log_url)
+    try:
+        put_in_force(event_log, settings.rules(), now_ms())
+        return event_log.partitions
+    finally:
+        event_log.close()
+
+
+def _stopped(leash: int | None) -> asyncio.Event:
+    """Set by SIGTERM, SIGINT, or the end of the leash."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if leash is not None:
+
+        def let_loose() -> None:
+            loop.remove_reader(leash)
+            stopped.set()
+
+        loop.add_reader(leash, let_loose)
+    return stopped
+
+
+async def _pause(stopped: asyncio.Event, seconds: float) -> None:
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({waiting}, timeout=seconds)
+    waiting.cancel()
+
+
+def supervise(options: list[str], count: int) -> int:
+    """Keep `count` workers in processes of their own until told to stop; the first final exit code but 0.
+
+    They are on a leash: they stop when this process is gone, however it went.
+    """
+    leash, held = os.pipe()
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "banstream",
+        "decide",
+        *options,
+        "--workers",
+        "1",
+        "--leash",
+        str(leash),
+    ]
+    workers = [_start(command, leash) for _ in range(count)]
+    code = 0
+    while not stopping and not code:
+        time.sleep(LOOK_S)
+        for place, worker in enumerate(workers):
+            ended = worker.poll()
+            if ended in FINAL:
+                code = ended or 1
+            elif ended is not None:
+                log.error("A worker ended by itself, another is started pid=%d code=%d", worker.pid, ended)
+                time.sleep(AGAIN_S)
+                workers[place] = _start(command, leash)
+    os.close(held)
+    for worker in workers:
+        _end(worker)
+    os.close(leash)
+    return code
+
+
+def _start(command: list[str], leash: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, pass_fds=[leash], start_new_session=True)  # noqa: S603 - this very program
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    try:
+        worker.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        log.error("A worker did not stop in time and is killed pid=%d", worker.pid)  # noqa: TRY400 - a fact, not a traceback
+        worker.kill()
+        worker.wait()

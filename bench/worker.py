@@ -1,0 +1,163 @@
+"""One Faust worker on a real broker: events a second with transactions, and a restart with a million addresses.
+
+Needs the broker's jars (deploy/machine.sh test), or $BANSTREAM_KAFKA. Broker, worker and load share the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from bench.figures import say
+from eventlog.contract import Append, EventLog, Message
+from eventlog.urls import open_log
+from schemas.topics import DECISIONS, EVENTS, RULES
+from tests.broker import Broker, Cluster
+
+EVENTS_SENT: Final = 1_000_000
+FRAME: Final = 300
+DECIDING: Final = 100
+"""One event of so many decides a ban."""
+RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 3\nfindtime = "1d"\nbantime = "7d"\n'
+
+
+def main() -> None:
+    """Measure both."""
+    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as broker:
+        url = broker.url(1)
+        log = open_log(url)
+        config = Path(folder) / "banstream.toml"
+        config.write_text(
+            f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\n{RULES_TEXT}', encoding="utf-8"
+        )
+        stop(start(config, log))
+        bans = fill(log)
+        worker = start(config, log)
+        found = wait(log, 0, bans)
+        seconds = (found[-1].at_ms - found[0].at_ms) / 1_000
+        say("worker", EVENTS_SENT / seconds, "events/s")
+        say("worker_decisions", bans, "decisions")
+        say("worker_memory", resident_mb(worker), "MB")
+        stop(worker)
+        seconds = restarted(config, log)
+        say("worker_restart_1m_addresses", seconds, "s")
+        log.close()
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """$BANSTREAM_KAFKA, or a broker of our own as an operator would run it."""
+    if address := os.environ.get("BANSTREAM_KAFKA"):
+        yield Cluster(address)
+        return
+    broker = Broker(folder / "kafka", jvm=())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+def start(config: Path, log: EventLog) -> subprocess.Popen[bytes]:
+    """A worker, with rules in force."""
+    command = [sys.executable, "-P", "-m", "banstream", "decide", "--config", str(config)]
+    worker = subprocess.Popen(command, stderr=None if "-v" in sys.argv else subprocess.DEVNULL)
+    while not list(log.latest(RULES.name)):
+        time.sleep(0.05)
+    return worker
+
+
+def stop(worker: subprocess.Popen[bytes]) -> None:
+    """Stop it cleanly: it writes its state."""
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(120)
+
+
+def fill(log: EventLog) -> int:
+    """Append the events: of each DECIDING, three are one address's; returns how many bans they decide."""
+    now_ms = time.time_ns() // 1_000_000
+    bans = 0
+    appends: list[Append] = []
+    for first in range(0, EVENTS_SENT, FRAME):
+        lines = []
+        for number in range(first, min(first + FRAME, EVENTS_SENT)):
+            nth = number % DECIDING
+            bans += nth == DECIDING - 1
+            lines.append(line(number - nth if nth >= DECIDING - 3 else number, number, now_ms))
+        appends.append(Append(EVENTS.name, b"\n".join(lines)))
+        if len(appends) == 200:  # noqa: PLR2004 - as many as a producer has in its hands
+            log.append(appends)
+            appends = []
+    log.append(appends)
+    return bans
+
+
+def line(address: int, position: int, at_ms: int) -> bytes:
+    """A failed login, as sshd's filter gives it."""
+    ip = f"{1 + (address >> 16)}.{address >> 8 & 255}.{address & 255}.7"
+    return orjson.dumps(
+        {
+            "type": "auth",
+            "v": 1,
+            "kind": "failed",
+            "at_ms": at_ms,
+            "seen_at_ms": at_ms,
+            "filter": "sshd",
+            "filter_version": "0123456789ab",
+            "ip": ip,
+            "source": "file:/var/log/auth.log",
+            "incarnation": "fe00:123456:0011",
+            "position": position,
+            "line": f"Nov 22 09:00:00 host sshd[4711]: Failed password for root from {ip} port 50122 ssh2",
+            "user": "root",
+            "port": 50122,
+        }
+    )
+
+
+def wait(log: EventLog, offset: int, count: int) -> list[Message]:
+    """The messages of the decisions from an offset on, once they hold so many."""
+    found: list[Message] = []
+    held = 0
+    while held < count:
+        messages = log.read(DECISIONS.name, 0, offset)
+        for message in messages:
+            held += message.value.count(b"\n") + 1
+            offset = message.offset + 1
+        found += messages
+        if not messages:
+            time.sleep(0.1)
+    return found
+
+
+def restarted(config: Path, log: EventLog) -> float:
+    """Seconds from the start of a worker to a decision about what came while it was away."""
+    now_ms = time.time_ns() // 1_000_000
+    end = log.end(DECISIONS.name)
+    log.append([Append(EVENTS.name, line(0xABCDEF, EVENTS_SENT + nth, now_ms)) for nth in range(3)])
+    started = time.perf_counter()
+    worker = start(config, log)
+    wait(log, end, 1)
+    seconds = time.perf_counter() - started
+    stop(worker)
+    return seconds
+
+
+def resident_mb(worker: subprocess.Popen[bytes]) -> float:
+    """A worker's resident memory, in MB of 2**20 bytes."""
+    pages = Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * 4_096 / (1 << 20)
+
+
+if __name__ == "__main__":
+    main()

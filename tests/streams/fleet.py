@@ -1,0 +1,196 @@
+"""`banstream decide` as a test runs it: real processes on a real broker, and what they have to come to."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eventlog.contract import Append, EventLog, Message
+from eventlog.urls import open_log
+from schemas.codec import decode, encode, encode_frame
+from schemas.records import AuthEvent, Ban, Decision, Prolong, Record, Unban
+from schemas.topics import BANS, DECISIONS, EVENTS, partition_of
+from schemas.topics import RULES as RULES_TOPIC
+from streams.partition import Partition
+from tests.banstream.service import BANSTREAM, eventually
+
+PATIENCE_S = 60.0
+RULES = """
+[jail.sshd]
+filter = "sshd"
+maxretry = 3
+findtime = "10m"
+bantime = "20m"
+ignoreip = []
+"""
+
+
+@dataclass
+class Fleet:
+    """A log on the broker, and the workers that decide it.
+
+    Attributes:
+        url: the log; `log`: the same, open.
+        folder: the configuration, and what workers say.
+    """
+
+    url: str
+    folder: Path
+    log: EventLog
+    workers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def configure(self, more: str = RULES, decider: str = "") -> Path:
+        """Write the configuration."""
+        config = self.folder / "banstream.toml"
+        config.write_text(f'[log]\nurl = "{self.url}"\n[decider]\n{decider}\n{more}\n', encoding="utf-8")
+        return config
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start a `banstream decide`."""
+        command = [*BANSTREAM, "decide", "--config", str(self.folder / "banstream.toml"), *options]
+        with (self.folder / "decide.err").open("a", encoding="utf-8") as errors:
+            worker = subprocess.Popen(command, stderr=errors, stdout=subprocess.DEVNULL, text=True)
+        self.workers.append(worker)
+        return worker
+
+    def governed(self) -> None:
+        """Wait until rules are in force."""
+        eventually(lambda: list(self.log.latest(RULES_TOPIC.name)), f"rules are in force: {self.said}")
+
+    @property
+    def said(self) -> str:
+        """What the workers have said so far."""
+        return (self.folder / "decide.err").read_text(encoding="utf-8")
+
+    def send(self, frames: list[list[AuthEvent]]) -> None:
+        """Append frames, each to the partition of its first address."""
+        self.log.append(
+            [
+                Append(
+                    EVENTS.name, encode_frame(frame), partition=partition_of(frame[0].ip, self.log.partitions)
+                )
+                for frame in frames
+            ]
+        )
+
+    def inputs(self, number: int) -> list[Message]:
+        """Every message of a partition of the events."""
+        return list(everything(self.log, EVENTS.name, number))
+
+    def decisions(self) -> list[Decision]:
+        """Every decision in the log."""
+        return [
+            record
+            for number in range(self.log.partitions)
+            for record in records(self.log, DECISIONS.name, number)
+            if isinstance(record, (Ban, Unban, Prolong))
+        ]
+
+    def expected(self) -> dict[str, bytes]:
+        """By identity: what folding the events alone decides."""
+        expected: dict[str, bytes] = {}
+        for number in range(self.log.partitions):
+            fold = Partition(number, partitions=self.log.partitions).fold
+            for message in self.inputs(number):
+                expected |= {each.id: encode(each) for each in fold.take(message)[0]}
+        return expected
+
+    def made(self) -> dict[str, bytes]:
+        """By identity: what was decided; fails when anything was decided twice."""
+        decisions = self.decisions()
+        made = {each.id: encode(each) for each in decisions}
+        twice = len(decisions) - len(made)
+        assert twice == 0, f"{twice} decisions twice"
+        return made
+
+    def settled(self, within_s: float = PATIENCE_S) -> dict[str, bytes]:
+        """Wait until everything is decided as the oracle decides it; returns the decisions."""
+        expected = self.expected()
+
+        def complete() -> bool:
+            return len(self.decisions()) >= len(expected)
+
+        eventually(complete, f"{len(expected)} decisions; {self.said[-2000:]}", within_s)
+        made = self.made()
+        assert made.keys() == expected.keys(), "decisions missing, or of another making"
+        assert made == expected, "decisions that say something else"
+        return made
+
+    def in_force(self) -> set[str]:
+        """The prefixes in the bans topic."""
+        return {str(message.key) for message in self.log.latest(BANS.name)}
+
+
+def everything(log: EventLog, topic: str, number: int) -> Iterator[Message]:
+    """Every message of a partition."""
+    offset = 0
+    while messages := log.read(topic, number, offset):
+        yield from messages
+        offset = messages[-1].offset + 1
+
+
+def records(log: EventLog, topic: str, number: int = 0) -> list[Record]:
+    """Every record of a partition."""
+    return [decode(line) for message in everything(log, topic, number) for line in message.value.split(b"\n")]
+
+
+@contextmanager
+def fleet(url: str, folder: Path) -> Iterator[Fleet]:
+    """A configured log without workers; those that are started are killed at the end."""
+    log = open_log(url)
+    made = Fleet(url, folder, log)
+    made.configure()
+    try:
+        yield made
+    finally:
+        for worker in made.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            worker.wait()
+        log.close()
+
+
+def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
+    """Frames of failures of a few hundred addresses in a hundred networks, a network's in one frame at a time."""
+    chance = random.Random(seed)
+    at_ms = now_ms()
+    made = []
+    for number in range(frames):
+        network = chance.randrange(100)
+        made.append(
+            [
+                failure(
+                    f"10.0.{network}.{chance.randrange(1, 30)}", at_ms, number * events + index, f"s{seed}"
+                )
+                for index in range(events)
+            ]
+        )
+    return made
+
+
+def failure(ip: str, at_ms: int, position: int, source: str = "file:/var/log/auth.log") -> AuthEvent:
+    """A failed login."""
+    return AuthEvent(
+        kind="failed",
+        at_ms=at_ms,
+        seen_at_ms=at_ms,
+        filter="sshd",
+        filter_version="0",
+        ip=ip,
+        source=source,
+        incarnation="0",
+        position=position,
+        line=f"Failed password for root from {ip} port 22 ssh2",
+    )
+
+
+def now_ms() -> int:
+    """The instant now."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,178 @@
+"""The Faust worker on a real broker: the decisions are those of the fold alone, whatever happens to workers."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.contract import Append
+from schemas.records import Ban, DeadLetter, Unban
+from schemas.topics import DEADLETTERS, EVENTS
+from streams.partition import Partition
+from tests.banstream.service import eventually
+from tests.broker import Cluster
+from tests.streams.fleet import RULES, Fleet, attack, failure, fleet, now_ms, records
+
+pytestmark = pytest.mark.real("kafka")
+ALICE, BOB, CAROL = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+
+
+@pytest.fixture
+def one(broker: Cluster, tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet on a log of one partition."""
+    with fleet(broker.url(1), tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2)])
+def test_decides_what_the_fold_decides(
+    broker: Cluster, tmp_path: Path, partitions: int, workers: int
+) -> None:
+    """Over the same frames, any number of workers makes the decisions that the fold alone makes, each once."""
+    with fleet(broker.url(partitions), tmp_path) as made:
+        worker = made.start("--workers", str(workers))
+        made.governed()
+        made.send(attack(1, 100))
+        assert len(made.settled()) > 100
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+
+
+def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
+    """Of two workers under load one is killed again and again: nothing is missing, nothing twice."""
+    chance = random.Random(2)
+    with fleet(broker.url(4), tmp_path) as made:
+        running = [made.start(), made.start()]
+        made.governed()
+        for kill in range(10):
+            until = time.monotonic() + chance.uniform(0.3, 2.5)
+            number = 0
+            while time.monotonic() < until:
+                made.send(attack(1_000 * kill + number, 5))
+                number += 1
+            victim = chance.randrange(2)
+            running[victim].kill()
+            running[victim] = made.start()
+        assert len(made.settled(90)) > 100
+
+
+def test_a_worker_that_was_halted_writes_nothing_any_more(one: Fleet) -> None:
+    """Halted for longer than its session under load and let go on, a worker is fenced: nothing is twice."""
+    halted = one.start()
+    one.governed()
+    one.send(attack(1, 20))
+    one.settled()
+    loading = threading.Thread(target=lambda: [one.send(attack(seed, 5)) for seed in range(2, 40)])
+    loading.start()
+    eventually(lambda: len(one.decisions()) > 300, "it decides")
+    halted.send_signal(signal.SIGSTOP)
+    loading.join()
+    one.start()
+    one.settled()
+    halted.send_signal(signal.SIGCONT)
+    one.send(attack(100, 20))
+    one.settled()
+    time.sleep(1)
+    one.settled()
+
+
+def test_goes_on_from_the_state_topic(one: Fleet) -> None:
+    """Two failures before a restart and one after it make a ban, whether it stopped cleanly or was killed."""
+    worker = one.start()
+    one.governed()
+    for nth, (ip, end) in enumerate(((ALICE, signal.SIGTERM), (BOB, signal.SIGKILL))):
+        one.send(
+            [
+                [failure(ip, now_ms(), 10 * nth + each) for each in range(2)],
+                [failure(CAROL, now_ms(), 10 * nth + 5)],
+            ]
+        )
+        eventually(lambda nth=nth: committed(one) >= 2 * nth + 2, "both are folded")  # type: ignore[misc]
+        worker.send_signal(end)
+        worker.wait(30)
+        worker = one.start()
+        one.send([[failure(ip, now_ms(), 10 * nth + 7)]])
+        eventually(lambda ip=ip: any(each.prefix == ip for each in one.decisions()), "it is banned")  # type: ignore[misc]
+    one.settled()
+    assert one.in_force() == {ALICE, BOB}
+
+
+def test_what_cannot_be_read_is_a_dead_letter(one: Fleet) -> None:
+    """Garbage, five megabytes of it, and a record of the future are put aside with place and reason."""
+    one.start()
+    one.governed()
+    good = [failure(ALICE, now_ms(), number) for number in range(3)]
+    garbage = random.Random(1).randbytes(5_000_000)
+    future = b'{"type":"auth","v":99}'
+    one.log.append([Append(EVENTS.name, garbage), Append(EVENTS.name, future)])
+    one.send([good])
+    one.settled()
+    letters = [each for each in records(one.log, DEADLETTERS.name) if isinstance(each, DeadLetter)]
+    lines = garbage.count(b"\n") + 1
+    assert [(each.offset, each.index) for each in letters[:3]] == [
+        (letters[0].offset, index) for index in range(3)
+    ]
+    assert len(letters) == lines + 1
+    assert "99" in letters[-1].reason
+    assert one.in_force() == {ALICE}
+
+
+def test_a_flood_of_garbage_stops_the_worker(one: Fleet) -> None:
+    """When most of the last thousand lines cannot be read, it says so and ends; --drain goes past it."""
+    worker = one.start()
+    one.governed()
+    one.log.append([Append(EVENTS.name, b"\n".join([b"garbage"] * 50)) for _ in range(60)])
+    assert worker.wait(30) == 1
+    assert "ALARM" in one.said
+    before = len(records(one.log, DEADLETTERS.name))
+    assert before < 1_000
+    assert one.start().wait(30) == 1
+    assert len(records(one.log, DEADLETTERS.name)) == before
+    one.start("--drain")
+    one.send([[failure(ALICE, now_ms(), number) for number in range(3)]])
+    one.settled()
+    assert len(records(one.log, DEADLETTERS.name)) == 3_000
+
+
+def test_bans_end_when_nothing_else_happens(one: Fleet) -> None:
+    """The owner of a partition lets time pass: the unban comes at the end of the ban, on an idle log."""
+    one.configure(RULES.replace("20m", "2s"))
+    one.start()
+    one.governed()
+    one.send([[failure(ALICE, now_ms(), number) for number in range(3)]])
+    ban = eventually(one.decisions, "the ban")[0]
+    assert isinstance(ban, Ban)
+    assert one.in_force() == {ALICE}
+    unban = eventually(lambda: one.decisions()[1:], "the unban")[0]
+    assert isinstance(unban, Unban)
+    assert unban.reason == "expired"
+    assert now_ms() - (ban.until_ms or 0) < 5_000
+    assert one.in_force() == set()
+
+
+def test_other_rules_in_the_file_do_not_hold(one: Fleet) -> None:
+    """A worker whose file differs from the rules in force says so, and decides by those in force."""
+    worker = one.start()
+    one.governed()
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(30)
+    one.configure(RULES.replace("maxretry = 3", "maxretry = 1"))
+    one.start()
+    eventually(lambda: "other rules" in one.said, "it says so")
+    one.send([[failure(ALICE, now_ms(), 1)], [failure(BOB, now_ms(), number) for number in range(2, 5)]])
+    one.settled()
+    assert one.in_force() == {BOB}
+
+
+def committed(one: Fleet) -> int:
+    """The last offset that partition 0 has committed; -1 before."""
+    state = {str(message.key): message.value for message in one.log.latest("banstream.state")}
+    partition = Partition()
+    partition.restore(state)
+    return partition.decided_offset
