@@ -80,8 +80,11 @@ class Settings:
         )
 
 
-def load_settings(file: str | None) -> Settings:
+def load_settings(file: str | None, *, reading: bool = True) -> Settings:
     """Read the configuration: this file, or the first of the usual ones, or none.
+
+    `reading`: its sources are going to be read, so that one that cannot be is a problem, too. Who looks at
+    the log or gives a command needs no right to read them.
 
     Raises:
         ConfigError: with every problem found.
@@ -90,7 +93,7 @@ def load_settings(file: str | None) -> Settings:
     problems = Problems()
     paths = [path, *sorted((path.parent / "conf.d").glob("*.toml"))] if path else []
     top = read_files(paths, problems)
-    settings = _settings(top, tuple(map(str, paths)))
+    settings = _settings(top, tuple(map(str, paths)), reading=reading)
     top.done()
     if problems.found:
         raise ConfigError(*problems.found)
@@ -111,7 +114,7 @@ def _find(file: str | None) -> Path | None:
     return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.exists()), None)
 
 
-def _settings(top: Table, files: tuple[str, ...]) -> Settings:
+def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
     log = top.table("log")
     log_url = log.take("url", _log_url, default_log_url())
     log.done()
@@ -123,7 +126,7 @@ def _settings(top: Table, files: tuple[str, ...]) -> Settings:
     return Settings(
         files=files,
         log_url=log_url,
-        jails=_jails(top),
+        jails=_jails(top, reading=reading),
         enforcer=enforcer,
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
@@ -143,15 +146,15 @@ def _enforcer(table: Table) -> EnforcerSettings:
     return settings
 
 
-def _jails(top: Table) -> tuple[JailSettings, ...]:
+def _jails(top: Table, *, reading: bool) -> tuple[JailSettings, ...]:
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
     defaults_table.done()
     jail_tables = dict(top.table("jail").tables())
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
-    read = [jail for name, table in jail_tables.items() if (jail := _enabled_jail(name, table, defaults))]
-    return _told_apart(tuple(read))
+    read = [_enabled_jail(name, table, defaults, reading=reading) for name, table in jail_tables.items()]
+    return _told_apart(tuple(filter(None, read)))
 
 
 def _built_in() -> JailSettings:
@@ -160,7 +163,7 @@ def _built_in() -> JailSettings:
     )
 
 
-def _enabled_jail(name: str, table: Table, defaults: JailSettings) -> JailSettings | None:
+def _enabled_jail(name: str, table: Table, defaults: JailSettings, *, reading: bool) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
     own: tuple[str, ...] = (name,) if name in filter_names() else ()
     filters = table.take("filter", _filters, own)
@@ -169,7 +172,7 @@ def _enabled_jail(name: str, table: Table, defaults: JailSettings) -> JailSettin
     if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
         table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
     unset: tuple[str, ...] = ()
-    sources = table.take("source", _sources, unset)
+    sources = table.take("source", _sources if reading else values.texts, unset)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     table.done()
     return jail if enabled else None

@@ -11,7 +11,8 @@ import selectors
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from ctypes import CDLL
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any, Final
 
@@ -21,21 +22,22 @@ from banstream.config import Settings
 from banstream.reading import HEARTBEAT, HEARTBEAT_MS
 from banstream.wiring import Stages
 from eventlog.contract import EventLog
-from schemas.errors import ConfigError, Transient
+from schemas.errors import ConfigError, EnforcementFailed, Transient
 
 COMMANDS_MS: Final = 200
 RETAIN_MS: Final = 600_000
+TRIM_MS: Final = 5_000
+FIREWALL_RETRY_MS: Final = 1_000
 
 log = getLogger("banstream")
 
 
 @dataclass(slots=True)
 class Retry:
-    """A stage that met a Transient error: when it may try again, and what it met."""
+    """A stage that met a passing error: when it may try again, and what it met."""
 
     at_ms: int = 0
     error: str = ""
-    times: int = field(default=0)
 
 
 class Pipeline:
@@ -60,7 +62,7 @@ class Pipeline:
         self._writer = event_log.writer("up")
         self._retries: dict[str, Retry] = {}
         self._stopping = self._reloading = False
-        self._heartbeat_at_ms = 0
+        self._heartbeat_at_ms = self._trim_at_ms = 0
         self._retain_at_ms = now_ms() + RETAIN_MS
         self._started_at_ms = now_ms()
 
@@ -92,26 +94,28 @@ class Pipeline:
         self._log.close()
 
     def _try(self, stage: str, work: Callable[[], object]) -> bool:
-        """Do a stage's work unless it waits for better times; a Transient error makes it wait."""
+        """Do a stage's work unless it waits for better times; a passing error makes it wait."""
         retry = self._retries.get(stage)
         if retry is not None and self._now_ms() < retry.at_ms:
             return False
         try:
             more = bool(work())
         except Transient as error:
-            self._postpone(stage, error)
+            self._postpone(stage, str(error), error.retry_after_ms)
+            return False
+        except EnforcementFailed as error:
+            self._postpone(stage, str(error), FIREWALL_RETRY_MS)
             return False
         if self._retries.pop(stage, None):
             log.warning("Recovered stage=%s", stage)
         return more
 
-    def _postpone(self, stage: str, error: Transient) -> None:
+    def _postpone(self, stage: str, reason: str, after_ms: int) -> None:
         retry = self._retries.setdefault(stage, Retry())
-        if retry.error != str(error):
-            log.error("Waiting to try again stage=%s reason=%s", stage, error)
-        retry.error = str(error)
-        retry.times += 1
-        retry.at_ms = self._now_ms() + error.retry_after_ms
+        if retry.error != reason:
+            log.error("Waiting to try again stage=%s reason=%s", stage, reason)
+        retry.error = reason
+        retry.at_ms = self._now_ms() + after_ms
 
     def _take_new_settings(self) -> None:
         self._reloading = False
@@ -132,6 +136,9 @@ class Pipeline:
         if now_ms >= self._heartbeat_at_ms:
             self._beat(stopped=False)
             self._heartbeat_at_ms = now_ms + HEARTBEAT_MS
+        if now_ms >= self._trim_at_ms:
+            give_memory_back()
+            self._trim_at_ms = now_ms + TRIM_MS
         if now_ms >= self._retain_at_ms:
             self._log.retain(now_ms)
             self._retain_at_ms = now_ms + RETAIN_MS
@@ -168,6 +175,13 @@ class Pipeline:
         self._reloading = True
 
 
+def give_memory_back() -> None:
+    """Return what a burst has freed to the system, which glibc by itself does not (malloc_trim(3))."""
+    trim = getattr(CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 @contextmanager
 def _signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[int]:
     """Turn signals into calls; yields a descriptor that becomes readable when one came."""
@@ -175,6 +189,7 @@ def _signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[
     old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
     old = {number: signal.signal(number, lambda *_, call=call: call()) for number, call in wanted.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
     try:
         yield readable
     finally:

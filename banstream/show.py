@@ -36,6 +36,11 @@ def instant(at_ms: int | None) -> str:
     return datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def until(at_ms: int | None) -> str:
+    """When something ends, in a sentence."""
+    return "for ever" if at_ms is None else f"until {instant(at_ms)}"
+
+
 def json_line(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     sys.stdout.buffer.write(harmless(orjson.dumps(value)) + b"\n")

@@ -8,7 +8,7 @@ times. Jails see every file, whatever sources they are configured to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from operator import itemgetter
@@ -17,7 +17,6 @@ from typing import Any, Final
 from banstream.reading import messages
 from eventlog.contract import EventLog
 from producers.filters import Filter
-from producers.filters.rows import Row as Found
 from producers.offline import Batch
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.topics import EVENTS
@@ -27,7 +26,6 @@ from streams.routes import route_to
 from streams.rules import Rules
 
 FILE_BITS: Final = 44
-_row_of: Final[Callable[[Found], Row]] = itemgetter(0, 1, 2, 3)
 ROWS_A_FOLD: Final = 8_192
 
 
@@ -115,7 +113,7 @@ def _runs(
         counts.lines += batch.data.count(b"\n")
         base = number << FILE_BITS | batch.base
         if len(names) == 1 and not selective:
-            yield Run(base, names[0], list(map(_row_of, batch.rows[0])))
+            yield Run(base, names[0], batch.rows[0])
             continue
         found = [
             (route_to(name, f"file:{batch.path}", host) if selective else name, (kind, at_ms, ip, start))
@@ -139,7 +137,7 @@ def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, Row]]:
     return (
         (run.route, (kind, at_ms, ip, run.base + index))
         for run in runs
-        for kind, at_ms, ip, index in run.rows
+        for kind, at_ms, ip, index, *_ in run.rows
     )
 
 

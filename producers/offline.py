@@ -7,23 +7,28 @@ import gzip
 import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager, nullcontext
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
 from producers.filters.rows import Row
 from producers.sources.lines import cut_lines, skip_line
 from producers.stamps import Clock
 from schemas.errors import SourceError
 
-BATCH_BYTES: Final = 1 << 20
+BATCH_BYTES: Final = 384 << 10
+"""So that a batch's rows stay in the processor's cache: measured, 128 KiB to 1 MiB."""
 STDIN: Final = "-"
 MAGIC: Final[dict[bytes, Callable[..., Any]]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
+
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 class Batch(NamedTuple):
@@ -72,40 +77,47 @@ def read_lines(path: str, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[int,
     Lines past the limit are cut as the live sources cut them. Raises SourceError.
     """
     try:
-        with closing(_open(path)) as stream:
+        with _opened(path) as stream:
             yield from _cut(stream, max(batch_bytes, 1))
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise _unreadable(path, error) from error
 
 
-def _cut(stream: IO[bytes], batch_bytes: int) -> Iterator[tuple[int, bytes]]:
-    base, buffer, skipping = 0, b"", False
-    while data := stream.read(batch_bytes):
-        buffer += data
-        while buffer:
-            if skipping:
-                skipped = skip_line(buffer)
-                taken, lines, skipping = len(buffer) if skipped is None else skipped, b"", skipped is None
-            else:
-                lines, taken, skipping = cut_lines(buffer)
-            if not taken:
+def _cut(stream: BufferedIOBase, batch_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The lines of a stream, by way of one buffer that stays in the cache: each byte is copied once."""
+    buffer = bytearray(LINE_LIMIT_BYTES + 1 + batch_bytes)
+    view = memoryview(buffer)
+    base, size, skipping = 0, 0, False
+    while count := stream.readinto(view[size : size + batch_bytes]):
+        start, size = 0, size + count
+        while start < size:
+            cut = skip_line(buffer, start, size) if skipping else cut_lines(buffer, start, size)
+            if cut.end == start:
                 break
-            if lines:
-                yield base, lines
-            base += taken
-            buffer = buffer[taken:]
-    if buffer and not skipping:
-        yield base, buffer + b"\n"
+            if not skipping:
+                yield base + start, bytes(view[start : cut.end]) + b"\n" * cut.skipping
+            start, skipping = cut.end, cut.skipping
+        base, size = base + start, size - start
+        view[:size] = bytes(view[start : start + size])
+    if size and not skipping:
+        yield base, bytes(view[:size]) + b"\n"
 
 
-def _open(path: str) -> IO[bytes]:
+@contextmanager
+def _opened(path: str) -> Iterator[BufferedIOBase]:
     """The bytes of a file, decompressed as its first bytes say."""
-    stream: Any = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed by the caller
-    start = stream.peek(6)[:6]
-    for magic, opener in MAGIC.items():
-        if start.startswith(magic):
-            return cast("IO[bytes]", opener(stream, "rb"))
-    return cast("IO[bytes]", stream)
+    with nullcontext(sys.stdin.buffer) if path == STDIN else Path(path).open("rb") as packed:
+        start = cast("BufferedReader", packed).peek(6)
+        if start.startswith(ZSTD):
+            raise SourceError(
+                f"{path}: packed with zstd, which this Python cannot read; unpack it: zstd -d {path}"
+            )
+        opener = next((opener for magic, opener in MAGIC.items() if start.startswith(magic)), None)
+        if opener is None:
+            yield cast("BufferedReader", packed)
+        else:
+            with opener(packed, "rb") as stream:
+                yield stream
 
 
 def _unreadable(path: str, error: BaseException) -> SourceError:

@@ -7,7 +7,6 @@ the position.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,13 @@ WRITER: Final = "producer"
 READ_BYTES: Final = 1 << 20
 IDLE_COMMIT_MS: Final = 5_000
 """Lines that hold no event move the stored position this late: reading them again would find nothing."""
+
+
+BEGINS: Final = {
+    "recent": "from its recent lines",
+    "beginning": "from its beginning",
+    "end": "from its end",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,14 @@ class _Stream:
         self.watch = watch
         self.filters: list[Filter] = [load_filter(name) for name in watch.filters]
         self.matchers: dict[str, dict[str, Matcher]] = {}
+        self.counts: Counter[str] = Counter()
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
         start = Start(watch.start, watch.recent_ms)
         self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
         self.resume: Mapping[str, Any] | None = None
-        self.counts: Counter[str] = Counter()
 
+        self.begins = "from where it was left" if stored is not None else BEGINS[watch.start]
         if stored is None:
             self.resume = self.source.position()
 
@@ -95,7 +102,7 @@ class _Stream:
 
     def notices(self) -> Counter[str]:
         """What the source and the filters have to say."""
-        found = Counter(self.source.notices())
+        found = self.counts + Counter(self.source.notices())
         for origin, matchers in self.matchers.items():
             for matcher in matchers.values():
                 found.update({f"{origin}: {text}": count for text, count in matcher.notices().items()})
@@ -109,9 +116,11 @@ class _Stream:
 
     def _load(self, origin: str, states: Mapping[str, Any]) -> None:
         for name, matcher in self._matchers_of(origin).items():
-            if name in states:
-                with contextlib.suppress(InvalidMessage):  # another version's: it starts afresh
+            try:
+                if name in states:
                     matcher.load(states[name])
+            except InvalidMessage as error:
+                self.counts[f"{origin}: what filter {name} remembered is of another version: {error}"] += 1
 
 
 class Producer:
@@ -168,8 +177,7 @@ class Producer:
     def describe(self) -> list[str]:
         """What is watched, a sentence each."""
         return [
-            f"{stream.source.id} with filter {', '.join(stream.watch.filters)}"
-            + (f" from {stream.watch.start}" if stream.resume is None else "")
+            f"{stream.source.id} with filter {', '.join(stream.watch.filters)}, {stream.begins}"
             for stream in self._streams
         ]
 

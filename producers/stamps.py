@@ -28,6 +28,7 @@ SKEW_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 FAR_MS: Final = 1 << 62
 CACHED_MINUTES: Final = 4_096
+RSYSLOG_LENGTH: Final = len("2026-11-22T09:00:00.123456+00:00")
 SECONDS: Final = {b"%02d" % second: second * 1_000 for second in range(61)}
 MONTHS: Final = {
     name.encode(): number
@@ -96,6 +97,10 @@ class Stamps:
         return self._now_ms, True
 
     def _parse(self, text: bytes) -> int:
+        if len(text) == RSYSLOG_LENGTH:
+            minute_ms = self._minutes.get(text[:17] + text[26:])
+            if minute_ms is not None:
+                return minute_ms + SECONDS[text[17:19]] + int(text[20:23])
         if text[0] > 0x39:  # noqa: PLR2004 - past `9`: a month or a weekday
             if text[4:8].isdigit():
                 return self._full(text)

@@ -31,9 +31,10 @@ def obey(decider: Decider, command: Command, *, owned: bool = True) -> None:
 
 
 def _ban(decider: Decider, command: Command) -> None:
-    jail = decider.jails.get(command.jail or MANUAL)
-    if jail is None or command.prefix is None:
+    if command.prefix is None:
         return
+    # A jail that no rule knows (yet) bans nobody, but the operator has: an order is never lost.
+    jail = decider.jails.get(command.jail or MANUAL) or decider.jails[MANUAL]
     until_ms = None if command.duration_ms is None else command.at_ms + command.duration_ms
     held = jail.subjects.get(command.prefix)
     if type(held) is Held:

@@ -20,7 +20,7 @@ A ban whose end has already passed when it is decided (a backlog) is recorded as
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple, cast
 
@@ -31,8 +31,8 @@ from streams.routes import Routes
 from streams.rules import MANUAL, Jail, Rules
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
 
-Row = tuple[str, int, str, int]
-"""An authentication event on the hot path: kind, at_ms, ip, index from the base of its run."""
+Row = tuple[str, int, str, int, *tuple[Any, ...]]
+"""An authentication event on the hot path: kind, at_ms, ip, index from the base of its run, and anything."""
 LineOf = Callable[[int], str | None]
 
 
@@ -46,7 +46,7 @@ class Run(NamedTuple):
 
     base: int
     route: str
-    rows: list[Row]
+    rows: Sequence[Row]
 
 
 FOREVER_MS: Final = 1 << 62
@@ -113,15 +113,17 @@ class Decider:
         jails = self.routes[run.route]
         wanted = self.routes.kinds
         stamped_ms, stamp = 0, base
-        for kind, at_ms, ip, index in run.rows:
+        for row in run.rows:
+            at_ms, kind = row[1], row[0]
             if at_ms > now_ms:
                 now_ms = at_ms
                 if now_ms >= wake_at_ms:
-                    self.begin(base + index)
+                    self.begin(base + row[3])
                     self.advance(now_ms)
                     wake_at_ms = self._wake_at_ms
             if kind not in wanted:
                 continue
+            ip, index = row[2], row[3]
             for jail in jails:
                 known = jail.subjects.get(ip)
                 shape = known.__class__

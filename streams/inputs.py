@@ -16,7 +16,7 @@ from schemas.addresses import canonical_address
 from schemas.codec import from_wire, load_line
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Command, Kind, RulesChanged, Tick
-from streams.decider import Run
+from streams.decider import Row, Run
 from streams.routes import route_to
 from streams.window import reference
 
@@ -41,7 +41,6 @@ TYPES: Final[dict[str, type]] = {
     "skewed": bool,
 }
 REQUIRED: Final = frozenset(list(TYPES)[:12])
-INT63: Final = 2**62
 MOST_SHAPES: Final = 64
 _shapes: dict[tuple[str, ...], tuple[type, ...] | None] = {}
 """By the keys of a JSON object, in order: the types of a plain event's values; None where it is none."""
@@ -86,7 +85,8 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     """
     frame = Frame()
     base = reference(message.offset)
-    run = Run(base, "", [])
+    rows: list[Row] = []
+    run = Run(base, "", rows)
     source = incarnation = ""
     seen = highest = -1
     for index, line in enumerate(message.value.split(b"\n")):
@@ -99,7 +99,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
         frame.wires.append(wire)
         if other is not None:
             frame.runs.append((index, other))
-            run = Run(base, "", [])
+            run = Run(base, "", rows)
             continue
         if wire["incarnation"] != incarnation or wire["source"] != source:
             source, incarnation = wire["source"], wire["incarnation"]
@@ -113,10 +113,11 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
             highest = frame.marks[source, incarnation] = position
         route = route_to(wire["filter"], source, wire.get("host")) if selective else wire["filter"]
         if route != run.route:
-            run = Run(base, route, [])
+            rows = []
+            run = Run(base, route, rows)
             frame.runs.append(run)
         at_ms = wire["at_ms"]
-        run.rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
+        rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
     return frame
 
 
@@ -148,10 +149,7 @@ def _is_plain_auth(wire: dict[str, Any]) -> bool:
         and wire["type"] == AuthEvent.TYPE
         and wire["v"] == 1
         and wire["kind"] in KINDS
-        and -INT63 < wire["at_ms"] < INT63
-        and -INT63 < wire["seen_at_ms"] < INT63
-        and -INT63 < wire["position"] < INT63
-        and -INT63 < wire.get("port", 0) < INT63
+        and not (wire["at_ms"] | wire["seen_at_ms"] | wire["position"] | wire.get("port", 0)) >> 62
         and _is_canonical(wire["ip"])
     )
 

@@ -74,8 +74,7 @@ class Demo:
         stages = Stages.connect(settings, event_log, now_ms)
         pipeline = Pipeline(event_log, stages, reload=lambda: settings, now_ms=now_ms)
         say(f"A server that bans for {BANTIME_S} seconds after 3 failures, with a log of its own.")
-        where = f"none: {stages.observing}" if stages.observing else "nftables, in a network namespace"
-        say(f"Firewall: {where}.")
+        say(f"Firewall: {self._firewall(stages.observing)}.")
         try:
             self._attack(pipeline)
             self._wait_for_unban(pipeline)
@@ -83,6 +82,11 @@ class Demo:
             pipeline.close()
         self._replay(file)
         _chapter("That is all of it. On this machine: banstream doctor, then banstream up.")
+
+    def _firewall(self, observing: str | None) -> str:
+        if not self.real:
+            return "none; root sees nftables, in a network namespace"
+        return f"none: {observing}" if observing else "nftables, in a network namespace"
 
     def _configure(self) -> Path:
         backend = "nftables" if self.real else "null"

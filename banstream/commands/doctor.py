@@ -51,7 +51,7 @@ def _findings(config_file: str | None) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", "good", f"{version}, SQLite {sqlite3.sqlite_version}")
     try:
-        settings = load_settings(config_file)
+        settings = load_settings(config_file, reading=False)
     except ConfigError as error:
         for problem in error.problems:
             yield Finding("configuration", "bad", problem)
@@ -69,7 +69,9 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
 
 def _firewall(settings: Settings) -> Iterator[Finding]:
-    backend, observing = open_backend(settings.enforcer.backend)
+    backend, observing = open_backend(settings.enforcer.backend, table="banstream_doctor")
+    if observing is None:
+        backend.flush()  # a table of its own, gone again: looking changes nothing
     backend.close()
     if observing is None:
         yield Finding("firewall", "good", f"{backend.name} works")
@@ -82,7 +84,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
     try:
         log = open_to_read(settings)
     except BanstreamError as error:
-        yield Finding("event log", "warning", f"{error}; `banstream up` makes it")
+        yield Finding("event log", "warning", str(error))
         return
     running = is_up(log, now_ms())
     log.close()

@@ -12,7 +12,7 @@ from banstream.config import load_settings
 from banstream.instants import Instant, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import Placed, heartbeat, is_up, open_to_read, placed, records
-from banstream.show import flush, instant, json_line, note, printable, say, show, table
+from banstream.show import flush, instant, json_line, note, printable, say, show, table, until
 from eventlog.contract import EventLog
 from schemas.codec import decode, to_wire
 from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, Record, Standing, Unban
@@ -30,7 +30,7 @@ def status_command(jail: str | None, as_json: bool, config_file: str | None) -> 
 
     Exit code 1 when `up` is not running.
     """
-    log = open_to_read(load_settings(config_file))
+    log = open_to_read(load_settings(config_file, reading=False))
     try:
         beat, running = heartbeat(log), is_up(log, now_ms())
     finally:
@@ -70,7 +70,7 @@ def _show_status(facts: dict[str, Any]) -> None:
 @config_option
 def bans_command(as_json: bool, config_file: str | None) -> int:
     """The bans in force, oldest decision first. Exit code 1 when there is none."""
-    log = open_to_read(load_settings(config_file))
+    log = open_to_read(load_settings(config_file, reading=False))
     try:
         standings = [decode(message.value) for message in log.latest(BANS.name)]
     finally:
@@ -105,7 +105,7 @@ def events_command(
     prefix: str | None, since: int | None, last: int | None, as_json: bool, config_file: str | None
 ) -> int:
     """The events read from the logs, oldest first; only those of one address when it is named."""
-    log = open_to_read(load_settings(config_file))
+    log = open_to_read(load_settings(config_file, reading=False))
     containing = f'"ip":"{prefix}"'.encode() if prefix else b""
     try:
         found: Iterator[Placed] | list[Placed] = records(
@@ -127,7 +127,7 @@ def events_command(
 @config_option
 def watch_command(as_json: bool, config_file: str | None) -> int:
     """Events and decisions as they happen, until Ctrl-C."""
-    log = open_to_read(load_settings(config_file))
+    log = open_to_read(load_settings(config_file, reading=False))
     topics = [(topic.name, number) for topic in (EVENTS, DECISIONS) for number in range(log.partitions)]
     offsets = {place: log.end(*place) for place in topics}
     note("Watching; Ctrl-C ends it.")
@@ -172,7 +172,7 @@ def sentence(record: Record) -> str:
             why = f"  {record.count} failures" if record.who is None else _by(record)
             return (
                 f"{instant(record.at_ms)}  BAN       {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}{why}"
+                f"  {until(record.until_ms)}{why}"
             )
         case Unban():
             return (
@@ -182,7 +182,7 @@ def sentence(record: Record) -> str:
         case Prolong():
             return (
                 f"{instant(record.at_ms)}  PROLONG   {record.prefix}  {record.jail}"
-                f"  until {instant(record.until_ms)}{_by(record)}"
+                f"  {until(record.until_ms)}{_by(record)}"
             )
         case Command():
             return f"{instant(record.at_ms)}  {record.verb:9} {record.prefix or 'everything'}{_by(record)}"

@@ -17,7 +17,7 @@ from banstream.config import Settings, load_settings
 from banstream.instants import Duration, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import heartbeat, is_up, messages, placed
-from banstream.show import instant, json_line, say
+from banstream.show import json_line, say, until
 from eventlog.contract import Append, EventLog
 from eventlog.urls import open_log
 from schemas.codec import encode, to_wire
@@ -107,7 +107,7 @@ def operator() -> str:
 
 
 def _give(config_file: str | None, as_json: bool, command: Command) -> int:
-    settings = load_settings(config_file)
+    settings = load_settings(config_file, reading=False)
     _check_jail(settings, command)
     log = open_log(settings.log_url)
     try:
@@ -132,8 +132,8 @@ def _report(as_json: bool, command: Command, answers: list[tuple[Decision, Enfor
     for decision, enforcement in answers:
         outcome = enforcement.outcome if enforcement else "decided"
         detail = f": {enforcement.detail}" if enforcement and enforcement.detail else ""
-        until = f" until {instant(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
-        sentence = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{until}: {outcome}{detail}"
+        end = f" {until(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
+        sentence = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{end}: {outcome}{detail}"
         wires = {"decision": to_wire(decision), "enforcement": to_wire(enforcement) if enforcement else None}
         _tell(as_json, {"outcome": outcome, **wires}, sentence)
         code = code if outcome in {"applied", "decided"} else 1

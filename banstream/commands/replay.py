@@ -76,10 +76,10 @@ class Options:
 
 
 def _replay(files: tuple[str, ...], options: Options) -> int:
-    settings = load_settings(options.config_file)
+    settings = load_settings(options.config_file, reading=False)
     rules = [settings.rules()]
     if options.other_file:
-        rules.append(load_settings(options.other_file).rules())
+        rules.append(load_settings(options.other_file, reading=False).rules())
     counts, started = Counts(), perf_counter()
     if files:
         steps = _over_files(rules, files, options.now, counts)

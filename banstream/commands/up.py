@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def up_command(config_file: str | None, quiet: bool) -> int:
         level=logging.WARNING if quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the pipeline runs: a reload waits
     settings = load_settings(config_file)
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")

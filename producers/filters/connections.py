@@ -14,7 +14,8 @@ a class; per connection every class is counted, and a line that lifts the larges
 pam_unix is no class: a PAM conversation may run in a process of its own, whose line nobody can tie to a
 connection, and sshd reports the same attempt a moment later under its own process id.
 
-Connections are forgotten when they close; those that never do, in two generations of LIMIT.
+Connections are forgotten when they close; those that never do, in two generations of LIMIT. Of logins that
+succeeded the last DONE_LIMIT are remembered, so that what their processes may still say is no failure.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from schemas.errors import InvalidMessage
 
 LIMIT: Final = 512
 PORT_AT: Final = len(b" port ")
+DONE_LIMIT: Final = 32
 CACHED_ADDRESSES: Final = 8_192
 NEVER: Final = -(10**9)
 ALWAYS: Final = 10**9
@@ -35,7 +37,7 @@ ALWAYS: Final = 10**9
 PEER, RAW_ADDRESS, ADDRESS, PORT, HOST, RAW_USER, USER, LARGEST = range(8)
 PROBE, SUCCESS, INVALID, NONE, PASSWORD, INTERACTIVE, KEY, PAM, CLOSED, REFUSED, EXCEEDED = range(8, 19)
 
-CLASSES: Final = EXCEEDED + 1 - PROBE
+CLASSES: Final = range(PROBE, EXCEEDED + 1)
 
 IPV4: Final = re.compile(rb"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)")
 
@@ -56,81 +58,111 @@ def address_of(text: bytes) -> str | None:
 
 
 class Connections:
-    """The connections of one stream, by the `host program[pid` that reports them."""
+    """The connections of one stream, by the `host program[pid` that reports them.
 
-    __slots__ = ("_addresses", "_host", "_host_prefix", "_old", "young")
+    Only those are kept of which something is counted. A probe counts nothing: its connection is the guest of
+    one moment, so that the next line of the same process, most often an attempt, need not read it again.
+    """
+
+    __slots__ = ("_addresses", "_done", "_guest", "_guest_at", "_host", "_host_prefix", "_old", "young")
 
     def __init__(self) -> None:
         self.young: dict[bytes, Connection] = {}
         self._old: dict[bytes, Connection] = {}
+        self._done: dict[bytes, Connection] = {}
+        self._guest: Connection | None = None
+        self._guest_at: bytes | None = None
         self._addresses: dict[bytes, str | None] = {}
         self._host_prefix = b""
         self._host = ""
 
-    def find(self, key: bytes, address: bytes, peer: bytes | None) -> Connection | None:  # noqa: C901 - hot path
-        """The connection of a process with a peer; a new one when the process has another peer by now.
+    def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:  # noqa: C901 - hot
+        """The connection that a line of a class is about; a new one when the process has another peer by now.
 
         Args:
             key: `HOST PROGRAM[PID`, or empty in a file without headers: then the peer is all there is.
             address: the peer's address, as it stands in the line.
             peer: `ADDRESS port PORT`; None for a line without a port, which any peer of the address matches.
+            code: the line's class.
 
         Returns:
             None when the address is not a literal one.
         """
-        where = key or peer or b""
+        at = key or peer
+        if at is None:
+            return self._made(key, address, None)
         young = self.young
-        found = young.get(where)
-        if found is None and self._old:
-            found = self._revived(where)
-        if found is not None and found[RAW_ADDRESS] == address:
-            if peer is None or found[PEER] == peer:
-                return found
-            if found[PEER] is None:
-                found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
-                return found
+        found = young.get(at)
+        if found is None:
+            found = self._remembered(at, peer)
+        if (
+            found is None
+            or found[RAW_ADDRESS] != address
+            or not (peer is None or found[PEER] is None or found[PEER] == peer)
+        ):
+            found = self._made(key, address, peer)
+            if code == PROBE:
+                self._guest, self._guest_at = found, at
+        elif peer is not None and found[PEER] is None:
+            found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
+        if code != PROBE and found is not None:
+            self._guest_at = None
+            if code == SUCCESS:
+                self._finish(at, found)
+            else:
+                if len(young) >= LIMIT and at not in young:
+                    self._age()
+                young[at] = found
+        return found
+
+    def drop(self, at: bytes) -> None:
+        """The connection of this key, or without keys of this peer, has closed."""
+        self.young.pop(at, None)
+        if self._old:
+            self._old.pop(at, None)
+        if self._done:
+            self._done.pop(at, None)
+
+    def save(self) -> dict[str, Any]:
+        """Everything that counts, as JSON."""
+        kept = {"young": self.young, "old": self._old, "done": self._done}
+        return {name: [_saved(*item) for item in held.items()] for name, held in kept.items()}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called; InvalidMessage when it is no such state."""
+        try:
+            young = dict(map(self._loaded, saved["young"]))
+            old = dict(map(self._loaded, saved["old"]))
+            done = dict(map(self._loaded, saved["done"]))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise InvalidMessage(f"not the connections of a filter: {error!r}", field="young") from error
+        for mine, theirs in ((self.young, young), (self._old, old), (self._done, done)):
+            mine.clear()
+            mine.update(theirs)
+
+    def _made(self, key: bytes, address: bytes, peer: bytes | None) -> Connection | None:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None
         if not key.startswith(self._host_prefix) or not self._host:
             self._host_prefix = key[: key.find(b" ") + 1]
             self._host = self._host_prefix[:-1].decode("utf-8", "replace")
+        host = self._host if key else None
         port = None if peer is None else int(peer[len(address) + PORT_AT :])
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
-        found = [peer, address, ip, port, None, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        if key:
-            found[HOST] = self._host
-        if where:
-            if len(young) >= LIMIT:
-                self._age()
-            young[where] = found
-        return found
+        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    def save(self) -> dict[str, Any]:
-        """Everything, as JSON."""
-        return {
-            "young": [_saved(*item) for item in self.young.items()],
-            "old": [_saved(*item) for item in self._old.items()],
-        }
+    def _remembered(self, at: bytes, peer: bytes | None) -> Connection | None:
+        guest = self._guest
+        if at == self._guest_at and guest is not None and (guest[PEER] is None or guest[PEER] == peer):
+            return guest
+        return self._old.get(at) or self._done.get(at)
 
-    def load(self, saved: Mapping[str, Any]) -> None:
-        """Go on where `save` was called; InvalidMessage when it is no such state."""
-        try:
-            young = dict(map(_loaded, saved["young"]))
-            old = dict(map(_loaded, saved["old"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidMessage(f"not the connections of a filter: {error!r}", field="young") from error
-        for mine, theirs in ((self.young, young), (self._old, old)):
-            mine.clear()
-            mine.update(theirs)
-
-    def _revived(self, key: bytes) -> Connection | None:
-        found = self._old.pop(key, None)
-        if found is not None:
-            if len(self.young) >= LIMIT:
-                self._age()
-            self.young[key] = found
-        return found
+    def _finish(self, at: bytes, connection: Connection) -> None:
+        self.drop(at)
+        self._done[at] = connection
+        if len(self._done) > DONE_LIMIT:
+            del self._done[next(iter(self._done))]
 
     def _age(self) -> None:
         """The young become the old, in place: the hot path holds on to the dict of the young."""
@@ -144,31 +176,23 @@ class Connections:
         ip = self._addresses[text] = address_of(text)
         return ip
 
+    def _loaded(self, saved: Any) -> tuple[bytes, Connection]:
+        text, party, largest, *counts = saved
+        at, who = text.encode("latin-1"), party.encode("latin-1")
+        address, port, _ = who.partition(b" port ")
+        connection = self._made(b"" if at == who else at, address, who if port else None)
+        if connection is None or type(largest) is not int:
+            raise ValueError(party)
+        connection[LARGEST] = largest
+        for code, count in counts:
+            if code not in CLASSES or type(count) is not int:
+                raise ValueError(code)
+            connection[code] = count
+        return at, connection
 
-def _saved(key: bytes, connection: Connection) -> list[Any]:
-    """All of a connection but its user."""
-    peer, raw_address, *known = connection[:RAW_USER]
-    return [
-        key.decode("latin-1"),
-        peer and peer.decode("latin-1"),
-        raw_address.decode("latin-1"),
-        *known,
-        *connection[LARGEST:],
-    ]
 
-
-def _loaded(saved: Any) -> tuple[bytes, Connection]:
-    key, peer, raw_address, address, port, host, *counts = saved
-    if len(counts) != CLASSES + 1 or not all(type(count) is int for count in counts):
-        raise ValueError("counts")
-    peer = peer and peer.encode("latin-1")
-    return key.encode("latin-1"), [
-        peer,
-        raw_address.encode("latin-1"),
-        address,
-        port,
-        host,
-        None,
-        None,
-        *counts,
-    ]
+def _saved(at: bytes, connection: Connection) -> list[Any]:
+    """[key, peer or address, largest, [class, count] of each that counts]; its user is read again."""
+    party = connection[PEER] or connection[RAW_ADDRESS]
+    counts = [[code, connection[code]] for code in CLASSES[1:] if connection[code] not in (0, NEVER, ALWAYS)]
+    return [at.decode("latin-1"), party.decode("latin-1"), connection[LARGEST], *counts]

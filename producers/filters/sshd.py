@@ -225,7 +225,7 @@ HEADER_GROUPS, RARE = 2, 12
 FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
 """What a line without a header (of a file that `sshd -E` writes) may begin with."""
 CANDIDATES: Final = (
-    rb"sshd(-session|-auth)?(\[[0-9]+\]:| [0-9]+ [^\n]*) (error: |fatal: )?"
+    rb"sshd(-session|-auth)?[\[ ][0-9]+(\]:| [^\n]*) (error: |fatal: )?"
     rb"(PAM [0-9]|pam_[a-z0-9_]+\(sshd:auth\): a|Connection |Disconnected from [^u]"
     rb"|Received disconnect [^\n]*\[preauth\]|"
     + b"|".join(re.escape(word) + b" " for word in RARE_BY_WORD)

@@ -35,13 +35,13 @@ from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
-SAMPLE_BYTES: Final = 16_384
+SAMPLE_BYTES: Final = 4_096
 MOST_REPEATS: Final = 32
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
 Match = re.Match[bytes]
-Party = tuple[Connection | None, int, bool, bytes | None]
-"""What a line says: (its connection, its class, whether that connection is over, its user)."""
+Party = tuple[Connection | None, int, bool, bytes | None, bool]
+"""What a line says: (its connection, its class, whether that connection is over, its user, no port)."""
 
 
 class SshdMatcher:
@@ -87,8 +87,8 @@ class SshdMatcher:
         """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
         rows: list[Row] = []
         append, stamp_of = rows.append, self._stamps.read
-        young, find = self._connections.young, self._connections.find
-        known, drop = young.get, young.pop
+        connections = self._connections
+        known, find, drop = connections.young.get, connections.find, connections.drop
         times: dict[bytes, tuple[int, bool]] = {}
         steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
         for match in matches:
@@ -99,23 +99,24 @@ class SshdMatcher:
                 match.groups()
             )
             connection = known(key)
+            portless = False
             if words is not None:
                 code, over = steps[words]
                 if connection is None or connection[PEER] != peer:
-                    connection = find(key, peer[: peer.find(b" ")], peer)
+                    connection = find(key, peer[: peer.find(b" ")], peer, code)
             elif bare_words is not None:
                 code, over = steps[bare_words]
                 if connection is None or connection[PEER] != bare_peer:
-                    connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer)
+                    connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer, code)
             elif pam is not None:
-                code, over, raw_user = PROBE, False, pam_user
+                code, over, raw_user, portless = PROBE, False, pam_user, True
                 if connection is None or connection[RAW_ADDRESS] != pam:
-                    connection = find(key, pam, None)
+                    connection = find(key, pam, None, code)
             else:
                 party = self._uncommon(match, rows)
                 if party is None:
                     continue
-                connection, code, over, raw_user = party
+                connection, code, over, raw_user, portless = party
             if connection is None:
                 self._notices[NO_ADDRESS] += 1
                 continue
@@ -128,7 +129,7 @@ class SshdMatcher:
             else:
                 continue
             if over:
-                drop(key or connection[PEER], None)
+                drop(key or connection[PEER])
             if raw_user is None:
                 user = None
             elif raw_user == connection[RAW_USER]:
@@ -148,7 +149,7 @@ class SshdMatcher:
                     start,
                     end,
                     user,
-                    connection[PORT],
+                    None if portless else connection[PORT],
                     connection[HOST],
                     at[1],
                     0,
@@ -177,7 +178,8 @@ class SshdMatcher:
         peer = parts.get("peer")
         address = peer[: peer.find(b" ")] if peer else parts["address"]
         code = rare.code if key or peer else PROBE
-        return self._connections.find(key, address, peer), code, rare.over, user
+        connection = self._connections.find(key, address, peer, code)
+        return connection, code, rare.over, user, peer is None
 
     def _repeated(self, match: Match, rows: list[Row]) -> None:
         """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""

@@ -31,8 +31,7 @@ class FileSource:
         self._pattern = pattern
         self._is_glob = glob.has_magic(pattern)
         self._now_ms = now_ms
-        self._serial_ms = int(resume["serial_ms"]) if resume else 0
-        self._wake = Wake()
+        self._serial_ms = 0 if resume is None else int(resume["serial_ms"])
         self._tails: dict[Path, Tail] = {}
         self._caught_up = False
         if resume is None:
@@ -41,6 +40,7 @@ class FileSource:
         else:
             for path, marks in resume["files"].items():
                 self._follow(Path(path)).resume(marks)
+        self._wake = Wake()
         self._watch()
 
     def filenos(self) -> list[int]:

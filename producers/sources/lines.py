@@ -6,40 +6,38 @@ from typing import NamedTuple
 
 from producers.contract import LINE_LIMIT_BYTES
 
+Bytes = bytes | bytearray
+
 
 class Cut(NamedTuple):
-    """What to take from the front of a buffer.
+    """What to take of a buffer.
 
     Attributes:
-        data: whole lines, each ending in a newline; maybe none.
-        consumed: how many bytes of the buffer they stand for.
-        skipping: the last line was cut: what follows `consumed` is the rest of it.
+        end: where it ends: after a newline, or in a line that is cut there; the start when there is no line.
+        skipping: the last line is cut: what follows `end` is the rest of it, and its newline is to be added.
     """
 
-    data: bytes
-    consumed: int
+    end: int
     skipping: bool
 
 
-def cut_lines(buffer: bytes) -> Cut:
-    """The whole lines at the front of a buffer, up to and including the first that has to be cut.
+def cut_lines(buffer: Bytes, start: int, size: int) -> Cut:
+    """The whole lines of a buffer between two offsets, up to and including the first that has to be cut.
 
-    A buffer longer than the limit always gives something.
+    Between offsets further apart than the limit there is always something.
     """
-    end = buffer.rfind(b"\n") + 1
-    start = 0
-    while start < end:
-        newline = buffer.rfind(b"\n", start, start + LINE_LIMIT_BYTES + 1)
+    last = buffer.rfind(b"\n", start, size) + 1
+    while start < last:
+        newline = buffer.rfind(b"\n", start, min(start + LINE_LIMIT_BYTES + 1, last))
         if newline < 0:
             break
         start = newline + 1
-    if len(buffer) - start > LINE_LIMIT_BYTES:
-        cut_at = start + LINE_LIMIT_BYTES
-        return Cut(buffer[:cut_at] + b"\n", cut_at, skipping=True)
-    return Cut(buffer[:start], start, skipping=False)
+    if size - start > LINE_LIMIT_BYTES:
+        return Cut(start + LINE_LIMIT_BYTES, skipping=True)
+    return Cut(start, skipping=False)
 
 
-def skip_line(buffer: bytes) -> int | None:
-    """How many bytes belong to the line that is being skipped; None when it goes on past the buffer."""
-    newline = buffer.find(b"\n")
-    return None if newline < 0 else newline + 1
+def skip_line(buffer: Bytes, start: int, size: int) -> Cut:
+    """The rest of a line that was cut: where it ends, and whether it goes on past the buffer."""
+    newline = buffer.find(b"\n", start, size)
+    return Cut(size, skipping=True) if newline < 0 else Cut(newline + 1, skipping=False)

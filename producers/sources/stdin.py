@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk
-from producers.sources.lines import cut_lines, skip_line
+from producers.sources.lines import Cut, cut_lines, skip_line
 from producers.sources.tail import CUT
 
 
@@ -37,15 +37,14 @@ class StdinSource:
         if not self._fill(max(max_bytes, LINE_LIMIT_BYTES + 1)):
             self._caught_up = True
         if self._skipping:
-            self._skip()
-        cut = cut_lines(self._buffer)
-        if not cut.consumed:
+            self._take(skip_line(self._buffer, 0, len(self._buffer)))
+        cut = cut_lines(self._buffer, 0, len(self._buffer))
+        if not cut.end:
             return None
-        start = self._offset
-        self._take(cut.consumed)
-        self._skipping = cut.skipping
+        start, data = self._offset, self._buffer[: cut.end] + b"\n" * cut.skipping
+        self._take(cut)
         self._notices[CUT] += cut.skipping
-        return Chunk(cut.data, self._incarnation, start, {}, self._caught_up, self.id)
+        return Chunk(data, self._incarnation, start, {}, self._caught_up, self.id)
 
     def position(self) -> Mapping[str, Any]:
         """Nothing: what has been read is gone."""
@@ -69,11 +68,7 @@ class StdinSource:
         self._buffer += data
         return bool(data)
 
-    def _skip(self) -> None:
-        skipped = skip_line(self._buffer)
-        self._take(len(self._buffer) if skipped is None else skipped)
-        self._skipping = skipped is None
-
-    def _take(self, count: int) -> None:
-        self._buffer = self._buffer[count:]
-        self._offset += count
+    def _take(self, cut: Cut) -> None:
+        self._buffer = self._buffer[cut.end :]
+        self._offset += cut.end
+        self._skipping = cut.skipping

@@ -62,16 +62,17 @@ class OpenFile:
         mark = self.mark
         buffer = os.pread(self.fd, max_bytes, mark.offset)
         while mark.skipping and buffer:
-            skipped = skip_line(buffer)
-            mark = mark.moved(self.fd, mark.offset + (skipped or len(buffer)), skipping=skipped is None)
+            skip = skip_line(buffer, 0, len(buffer))
+            mark = mark.moved(self.fd, mark.offset + skip.end, skipping=skip.skipping)
             buffer = os.pread(self.fd, max_bytes, mark.offset)
-        cut = cut_lines(buffer)
-        if cut.consumed:
-            self.mark = mark.moved(self.fd, mark.offset + cut.consumed, skipping=cut.skipping)
-            self.idle_since_ms = None
-            return Read(cut.data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
-        self.mark = mark
-        return None
+        cut = cut_lines(buffer, 0, len(buffer))
+        if not cut.end:
+            self.mark = mark
+            return None
+        self.mark = mark.moved(self.fd, mark.offset + cut.end, skipping=cut.skipping)
+        self.idle_since_ms = None
+        data = buffer[: cut.end] + b"\n" * cut.skipping
+        return Read(data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
 
     def close(self) -> None:
         """Let go."""
@@ -86,7 +87,7 @@ def open_file(path: Path, mark: Mark | None = None, *, incarnation: str = "") ->
         os.close(fd)
         raise OSError(0, "not a regular file", str(path))
     fresh = mark or Mark(path="", device=0, inode=0, incarnation=incarnation)
-    here = replace(fresh, path=str(path.resolve()), device=stat.st_dev, inode=stat.st_ino)
+    here = replace(fresh, path=os.path.realpath(path), device=stat.st_dev, inode=stat.st_ino)
     return OpenFile(fd, here)
 
 
@@ -139,7 +140,7 @@ class Tail:
 
     def directories(self) -> set[Path]:
         """The directories in which something may happen to its files."""
-        files = (self.path, self.path.resolve(), *(Path(opened.mark.path) for opened in self._open))
+        files = (self.path, _real(self.path), *(Path(opened.mark.path) for opened in self._open))
         return {file.parent for file in files}
 
     def close(self) -> None:
@@ -170,9 +171,9 @@ class Tail:
             self._open += self._between(self._open[-1])
         opened = open_file(self.path, incarnation=self._serial())
         self._open.append(opened)
-        if self._begin_at is not None:
-            opened.mark = opened.mark.moved(opened.fd, self._begin_at(opened.fd))
-            self._begin_at = None
+        begin_at, self._begin_at = self._begin_at, None
+        if begin_at is not None:
+            opened.mark = opened.mark.moved(opened.fd, begin_at(opened.fd))
 
     def _restart(self, newest: OpenFile) -> None:
         """The newest file was truncated: go on in its copy, if there is one, then from its start."""
@@ -227,7 +228,7 @@ class Tail:
         yield self.path
         yield Path(mark.path)
         yield from _siblings(self.path)
-        yield from _siblings(self.path.resolve())
+        yield from _siblings(_real(self.path))
 
     def _between(self, older: OpenFile, newer: OpenFile | None = None) -> list[OpenFile]:
         """The files that were rotated away after one of ours, and before another, oldest first."""
@@ -244,6 +245,11 @@ class Tail:
 
     def _say(self, error: OSError) -> None:
         self.trouble = f"{error.filename or self.path}: {error.strerror or error}"
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike Path.resolve it gives something for a loop of symlinks too."""
+    return Path(os.path.realpath(path))
 
 
 def _siblings(path: Path) -> list[Path]:

@@ -39,12 +39,12 @@ class Service:
 
     Attributes:
         host: the namespace whose firewall and network it has.
-        user: the user id that it runs as.
+        prefix: the program that starts it, with less than all privileges.
     """
 
     folder: Path
     host: Host | None = None
-    user: int | None = None
+    prefix: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
     env: dict[str, str] = field(default_factory=lambda: {**os.environ, "NO_COLOR": "1", "TZ": "UTC"})
 
@@ -92,10 +92,8 @@ class Service:
     def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command of banstream. Options are those of subprocess.Popen."""
         options = {"text": True, "env": self.env, "cwd": self.folder, **options}
-        if self.user is not None:
-            options |= {"user": self.user, "group": self.user, "extra_groups": []}
         with self.host.inside() if self.host else nullcontext():
-            return subprocess.Popen([*BANSTREAM, *arguments], **options)
+            return subprocess.Popen([*self.prefix, *BANSTREAM, *arguments], **options)
 
     def json(self, *arguments: str, code: int | None = 0) -> list[dict[str, Any]]:
         """Run a command with --json; the objects it prints."""

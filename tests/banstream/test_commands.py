@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schemas.records import Ban, Command, Unban
-from schemas.topics import DECISIONS, EVENTS
+from schemas.records import Ban, Command, Enforcement, Unban
+from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS
 from tests.banstream.service import Service, eventually, service
 from tests.namespaces import fleet
 
@@ -54,9 +53,7 @@ def wait_for_events(up: Service, count: int) -> None:
 def test_ban_and_unban_are_in_force_within_a_second(up: Service) -> None:
     """The answer comes when the firewall has it: `applied`; the record has the operator and the reason."""
     for prefix in ("192.0.2.7", "198.51.100.0/24", "2001:db8:7::/64"):
-        begun = time.monotonic()
         assert "applied" in say(up, "ban", prefix, "--for", "1h", "--why", "ticket 4711")
-        assert time.monotonic() - begun < 1
         assert prefix in up.elements()
     ban = up.bans()[0]
     assert (ban.prefix, ban.jail, ban.count, ban.who, ban.why) == (
@@ -64,12 +61,13 @@ def test_ban_and_unban_are_in_force_within_a_second(up: Service) -> None:
         "ticket 4711",
     )
     assert ban.until_ms == ban.at_ms + 3_600_000
-    begun = time.monotonic()
     assert "applied" in say(up, "unban", "192.0.2.7", "--why", "a mistake")
-    assert time.monotonic() - begun < 1
     assert up.elements() == {"198.51.100.0/24", "2001:db8:7::/64"}
     (unban,) = [each for each in up.kept(DECISIONS) if isinstance(each, Unban)]
     assert (unban.reason, unban.who, unban.why, unban.ban) == ("operator", "ann", "a mistake", ban.id)
+    given = [each.at_ms for each in up.kept(EVENTS) if isinstance(each, Command)]
+    enforced = [each.at_ms for each in up.kept(ENFORCEMENTS) if isinstance(each, Enforcement)]
+    assert all(0 <= done - asked < 1_000 for asked, done in zip(given, enforced, strict=True))
 
 
 def test_what_changes_nothing_says_so(up: Service) -> None:
@@ -173,6 +171,15 @@ def test_commands_while_up_is_down_are_applied_at_its_start_before_anything_else
     assert off.errors.splitlines()[-1].endswith("in_force=1")
     eventually(lambda: OTHER in off.elements(), "the ban of the backlog")
     assert off.elements() == {"192.0.2.7", OTHER}
+
+
+def test_a_ban_before_the_first_start_is_in_force_from_the_start(off: Service) -> None:
+    """Also one in a jail's name, which no rule in the log knows yet: it is the operator's then."""
+    for jail in ("manual", "sshd"):
+        assert "recorded" in say(off, "ban", f"192.0.2.{len(jail)}", "--jail", jail)
+    off.start()
+    assert off.elements() == {"192.0.2.6", "192.0.2.4"}
+    assert {ban.jail for ban in off.bans()} == {"manual"}
 
 
 def test_commands_after_a_crash_are_recorded_and_say_so(up: Service) -> None:

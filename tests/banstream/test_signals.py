@@ -116,6 +116,17 @@ def outcomes(up: Service, prefix: str) -> list[str]:
     return [each.outcome for each in recorded if each.prefix == prefix]
 
 
+def test_a_hang_up_during_the_start_waits_for_its_end(up: Service) -> None:
+    """It does not end `up`, as SIGHUP does by default; the rules are read anew once it runs."""
+    claim = up.folder / "state" / "log.db.up.lock"
+    up.start(ready=False)
+    while not claim.exists():
+        assert up.process is not None
+        assert up.process.poll() is None
+    up.send(signal.SIGHUP)
+    eventually(lambda: "Configuration reloaded" in up.errors, "the rules are read anew")
+
+
 def test_a_hang_up_follows_new_sources_and_lets_old_ones_go(up: Service) -> None:
     """After a reload the new file is read from its beginning, the old one no more."""
     up.start()

@@ -8,14 +8,13 @@ import pytest
 
 from producers.filters import load_filter
 from producers.filters.connections import LIMIT
-from producers.filters.rows import KIND
 from producers.stamps import Clock
 from schemas.errors import InvalidMessage
 
 CLOCK = Clock(1_795_338_000_000, "offline")
 A = "192.0.2.7 port 4000"
 PAM = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7 "
-SESSIONS = {
+SESSIONS: dict[str, list[tuple[str, str | None]]] = {
     "three passwords": [
         (f"{PAM} user=root", "probed"),
         (f"Failed password for root from {A} ssh2", "failed"),
@@ -93,7 +92,7 @@ def test_a_connection_counts_its_attempts(name: str) -> None:
     kinds: list[str | None] = []
     for message, _ in SESSIONS[name]:
         rows = matcher.scan(line(message), CLOCK)
-        kinds += [row[KIND] for row in rows] or [None]
+        kinds += [row[0] for row in rows] or [None]
     assert kinds == [kind for _, kind in SESSIONS[name]]
 
 
@@ -105,7 +104,7 @@ def test_a_saved_matcher_goes_on_as_if_nothing_happened(name: str) -> None:
     for message, _ in SESSIONS[name]:
         matcher = load_filter("sshd").matcher()
         matcher.load(saved)
-        kinds += [row[KIND] for row in matcher.scan(line(message), CLOCK)] or [None]
+        kinds += [row[0] for row in matcher.scan(line(message), CLOCK)] or [None]
         saved = json.loads(json.dumps(matcher.save()))
     assert kinds == [kind for _, kind in SESSIONS[name]]
 
@@ -118,7 +117,7 @@ def test_two_connections_at_once_do_not_mix() -> None:
         for message in (f"Invalid user x from {A}", f"Failed password for invalid user x from {A} ssh2")
         for pid in (1, 2)
     )
-    assert [row[KIND] for row in matcher.scan(data, CLOCK)] == ["failed", "failed", "probed", "probed"]
+    assert [row[0] for row in matcher.scan(data, CLOCK)] == ["failed", "failed", "probed", "probed"]
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -131,7 +130,7 @@ def test_what_is_remembered_is_bounded() -> None:
     pids = (5 * LIMIT - 1, 4 * LIMIT - 1, 1)
     closed = (line(f"Connection closed by authenticating user root {A} [preauth]", pid) for pid in pids)
     rows = matcher.scan(b"".join(closed), CLOCK)
-    assert [row[KIND] for row in rows] == ["probed", "probed", "failed"]
+    assert [row[0] for row in rows] == ["probed", "probed", "failed"]
 
 
 def test_a_closed_connection_is_forgotten() -> None:
@@ -146,10 +145,10 @@ def test_a_closed_connection_is_forgotten() -> None:
     "saved",
     [
         {},
-        {"young": 1, "old": []},
-        {"young": [[]], "old": []},
-        {"young": [["k", None, "a", "a", None, None, "x"]], "old": []},
-        {"young": [], "old": [], "headed": 3},
+        {"young": 1, "old": [], "done": []},
+        {"young": [[]], "old": [], "done": []},
+        {"young": [["k", None, "a", "a", None, None, "x"]], "old": [], "done": []},
+        {"young": [], "old": [], "done": [], "headed": 3},
     ],
 )
 def test_a_broken_state_is_refused(saved: dict[str, object]) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +14,13 @@ from hypothesis import strategies as st
 from producers.filters import Row, load_filter, sshd_matcher
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
+from producers.filters.samples import load_samples
 from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.stamps import Clock, Stamps
 
 CLOCK = Clock(1_795_338_000_000, "backlog")
-TABLES = tomllib.loads(Path(__file__).with_name("samples.toml").read_text())
-MESSAGES: list[str] = [sample["line"] for sample in TABLES["sample"]]
+MESSAGES = [sample.line for sample in load_samples("sshd").samples]
 HEADERS = (
     "Nov 22 09:00:00 web sshd[{}]: ",
     "Nov 22 09:00:01 db sshd-session[{}]: ",
@@ -68,7 +66,7 @@ class PlainReader:
         found, start = [], 0
         for line in data.split(b"\n")[:-1]:
             header = re.match(HEADER, line)
-            body = header and LEVEL.fullmatch(line[header.end() :] + b"\n")
+            body = LEVEL.fullmatch(line[header.end() :] + b"\n") if header else None
             if header and body and (event := self.event(header[2], body[1])):
                 kind, ip, user, port = event
                 found.append((kind, self.stamps.read(header[1])[0], ip, start, user, port))
@@ -81,26 +79,30 @@ class PlainReader:
         if said is None or (ip := address_of(said[2])) is None:
             return None
         code, over, address, port, raw_user = said
-        connection = self.connection(key, address, port)
+        connection = self.connection(key, address, port, code)
         if over:
-            del self.connections[key]
+            self.connections.pop(key, None)
         counts = connection["counts"]
         counts[code] += 1
-        number = {PROBE: 0, SUCCESS: ALWAYS}.get(code, counts[code])
+        number = 0 if code == PROBE else ALWAYS if code == SUCCESS else counts[code]
         before, connection["largest"] = connection["largest"], max(connection["largest"], number)
         if before == ALWAYS and code != SUCCESS:
             return None
         kind = "succeeded" if code == SUCCESS else "failed" if number > before else "probed"
         user = None if raw_user is None else raw_user.decode("utf-8", "replace")
-        return kind, ip, user, connection["port"]
+        return kind, ip, user, port
 
-    def connection(self, key: bytes, address: bytes, port: int | None) -> dict[str, Any]:
-        """The connection a line belongs to: the process's last, unless address or port say otherwise."""
+    def connection(self, key: bytes, address: bytes, port: int | None, code: int) -> dict[str, Any]:
+        """The connection a line belongs to: the process's last, unless address or port say otherwise.
+
+        A probe begins none.
+        """
         known = self.connections.get(key)
-        other_port = known is not None and None not in {port, known["port"]} and port != known["port"]
-        if known is None or known["address"] != address or other_port:
+        ports = {port, known["port"]} if known else set()
+        if known is None or known["address"] != address or len(ports - {None}) > 1:
             known = {"address": address, "port": port, "counts": Counter(), "largest": 0}
-            self.connections[key] = known
+            if code != PROBE:
+                self.connections[key] = known
         known["port"] = known["port"] if port is None else port
         return known
 
@@ -161,7 +163,7 @@ lines = st.one_of(
     ]
     * 3,
     st.sampled_from(MESSAGES).map(lambda message: (HEADERS[0].format(1) + message).encode()).flatmap(mutated),
-    st.sampled_from(TABLES["others"]).map(str.encode),
+    st.sampled_from(load_samples("sshd").others).map(str.encode),
     st.binary(max_size=200).map(lambda data: data.replace(b"\n", b"")),
 )
 FIRST = b"Nov 22 09:00:00 web sshd[9]: Invalid user x from 192.0.2.7 port 5\n"

@@ -142,6 +142,8 @@ def test_a_renamed_file_is_drained_before_the_new_one(log: Path, follower: Follo
         logger.flush()
         log.write_bytes(b"three\n")
         assert follower.drain() == b"two\nthree\n"
+        follower.now_ms += LINGER_MS - 1
+        assert follower.drain() == b""
         logger.write(b"late\n")
         logger.flush()
         assert follower.drain() == b"late\n"
@@ -177,6 +179,15 @@ def test_a_rewritten_file_longer_than_before_is_noticed(log: Path, follower: Fol
     log.write_bytes(b"another\ncontent\n")
     assert follower.drain() == b"another\ncontent\n"
     assert follower.chunks[0].incarnation != follower.chunks[1].incarnation
+
+
+def test_a_rewritten_file_with_the_same_head_is_noticed(log: Path, follower: Follower) -> None:
+    """A file that begins as before and goes on otherwise is told by the bytes before the old offset."""
+    head = b"banner " * 100 + b"\n"
+    append(log, head + b"two\n")
+    follower.drain()
+    log.write_bytes(b"one\n" + head + b"other\nmore\n")
+    assert follower.drain() == b"one\n" + head + b"other\nmore\n"
 
 
 def test_a_head_that_was_short_when_taken_still_tells(log: Path, follow: Follow) -> None:
@@ -267,6 +278,18 @@ def test_a_symlink_is_followed_where_it_points_now(tmp_path: Path, follow: Follo
     append(tmp_path / "b", b"three\n")
     follower.restart()
     assert follower.drain() == b"three\n"
+
+
+def test_a_loop_of_symlinks_is_said(tmp_path: Path, follow: Follow) -> None:
+    """A path that leads nowhere is a notice, until it leads somewhere."""
+    link = tmp_path / "current"
+    link.symlink_to("current")
+    follower = follow(f"file:{link}")
+    assert follower.drain() == b""
+    assert follower.source.notices() == {f"{link}: Too many levels of symbolic links": 1}
+    link.unlink()
+    link.write_bytes(b"one\n")
+    assert follower.drain() == b"one\n"
 
 
 def test_a_glob_takes_up_files_that_appear_later(tmp_path: Path, follow: Follow) -> None:

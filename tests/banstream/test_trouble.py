@@ -1,0 +1,267 @@
+"""What goes wrong on real machines: a second `up`, a full disk, vanishing files, others in the firewall."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from schemas.records import Enforcement
+from schemas.topics import ENFORCEMENTS
+from tests.banstream.service import Service, eventually, service
+from tests.eventlog.test_full_disk import occupy
+from tests.namespaces import Fleet, fleet
+
+pytestmark = pytest.mark.real("nftables")
+
+ATTACKER, OTHER = "203.0.113.66", "198.51.100.7"
+NOBODY = 65_534
+AS_NOBODY = (
+    *(
+        "setpriv",
+        f"--reuid={NOBODY}",
+        f"--regid={NOBODY}",
+        "--clear-groups",
+        "--inh-caps=-all,+dac_read_search",
+    ),
+    *("--ambient-caps=-all,+dac_read_search", "--bounding-set=-all,+dac_read_search"),
+)
+"""A user without rights, but to read: the interpreter may lie below /root."""
+WITHOUT_CAPABILITIES = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
+"""The file's modes hold for this root, too."""
+REPAIR_S = 2.0
+
+
+@pytest.fixture
+def net() -> Iterator[Fleet]:
+    """A server and an attacker."""
+    with fleet("server", "attacker") as made:
+        yield made
+
+
+@pytest.fixture
+def up(net: Fleet, tmp_path: Path) -> Iterator[Service]:
+    """A configured service on the server; not running yet."""
+    with service(tmp_path, net["server"]) as made:
+        yield made
+
+
+@pytest.fixture
+def powerless(net: Fleet) -> Iterator[Service]:
+    """The same as a user without rights, in a folder of its own."""
+    folder = Path(mkdtemp(prefix="banstream-nobody-"))
+    try:
+        with service(folder, net["server"]) as made:
+            made.prefix = AS_NOBODY
+            for path in (folder, made.log, made.config):
+                os.chown(path, NOBODY, NOBODY)
+            yield made
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A real file system of 2 MB in a folder."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_second_up_on_the_same_log_says_who_holds_it(up: Service) -> None:
+    """It exits with 3 and names the process; the first goes on as if nothing had been."""
+    up.start()
+    assert up.process is not None
+    done = up.run("up", "--config", str(up.config), code=3)
+    assert f"in use by another `up`, process {up.process.pid}; stop that one first" in done.stderr
+    assert "Traceback" not in done.stderr
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "the first goes on")
+
+
+def test_a_full_disk_under_the_log_loses_and_doubles_nothing(up: Service) -> None:
+    """`up` says so and waits, also for new rules and through a crash; with room everything is made up for."""
+    with small_disk(up.folder / "state") as disk:
+        up.configure(JAIL.format(3))
+        up.start()
+        for maxretry, ip in ((3, ATTACKER), (2, OTHER)):
+            filler, before = occupy(disk), len(up.errors)
+            fill_up(up, before)
+            up.fail(ip, maxretry)
+            up.configure(JAIL.format(maxretry - 1))
+            up.send(signal.SIGHUP)
+            wait_for(up, before, "Waiting to try again stage=reload")
+            filler.unlink()
+            wait_for(up, before, "Recovered stage=reload")
+        lines = up.log.read_text(encoding="utf-8").splitlines()
+        eventually(lambda: len(up.events()) >= len(lines), "every line is an event")
+        assert Counter(event.line for event in up.events()) == Counter(lines)
+        eventually(lambda: up.elements() == {ATTACKER, OTHER}, "with room it bans")
+        assert [ban.prefix for ban in up.bans()] == [ATTACKER, OTHER]
+        eventually(lambda: not up.json("status")[0]["waiting"], "status is well again")
+        assert up.stop() == 0
+
+
+JAIL = 'maxretry = {}\nignoreip = ["192.0.2.0/24"]'
+
+
+def fill_up(up: Service, before: int) -> None:
+    """Write failures that ban nobody until not even a heartbeat finds room; SQLite has some of its own."""
+
+    def full() -> bool:
+        up.fail("192.0.2.1")
+        return "stage=housekeeping" in up.errors[before:]
+
+    eventually(full, "it says that it waits")
+    assert "the disk is full; nothing was written" in up.errors[before:]
+
+
+def wait_for(up: Service, before: int, said: str) -> None:
+    """Wait until `up` says something."""
+    eventually(lambda: said in up.errors[before:], said)
+
+
+def test_a_start_on_a_full_disk_is_an_error_that_says_so(up: Service) -> None:
+    """It exits with 3 and the reason; with room the same start works."""
+    with small_disk(up.folder / "state") as disk:
+        filler = occupy(disk)
+        done = up.run("up", "--config", str(up.config), code=3)
+        assert "the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+        filler.unlink()
+        up.start()
+        assert up.stop() == 0
+
+
+def test_a_log_file_that_vanishes_and_comes_back_is_followed(up: Service) -> None:
+    """Removed, later made anew with what was before: both files' lines count; status tells meanwhile."""
+    up.start()
+    up.fail(ATTACKER, 2)
+    eventually(lambda: len(up.events()) == 2, "two failures")
+    up.log.unlink()
+    eventually(lambda: "No such file" in str(up.json("status")[0]["notices"]), "status tells")
+    up.fail(ATTACKER)
+    eventually(lambda: up.elements() == {ATTACKER}, "the third failure bans")
+    eventually(lambda: not up.json("status")[0]["notices"], "status is well again")
+
+
+def test_an_unreadable_log_file_is_read_when_it_may_be(up: Service) -> None:
+    """Without the right to read, status says so; what was written meanwhile counts afterwards, once."""
+    up.prefix = WITHOUT_CAPABILITIES
+    up.start()
+    up.fail(OTHER)
+    eventually(lambda: len(up.events()) == 1, "it reads")
+    up.log.rename(up.folder / "old")
+    fresh = up.folder / "fresh"
+    fresh.touch(mode=0)
+    fresh.rename(up.log)
+    eventually(lambda: "Permission denied" in str(up.json("status")[0]["notices"]), "status tells")
+    up.fail(OTHER, 2)
+    assert len(up.events()) == 1
+    up.log.chmod(0o644)
+    eventually(lambda: len(up.events()) == 3, "it reads again")
+    eventually(lambda: [ban.count for ban in up.bans()] == [3], "and decides")
+    eventually(lambda: not up.json("status")[0]["notices"], "status is well again")
+
+
+def test_an_unreadable_source_at_the_start_is_an_error(up: Service) -> None:
+    """Exit code 2, with the file and what to do."""
+    up.prefix = WITHOUT_CAPABILITIES
+    up.log.chmod(0)
+    done = up.run("up", "--config", str(up.config), code=2)
+    assert f"{up.log}: may not be read" in done.stderr
+
+
+@pytest.mark.parametrize("deed", ["flush ruleset", "delete table inet banstream"])
+def test_what_others_do_to_the_firewall_is_repaired_within_two_seconds(
+    net: Fleet, up: Service, deed: str
+) -> None:
+    """Packets pass for a moment and are dropped again; the repair is on record and in `status`."""
+    server, attacker = net["server"], net["attacker"]
+    up.configure('maxretry = 3\nbantime = "1h"')
+    up.start()
+    up.fail(attacker.ip4, 3)
+    eventually(lambda: attacker.ip4 in up.elements(), "the ban")
+    assert not attacker.reaches(server.ip4, within_s=0.2)
+    server.run(["nft", *deed.split()])
+    eventually(lambda: not attacker.reaches(server.ip4, within_s=0.05), "dropped again", REPAIR_S)
+    assert up.elements() == {attacker.ip4}
+    assert attacker.reaches(server.ip6)
+    eventually(lambda: up.json("status")[0]["enforcer"]["repaired"] == 1, "it is counted")
+    details = [each.detail for each in up.kept(ENFORCEMENTS) if isinstance(each, Enforcement)]
+    assert details == [None, "repaired: others had changed the firewall"]
+
+
+def test_rules_taken_away_by_others_are_laid_anew_within_two_seconds(net: Fleet, up: Service) -> None:
+    """`nft flush table` leaves the sets and takes the rules that look into them."""
+    server, attacker = net["server"], net["attacker"]
+    up.start()
+    up.fail(attacker.ip4, 3)
+    eventually(lambda: attacker.ip4 in up.elements(), "the ban")
+    server.run(["nft", "flush", "table", "inet", "banstream"])
+    eventually(lambda: not attacker.reaches(server.ip4, within_s=0.05), "dropped again", REPAIR_S)
+
+
+def test_without_root_it_observes_only_and_says_so(powerless: Service) -> None:
+    """Loudly at the start and in `status`; it decides and records all the same."""
+    up = powerless
+    up.start()
+    assert "WARNING OBSERVING ONLY, nothing is enforced reason=nftables needs root" in up.errors
+    check_observing(up, "nftables needs root or CAP_NET_ADMIN")
+
+
+def test_without_libnftables_it_observes_only_and_says_so(up: Service) -> None:
+    """The reason names the module and what to install."""
+    stub = up.folder / "stub"
+    stub.mkdir()
+    (stub / "nftables.py").write_text("raise ImportError('no such module here')\n", encoding="utf-8")
+    up.env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(stub), os.environ.get("PYTHONPATH"))))
+    up.start()
+    assert "WARNING OBSERVING ONLY, nothing is enforced reason=the Python module nftables" in up.errors
+    assert 'pip install "banstream[nftables]"' in up.errors
+    check_observing(up, "the Python module nftables cannot be loaded")
+
+
+def check_observing(up: Service, reason: str) -> None:
+    """A ban is decided, recorded as skipped, and told as not enforced."""
+    up.fail(ATTACKER, 3)
+    eventually(lambda: len(up.bans()) == 1, "it decides")
+    eventually(lambda: up.kept(ENFORCEMENTS), "it records")
+    (enforcement,) = up.kept(ENFORCEMENTS)
+    assert isinstance(enforcement, Enforcement)
+    assert (enforcement.outcome, enforcement.detail) == ("skipped", "observing only")
+    text = up.run("status", "--config", str(up.config)).stdout
+    assert f"OBSERVING ONLY, nothing is enforced: {reason}" in text
+    assert "skipped: observing only" in up.run("ban", OTHER, "--config", str(up.config), code=1).stdout
+    assert up.stop() == 0
+
+
+def test_a_corrupt_event_log_is_refused_and_left_as_it_is(up: Service) -> None:
+    """Exit code 3 and a sentence, of `up` and of the looks; not one byte of the file changes."""
+    up.start()
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "a log with something in it")
+    assert up.stop() == 0
+    file = up.folder / "state" / "log.db"
+    content = bytearray(file.read_bytes())
+    content[4_096 : len(content) // 2] = os.urandom(len(content) // 2 - 4_096)
+    file.write_bytes(content)
+    for command in (["up"], ["status"], ["ban", OTHER]):
+        begun = time.monotonic()
+        done = up.run(*command, "--config", str(up.config), code=3)
+        assert str(file) in done.stderr
+        assert "Traceback" not in done.stderr
+        assert time.monotonic() - begun < REPAIR_S * 5
+    assert file.read_bytes() == content

@@ -1,0 +1,284 @@
+"""The producer on real files and real logs: events and position in one commit."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from eventlog.contract import Append, EventLog
+from eventlog.memory import MemoryLog
+from eventlog.urls import open_log
+from producers.producer import IDLE_COMMIT_MS, Producer, Watch
+from schemas.codec import decode_frame
+from schemas.errors import ConfigError, Fenced, Transient
+from schemas.records import AuthEvent
+from schemas.topics import EVENTS
+
+NOW_MS = 1_795_338_000_000
+ATTEMPT = "2026-11-22T09:00:00+00:00 web sshd[{0}]: Invalid user u{0} from 192.0.2.{1} port 5\n"
+OTHER = "2026-11-22T09:00:00+00:00 web CRON[1]: nothing\n"
+
+
+class FullDisk(MemoryLog):
+    """A log whose disk is full for so many commits."""
+
+    failures = 0
+    tried = 0
+
+    def writer(self, name: str) -> FullDiskWriter:  # type: ignore[override]
+        """A writer that fails as long as the disk is full."""
+        return FullDiskWriter(self, super().writer(name).commit)
+
+
+class FullDiskWriter:
+    """Raises Transient while its log's disk is full."""
+
+    def __init__(self, log: FullDisk, commit: Callable[..., list[int]]) -> None:
+        self._log = log
+        self._commit = commit
+
+    def commit(self, appends: Sequence[Append], positions: Mapping[str, bytes]) -> list[int]:
+        """As a writer does, once there is room."""
+        if self._log.failures:
+            self._log.failures -= 1
+            self._log.tried = max(self._log.tried, len(appends))
+            raise Transient("the disk is full")
+        return self._commit(appends, positions)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
+    """A log, in memory or in a file."""
+    opened: EventLog = MemoryLog() if request.param == "memory" else open_log(f"sqlite://{tmp_path}/log.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A log file, empty."""
+    path = tmp_path / "auth.log"
+    path.touch()
+    return path
+
+
+def attempts(*numbers: int) -> str:
+    """Lines of so many attempts."""
+    return "".join(ATTEMPT.format(number, number % 200 + 1) for number in numbers)
+
+
+def write(path: Path, text: str) -> None:
+    """Append to a file."""
+    with path.open("a") as stream:
+        stream.write(text)
+
+
+def start(log: EventLog, path: Path, now_ms: Callable[[], int] = lambda: NOW_MS) -> Producer:
+    """A producer of one file with the sshd filter."""
+    return Producer(log, [Watch(f"file:{path}", ("sshd",), start="beginning")], now_ms)
+
+
+def abandon(producer: Producer) -> None:
+    """Let go of what a killed process would let go of; nothing is written."""
+    for stream in producer._streams:  # noqa: SLF001 - a kill asks nobody either
+        stream.source.close()
+
+
+def drain(producer: Producer) -> None:
+    """Poll until there is no more."""
+    while producer.poll():
+        pass
+
+
+def events(log: EventLog) -> list[AuthEvent]:
+    """The events in a log, in order of the partitions."""
+    found: list[AuthEvent] = []
+    for partition in range(log.partitions):
+        for message in log.read(EVENTS.name, partition, 0, limit=100_000):
+            for event in decode_frame(message.value):
+                assert isinstance(event, AuthEvent)
+                found.append(event)
+    return found
+
+
+def users(log: EventLog) -> list[str | None]:
+    """Whom the events are about."""
+    return [event.user for event in events(log)]
+
+
+def test_lines_become_events_with_their_source(log: EventLog, path: Path) -> None:
+    """An event says where it was read, and its line; other lines give none."""
+    write(path, OTHER + attempts(1))
+    producer = Producer(log, [Watch(f"file:{path}", ("sshd",), {"site": "a"}, "beginning")], lambda: NOW_MS)
+    drain(producer)
+    (event,) = events(log)
+    assert (event.source, event.position, event.user) == (f"file:{path}", len(OTHER), "u1")
+    assert event.line == attempts(1).strip()
+    assert (event.kind, event.filter, event.service, event.host) == ("failed", "sshd", "sshd", "web")
+    assert (event.at_ms, event.seen_at_ms, event.labels) == (NOW_MS, NOW_MS, {"site": "a"})
+    producer.close()
+
+
+def test_a_restart_repeats_nothing_and_loses_nothing(log: EventLog, path: Path) -> None:
+    """A producer that starts where another stopped goes on with the next line."""
+    write(path, attempts(1))
+    for number in (2, 3, 4):
+        producer = start(log, path)
+        drain(producer)
+        producer.close()
+        write(path, attempts(number))
+    assert users(log) == ["u1", "u2", "u3"]
+
+
+def test_a_crash_repeats_nothing_and_loses_nothing(log: EventLog, path: Path) -> None:
+    """Dropped without a word at random moments, with lines of sessions across them: as if never."""
+    chance = random.Random(7)
+    producer = start(log, path)
+    expected: list[str] = []
+    for number in range(1, 120):
+        session = f"2026-11-22T09:00:00+00:00 web sshd[{number}]: "
+        peer = f"192.0.2.9 port {number}"
+        write(path, f"{session}Invalid user u{number} from {peer}\n")
+        if chance.random() < 0.5:
+            producer.poll()
+        if chance.random() < 0.3:
+            abandon(producer)
+            producer = start(log, path)
+        write(path, f"{session}Failed password for invalid user u{number} from {peer} ssh2\n")
+        expected += ["failed", "probed"]
+    drain(producer)
+    assert [event.kind for event in events(log)] == expected
+    positions = [event.position for event in events(log)]
+    assert positions == sorted(set(positions))
+    producer.close()
+
+
+def test_nothing_moves_while_the_disk_is_full(path: Path) -> None:
+    """A commit that fails is tried again as it was, and nothing more is read meanwhile."""
+    log = FullDisk()
+    write(path, attempts(1))
+    producer = start(log, path)
+    log.failures = 3
+    for _ in range(3):
+        with pytest.raises(Transient):
+            producer.poll()
+        write(path, attempts(2))
+    assert log.tried == 1
+    drain(producer)
+    assert users(log) == ["u1", "u2", "u2", "u2"]
+    assert len({event.position for event in events(log)}) == 4
+    producer.close()
+
+
+def test_events_are_spread_over_the_partitions(path: Path) -> None:
+    """With several partitions each event is in the one of its address, still in one commit."""
+    log = MemoryLog(partitions=4)
+    lines = [attempts(number).replace("192.0.2.", f"192.0.{number}.") for number in range(1, 60)]
+    write(path, "".join(lines))
+    producer = start(log, path)
+    drain(producer)
+    assert len(events(log)) == 59
+    assert all(log.end(EVENTS.name, partition) for partition in range(4))
+    producer.close()
+
+
+def test_a_quiet_position_is_stored_after_a_while(log: EventLog, path: Path) -> None:
+    """Lines without events move the stored position too, late: reading them again would find nothing."""
+    now_ms = [NOW_MS]
+    producer = start(log, path, lambda: now_ms[0])
+    drain(producer)
+    before = log.position(f"source/file:{path}")
+    write(path, OTHER)
+    drain(producer)
+    now_ms[0] += IDLE_COMMIT_MS
+    producer.poll()
+    assert log.position(f"source/file:{path}") not in {None, before}
+    producer.close()
+
+
+def test_an_end_found_at_the_first_start_is_kept(log: EventLog, path: Path) -> None:
+    """With `start = "end"`, lines written while the first run's successor was down are read."""
+    write(path, attempts(1))
+    watch = Watch(f"file:{path}", ("sshd",), start="end")
+    producer = Producer(log, [watch], lambda: NOW_MS)
+    drain(producer)
+    producer.close()
+    write(path, attempts(2))
+    producer = Producer(log, [watch], lambda: NOW_MS)
+    drain(producer)
+    assert users(log) == ["u2"]
+    producer.close()
+
+
+def test_a_second_producer_takes_over(path: Path) -> None:
+    """The older one is fenced: it cannot write any more."""
+    log = MemoryLog()
+    first = start(log, path)
+    second = start(log, path)
+    write(path, attempts(1))
+    with pytest.raises(Fenced):
+        first.poll()
+    drain(second)
+    assert users(log) == ["u1"]
+    second.close()
+    with pytest.raises(Fenced):
+        first.close()
+
+
+def test_files_of_a_glob_have_their_own_connections(log: EventLog, tmp_path: Path) -> None:
+    """The same process and peer in two files of a glob are two connections, across a restart too."""
+    watch = Watch(f"file:{tmp_path}/*.auth", ("sshd",), start="beginning")
+    for name in ("a.auth", "b.auth"):
+        (tmp_path / name).write_text(attempts(1))
+    producer = Producer(log, [watch], lambda: NOW_MS)
+    drain(producer)
+    producer.close()
+    for name in ("a.auth", "b.auth"):
+        write(
+            tmp_path / name,
+            attempts(1).replace("Invalid", "Failed password for invalid").replace("5\n", "5 ssh2\n"),
+        )
+    producer = Producer(log, [watch], lambda: NOW_MS)
+    drain(producer)
+    assert [event.kind for event in events(log)] == ["failed", "failed", "probed", "probed"]
+    assert {event.source for event in events(log)} == {f"file:{tmp_path}/{name}.auth" for name in "ab"}
+    producer.close()
+
+
+def test_it_says_what_it_watches_and_what_is_wrong(log: EventLog, tmp_path: Path) -> None:
+    """The start-up text names source and filter; a missing file is a notice."""
+    producer = start(log, tmp_path / "none.log")
+    assert producer.describe() == [f"file:{tmp_path}/none.log with filter sshd, from its beginning"]
+    producer.poll()
+    assert [notice for notice in producer.notices() if "none.log" in notice]
+    producer.close()
+
+
+def test_an_unknown_filter_is_refused(log: EventLog, path: Path) -> None:
+    """The error names the known ones."""
+    with pytest.raises(ConfigError, match="sshd"):
+        Producer(log, [Watch(f"file:{path}", ("nosuch",))])
+
+
+def test_an_older_filters_state_is_left(log: EventLog, path: Path) -> None:
+    """State that this version cannot read is dropped and said; the position holds."""
+    producer = start(log, path)
+    write(path, attempts(1))
+    drain(producer)
+    producer.close()
+    reader = f"source/file:{path}"
+    stored = log.position(reader)
+    assert stored is not None
+    log.writer("test").commit([], {reader: stored.replace(b'"young":[[', b'"young":[["x"],[')})
+    producer = start(log, path)
+    assert any("sshd" in notice for notice in producer.notices())
+    write(path, attempts(2))
+    drain(producer)
+    assert users(log) == ["u1", "u2"]
+    producer.close()
