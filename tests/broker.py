@@ -17,13 +17,13 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from eventlog.kafka import clients
 from eventlog.kafka.admin import create
-from eventlog.kafka.options import parse_url
+from eventlog.kafka.options import KafkaOptions, parse_url
 
 ROOT: Final = Path(__file__).parents[1]
 JARS: Final = ROOT / ".cache" / "kafka"
@@ -42,7 +42,7 @@ def missing() -> str | None:
     if os.environ.get("BANSTREAM_KAFKA"):
         return None
     if not list(JARS.glob("kafka_2.13-*.jar")):
-        return f"needs the broker's jars in {JARS.relative_to(ROOT)} (deploy/machine.sh test) or $BANSTREAM_KAFKA"
+        return f"needs the broker's jars in {JARS.relative_to(ROOT)}, or $BANSTREAM_KAFKA"
     absent = [program for program in ("java", "setpriv") if shutil.which(program) is None]
     return f"needs {', '.join(absent)}" if absent else None
 
@@ -73,13 +73,9 @@ class Cluster:
             if mine:
                 admin.delete_topics(mine)
 
-    def admin(self, timeout_s: float = START_S) -> KafkaAdminClient:
+    def admin(self, timeout_s: float = START_S) -> Any:
         """A client that may do anything."""
-        return KafkaAdminClient(
-            bootstrap_servers=self.address,
-            bootstrap_timeout_ms=int(timeout_s * 1_000),
-            reconnect_backoff_max_ms=200,
-        )
+        return clients.admin(KafkaOptions(servers=(self.address,), timeout_ms=int(timeout_s * 1_000)))
 
 
 class Broker(Cluster):
@@ -125,7 +121,9 @@ class Broker(Cluster):
                 return
             time.sleep(0.05)
         self.kill()
-        raise RuntimeError("the broker did not start:\n" + (self.directory / "broker.log").read_text()[-4_000:])
+        raise RuntimeError(
+            "the broker did not start:\n" + (self.directory / "broker.log").read_text()[-4_000:]
+        )
 
     def kill(self) -> None:
         """End it as a power cut would, as far as it knows."""
@@ -137,6 +135,10 @@ class Broker(Cluster):
     def halt(self) -> None:
         """It answers nobody any more, and its connections stay open."""
         self._signal(signal.SIGSTOP)
+        while (
+            self._process is not None and b") T" not in Path(f"/proc/{self._process.pid}/stat").read_bytes()
+        ):
+            time.sleep(0.001)
 
     def go_on(self) -> None:
         """It goes on where it was halted."""

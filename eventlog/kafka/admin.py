@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Final
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from eventlog.kafka import clients
@@ -73,7 +73,7 @@ def _advice(problem: str) -> str:
     return f"{problem}; nothing was changed: a log's partitions are fixed, name another prefix= or remake it"
 
 
-def _create(admin: KafkaAdminClient, options: KafkaOptions, missing: list[Placed]) -> None:
+def _create(admin: Any, options: KafkaOptions, missing: list[Placed]) -> None:
     topics = {
         options.prefix + topic.name: {
             "num_partitions": topic.partitions,
@@ -88,7 +88,7 @@ def _create(admin: KafkaAdminClient, options: KafkaOptions, missing: list[Placed
         admin.wait_for_topics(list(topics), timeout_ms=options.timeout_ms)
 
 
-def _describe(admin: KafkaAdminClient, options: KafkaOptions) -> list[Placed]:
+def _describe(admin: Any, options: KafkaOptions) -> list[Placed]:
     found = _described(admin, options, [topic.name for topic in TOPICS])
     if not found:
         return []
@@ -105,9 +105,7 @@ def _describe(admin: KafkaAdminClient, options: KafkaOptions) -> list[Placed]:
     ]
 
 
-def _described(
-    admin: KafkaAdminClient, options: KafkaOptions, names: Iterable[str]
-) -> dict[str, dict[str, Any]]:
+def _described(admin: Any, options: KafkaOptions, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What the broker says of topics that are there, by name without prefix."""
     by_full_name = {options.prefix + name: name for name in names}
     return {

@@ -1,11 +1,14 @@
-"""Making the clients of kafka-python, so that one that cannot connect leaves nothing behind."""
+"""Making the clients of kafka-python, so that one that cannot connect leaves nothing behind.
+
+They are Any to the type checkers: the stubs there are describe another version of the library.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
@@ -15,12 +18,13 @@ from kafka.net.compat import KafkaNetClient
 from eventlog.kafka.layout import MESSAGE_BYTES
 from eventlog.kafka.options import KafkaOptions
 
-Client = TypeVar("Client")
-
 FETCH_BYTES: Final = 4 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
 REQUEST_BYTES: Final = MESSAGE_BYTES + 65_536
 ABANDON_S: Final = 0.5
+TRANSACTION_MS: Final = 60_000
+"""The broker aborts a transaction open for longer; readers see nothing behind it until then."""
+
 RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
 
@@ -28,7 +32,7 @@ RETRY_BACKOFF_MS: Final = 5
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
-def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> KafkaConsumer:
+def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
     """A consumer of committed messages without a group.
 
     Args:
@@ -54,7 +58,7 @@ def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Kafk
     )
 
 
-def producer(options: KafkaOptions, transactional_id: str | None = None) -> KafkaProducer:
+def producer(options: KafkaOptions, transactional_id: str | None = None) -> Any:
     """An idempotent producer that waits for every replica in sync; transactional when it has an id."""
     settings = options.client() | {
         "enable_idempotence": True,
@@ -72,12 +76,12 @@ def producer(options: KafkaOptions, transactional_id: str | None = None) -> Kafk
     if transactional_id is not None:
         settings |= {
             "transactional_id": transactional_id,
-            "transaction_timeout_ms": max(10_000, 2 * options.timeout_ms),
+            "transaction_timeout_ms": max(TRANSACTION_MS, 3 * options.timeout_ms),
         }
     return _made(KafkaProducer, settings)
 
 
-def abandon(producer: KafkaProducer) -> None:
+def abandon(producer: Any) -> None:
     """Let go of a producer without waiting for what it has not sent; it sends nothing more.
 
     `close` alone would raise while it has unsent messages, and its thread would go on sending them.
@@ -87,12 +91,12 @@ def abandon(producer: KafkaProducer) -> None:
         producer.close(timeout=ABANDON_S)
 
 
-def admin(options: KafkaOptions) -> KafkaAdminClient:
+def admin(options: KafkaOptions) -> Any:
     """A client for topics and settings; close it."""
     return _made(KafkaAdminClient, options.client())
 
 
-def _made(kind: Callable[..., Client], settings: dict[str, Any]) -> Client:
+def _made(kind: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """A client; when it cannot be made, its thread and sockets are closed: it would leave them open."""
     opened: list[Any] = []
 

@@ -30,6 +30,9 @@ FENCED: Final = (
     kafka_errors.InvalidProducerEpochError,
     kafka_errors.TransactionCoordinatorFencedError,
 )
+VAGUE: Final = "unknown reasons"
+"""How kafka-python calls it when a request of a transaction has no answer in time."""
+
 _TOO_LARGE: Final = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _UNKNOWN: Final = (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError)
 
@@ -54,7 +57,7 @@ def from_kafka(error: Exception, place: str, doing: str) -> BanstreamError:
     for kind, say in SAYS.items():
         if isinstance(error, kind):
             return LogError(f"{place}: {say(error)} (while {doing})")
-    if getattr(error, "retriable", False):
+    if getattr(error, "retriable", False) or VAGUE in str(error):
         return away(place, doing, error)
     return LogError(f"{place}: failed while {doing}: {_said(error)}")
 
@@ -71,7 +74,8 @@ def away(place: str, doing: str, error: Exception | str) -> Transient:
 def too_large(place: str, topic: str, size: int, most: int) -> LogError:
     """A message that the log does not take."""
     return LogError(
-        f"{place}: a message of {size} bytes for {topic} is too large, the most is {most}; nothing was written"
+        f"{place}: a message of {size} bytes for {topic} is too large, the most is {most}; "
+        "nothing was written"
     )
 
 
@@ -98,7 +102,9 @@ def _topic_denied(error: Exception) -> str:
 
 
 def _transaction_denied(_error: Exception) -> str:
-    return "this user may not use this transaction's name; grant Write on the transactional id (docs/kafka.md)"
+    return (
+        "this user may not use this transaction's name; grant Write on the transactional id (docs/kafka.md)"
+    )
 
 
 def _denied(error: Exception) -> str:
@@ -118,7 +124,7 @@ def _no_topic(error: Exception) -> str:
 
 
 def _old(error: Exception) -> str:
-    return f"the broker is too old or speaks another protocol ({_said(error)}); Kafka 2.7 is the oldest that does"
+    return f"the broker is too old or speaks another protocol ({_said(error)}); Kafka 2.7 is the oldest"
 
 
 SAYS: Final[Mapping[type[Exception] | tuple[type[Exception], ...], Callable[[Exception], str]]] = (

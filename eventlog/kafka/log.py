@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from eventlog.contract import Append, Message, Writer
 from eventlog.kafka import clients
@@ -30,8 +30,8 @@ class KafkaLog:
     """The contract, on Kafka. Threads may share it; a forked child must open its own.
 
     Partitions 1 and up of a topic that is not partitioned are always empty, and refuse messages.
-    `append` waits for every replica in sync. All its messages are checked before any is sent; where the broker
-    goes away in between, some may be written, and appending them again writes those twice.
+    `append` waits for every replica in sync. All its messages are checked before any is sent; where the
+    broker goes away in between, some may be written, and appending them again writes those twice.
     """
 
     def __init__(self, options: KafkaOptions, *, read_only: bool = False) -> None:
@@ -39,7 +39,7 @@ class KafkaLog:
         self._read_only = read_only
         self._lock = Lock()
         self._counts: dict[str, int] = {}
-        self._producer: KafkaProducer | None = None
+        self._producer: Any = None
         self._reader = Reader(options)
         self._waiter = Reader(options, WAIT_FETCH_MS)
         self._positions = Positions(self._reader, TopicPartition(options.prefix + POSITIONS.name, 0))

@@ -166,7 +166,8 @@ def _tls(given: dict[str, str], problem: Problem) -> dict[str, Any]:
     tls = given.get("tls", "on" if files else "off")
     if tls not in {"on", "off"} or (tls == "off" and files):
         problem("tls", tls, "on, or off without ca, cert and key")
-    return {"tls": tls == "on", **files}
+    settings: dict[str, Any] = {"tls": tls == "on"}
+    return settings | files
 
 
 def _sasl(given: dict[str, str], problem: Problem) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from kafka import TopicPartition
+from kafka.structs import TopicPartition
 
 from eventlog.kafka.reader import Reader
 

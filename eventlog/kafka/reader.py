@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from threading import RLock
 from typing import Any, Final, TypeVar
 
-from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
+from kafka.structs import TopicPartition
 
 from eventlog.contract import Message
 from eventlog.kafka import clients
@@ -40,7 +40,7 @@ class Reader:
         self._options = options
         self._fetch_wait_ms = fetch_wait_ms
         self._lock = RLock()
-        self._consumer: KafkaConsumer | None = None
+        self._consumer: Any = None
         self._ends: dict[TopicPartition, int] = {}
         self._expected: dict[TopicPartition, int] = {}
         self._next: tuple[TopicPartition, int] | None = None
@@ -105,7 +105,7 @@ class Reader:
             self._timeout_ms = self._options.timeout_ms
             return answer
 
-    def _open(self) -> KafkaConsumer:
+    def _open(self) -> Any:
         if self._consumer is None:
             self._consumer = clients.consumer(self._options, self._fetch_wait_ms, self._timeout_ms)
         return self._consumer

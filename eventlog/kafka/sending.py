@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from eventlog.contract import Append
@@ -27,7 +26,7 @@ def check_sizes(options: KafkaOptions, appends: Sequence[Append]) -> None:
             raise too_large(options.place, append.topic, size, MESSAGE_BYTES - OVERHEAD_BYTES)
 
 
-def send_all(producer: KafkaProducer, options: KafkaOptions, appends: Sequence[Append]) -> list[int]:
+def send_all(producer: Any, options: KafkaOptions, appends: Sequence[Append]) -> list[int]:
     """Send messages and wait until the broker has all; returns their offsets. Raises what the client raises.
 
     When it raises, some of them may have been written.

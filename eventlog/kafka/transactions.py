@@ -2,15 +2,18 @@
 
 kafka-python gives up a producer where it cannot know what became of a request: the broker did not answer in
 time, or the connection broke at the wrong moment. A new producer of the same name would get a new epoch
-unasked, and so fence whoever has taken over meanwhile. Here the successor goes on with the identity (producer
-id and epoch) of the one given up, as KIP-360 has it, and the broker refuses that when somebody newer is there.
+unasked, and so fence whoever has taken over meanwhile. Here the successor goes on with the identity
+(producer id and epoch) of the one given up, as KIP-360 has it, and the broker refuses that when somebody
+newer is there.
 
 | after the connection broke | the broker is asked | and then |
 |---|---|---|
-| before the end of a transaction was sent | to go on with the identity | it aborts what had begun |
-| at its end | to commit once more, with the same identity | done: it was, or is now, committed |
+| at the end of a transaction | to commit once more, with the same identity | it is committed |
 | | | no such transaction: it was aborted |
-| any time | | refused: a newer one is there: Fenced |
+| before | to abort what had begun, if it had | |
+| in any case, then | for the identity's next epoch | it goes on, or is refused: somebody newer is there |
+
+The broker itself aborts what is open for TRANSACTION_MS, and then refuses the next epoch as well: Fenced.
 
 The library offers none of this, so this module, and no other, uses its internals (kafka-python 3.0).
 KIP-360: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360.
@@ -18,21 +21,22 @@ KIP-360: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import InvalidTxnStateError, KafkaError, KafkaTimeoutError
 from kafka.producer.transaction_manager import (
     EndTxnHandler,
     InitProducerIdHandler,
     ProducerIdAndEpoch,
     TransactionState,
+    TxnRequestHandler,
 )
 
 from eventlog.contract import Append
 from eventlog.kafka import clients
+from eventlog.kafka.errors import FENCED
 from eventlog.kafka.options import KafkaOptions
 from eventlog.kafka.sending import send_all
 
@@ -46,7 +50,7 @@ class Transactions:
         """Fence every older one of this name; waits for what it had begun to be aborted."""
         self._options = options
         self._id = transactional_id
-        self._producer: KafkaProducer | None = clients.producer(options, transactional_id)
+        self._producer: Any = clients.producer(options, transactional_id)
         self._identity: ProducerIdAndEpoch = _state(self._producer).producer_id_and_epoch
         try:
             self._producer.init_transactions()
@@ -91,45 +95,57 @@ class Transactions:
 
     def finish(self) -> bool:
         """After a `commit` that raised, commit again; whether it is committed, or else was aborted."""
+        return self._ended(committed=True)
+
+    def _open(self) -> Any:
+        if self._producer is None:
+            self._producer = self._resumed()
+        return self._producer
+
+    def _resumed(self) -> Any:
+        """A producer with the identity of the one given up, in its next epoch."""
+        with suppress(*FENCED):  # going on says so, too, and knows more
+            self._ended(committed=False)
         producer = clients.producer(self._options, self._id)
-        state = _state(producer)
-        with state._lock:  # noqa: SLF001 - see above
-            state.set_producer_id_and_epoch(self._identity)
-            state._current_state = TransactionState.COMMITTING_TRANSACTION  # noqa: SLF001
-            state._transaction_started = True  # noqa: SLF001
-            handler = EndTxnHandler(state, committed=True)
-            state._enqueue_request(handler)  # noqa: SLF001
-        producer._sender.wakeup()  # noqa: SLF001
         try:
-            self._wait(handler.result)
+            self._ask(producer, TransactionState.INITIALIZING, _next_epoch)
+        except BaseException:
+            clients.abandon(producer)
+            raise
+        self._identity = _state(producer).producer_id_and_epoch
+        return producer
+
+    def _ended(self, *, committed: bool) -> bool:
+        """End the transaction that the given up producer may have left; whether it ended that way."""
+        producer = clients.producer(self._options, self._id)
+        try:
+            self._ask(
+                producer,
+                TransactionState.COMMITTING_TRANSACTION
+                if committed
+                else TransactionState.ABORTING_TRANSACTION,
+                lambda state: EndTxnHandler(state, committed=committed),
+            )
         except InvalidTxnStateError:
             return False
         finally:
             clients.abandon(producer)
         return True
 
-    def _open(self) -> KafkaProducer:
-        if self._producer is None:
-            self._producer = self._resumed()
-        return self._producer
-
-    def _resumed(self) -> KafkaProducer:
-        """A producer with the identity of the one given up, in its next epoch."""
-        producer = clients.producer(self._options, self._id)
-        state = _state(producer)
-        try:
-            with state._lock:  # noqa: SLF001
-                state._transition_to(TransactionState.INITIALIZING)  # noqa: SLF001
-                state.set_producer_id_and_epoch(self._identity)
-                handler = InitProducerIdHandler(state, state.transaction_timeout_ms, is_epoch_bump=True)
-                state._enqueue_request(handler)  # noqa: SLF001
-            producer._sender.wakeup()  # noqa: SLF001
-            self._wait(handler.result)
-        except BaseException:
-            clients.abandon(producer)
-            raise
-        self._identity = state.producer_id_and_epoch
-        return producer
+    def _ask(
+        self, producer: Any, state: TransactionState, request: Callable[[Any], TxnRequestHandler]
+    ) -> None:
+        """Have a new producer take the identity, be in a state, and send a request; waits for the answer."""
+        manager = _state(producer)
+        with manager._lock:  # noqa: SLF001 - see above, here and below
+            manager.set_producer_id_and_epoch(self._identity)
+            manager._current_state = state  # noqa: SLF001
+            manager._transaction_started = True  # noqa: SLF001
+            handler = request(manager)
+            manager._enqueue_request(handler)  # noqa: SLF001
+        producer._sender.wakeup()  # noqa: SLF001
+        self._wait(handler.result)
+        manager._transaction_started = False  # noqa: SLF001
 
     def _end(self, result: Any) -> None:
         self._open()._sender.wakeup()  # noqa: SLF001
@@ -140,5 +156,12 @@ class Transactions:
             raise KafkaTimeoutError("the broker did not answer in time")
 
 
-def _state(producer: KafkaProducer) -> Any:
+def _next_epoch(manager: Any) -> TxnRequestHandler:
+    """The request for the next epoch of an identity; the broker refuses it when somebody newer is there."""
+    request: Any = InitProducerIdHandler
+    handler: TxnRequestHandler = request(manager, manager.transaction_timeout_ms, is_epoch_bump=True)
+    return handler
+
+
+def _state(producer: Any) -> Any:
     return producer._transaction_manager  # noqa: SLF001

@@ -91,7 +91,7 @@ class KafkaWriter:
             return None
         try:
             committed = self._transactions.finish()
-        except FENCED:  # by a newer writer, or because the broker aborted it for taking too long
+        except FENCED:  # by a newer writer
             self._go_on()
             committed = False
         except KafkaError as error:

@@ -199,7 +199,12 @@ class TestCompaction:
         """Keys are compacted within their partition of their topic."""
         for topic, partition in ((STATE, 0), (STATE, 1), (BANS, 0)):
             subject.put(topic.name, b"x", "a", partition)
-        assert [len(list(subject.log.latest(STATE.name, partition))) for partition in range(4)] == [1, 1, 0, 0]
+        assert [len(list(subject.log.latest(STATE.name, partition))) for partition in range(4)] == [
+            1,
+            1,
+            0,
+            0,
+        ]
         assert len(list(subject.log.latest(BANS.name))) == 1
 
     def test_other_topics_keep_every_message_of_a_key(self, subject: Subject) -> None:
