@@ -6,12 +6,14 @@ With no file at all this machine's sshd is protected on whatever log it has.
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.toml import Problems, Table, read_files
+from eventlog.kafka.options import parse_url
 from eventlog.urls import sqlite_path
 from producers.filters import filter_names
 from producers.sources import check_source, default_sources
@@ -21,7 +23,8 @@ from streams.rules import MANUAL, Jail, Rules
 
 LOCAL_FILE: Final = Path("banstream.toml")
 SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
-SYSTEM_LOG: Final = Path("/var/lib/banstream/log.db")
+SYSTEM_STATE: Final = Path("/var/lib/banstream")
+LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
 Start = Literal["recent", "beginning", "end"]
 BACKENDS: Final = ("nftables", "null")
@@ -45,6 +48,8 @@ class EnforcerSettings:
         protect_ssh_peers: who is logged in over ssh now is not banned either.
         keep_on_stop: stopping leaves the bans in place.
         most_per_minute: more new bans a minute trip the breaker.
+        host: the name this host's enforcer records under.
+        jails: only what these jails ban is banned here; none: what any bans.
     """
 
     backend: str = "nftables"
@@ -52,6 +57,28 @@ class EnforcerSettings:
     protect_ssh_peers: bool = False
     keep_on_stop: bool = True
     most_per_minute: int = 30_000
+    host: str = field(default_factory=socket.gethostname)
+    jails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipSettings:
+    """What `banstream ship` keeps on this host.
+
+    Attributes:
+        directory: where its spool and its positions are.
+        spool_bytes: how many bytes of events wait there at most for a broker that is away.
+        host: this host's name, part of every event's identity: files of two hosts may look the same.
+    """
+
+    directory: str
+    spool_bytes: int = 256 << 20
+    host: str = field(default_factory=socket.gethostname)
+
+    @property
+    def spool(self) -> Path:
+        """The spool's file."""
+        return Path(self.directory) / "ship.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +94,7 @@ class Settings:
     files: tuple[str, ...]
     log_url: str
     jails: tuple[JailSettings, ...]
+    ship: ShipSettings
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
@@ -102,10 +130,14 @@ def load_settings(file: str | None, *, reading: bool = True) -> Settings:
 
 def default_log_url() -> str:
     """The embedded log of root, or of a user who only looks."""
+    return f"sqlite://{state_directory()}/log.db"
+
+
+def state_directory() -> Path:
+    """Where root, or a user who only looks, keeps what has to outlive a process."""
     if os.geteuid() == 0:
-        return f"sqlite://{SYSTEM_LOG}"
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return f"sqlite://{state}/banstream/log.db"
+        return SYSTEM_STATE
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "banstream"
 
 
 def _find(file: str | None) -> Path | None:
@@ -123,10 +155,12 @@ def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
     max_subjects = decider.take("max_subjects", values.between(1_000, 100_000_000), 1_000_000)
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
+    ship = _ship(top.table("ship"))
     return Settings(
         files=files,
         log_url=log_url,
         jails=_jails(top, reading=reading),
+        ship=ship,
         enforcer=enforcer,
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
@@ -141,6 +175,19 @@ def _enforcer(table: Table) -> EnforcerSettings:
         protect_ssh_peers=table.take("protect_ssh_peers", values.flag, usual.protect_ssh_peers),
         keep_on_stop=table.take("keep_on_stop", values.flag, usual.keep_on_stop),
         most_per_minute=table.take("most_per_minute", values.between(1, 10_000_000), usual.most_per_minute),
+        host=table.take("host", values.text, usual.host),
+        jails=table.take("jails", values.texts, usual.jails),
+    )
+    table.done()
+    return settings
+
+
+def _ship(table: Table) -> ShipSettings:
+    usual = ShipSettings(directory=str(state_directory()))
+    settings = ShipSettings(
+        directory=table.take("directory", values.directory, usual.directory),
+        spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
+        host=table.take("host", values.text, usual.host),
     )
     table.done()
     return settings
@@ -219,10 +266,14 @@ def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
 def _log_url(value: object) -> str:
     url = values.text(value)
     try:
-        sqlite_path(url)
+        if url.startswith("kafka://"):
+            parse_url(url)
+        else:
+            sqlite_path(url)
     except ConfigError as error:
         raise ValueError(
-            f'the embedded log, such as "sqlite:///var/lib/banstream/log.db" ({error})'
+            'an event log, such as "sqlite:///var/lib/banstream/log.db" or "kafka://broker:9092" '
+            f"({'; '.join(error.problems)})"
         ) from error
     return url
 

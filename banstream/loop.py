@@ -6,9 +6,11 @@ passing error waits while the others go on.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import CDLL
@@ -160,6 +162,16 @@ class Loop:
 
     def _hang_up(self) -> None:
         self._reloading = True
+
+
+def to_stderr(*, quiet: bool) -> None:
+    """Log to stderr, warnings and errors only when `quiet`; a SIGHUP waits until the loop runs."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def give_memory_back() -> None:

@@ -152,6 +152,11 @@ class Enforcer:
         self._backend.flush()
         self._register.forget_held()
 
+    def hand_over(self) -> None:
+        """Let go of the log; the firewall stays open for a successor."""
+        self._recorder.commit()
+        self._recorder.close()
+
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
         try:

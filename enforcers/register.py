@@ -51,7 +51,9 @@ class Register:
                 word.decision, word.ends, decided_at_ms=word.decided_at_ms
             )
             return
-        self._supersede(word.prefix, known, now_ms)
+        if known.decision != word.decision:
+            self._supersede(word.prefix, known, now_ms)
+        known.outcome = None
         known.decision, known.decided_at_ms, known.ends = word.decision, word.decided_at_ms, word.ends
 
     def free(self, prefix: str, now_ms: int) -> None:
@@ -59,7 +61,7 @@ class Register:
         known = self._standings.get(prefix)
         if known is not None:
             self._supersede(prefix, known, now_ms)
-            known.ends, known.decided_at_ms = (), None
+            known.ends, known.decided_at_ms, known.outcome = (), None, None
 
     def settle(self, prefixes: Iterable[str], now_ms: int, *, new: bool = True, repair: bool = False) -> None:
         """Bring these prefixes in line. Bans that are not `new` do not count for the breaker's rate."""
@@ -123,7 +125,6 @@ class Register:
         if known.outcome is None and known.ends:
             result = Result(known.decision, "skipped", "superseded at once")
             self._recorder.note("ban", prefix, result, now_ms)
-        known.outcome = None
 
     def _changes(self, judged: dict[str, Judgement], now_ms: int) -> tuple[list[Element], list[Element]]:
         """What has to be unbanned, and what banned."""

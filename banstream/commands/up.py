@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +13,7 @@ from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import open_log, sqlite_path
 from schemas.durations import format_duration
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from banstream.wiring import Stages
@@ -31,16 +30,17 @@ def up_command(config_file: str | None, quiet: bool) -> int:
     Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
     again and goes on with the old one where the new one is wrong.
     """
+    from banstream.loop import to_stderr
     from banstream.pipeline import Pipeline
     from banstream.wiring import Stages
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the pipeline runs: a reload waits
+    to_stderr(quiet=quiet)
     settings = load_settings(config_file)
+    if settings.log_url.startswith("kafka://"):
+        raise ConfigError(
+            f"log.url = {settings.log_url!r}: `up` is the whole pipeline on an embedded log; on Kafka run "
+            "`banstream ship`, `banstream decide` and `banstream enforce`"
+        )
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:
