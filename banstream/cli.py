@@ -19,7 +19,9 @@ VERSION: Final = "0.1.0"
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("up", "Protect this machine: the whole pipeline in one process."),
+    "ship": ("ship", "Send this machine's events to the fleet's log."),
     "decide": ("decide", "Decide on a log on Kafka: one worker or several, of any number on any hosts."),
+    "enforce": ("enforce", "Follow the fleet's bans with this machine's firewall."),
     "demo": ("demo", "Ten seconds that show what this is, without touching the machine."),
     "match": ("match", "Lines to events: which lines of a log a filter matches."),
     "replay": ("replay", "What the rules would decide, over log files or over the event log."),

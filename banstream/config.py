@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -22,7 +23,8 @@ from streams.rules import MANUAL, Jail, Rules
 
 LOCAL_FILE: Final = Path("banstream.toml")
 SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
-SYSTEM_LOG: Final = Path("/var/lib/banstream/log.db")
+SYSTEM_STATE: Final = Path("/var/lib/banstream")
+LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
 Start = Literal["recent", "beginning", "end"]
 BACKENDS: Final = ("nftables", "null")
@@ -46,6 +48,8 @@ class EnforcerSettings:
         protect_ssh_peers: who is logged in over ssh now is not banned either.
         keep_on_stop: stopping leaves the bans in place.
         most_per_minute: more new bans a minute trip the breaker.
+        host: the name this host's enforcer records under.
+        jails: only what these jails ban is banned here; none: what any bans.
     """
 
     backend: str = "nftables"
@@ -53,6 +57,28 @@ class EnforcerSettings:
     protect_ssh_peers: bool = False
     keep_on_stop: bool = True
     most_per_minute: int = 30_000
+    host: str = field(default_factory=socket.gethostname)
+    jails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipSettings:
+    """What `banstream ship` keeps on this host.
+
+    Attributes:
+        directory: where its spool and its positions are.
+        spool_bytes: how many bytes of events wait there at most for a broker that is away.
+        host: this host's name, part of every event's identity: files of two hosts may look the same.
+    """
+
+    directory: str
+    spool_bytes: int = 256 << 20
+    host: str = field(default_factory=socket.gethostname)
+
+    @property
+    def spool(self) -> Path:
+        """The spool's file."""
+        return Path(self.directory) / "ship.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +107,7 @@ class Settings:
     files: tuple[str, ...]
     log_url: str
     jails: tuple[JailSettings, ...]
+    ship: ShipSettings
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
     lateness_ms: int = 3_600_000
@@ -117,10 +144,14 @@ def load_settings(file: str | None, *, reading: bool = True) -> Settings:
 
 def default_log_url() -> str:
     """The embedded log of root, or of a user who only looks."""
+    return f"sqlite://{state_directory()}/log.db"
+
+
+def state_directory() -> Path:
+    """Where root, or a user who only looks, keeps what has to outlive a process."""
     if os.geteuid() == 0:
-        return f"sqlite://{SYSTEM_LOG}"
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return f"sqlite://{state}/banstream/log.db"
+        return SYSTEM_STATE
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "banstream"
 
 
 def _find(file: str | None) -> Path | None:
@@ -139,10 +170,12 @@ def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
     workers = _decider(decider)
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
+    ship = _ship(top.table("ship"))
     return Settings(
         files=files,
         log_url=log_url,
         jails=_jails(top, reading=reading),
+        ship=ship,
         enforcer=enforcer,
         decider=workers,
         lateness_ms=lateness_ms,
@@ -173,6 +206,19 @@ def _enforcer(table: Table) -> EnforcerSettings:
         protect_ssh_peers=table.take("protect_ssh_peers", values.flag, usual.protect_ssh_peers),
         keep_on_stop=table.take("keep_on_stop", values.flag, usual.keep_on_stop),
         most_per_minute=table.take("most_per_minute", values.between(1, 10_000_000), usual.most_per_minute),
+        host=table.take("host", values.text, usual.host),
+        jails=table.take("jails", values.texts, usual.jails),
+    )
+    table.done()
+    return settings
+
+
+def _ship(table: Table) -> ShipSettings:
+    usual = ShipSettings(directory=str(state_directory()))
+    settings = ShipSettings(
+        directory=table.take("directory", values.directory, usual.directory),
+        spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
+        host=table.take("host", values.text, usual.host),
     )
     table.done()
     return settings

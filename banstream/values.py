@@ -5,6 +5,7 @@ The error's text is what was expected, so that the caller can add file, key and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from schemas.addresses import canonical_prefix
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 
+SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
+UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
 
@@ -56,6 +59,27 @@ def bantime_ms(value: Any) -> int | None:
         return duration_ms(value)
     except ValueError as error:
         raise ValueError(f"{error}, or -1 for ever") from error
+
+
+def size_bytes(low: int) -> Callable[[Any], int]:
+    """A reader of sizes such as "256 MB" (a MB is 2**20 bytes here), of `low` bytes at least."""
+
+    def check(value: Any) -> int:
+        match = SIZE.fullmatch(str(value).strip())
+        size = int(match[1]) * UNITS_BYTES[match[2].upper()] if match else 0
+        if isinstance(value, bool) or not isinstance(value, int | str) or size < low:
+            raise ValueError(f'a size such as "256 MB" or a number of bytes, from {low} on')
+        return size
+
+    return check
+
+
+def directory(value: Any) -> str:
+    """An absolute path."""
+    path = text(value)
+    if not path.startswith("/"):
+        raise ValueError("an absolute path of a directory")
+    return path
 
 
 def between(low: int, high: int) -> Callable[[Any], int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,14 +108,16 @@ class Stages:
         }
 
 
-def enforcer_config(settings: EnforcerSettings) -> EnforcerConfig:
-    """The enforcer's configuration on this host."""
+def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:
+    """The enforcer's configuration on this host; `heartbeat_ms`: as EnforcerConfig says."""
     return EnforcerConfig(
-        host=socket.gethostname(),
+        host=settings.host,
         never_ban=settings.never_ban,
         protect_ssh_peers=settings.protect_ssh_peers,
         keep_on_stop=settings.keep_on_stop,
         breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
+        jails=frozenset(settings.jails) or None,
+        heartbeat_ms=heartbeat_ms,
     )
 
 

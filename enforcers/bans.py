@@ -7,7 +7,8 @@ else goes through the codec. A property test holds both to the same results.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Set as AbstractSet
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -21,12 +22,24 @@ FIELDS: Final = {"type", "v", "prefix", "decision", "decided_at_ms", "holds"}
 INT64: Final = 2**63
 
 
-def read_standing(value: bytes) -> tuple[str, str, Ends]:
-    """The prefix, the decision and until when it is banned; InvalidMessage when the message holds none."""
-    return _plain(value) or _any(value)
+class Word(NamedTuple):
+    """The newest word on a prefix: the decision, its instant, and until when it is banned by whom we heed."""
+
+    prefix: str
+    decision: str
+    decided_at_ms: int
+    ends: Ends
 
 
-def _plain(value: bytes) -> tuple[str, str, Ends] | None:
+def read_standing(value: bytes, jails: AbstractSet[str] | None = None) -> Word:
+    """The standing that a message holds; InvalidMessage when it holds none.
+
+    `jails`: only what these jails hold counts; None for all.
+    """
+    return _plain(value, jails) or _any(value, jails)
+
+
+def _plain(value: bytes, jails: AbstractSet[str] | None) -> Word | None:
     """The same for the most usual record; None for every other, valid or not."""
     try:
         wire: dict[str, Any] = orjson.loads(value)
@@ -45,11 +58,15 @@ def _plain(value: bytes) -> tuple[str, str, Ends] | None:
         )
     except (ValueError, TypeError, KeyError):
         return None
-    return (prefix, decision, (((), until_ms),)) if usual else None
+    if not usual:
+        return None
+    heeded = jails is None or hold["jail"] in jails
+    return Word(prefix, decision, wire["decided_at_ms"], (((), until_ms),) if heeded else ())
 
 
-def _any(value: bytes) -> tuple[str, str, Ends]:
+def _any(value: bytes, jails: AbstractSet[str] | None) -> Word:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage(f"expected a standing, not {record.TYPE}", field="type")
-    return record.prefix, record.decision, ends_of(record.holds)
+    holds = [hold for hold in record.holds if jails is None or hold.jail in jails]
+    return Word(record.prefix, record.decision, record.decided_at_ms, ends_of(holds))

@@ -27,7 +27,8 @@ from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
-from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage
+from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage, Transient
+from schemas.records import Heartbeat
 from schemas.topics import BANS
 
 BATCH: Final = 4_096
@@ -49,6 +50,8 @@ class EnforcerConfig:
             guesser has one too, so this delays his ban until he hangs up.
         keep_on_stop: leave bans in the firewall when it stops.
         refresh_ms: how often the machine's addresses are looked up again, in milliseconds.
+        jails: only what these jails ban is banned here; None for all.
+        heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
     """
 
     host: str
@@ -58,6 +61,8 @@ class EnforcerConfig:
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     keep_on_stop: bool = True
     refresh_ms: int = 30_000
+    jails: frozenset[str] | None = None
+    heartbeat_ms: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError with the key of what is wrong; put never_ban into canonical form."""
@@ -90,7 +95,9 @@ class Enforcer:
         self._offset = 0
         self._dirty = False
         self._repairs = 0
+        self._lag_ms = 0
         self._repair_timer, self._retry_timer, self._refresh_timer = Timer(), Timer(), Timer()
+        self._heartbeat_timer = Timer()
         self._retry_ms = FIRST_RETRY_MS
 
     def start(self) -> None:
@@ -111,17 +118,28 @@ class Enforcer:
         """File descriptors that become readable when the firewall may need a repair."""
         return self._backend.filenos()
 
+    @property
+    def next_offset(self) -> int:
+        """The offset in the bans topic from which on it has not read."""
+        return self._offset
+
     def poll(self) -> bool:
         """Do what is due, without waiting; whether there was anything to do.
 
         Raises:
             Fenced: another enforcer of this host has taken over; this one must stop.
-            LogError, Transient: the log cannot be read.
+            LogError, Transient: the log cannot be read. The firewall has been looked after all the same.
         """
         now_ms = self._now_ms()
-        worked = [self._follow(now_ms), self._repair(now_ms), self._retry(now_ms), self._refresh(now_ms)]
+        try:
+            followed = self._follow(now_ms)
+        except Transient:
+            self._look_after(now_ms)
+            raise
+        worked = self._look_after(now_ms)
+        self._beat(now_ms)
         self._recorder.commit()
-        return any(worked)
+        return followed or worked
 
     def reset_breaker(self) -> None:
         """An operator's word: let new bans through again, and look anew at those that were refused."""
@@ -134,11 +152,18 @@ class Enforcer:
         self._backend.flush()
         self._register.forget_held()
 
+    def hand_over(self) -> None:
+        """Let go of the log; the firewall stays open for a successor."""
+        self._recorder.commit()
+        self._recorder.close()
+
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
         try:
             if not self._config.keep_on_stop:
                 self._backend.flush()
+            if self._config.heartbeat_ms is not None:
+                self._recorder.beat(self._heartbeat(self._now_ms(), stopped=True))
             self._recorder.commit()
         finally:
             self._recorder.close()
@@ -166,6 +191,7 @@ class Enforcer:
     def _follow(self, now_ms: int) -> bool:
         """Apply the next messages of the bans topic as one batch."""
         messages = self._log.read(BANS.name, 0, self._offset, limit=BATCH)
+        self._lag_ms = max(0, now_ms - messages[-1].at_ms) if messages else 0
         if not messages:
             return False
         if self._config.protect_ssh_peers:
@@ -185,12 +211,40 @@ class Enforcer:
             self._register.free(message.key, now_ms)
             return message.key
         try:
-            prefix, decision, ends = read_standing(message.value)
+            word = read_standing(message.value, self._config.jails)
         except InvalidMessage as error:
             self._recorder.bury(message, error, now_ms)
             return None
-        self._register.take(prefix, decision, ends, now_ms)
-        return prefix
+        if word.ends or self._config.jails is None:
+            self._register.take(word, now_ms)
+        else:
+            self._register.free(word.prefix, now_ms)
+        return word.prefix
+
+    def _look_after(self, now_ms: int) -> bool:
+        """What the firewall needs, whether or not the log is there."""
+        return any([self._repair(now_ms), self._retry(now_ms), self._refresh(now_ms)])
+
+    def _beat(self, now_ms: int) -> None:
+        gap_ms = self._config.heartbeat_ms
+        if gap_ms is not None and self._heartbeat_timer.due(now_ms, gap_ms):
+            self._recorder.beat(self._heartbeat(now_ms, stopped=False))
+
+    def _heartbeat(self, now_ms: int, *, stopped: bool) -> Heartbeat:
+        totals = self._recorder.totals
+        return Heartbeat(
+            host=self._config.host,
+            backend=self._backend.name,
+            at_ms=now_ms,
+            lag_ms=self._lag_ms,
+            in_force=self._register.in_force(now_ms),
+            failing=len(self._register.failed),
+            failed=totals["failed"],
+            refused=totals["refused"],
+            drift=self._register.repaired,
+            observing=self._observing,
+            stopped=stopped,
+        )
 
     def _repair(self, now_ms: int) -> bool:
         """Put right what others changed, not more often than every REPAIR_GAP_MS."""

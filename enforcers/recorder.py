@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode, to_wire
 from schemas.errors import InvalidMessage, Transient
-from schemas.records import LINE_BYTES, DeadLetter, Enforcement, Outcome
+from schemas.records import LINE_BYTES, DeadLetter, Enforcement, Heartbeat, Outcome
 from schemas.topics import BANS, DEADLETTERS, ENFORCEMENTS
 
 FRAME_RECORDS: Final = 500
 Verb = Literal["ban", "unban"]
+
+
+class Result(NamedTuple):
+    """What came of a decision: its id, the outcome, why, and how long after the decision it was."""
+
+    decision: str
+    outcome: Outcome
+    detail: str | None = None
+    delay_ms: int | None = None
 
 
 class Recorder:
@@ -40,21 +49,29 @@ class Recorder:
         """How many records the log has not taken yet."""
         return len(self._frames) * FRAME_RECORDS + len(self._lines) + len(self._letters)
 
-    def note(self, verb: Verb, prefix: str, result: tuple[str, Outcome, str | None], at_ms: int) -> None:
-        """Keep what came of a decision: its id, the outcome and the detail."""
-        decision, outcome, detail = result
+    def note(self, verb: Verb, prefix: str, result: Result, at_ms: int) -> None:
+        """Keep what came of a decision."""
+        decision, outcome, detail, delay_ms = result
         self.totals[outcome] += 1
         alike = (verb, outcome, detail, at_ms)
         if alike != self._alike:
             self._wire = self._template(*alike)
             self._alike = alike
-        # A batch of bans differs in these two only: one record in full and the rest by changing them costs a
+        # A batch of bans differs in these three only: one record in full and the rest by changing them costs a
         # quarter of making each.
         self._wire["decision"] = decision
         self._wire["prefix"] = prefix
+        if delay_ms is not None:
+            self._wire["delay_ms"] = delay_ms
+        else:
+            self._wire.pop("delay_ms", None)
         self._lines.append(orjson.dumps(self._wire))
         if len(self._lines) == FRAME_RECORDS:
             self._close_frame()
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Keep a word on how the enforcer is."""
+        self._lines.append(encode(heartbeat))
 
     def bury(self, message: Message, error: InvalidMessage, at_ms: int) -> None:
         """Keep a message that could not be read, as a dead letter."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from enforcers.bans import Word
 from enforcers.contract import Backend, Element, Failure
 from enforcers.judge import Judge, Judgement
-from enforcers.recorder import Recorder, Verb
-from enforcers.standing import Ends, Ports, Standing, live, missing, surplus
+from enforcers.recorder import Recorder, Result, Verb
+from enforcers.standing import Ports, Standing, live, missing, surplus
 from schemas.records import Outcome
 
 REPAIRED: Final = "repaired: others had changed the firewall"
@@ -42,21 +43,25 @@ class Register:
         self.failed: set[str] = set()
         self.repaired = 0
 
-    def take(self, prefix: str, decision: str, ends: Ends, now_ms: int) -> None:
+    def take(self, word: Word, now_ms: int) -> None:
         """Take in the newest word on a prefix; one before it that was never settled counts as skipped."""
-        known = self._standings.get(prefix)
+        known = self._standings.get(word.prefix)
         if known is None:
-            self._standings[prefix] = Standing(decision, ends)
+            self._standings[word.prefix] = Standing(
+                word.decision, word.ends, decided_at_ms=word.decided_at_ms
+            )
             return
-        if known.outcome is None and known.ends:
-            self._recorder.note("ban", prefix, (known.decision, "skipped", "superseded at once"), now_ms)
-        known.decision, known.ends, known.outcome = decision, ends, None
+        if known.decision != word.decision:
+            self._supersede(word.prefix, known, now_ms)
+        known.outcome = None
+        known.decision, known.decided_at_ms, known.ends = word.decision, word.decided_at_ms, word.ends
 
     def free(self, prefix: str, now_ms: int) -> None:
         """Take in that a prefix is free, by whatever decision; one that is not known is free already."""
         known = self._standings.get(prefix)
         if known is not None:
-            self.take(prefix, known.decision, (), now_ms)
+            self._supersede(prefix, known, now_ms)
+            known.ends, known.decided_at_ms, known.outcome = (), None, None
 
     def settle(self, prefixes: Iterable[str], now_ms: int, *, new: bool = True, repair: bool = False) -> None:
         """Bring these prefixes in line. Bans that are not `new` do not count for the breaker's rate."""
@@ -116,6 +121,11 @@ class Register:
         """How many prefixes the firewall holds now, as far as is known."""
         return sum(bool(live(standing.held, now_ms)) for standing in self._standings.values())
 
+    def _supersede(self, prefix: str, known: Standing, now_ms: int) -> None:
+        if known.outcome is None and known.ends:
+            result = Result(known.decision, "skipped", "superseded at once")
+            self._recorder.note("ban", prefix, result, now_ms)
+
     def _changes(self, judged: dict[str, Judgement], now_ms: int) -> tuple[list[Element], list[Element]]:
         """What has to be unbanned, and what banned."""
         ban: list[Element] = []
@@ -161,7 +171,8 @@ class Register:
             elif outcome == "applied" and repair:
                 detail = REPAIRED
             verb: Verb = "ban" if standing.ends else "unban"
-            self._recorder.note(verb, prefix, (standing.decision, outcome, detail), now_ms)
+            delay_ms = None if repair or standing.decided_at_ms is None else now_ms - standing.decided_at_ms
+            self._recorder.note(verb, prefix, Result(standing.decision, outcome, detail, delay_ms), now_ms)
         if not standing.ends and not standing.held:
             del self._standings[prefix]
 

@@ -31,6 +31,7 @@ class Standing:
         held: what the firewall holds, as far as this process knows.
         outcome: what came of the decision here; None before anything did.
         counted: the breaker counts it as banned.
+        decided_at_ms: the decision's instant; None where the prefix was freed or held unasked.
     """
 
     decision: str
@@ -38,6 +39,7 @@ class Standing:
     held: Ends = ()
     outcome: Outcome | None = None
     counted: bool = False
+    decided_at_ms: int | None = None
 
 
 def ends_of(holds: Sequence[Hold]) -> Ends:

@@ -11,11 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 
-from eventlog.contract import Append, EventLog
+from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
 from producers.filters import Filter, Matcher, load_filter
 from producers.frames import Origin, appends
@@ -55,12 +55,30 @@ class Watch:
     recent_ms: int = 600_000
 
 
+class Outlet(Protocol):
+    """Where events and positions go, all or nothing: a log (eventlog.contract), or a spool."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the events have."""
+        ...
+
+    def position(self, reader: str) -> bytes | None:
+        """The position last committed for this reader; None when there never was one."""
+        ...
+
+    def writer(self, name: str) -> Writer:
+        """A writer; it fences every older one of its name."""
+        ...
+
+
 class _Stream:
     """One watched source: its matchers, per file, and the position after what they have seen."""
 
-    def __init__(self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int]) -> None:
+    def __init__(self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int], host: str) -> None:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
+        self._mark = f"{host}/" if host else ""
         self.filters: list[Filter] = [load_filter(name) for name in watch.filters]
         self.matchers: dict[str, dict[str, Matcher]] = {}
         self.counts: Counter[str] = Counter()
@@ -85,8 +103,9 @@ class _Stream:
         for name, matcher in self._matchers_of(chunk.origin).items():
             rows = matcher.scan(chunk.data, clock)
             if rows:
+                incarnation = self._mark + chunk.incarnation
                 origin = Origin(
-                    load_filter(name), chunk.origin, chunk.incarnation, chunk.start, now_ms, self.watch.labels
+                    load_filter(name), chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels
                 )
                 found += appends(chunk.data, rows, origin, partitions)
         self.resume = chunk.resume
@@ -124,17 +143,25 @@ class _Stream:
 
 
 class Producer:
-    """All watched sources of one process, and the log they go to."""
+    """All watched sources of one process, and the log they go to.
+
+    `host` makes the incarnations of a fleet's files differ: machines made from one image have equal files.
+    """
 
     def __init__(
-        self, log: EventLog, watches: Sequence[Watch], now_ms: Callable[[], int] | None = None
+        self,
+        log: Outlet,
+        watches: Sequence[Watch],
+        now_ms: Callable[[], int] | None = None,
+        host: str = "",
     ) -> None:
         self._now_ms = now_ms or _clock_ms
         self._log = log
         self._writer = log.writer(WRITER)
         self._streams: list[_Stream] = []
         for watch in watches:
-            self._streams.append(_Stream(watch, log.position(f"source/{watch.source}"), self._now_ms))
+            stored = log.position(f"source/{watch.source}")
+            self._streams.append(_Stream(watch, stored, self._now_ms, host))
         self._appends: list[Append] = []
         self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
         self._moved_at_ms = 0

@@ -215,6 +215,7 @@ class Enforcement:
         verb: `ban` or `unban`.
         detail: why it was refused, failed or skipped; None when applied.
         at_ms: when it was done, by that host's clock.
+        delay_ms: from the decision's instant to `at_ms`; None for a repair, and where a prefix was freed.
     """
 
     TYPE: ClassVar[str] = "enforcement"
@@ -226,6 +227,38 @@ class Enforcement:
     outcome: Outcome
     at_ms: int
     detail: str | None = None
+    delay_ms: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """One host's enforcer is there, and says how it is. Counts are since its start.
+
+    Attributes:
+        host: the enforcing host; `backend`: its firewall.
+        at_ms: when it said so, by that host's clock.
+        lag_ms: how long the newest word on the bans had been in the log when it was read; 0 at the end.
+        in_force: how many prefixes the firewall holds.
+        failing: how many prefixes the firewall does not take or let go at present.
+        failed: how many times something failed; `refused`: how many bans safety kept out.
+        drift: how many prefixes others had changed, and were put right.
+        observing: why nothing is enforced; None when the firewall is in use.
+        stopped: it stopped cleanly after this.
+    """
+
+    TYPE: ClassVar[str] = "heartbeat"
+    host: str
+    backend: str
+    at_ms: int
+    lag_ms: int
+    in_force: int
+    failing: int = 0
+    failed: int = 0
+    refused: int = 0
+    drift: int = 0
+    observing: str | None = None
+    stopped: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -246,7 +279,7 @@ class DeadLetter:
 
 Input = AuthEvent | Command | Tick | RulesChanged
 Decision = Ban | Unban | Prolong
-Record = Input | Decision | Standing | Enforcement | DeadLetter
+Record = Input | Decision | Standing | Enforcement | Heartbeat | DeadLetter
 RECORDS: tuple[type[Record], ...] = (
     AuthEvent,
     Command,
@@ -257,5 +290,6 @@ RECORDS: tuple[type[Record], ...] = (
     Prolong,
     Standing,
     Enforcement,
+    Heartbeat,
     DeadLetter,
 )

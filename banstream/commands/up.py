@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -32,16 +31,18 @@ def up_command(config_file: str | None, quiet: bool) -> int:
     Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
     again and goes on with the old one where the new one is wrong.
     """
+    from banstream.loop import to_stderr
     from banstream.pipeline import Pipeline
     from banstream.wiring import Stages
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    to_stderr(quiet=quiet)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the pipeline runs: a reload waits
     settings = settings_to_watch(config_file)
+    if settings.log_url.startswith("kafka://"):
+        raise ConfigError(
+            f"log.url = {settings.log_url!r}: `up` is the whole pipeline on an embedded log; on Kafka run "
+            "`banstream ship`, `banstream decide` and `banstream enforce`"
+        )
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:

@@ -33,7 +33,7 @@ def by_codec(value: bytes) -> Any:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage("not a standing")
-    return record.prefix, record.decision, ends_of(record.holds)
+    return record.prefix, record.decision, record.decided_at_ms, ends_of(record.holds)
 
 
 def result(read: Any, value: bytes) -> Any:
@@ -60,7 +60,20 @@ def test_reading_directly_is_reading_by_the_codec(
 
 def test_the_usual_record_is_read() -> None:
     """Prefix, decision and the one end."""
-    assert read_standing(orjson.dumps(USUAL)) == ("192.0.2.7", "0-1-0-0", (((), NOW_MS),))
+    assert read_standing(orjson.dumps(USUAL)) == ("192.0.2.7", "0-1-0-0", NOW_MS, (((), NOW_MS),))
+
+
+@pytest.mark.parametrize(("jail", "until_ms"), [("sshd", NOW_MS), ("web", NOW_MS + 1)])
+def test_only_the_jails_that_are_heeded_hold_a_prefix(jail: str, until_ms: int) -> None:
+    """Of several holds those of the host's jails count, read directly or through the codec."""
+    both = Standing(
+        prefix="192.0.2.7",
+        decision="0-1-0-0",
+        decided_at_ms=NOW_MS,
+        holds=(hold(NOW_MS), hold(NOW_MS + 1, jail="web")),
+    )
+    assert read_standing(encode(both), {jail}).ends == (((), until_ms),)
+    assert bool(read_standing(orjson.dumps(USUAL), {jail}).ends) == (jail == "sshd")
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{", b'"standing"', b"\xff", encode(Tick(at_ms=1))])

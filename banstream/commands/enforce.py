@@ -1,0 +1,45 @@
+"""`banstream enforce`: one host's firewall, following the bans of the fleet."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from banstream.config import load_settings
+from banstream.instants import now_ms
+from banstream.options import config_option
+from eventlog.urls import open_log
+
+log = logging.getLogger("banstream")
+
+
+@click.command("enforce")
+@config_option
+@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+def enforce_command(config_file: str | None, quiet: bool) -> int:
+    """Follow the bans on the log that `[log] url` names with this machine's firewall, until SIGTERM or Ctrl-C.
+
+    It reads every ban in force, changes what differs, and follows. Bans of other jails than those of
+    `[enforcer] jails` are left alone. While the broker is away its bans stay in force and end when they
+    should. Without root, or without libnftables, it observes only, and says so.
+    """
+    from banstream.loop import Loop, to_stderr
+    from banstream.roles import Enforcing
+
+    to_stderr(quiet=quiet)
+    settings = load_settings(config_file, reading=False)
+    event_log = open_log(settings.log_url, now_ms=now_ms)
+    log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
+    loop = Loop(
+        Enforcing(settings, event_log, now_ms),
+        reload=lambda: load_settings(config_file, reading=False),
+        now_ms=now_ms,
+    )
+    try:
+        loop.run()
+    finally:
+        log.info("Stopping")
+        loop.close()
+        event_log.close()
+    return 0

@@ -1,0 +1,50 @@
+"""`banstream ship`: one host's logs, as events in the fleet's log."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from banstream.config import load_settings
+from banstream.instants import now_ms
+from banstream.options import config_option
+from eventlog.claim import Claim
+from eventlog.urls import open_log
+
+log = logging.getLogger("banstream")
+
+
+@click.command("ship")
+@config_option
+@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+def ship_command(config_file: str | None, quiet: bool) -> int:
+    """Send what this machine's logs hold to the log that `[log] url` names, until SIGTERM or Ctrl-C.
+
+    What is read goes through a spool on disk, from which it leaves when the broker has acknowledged it. While
+    the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
+    """
+    from banstream.loop import Loop, to_stderr
+    from banstream.roles import Shipping
+    from producers.spool import Spool
+
+    to_stderr(quiet=quiet)
+    settings = load_settings(config_file)
+    event_log = open_log(settings.log_url, now_ms=now_ms)
+    ship = settings.ship
+    spool = Spool.open(ship.spool, ship.spool_bytes)
+    claim = Claim.take(ship.spool, "ship")
+    facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
+    log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
+    shipping = Shipping(settings, spool, event_log, now_ms)
+    loop = Loop(shipping, reload=lambda: load_settings(config_file), now_ms=now_ms)
+    try:
+        loop.run()
+    finally:
+        log.info("Stopping")
+        loop.close()
+        if shipping.ended:  # else its thread waits for the broker, and ends with the process
+            event_log.close()
+            spool.close()
+        claim.release()
+    return 0

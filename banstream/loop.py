@@ -1,0 +1,199 @@
+"""One thread that turns stages in a loop, until SIGTERM: what `up`, `ship` and `enforce` have in common.
+
+It sleeps until a stage's descriptor has something, or for as long as the stages say. A stage that meets a
+passing error waits while the others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from ctypes import CDLL
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Final, Protocol
+
+from banstream.config import Settings
+from schemas.errors import ConfigError, EnforcementFailed, Transient
+
+FIREWALL_RETRY_MS: Final = 1_000
+TRIM_MS: Final = 5_000
+
+log = getLogger("banstream")
+
+Works = Mapping[str, Callable[[], object]]
+"""What to do, by name, in order; a true result means that there is more to do at once."""
+
+
+class Turned(Protocol):
+    """Stages that a loop turns."""
+
+    def works(self) -> Works:
+        """What to do in each turn. Each may raise Transient and EnforcementFailed, and is then tried again."""
+        ...
+
+    def endings(self) -> Works:
+        """What to do at the end, each whatever became of the others."""
+        ...
+
+    def filenos(self) -> Iterable[int]:
+        """Descriptors that become readable when there is something to do."""
+        ...
+
+    def idle_ms(self) -> int:
+        """How long to sleep at most when there was nothing to do."""
+        ...
+
+    def renew(self, settings: Settings) -> None:
+        """Go on under new settings; raises ConfigError, or Transient, and then goes on as before."""
+        ...
+
+
+@dataclass(slots=True)
+class Retry:
+    """A stage that met a passing error: when it may try again, and what it met."""
+
+    at_ms: int = 0
+    error: str = ""
+
+
+class Loop:
+    """Turns stages until told to stop.
+
+    Attributes:
+        stopping: it was told to.
+        reload: called on SIGHUP; returns the new settings or raises ConfigError.
+    """
+
+    def __init__(self, turned: Turned, *, reload: Callable[[], Settings], now_ms: Callable[[], int]) -> None:
+        self._turned = turned
+        self._reload = reload
+        self._now_ms = now_ms
+        self._retries: dict[str, Retry] = {}
+        self.stopping = self._reloading = False
+        self._trim_at_ms = 0
+
+    def run(self) -> None:
+        """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
+        with _signals(self._stop, self._hang_up) as woken:
+            while not self.stopping:
+                if self._reloading:
+                    self._try("reload", self._take_new_settings)
+                busy = self.turn()
+                self._wait(woken, 0 if busy else self._turned.idle_ms())
+
+    def turn(self) -> bool:
+        """Let each stage do what it can now; whether there is more to do at once."""
+        busy = False
+        for stage, work in self._turned.works().items():
+            busy = self._try(stage, work) or busy
+        self._trim()
+        return busy
+
+    def close(self) -> None:
+        """Stop cleanly, each stage by itself."""
+        for stage, work in self._turned.endings().items():
+            self._try(stage, work)
+
+    def waiting(self) -> dict[str, str]:
+        """The stages that wait to try again, and what they met."""
+        return {stage: retry.error for stage, retry in self._retries.items()}
+
+    def _try(self, stage: str, work: Callable[[], object]) -> bool:
+        """Do a stage's work unless it waits for better times; a passing error makes it wait."""
+        retry = self._retries.get(stage)
+        if retry is not None and self._now_ms() < retry.at_ms:
+            return False
+        try:
+            more = bool(work())
+        except Transient as error:
+            self._postpone(stage, str(error), error.retry_after_ms)
+            return False
+        except EnforcementFailed as error:
+            self._postpone(stage, str(error), FIREWALL_RETRY_MS)
+            return False
+        if self._retries.pop(stage, None):
+            log.warning("Recovered stage=%s", stage)
+        return more
+
+    def _postpone(self, stage: str, reason: str, after_ms: int) -> None:
+        retry = self._retries.setdefault(stage, Retry())
+        if retry.error != reason:
+            log.error("Waiting to try again stage=%s reason=%s", stage, reason)
+        retry.error = reason
+        retry.at_ms = self._now_ms() + after_ms
+
+    def _take_new_settings(self) -> None:
+        self._reloading = False
+        try:
+            settings = self._reload()
+            self._turned.renew(settings)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("Configuration refused, going on with the old one problem=%s", problem)  # noqa: TRY400 - a fact for people, not a traceback
+        except Transient:
+            self._reloading = True
+            raise
+        else:
+            log.info("Configuration reloaded rules=%s", settings.rules().version)
+
+    def _trim(self) -> None:
+        now_ms = self._now_ms()
+        if now_ms >= self._trim_at_ms:
+            give_memory_back()
+            self._trim_at_ms = now_ms + TRIM_MS
+
+    def _wait(self, woken: int, sleep_ms: int) -> None:
+        if sleep_ms == 0:
+            return
+        with selectors.DefaultSelector() as selector:
+            for descriptor in {woken, *self._turned.filenos()}:
+                selector.register(descriptor, selectors.EVENT_READ)
+            if any(key.fd == woken for key, _ in selector.select(sleep_ms / 1_000)):
+                os.read(woken, 4_096)
+
+    def _stop(self) -> None:
+        self.stopping = True
+
+    def _hang_up(self) -> None:
+        self._reloading = True
+
+
+def to_stderr(*, quiet: bool) -> None:
+    """Log to stderr, warnings and errors only when `quiet`; a SIGHUP waits until the loop runs."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def give_memory_back() -> None:
+    """Return what a burst has freed to the system, which glibc by itself does not (malloc_trim(3))."""
+    trim = getattr(CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@contextmanager
+def _signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[int]:
+    """Turn signals into calls; yields a descriptor that becomes readable when one came."""
+    readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
+    old = {number: signal.signal(number, lambda *_, call=call: call()) for number, call in wanted.items()}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
+    try:
+        yield readable
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(old_wakeup)
+        os.close(readable)
+        os.close(writable)
