@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = ("command", "offline", "producers", "decider", "eventlog", "enforcers", "pipeline")
+PARTS = ("command", "offline", "producers", "decider", "eventlog", "enforcers", "pipeline", "kafka", "worker")
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ def main() -> None:
 
 def burst(path: Path) -> dict[str, object]:
     """Append frames of events of some 350 bytes as fast as it goes, one commit a frame."""
-    frame = b"\n".join(_events())
+    frame = b"\n".join(events())
     log = SqliteLog.open(path)
     started = time.perf_counter()
     for _ in range(EVENTS_IN_BURST // EVENTS_IN_FRAME):
@@ -80,7 +80,7 @@ def idle(path: Path) -> dict[str, object]:
     """One event a commit, then what the decider commits for it: how long each takes."""
     log = SqliteLog.open(path)
     writer = log.writer("bench")
-    event = next(_events())
+    event = next(events())
     state = event * 10
     appended, committed = [], []
     for number in range(IDLE_COMMITS):
@@ -105,7 +105,8 @@ def idle(path: Path) -> dict[str, object]:
     }
 
 
-def _events() -> Iterator[bytes]:
+def events() -> Iterator[bytes]:
+    """Events on the wire, of EVENT_BYTES each."""
     for number in range(EVENTS_IN_FRAME):
         event = AuthEvent(
             kind="failed",

@@ -113,9 +113,8 @@ class Reader:
     def _read(self, place: TopicPartition, offset: int, limit: int, deadline: float) -> list[Message]:
         offset = max(offset, 0)
         # Where the end is known to be further on, it need not be asked for: a reader of much asks seldom.
-        for end in self._ends.get(place, 0), None:
-            if end is None:
-                end = self._end(place, deadline)
+        for known in self._ends.get(place, 0), None:
+            end = self._end(place, deadline) if known is None else known
             while offset < end and limit > 0:
                 messages = self._poll(place, offset, limit, POLL_MS)
                 if messages:

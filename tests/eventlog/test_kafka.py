@@ -1,4 +1,4 @@
-"""What only the Kafka log does: gaps, its broker's retention and compaction, waiting, reading on, refusals."""
+"""What only the Kafka log does: gaps, its broker's retention and compaction, waiting, refusals."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_retention_is_the_broker_s(log: KafkaLog, url: str, broker: Cluster) -> 
 
 
 def test_compaction_leaves_what_is_in_force(log: KafkaLog, url: str, broker: Cluster) -> None:
-    """After the broker compacted, `latest` and readers meet the newest of each key, over gaps of any width."""
+    """After the broker compacted, `latest` and readers meet the newest of each key, over any gaps."""
     configure(broker, url, BANS.name, segment_ms=50, min_cleanable_dirty_ratio=0.001, delete_retention_ms=0)
     for number in range(40):
         log.append([Append(BANS.name, b"%d" % number, key=str(number % 3))])
@@ -189,7 +189,7 @@ def test_positions_are_written_by_commits_only(log: KafkaLog) -> None:
     """The topic of positions takes no appends, neither plain nor in a commit."""
     writer = log.writer("w")
     for write in (log.append, lambda appends: writer.commit(appends, {})):
-        with pytest.raises(LogError, match="no topic 'banstream.positions'"):
+        with pytest.raises(LogError, match=r"no topic 'banstream\.positions'"):
             write([Append(POSITIONS.name, b"9", key="r")])
     writer.close()
 
