@@ -1,6 +1,6 @@
-"""One Faust worker on a real broker: events a second with transactions, and a restart with a million addresses.
+"""One Faust worker on a real broker: events a second, and a restart with a million addresses.
 
-Needs the broker's jars (deploy/machine.sh test), or $BANSTREAM_KAFKA. Broker, worker and load share the machine.
+Needs the broker's jars (deploy/machine.sh test), or $BANSTREAM_KAFKA. Broker and worker share the machine.
 """
 
 from __future__ import annotations

@@ -28,7 +28,6 @@ from streams.poison import Poison
 from streams.rules import Rules
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
 
-
 POSITION: Final = "position"
 FRAME_BYTES: Final = 1 << 20
 """A message that follows from a frame is closed once it has grown to this size."""
@@ -65,7 +64,7 @@ class Partition:
         return partition
 
     def restore(self, state: Mapping[str, bytes]) -> None:
-        """Take over what checkpoints wrote, by key, and the position; without a whole, nothing was written."""
+        """Take over what checkpoints wrote, by key, and the position; a whole is in every checkpoint."""
         whole = state.get(WHOLE)
         if whole is not None:
             self.fold.decider, offset, self.fold.marks = load_whole(whole, self.number)

@@ -6,7 +6,7 @@ Needs the extra `kafka`.
 
     membership: which partitions are this worker's, and their messages as they come (Faust)
     owner:      one partition: opened, folded, committed in transactions, let go (aiokafka)
-    history:    reading what was committed before: the state, and events that have to be folded again (aiokafka)
+    history:    reading what was committed before: the state, and events to be folded again (aiokafka)
     worker:     the three connected; time passing; stopping
     governing:  which rules are in force before the first event is read
 """

@@ -21,7 +21,7 @@ FETCH_WAIT_MS: Final = 20
 
 
 class History:
-    """One consumer of committed messages, put wherever it is asked to read. Tasks may share it: they take turns.
+    """One consumer of committed messages, put wherever it is asked to read. Tasks share it in turns.
 
     Every call raises KafkaError or OSError while the broker cannot be reached; the next one connects anew.
     """
@@ -30,6 +30,11 @@ class History:
         self._cluster = cluster
         self._lock = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody reads now."""
+        return self._lock.locked()
 
     async def state(self, partition: int, begin: int = 0) -> tuple[dict[str, bytes], int]:
         """The newest value of every key written from an offset on, without tombstones; and the end."""

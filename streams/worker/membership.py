@@ -28,19 +28,19 @@ FETCH_BYTES: Final = 2 * 1024 * 1024
 NEVER_S: Final = 1e6
 
 
-class _Thread(driver.AIOKafkaConsumerThread):
+class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - Faust sets it only for transactions of its own
         return consumer
 
 
-class _Consumer(driver.Consumer):
+class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
 
-class _Transport(driver.Transport):
+class _Transport(driver.Transport):  # type: ignore[misc]
     Consumer: ClassVar[type[driver.Consumer]] = _Consumer
 
 

@@ -260,7 +260,8 @@ class Owner:
             error = Poisoned(
                 f"ALARM: of the last {poison.lines} lines of partition {self.number} of the events "
                 f"{poison.refused} cannot be read, up to offset {self.partition.next_offset - 1}; deciding "
-                "stops here. Look at what writes them (banstream.deadletters says where and why), then go on with --drain"
+                "stops here. Look at what writes them (banstream.deadletters says where and why), "
+                "then go on with --drain"
             )
             self._fail(error)
             raise error

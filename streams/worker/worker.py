@@ -20,6 +20,7 @@ from streams.worker.ticking import Ticking
 LOOK_S: Final = 0.2
 BEHIND_S: Final = 2.0
 HINT_S: Final = 3.0
+ANSWER_S: Final = 3.0
 STOP_S: Final = 10.0
 
 log = getLogger("banstream")
@@ -54,11 +55,13 @@ class Worker:
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
+        self._away = False
         self._hinted: dict[int, int] = {}
         self._group = Group(cluster)
         self._group.agent(self._group.events)(self._follow)
-        self._group.on_partitions_revoked.connect(self._on_revoked)
-        self._group.on_partitions_assigned.connect(self._on_assigned)
+        # Faust's types of its own signals do not fit how it calls them.
+        self._group.on_partitions_revoked.connect(self._on_revoked)  # pyright: ignore[reportArgumentType]
+        self._group.on_partitions_assigned.connect(self._on_assigned)  # pyright: ignore[reportArgumentType]
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Decide until stopped. Raises Transient when the broker is lost, and what else made it stop."""
@@ -144,16 +147,27 @@ class Worker:
     async def _catch_up(self, owners: list[Owner]) -> None:
         """Read what is in the log and has not come: see Owner.take."""
         before = {owner.number: owner.partition.next_offset for owner in owners if owner.ready}
-        if not before:
+        if not before or self._history.busy:
             return
         try:
-            ends = await self._history.ends(list(before))
-        except (KafkaError, OSError):
-            return  # the owners say it
+            ends = await asyncio.wait_for(self._history.ends(list(before)), ANSWER_S)
+        except (KafkaError, OSError) as error:
+            self._say(away=True, reason=repr(error))
+            return
+        self._say(away=False)
         await asyncio.sleep(LOOK_S)  # what is on its way may come
         for owner in owners:
             if before.get(owner.number) == owner.partition.next_offset:
                 await owner.catch_up(ends[owner.number])
+
+    def _say(self, *, away: bool, reason: str = "") -> None:
+        if away and not self._away:
+            log.warning(
+                "Waiting for the broker; deciding goes on by itself when it is back reason=%s", reason
+            )
+        elif self._away and not away:
+            log.warning("The broker is back")
+        self._away = away
 
     async def _hint(self) -> None:
         offsets = {

@@ -158,7 +158,7 @@ def fleet(url: str, folder: Path) -> Iterator[Fleet]:
 
 
 def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
-    """Frames of failures of a few hundred addresses in a hundred networks, a network's in one frame at a time."""
+    """Frames of failures of a few thousand addresses in a hundred networks, a frame of one network each."""
     chance = random.Random(seed)
     at_ms = now_ms()
     made = []

@@ -1,4 +1,4 @@
-"""The Faust worker on a real broker: the decisions are those of the fold alone, whatever happens to workers."""
+"""The Faust worker on a real broker: the decisions are those of the fold alone, whatever happens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.records import Ban, DeadLetter, Unban
 from schemas.topics import DEADLETTERS, EVENTS
 from streams.partition import Partition
 from tests.banstream.service import eventually
-from tests.broker import Cluster
+from tests.broker import Broker, Cluster
 from tests.streams.fleet import RULES, Fleet, attack, failure, fleet, now_ms, records
 
 pytestmark = pytest.mark.real("kafka")
@@ -34,7 +34,7 @@ def one(broker: Cluster, tmp_path: Path) -> Iterator[Fleet]:
 def test_decides_what_the_fold_decides(
     broker: Cluster, tmp_path: Path, partitions: int, workers: int
 ) -> None:
-    """Over the same frames, any number of workers makes the decisions that the fold alone makes, each once."""
+    """Over the same frames, any number of workers makes the decisions of the fold alone, each once."""
     with fleet(broker.url(partitions), tmp_path) as made:
         worker = made.start("--workers", str(workers))
         made.governed()
@@ -51,7 +51,7 @@ def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
         running = [made.start(), made.start()]
         made.governed()
         for kill in range(10):
-            until = time.monotonic() + chance.uniform(0.3, 2.5)
+            until = time.monotonic() + chance.uniform(0.2, 1.5)
             number = 0
             while time.monotonic() < until:
                 made.send(attack(1_000 * kill + number, 5))
@@ -68,7 +68,12 @@ def test_a_worker_that_was_halted_writes_nothing_any_more(one: Fleet) -> None:
     one.governed()
     one.send(attack(1, 20))
     one.settled()
-    loading = threading.Thread(target=lambda: [one.send(attack(seed, 5)) for seed in range(2, 40)])
+
+    def load() -> None:
+        for seed in range(2, 40):
+            one.send(attack(seed, 5))
+
+    loading = threading.Thread(target=load)
     loading.start()
     eventually(lambda: len(one.decisions()) > 300, "it decides")
     halted.send_signal(signal.SIGSTOP)
@@ -176,3 +181,27 @@ def committed(one: Fleet) -> int:
     partition = Partition()
     partition.restore(state)
     return partition.decided_offset
+
+
+def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
+    """Before the broker is there and while it is away a worker waits, says so, and goes on by itself."""
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    try:
+        with fleet(broker.url(1, timeout="5s"), tmp_path) as one:
+            broker.kill()
+            worker = one.start()
+            eventually(lambda: "Waiting for the broker" in one.said, "it waits")
+            broker.start()
+            one.governed()
+            one.send(attack(1, 20))
+            one.settled()
+            broker.kill()
+            eventually(lambda: one.said.count("Waiting for the broker") > 1, "it says so again")
+            assert worker.poll() is None
+            broker.start()
+            one.send(attack(2, 20))
+            one.settled(90)
+            assert worker.poll() is None
+    finally:
+        broker.kill()
