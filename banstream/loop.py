@@ -34,7 +34,7 @@ class Turned(Protocol):
     """Stages that a loop turns."""
 
     def works(self) -> Works:
-        """What to do in each turn. Each may raise Transient and EnforcementFailed, and is then tried again."""
+        """What to do in each turn. What raises Transient or EnforcementFailed is tried again later."""
         ...
 
     def endings(self) -> Works:

@@ -32,6 +32,9 @@ IDLE_MS: Final = 1_000
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
 SAY_MS: Final = 1_000
+PAUSE_SHARE: Final = 0.9
+RESUME_SHARE: Final = 0.5
+"""Reading waits from the first share of a full spool on until the second, rather than at every step."""
 
 log = getLogger("banstream")
 
@@ -123,12 +126,15 @@ class Enforcing:
 class Shipping:
     """This host's producer: sources into the spool, and the spool's content into the log by a thread."""
 
-    def __init__(self, settings: Settings, spool: Spool, event_log: EventLog, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, event_log: EventLog, now_ms: Callable[[], int]
+    ) -> None:
         self._settings = settings
         self._spool = spool
         self._now_ms = now_ms
         self._producer: Producer | None = None
         self._uplink = Uplink(spool, event_log)
+        self._full = self._told_full = False
         self._said_at_ms = 0
         self._started_at_ms = now_ms()
 
@@ -166,6 +172,8 @@ class Shipping:
         self._settings = settings
 
     def _read(self) -> bool:
+        if self._spool.known_partitions is None and not self._uplink.away:
+            return False
         if self._spool.known_partitions is None:
             raise Transient(
                 "the first start needs the broker once, to learn the number of partitions; "
@@ -178,7 +186,19 @@ class Shipping:
             )
             for source in self._producer.describe():
                 log.info("Shipping source=%s", source)
-        return self._producer.poll()
+        return not self._is_full() and self._producer.poll()
+
+    def _is_full(self) -> bool:
+        """Whether reading waits until the spool is emptier; told while nothing leaves it."""
+        self._full = self._spool.filled() > (RESUME_SHARE if self._full else PAUSE_SHARE)
+        if self._full and self._uplink.away and not self._told_full:
+            log.error(
+                "THE SPOOL IS FULL, lines wait in their files limit_bytes=%d", self._settings.ship.spool_bytes
+            )
+        elif self._told_full and not self._full:
+            log.warning("The spool has room again, reading goes on")
+        self._told_full = self._full and (self._told_full or self._uplink.away)
+        return self._full
 
     def _close_producer(self) -> None:
         if self._producer is not None:

@@ -215,10 +215,7 @@ class Enforcer:
         except InvalidMessage as error:
             self._recorder.bury(message, error, now_ms)
             return None
-        if word.ends or self._config.jails is None:
-            self._register.take(word, now_ms)
-        else:
-            self._register.free(word.prefix, now_ms)
+        self._register.take(word, now_ms)
         return word.prefix
 
     def _look_after(self, now_ms: int) -> bool:

@@ -57,8 +57,8 @@ class Recorder:
         if alike != self._alike:
             self._wire = self._template(*alike)
             self._alike = alike
-        # A batch of bans differs in these three only: one record in full and the rest by changing them costs a
-        # quarter of making each.
+        # A batch of bans differs in these three only: one record in full and the rest by changing them
+        # costs a quarter of making each.
         self._wire["decision"] = decision
         self._wire["prefix"] = prefix
         if delay_ms is not None:

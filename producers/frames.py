@@ -13,7 +13,7 @@ from producers.filters import Filter
 from producers.filters.rows import Row
 from schemas.codec import VERSION
 from schemas.records import LINE_BYTES, AuthEvent
-from schemas.topics import EVENTS, partition_of
+from schemas.topics import EVENTS, partition_of_address
 
 EVENTS_PER_FRAME: Final = 512
 BETWEEN: Final = b'},{"type":"auth","v":'
@@ -47,7 +47,7 @@ def appends(data: bytes, rows: Sequence[Row], origin: Origin, partitions: int) -
     if partitions > 1:
         by_partition = {number: [] for number in range(partitions)}
         for row in rows:
-            cast("list[Row]", by_partition[partition_of(row[2], partitions)]).append(row)
+            cast("list[Row]", by_partition[partition_of_address(row[2], partitions)]).append(row)
     return [
         Append(EVENTS.name, frame(data, part[at : at + EVENTS_PER_FRAME], origin), partition=partition)
         for partition, part in by_partition.items()

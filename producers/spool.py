@@ -1,4 +1,4 @@
-"""What has been read and is not in the log yet, and how far the sources have been read: one file on this host.
+"""What has been read and is not in the log yet, and how far sources have been read: one file on this host.
 
 Events and position are one commit here, as in a log, and an event leaves only when the log has it. So a crash
 at any moment loses nothing; what was sent and not yet taken out is sent again, and the decider knows it by
@@ -27,8 +27,9 @@ APPLICATION_ID: Final = 0x62735370
 DDL: Final = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS positions (reader TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS frames"
-    " (seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, part INTEGER NOT NULL, value BLOB NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS frames (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, part INTEGER NOT NULL, value BLOB NOT NULL
+    )""",
 )
 FULL_RETRY_MS: Final = 200
 SHRINK_BYTES: Final = 32 << 20
@@ -57,8 +58,7 @@ class Spool:
             try:
                 if not read_only:
                     _prepare(connection)
-                if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-                    raise LogError(f"{path}: not a shipper's spool")
+                _identify(connection, path)
                 return cls(path, connection, limit_bytes)
             except BaseException:
                 connection.close()
@@ -152,6 +152,10 @@ class Spool:
         with self._changed:
             self._changed.notify()
 
+    def filled(self) -> float:
+        """Which share of its limit is taken."""
+        return self._bytes / self._limit_bytes
+
     def status(self) -> dict[str, Any]:
         """What waits here, in JSON's types; `spool_refusals` counts how often it was full."""
         return {
@@ -165,6 +169,11 @@ class Spool:
         """Let go of the file. Idempotent."""
         with self._changed:
             self._connection.close()
+
+
+def _identify(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LogError(f"{path}: not a shipper's spool; name another directory in [ship]")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""A thread that sends what is in the spool to the log, in order, and takes out what the log has acknowledged."""
+"""A thread that sends the spool's messages to the log, in order, and takes out what is acknowledged."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ class Uplink:
         self._stopping.set()
         self._spool.wake()
         self._thread.join(CLOSE_S)
+
+    @property
+    def away(self) -> bool:
+        """Whether the log could not be reached at the last try."""
+        return self._away is not None
 
     @property
     def ended(self) -> bool:

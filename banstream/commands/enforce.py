@@ -18,7 +18,7 @@ log = logging.getLogger("banstream")
 @config_option
 @click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
 def enforce_command(config_file: str | None, quiet: bool) -> int:
-    """Follow the bans on the log that `[log] url` names with this machine's firewall, until SIGTERM or Ctrl-C.
+    """Follow the bans on the log that `[log] url` names with this machine's firewall, until SIGTERM.
 
     It reads every ban in force, changes what differs, and follows. Bans of other jails than those of
     `[enforcer] jails` are left alone. While the broker is away its bans stay in force and end when they

@@ -23,14 +23,27 @@ FOLLOW_S = 0.1
 
 @click.command("status")
 @click.argument("jail", required=False)
+@click.option("--fleet", is_flag=True, help="Every host whose enforcer was heard of within the last hour.")
 @json_option
 @config_option
-def status_command(jail: str | None, as_json: bool, config_file: str | None) -> int:
+def status_command(jail: str | None, fleet: bool, as_json: bool, config_file: str | None) -> int:
     """What is going on: whether `up` runs, its jails and sources, the firewall, and every warning.
 
-    Exit code 1 when `up` is not running.
+    Where the log is a fleet's: how this host's `ship` is. Exit code 1 when it, or `up`, is not running; with
+    --fleet, when there is no host, or one is silent or has bans that its firewall does not take.
     """
-    log = open_to_read(load_settings(config_file, reading=False))
+    settings = load_settings(config_file, reading=False)
+    if fleet or settings.log_url.startswith("kafka://"):
+        from banstream import fleet as hosts
+
+        if jail is not None:
+            raise click.UsageError("a fleet's jails are its workers'; name no jail here")
+        return (
+            hosts.show_fleet(settings, as_json=as_json)
+            if fleet
+            else hosts.show_shipper(settings, as_json=as_json)
+        )
+    log = open_to_read(settings)
     try:
         beat, running = heartbeat(log), is_up(log, now_ms())
     finally:

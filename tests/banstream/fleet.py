@@ -32,12 +32,13 @@ class Role(Service):
         file = self.folder / "role.err"
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def settle(self, url: str, more: str = "") -> None:
+    def settle(self, url: str, more: str = "", *, spool: str = "256 MB") -> None:
         """Write the configuration."""
         self.folder.mkdir(exist_ok=True)
         self.log.touch()
         self.config.write_text(
             f'[log]\nurl = "{url}"\n[ship]\ndirectory = "{self.folder}/state"\nhost = "{self.folder.name}"\n'
+            f'spool = "{spool}"\n'
             f'[jail.sshd]\nsource = "file:{self.log}"\nstart = "beginning"\n{more}\n',
             encoding="utf-8",
         )
@@ -150,4 +151,6 @@ def shipped(log: KafkaLog) -> list[AuthEvent]:
 
 def failure(ip: str, pid: int) -> str:
     """A line of sshd about a failed login, stamped now."""
-    return f"{stamp()} server sshd[{pid}]: Failed password for root from {ip} port {1024 + pid % 60000} ssh2\n"
+    return (
+        f"{stamp()} server sshd[{pid}]: Failed password for root from {ip} port {1024 + pid % 60000} ssh2\n"
+    )

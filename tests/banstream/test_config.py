@@ -53,6 +53,12 @@ enabled = false
 backend = "null"
 never_ban = ["198.51.100.0/24"]
 keep_on_stop = false
+host = "web1"
+jails = ["sshd", "mail"]
+[ship]
+directory = "/srv/state"
+spool = "64 MB"
+host = "web2"
 """,
         encoding="utf-8",
     )
@@ -70,6 +76,34 @@ keep_on_stop = false
     assert (settings.lateness_ms, settings.max_subjects) == (7_200_000, 5_000)
     assert (settings.enforcer.backend, settings.enforcer.never_ban) == ("null", ("198.51.100.0/24",))
     assert not settings.enforcer.keep_on_stop
+    assert (settings.enforcer.host, settings.enforcer.jails) == ("web1", ("sshd", "mail"))
+    assert (str(settings.ship.spool), settings.ship.spool_bytes) == ("/srv/state/ship.db", 64 << 20)
+    assert settings.ship.host == "web2"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[ship]\nspool = "12 KB"', 'ship.spool = "12 KB": expected a size such as'),
+        ('[ship]\nspool = "much"', 'ship.spool = "much": expected a size such as'),
+        ("[ship]\nspool = true", "ship.spool = true: expected a size such as"),
+        ('[ship]\ndirectory = "state"', 'ship.directory = "state": expected an absolute path'),
+        ('[log]\nurl = "kafka://host:port"', 'log.url = "kafka://host:port": expected an event log'),
+        ('[log]\nurl = "kafka://host?prefx=a"', "expected one of prefix, timeout"),
+    ],
+)
+def test_what_a_fleet_needs_is_checked_too(tmp_path: Path, text: str, problem: str) -> None:
+    """Sizes, directories and the url of a Kafka log."""
+    assert any(problem in each for each in problems(tmp_path, f'{text}\n[jail.sshd]\nsource = "stdin"\n'))
+
+
+def test_up_refuses_a_log_of_a_fleet(tmp_path: Path) -> None:
+    """On Kafka the stages run one by one, and `up` says so before it touches anything."""
+    up = Service(tmp_path)
+    up.config.write_text(
+        '[log]\nurl = "kafka://localhost:1"\n[jail.sshd]\nsource = "stdin"\n', encoding="utf-8"
+    )
+    assert "banstream ship" in up.run("up", "--config", str(up.config), code=2).stderr
 
 
 def test_files_of_conf_d_win_key_by_key_in_order(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from enforcers.contract import Element, Failure
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
 from enforcers.safety import BreakerLimits
-from eventlog.contract import Append
+from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
 from schemas.codec import decode
-from schemas.errors import ConfigError, Fenced
-from schemas.records import DeadLetter
+from schemas.errors import ConfigError, EnforcementFailed, Fenced, Transient
+from schemas.records import DeadLetter, Heartbeat
 from schemas.topics import BANS, DEADLETTERS, ENFORCEMENTS
 from tests.enforcers.standings import (
     HOUR_MS,
@@ -383,3 +383,92 @@ def test_a_wrong_configuration_names_its_key() -> None:
         EnforcerConfig(host="h1", never_ban=("10.0.0.1/8",))
     with pytest.raises(ConfigError, match=r"enforcer\.host"):
         EnforcerConfig(host="")
+
+
+def test_only_the_jails_of_this_host_ban_here() -> None:
+    """A ban of another jail is left alone without a word; one that only it holds any more ends."""
+    config = EnforcerConfig(host="h1", jails=frozenset({"sshd"}))
+    until_ms = NOW_MS + HOUR_MS
+    both = standing("203.0.113.1", hold(until_ms), hold(until_ms + 1, jail="web"), decision="0-1-0-0")
+    rig = Rig(both, standing("203.0.113.2", hold(until_ms, jail="web"), decision="0-2-0-0"), config=config)
+    assert rig.held == {"203.0.113.1": HOUR_MS}
+    rig.follow(standing("203.0.113.1", hold(until_ms + 1, jail="web"), decision="0-3-0-0"))
+    assert rig.held == {}
+    assert outcomes(rig.log) == [("ban", "203.0.113.1", "applied"), ("unban", "203.0.113.1", "applied")]
+
+
+def test_a_record_says_how_long_the_decision_took() -> None:
+    """From its instant until it was applied; where a prefix was freed nobody knows that."""
+    rig = Rig()
+    rig.follow(standing("203.0.113.1"), after_ms=31)
+    rig.follow(freed("203.0.113.1"), after_ms=5)
+    assert [(record.verb, record.delay_ms) for record in enforcements(rig.log)] == [
+        ("ban", 31),
+        ("unban", None),
+    ]
+
+
+def test_it_tells_the_log_how_it_is() -> None:
+    """At first, each time the gap has passed, and when it stops; without a gap never."""
+    rig = Rig(standing("203.0.113.1"), config=EnforcerConfig(host="h1", heartbeat_ms=1_000))
+    rig.backend.fails_on = {"203.0.113.2"}
+    rig.follow()
+    rig.follow(standing("203.0.113.2"), after_ms=999)
+    rig.follow(after_ms=1)
+    rig.enforcer.close()
+    beats = [
+        record
+        for message in rig.log.read(ENFORCEMENTS.name, 0, 0)
+        for line in message.value.splitlines()
+        if isinstance(record := decode(line), Heartbeat)
+    ]
+    assert [(beat.at_ms - NOW_MS, beat.in_force, beat.failing, beat.stopped) for beat in beats] == [
+        (0, 1, 0, False),
+        (1_000, 1, 1, False),
+        (1_000, 1, 1, True),
+    ]
+
+
+def test_the_firewall_is_looked_after_while_the_log_is_away() -> None:
+    """What others took out is put back although nothing can be read; the error is the caller's to handle."""
+
+    class AwayLog(MemoryLog):
+        away = False
+
+        def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:
+            if self.away:
+                raise Transient("away")
+            return super().read(topic, partition, offset, limit=limit)
+
+    rig = Rig()
+    rig.log = log = AwayLog()
+    log.append([standing("203.0.113.1")])
+    rig.enforcer = rig.another()
+    log.away = True
+    rig.backend.flush()
+    rig.backend.was_changed = True
+    with pytest.raises(Transient):
+        rig.follow(after_ms=1_000)
+    assert list(rig.held) == ["203.0.113.1"]
+
+
+def test_a_start_that_failed_can_be_tried_again() -> None:
+    """A firewall that could not be read at first makes no difference to what is recorded."""
+
+    class ShyBackend(TroubledBackend):
+        shy = True
+
+        def list(self) -> Sequence[Element]:
+            if self.shy:
+                self.shy = False
+                raise EnforcementFailed("not yet")
+            return super().list()
+
+    rig = Rig()
+    rig.backend = ShyBackend(rig.clock)
+    rig.log.append([standing("203.0.113.1")])
+    enforcer = Enforcer(rig.log, rig.backend, rig.config, now_ms=rig.clock)
+    with pytest.raises(EnforcementFailed):
+        enforcer.start()
+    enforcer.start()
+    assert outcomes(rig.log) == [("ban", "203.0.113.1", "applied")]

@@ -188,6 +188,19 @@ def test_events_are_spread_over_the_partitions(path: Path) -> None:
     producer.close()
 
 
+def test_hosts_are_told_apart(path: Path) -> None:
+    """The host is part of the identity of an event."""
+    path.write_text(attempts(1), encoding="utf-8")
+    log = MemoryLog()
+    producer = Producer(log, [Watch(f"file:{path}", ("sshd",), start="beginning")], host="web1")
+    while producer.poll():
+        pass
+    producer.close()
+    (event,) = [event for each in log.read(EVENTS.name, 0, 0) for event in decode_frame(each.value)]
+    assert isinstance(event, AuthEvent)
+    assert event.incarnation.startswith("web1/")
+
+
 def test_a_quiet_position_is_stored_after_a_while(log: EventLog, path: Path) -> None:
     """Lines without events move the stored position too, late: reading them again would find nothing."""
     now_ms = [NOW_MS]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.addresses import network_of, parse_prefix
-from schemas.topics import ALL, BY_NAME, DECISIONS, EVENTS, partition_of, spans_partitions
+from schemas.topics import (
+    ALL,
+    BY_NAME,
+    DECISIONS,
+    EVENTS,
+    partition_of,
+    partition_of_address,
+    spans_partitions,
+)
 from tests.schemas.strategies import PATIENT, prefixes
 
 FROZEN = [
@@ -46,6 +56,13 @@ def test_a_network_stays_together(prefix: str, partitions: int) -> None:
     if not spans_partitions(prefix):
         first = str(parse_prefix(prefix).network_address)
         assert partition_of(first, partitions) == partition
+
+
+@PATIENT
+@given(st.ip_addresses(), st.integers(1, 200))
+def test_an_address_is_placed_as_its_prefix_is(address: IPv4Address | IPv6Address, partitions: int) -> None:
+    """The short way gives the same partition."""
+    assert partition_of_address(str(address), partitions) == partition_of(str(address), partitions)
 
 
 @pytest.mark.parametrize(
