@@ -39,7 +39,7 @@ class Cluster:
         return [URL(f"kafka://{server}") for server in self.options.servers]
 
     @cached_property
-    def credentials(self) -> faust.Credentials | None:
+    def credentials(self) -> faust.Credentials | None:  # pyright: ignore[reportAttributeAccessIssue] - Faust is untyped here
         """Who we are, as Faust wants it; None where nobody asks."""
         options = self.options
         context = self._tls() if options.tls else None
