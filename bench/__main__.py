@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = ("command", "producers", "decider", "eventlog", "enforcers", "pipeline")
+PARTS = ("command", "producers", "decider", "eventlog", "enforcers", "pipeline", "worker")
 
 
 def main() -> int:

@@ -41,7 +41,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
 
 class _Transport(driver.Transport):  # type: ignore[misc]
-    Consumer: ClassVar[type[driver.Consumer]] = _Consumer
+    Consumer: ClassVar[Any] = _Consumer  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class Group(faust.App):  # type: ignore[misc] # Faust is not checked
@@ -79,7 +79,8 @@ class Group(faust.App):  # type: ignore[misc] # Faust is not checked
         """Let the group know up to where partitions are decided: who takes over begins to read there."""
         name = self.events.get_topic_name()
         places = {TopicPartition(name, partition): offset for partition, offset in offsets.items()}
-        thread = self.consumer._thread  # noqa: SLF001 - Faust's own commit puts together other offsets, and crashes
-        consumer = thread._ensure_consumer()  # noqa: SLF001
+        consumer: Any = self.consumer
+        thread = consumer._thread  # noqa: SLF001 - Faust's own commit crashes the worker where the broker is away
+        client = thread._ensure_consumer()  # noqa: SLF001
         with suppress(KafkaError):  # another hint follows
-            await thread.call_thread(consumer.commit, places)
+            await thread.call_thread(client.commit, places)
