@@ -10,7 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+<<<<<<< HEAD
 PARTS = ("command", "offline", "producers", "decider", "eventlog", "enforcers", "pipeline", "kafka", "worker")
+=======
+PARTS = ("command", "producers", "decider", "eventlog", "enforcers", "pipeline", "worker")
+>>>>>>> decide
 
 
 def main() -> int:

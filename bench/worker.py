@@ -47,6 +47,7 @@ def main() -> None:
         seconds = (found[-1].at_ms - found[0].at_ms) / 1_000
         say("worker", EVENTS_SENT / seconds, "events/s")
         say("worker_decisions", bans, "decisions")
+        say("worker_per_core", EVENTS_SENT / cpu_s(worker), "events/s of its processor time")
         say("worker_memory", resident_mb(worker), "MB")
         stop(worker)
         seconds = restarted(config, log)
@@ -151,6 +152,12 @@ def restarted(config: Path, log: EventLog) -> float:
     seconds = time.perf_counter() - started
     stop(worker)
     return seconds
+
+
+def cpu_s(worker: subprocess.Popen[bytes]) -> float:
+    """Processor seconds that a worker has used, its start included."""
+    user, system = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").split()[13:15]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(worker: subprocess.Popen[bytes]) -> float:

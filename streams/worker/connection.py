@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import faust
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
+from faust.types.auth import CredentialsT
 from yarl import URL
 
 from eventlog.kafka.options import KafkaOptions
@@ -39,7 +40,11 @@ class Cluster:
         return [URL(f"kafka://{server}") for server in self.options.servers]
 
     @cached_property
+<<<<<<< HEAD
     def credentials(self) -> faust.Credentials | None:  # pyright: ignore[reportAttributeAccessIssue] - Faust is untyped here
+=======
+    def credentials(self) -> CredentialsT | None:
+>>>>>>> decide
         """Who we are, as Faust wants it; None where nobody asks."""
         options = self.options
         context = self._tls() if options.tls else None

@@ -36,9 +36,10 @@ COMMIT_S: Final = 0.2
 MOST_WAITING: Final = 64
 MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
 CHECKPOINT_S: Final = 5.0
-CHECKPOINT_EVENTS: Final = 200_000
+CHECKPOINT_EVENTS: Final = 1_000_000
 CHECKPOINT_SHARE: Final = 20
-"""Checkpoints take at most this part of the time: one twentieth."""
+"""Checkpoints take at most this part of the time, one twentieth, but for one each CHECKPOINT_EVENTS: that is
+what a restart has to fold again, some ten seconds' worth at most."""
 RETRY_S: Final = 1.0
 FENCED_S: Final = 2 * SESSION_S
 CLOSE_S: Final = 3.0
