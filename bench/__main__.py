@@ -10,11 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-<<<<<<< HEAD
-PARTS = ("command", "offline", "producers", "decider", "eventlog", "enforcers", "pipeline", "kafka", "worker")
-=======
-PARTS = ("command", "producers", "decider", "eventlog", "enforcers", "pipeline", "worker")
->>>>>>> decide
+PARTS = (
+    "command",
+    "offline",
+    "producers",
+    "decider",
+    "eventlog",
+    "enforcers",
+    "pipeline",
+    "kafka",
+    "worker",
+)
 
 
 def main() -> int:
