@@ -40,11 +40,7 @@ class Cluster:
         return [URL(f"kafka://{server}") for server in self.options.servers]
 
     @cached_property
-<<<<<<< HEAD
-    def credentials(self) -> faust.Credentials | None:  # pyright: ignore[reportAttributeAccessIssue] - Faust is untyped here
-=======
     def credentials(self) -> CredentialsT | None:
->>>>>>> decide
         """Who we are, as Faust wants it; None where nobody asks."""
         options = self.options
         context = self._tls() if options.tls else None

@@ -41,11 +41,7 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
 
 
 class _Transport(driver.Transport):  # type: ignore[misc]
-<<<<<<< HEAD
-    Consumer: ClassVar[type[driver.Consumer]] = _Consumer  # pyright: ignore[reportIncompatibleVariableOverride] - Faust is untyped here
-=======
     Consumer: ClassVar[Any] = _Consumer  # pyright: ignore[reportIncompatibleVariableOverride]
->>>>>>> decide
 
 
 class Group(faust.App):  # type: ignore[misc] # Faust is not checked
@@ -83,13 +79,8 @@ class Group(faust.App):  # type: ignore[misc] # Faust is not checked
         """Let the group know up to where partitions are decided: who takes over begins to read there."""
         name = self.events.get_topic_name()
         places = {TopicPartition(name, partition): offset for partition, offset in offsets.items()}
-<<<<<<< HEAD
-        thread = self.consumer._thread  # noqa: SLF001 - Faust's own commit puts together other offsets, and crashes  # pyright: ignore[reportAttributeAccessIssue] - Faust is untyped here
-        consumer = thread._ensure_consumer()  # noqa: SLF001
-=======
         consumer: Any = self.consumer
         thread = consumer._thread  # noqa: SLF001 - Faust's own commit crashes the worker where the broker is away
         client = thread._ensure_consumer()  # noqa: SLF001
->>>>>>> decide
         with suppress(KafkaError):  # another hint follows
             await thread.call_thread(client.commit, places)
