@@ -300,7 +300,7 @@ def _log_url(value: object) -> str:
         check_url(url)
     except ConfigError as error:
         raise ValueError(
-            f'a log, such as "sqlite:///var/lib/banstream/log.db" or "kafka://host:9092" ({error})'
+            f'an event log, such as "sqlite:///var/lib/banstream/log.db" or "kafka://host:9092" ({error})'
         ) from error
     return url
 
