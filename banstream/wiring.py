@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import Any
 
@@ -83,16 +83,7 @@ class Stages:
         with suppress(Transient):  # what could not be stored is read again
             self.producer.close()
         producer = Producer(self.event_log, watches(settings.jails), now_ms=self.now_ms)
-        return Stages(
-            settings=settings,
-            event_log=self.event_log,
-            now_ms=self.now_ms,
-            backend=self.backend,
-            observing=self.observing,
-            decider=self.decider,
-            producer=producer,
-            enforcer=enforcer,
-        )
+        return replace(self, settings=settings, producer=producer, enforcer=enforcer)
 
     def status(self) -> dict[str, Any]:
         """What `banstream status` shows of each stage."""

@@ -187,7 +187,7 @@ class Worker:
         if version != self._rules:
             log.warning(
                 "This host's configuration has other rules than those in force, which hold; "
-                "`banstream rules push` puts its own in force own=%s in_force=%s",
+                "give every worker the same file own=%s in_force=%s",
                 self._rules,
                 version,
             )
