@@ -59,7 +59,7 @@ def _wires(data: bytes, rows: Sequence[Row], origin: Origin) -> Iterator[dict[st
     name, version, service = origin.filter.name, origin.filter.version, origin.filter.service
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms
     labels = origin.labels
-    for kind, at_ms, ip, start, end, user, port, host, skewed, nth in rows:
+    for kind, at_ms, ip, start, end, user, port, host, skewed, nth, _ in rows:
         wire = {
             "type": AuthEvent.TYPE,
             "v": VERSION,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from producers.filters.rows import Filter, Matcher, Row
+from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
 from producers.filters.sshd_matcher import SshdMatcher
 from schemas.errors import ConfigError
 
@@ -32,6 +32,7 @@ class NativeFilter:
     version: str
     service: str
     make: Callable[[], Matcher]
+    needles: Needles | None = None
 
     def matcher(self) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
@@ -46,7 +47,7 @@ def _version_of(*modules: str) -> str:
 @cache
 def _filters() -> Mapping[str, Filter]:
     version = _version_of("sshd.py", "sshd_matcher.py", "connections.py")
-    sshd: Filter = NativeFilter("sshd", version, "sshd", SshdMatcher)
+    sshd: Filter = NativeFilter("sshd", version, "sshd", SshdMatcher, frozenset({Needle(b"sshd")}))
     return MappingProxyType({sshd.name: sshd})
 
 

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from producers.stamps import Clock
 
-Row = tuple[str, int, str, int, int, str | None, int | None, str | None, bool, int]
-"""(kind, at_ms, ip, start, end, user, port, host, skewed, nth)
+Fields = Mapping[str, str]
+Row = tuple[str, int, str, int, int, str | None, int | None, str | None, bool, int, Fields | None]
+"""(kind, at_ms, ip, start, end, user, port, host, skewed, nth, fields)
 
 `start` and `end` bound the line in the data, `end` past its newline. `nth` counts the events of one line
-from 0 (a "message repeated 5 times" has five): the event's position is the line's plus `nth`.
+from 0 (a "message repeated 5 times" has five): the event's position is the line's plus `nth`. `fields` is
+what else the filter captured. `ip` is a canonical address; where the line names none, it is what it does
+name, and `fields` holds the same text as `dns` (a host name) or `fid` (another id).
 """
 
-KIND, AT_MS, IP, START, END, USER, PORT, HOST, SKEWED, NTH = range(10)
+KIND, AT_MS, IP, START, END, USER, PORT, HOST, SKEWED, NTH, FIELDS = range(11)
+
+
+class Needle(NamedTuple):
+    """A text that a line may hold. `caseless`: ASCII letters of either case are the same."""
+
+    text: bytes
+    caseless: bool = False
+
+
+Needles = frozenset[Needle]
+"""Every line that interests a filter holds at least one of these; no needle is empty or has a newline."""
 
 
 class Matcher(Protocol):
     """A filter at work on one stream of lines. It remembers what the next lines need."""
 
-    def scan(self, data: bytes, clock: Clock) -> list[Row]:
-        """The events in whole lines, in order. How the stream is cut into buffers makes no difference."""
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+        """The events in whole lines, in order. How the stream is cut into buffers makes no difference.
+
+        `starts`: where the lines that hold a needle of its filter start, ascending, each once; None when
+        nobody has looked. The same rows come either way.
+        """
         ...
 
     def save(self) -> Mapping[str, Any]:
@@ -53,6 +71,11 @@ class Filter(Protocol):
     @property
     def service(self) -> str:
         """The service its events are about."""
+        ...
+
+    @property
+    def needles(self) -> Needles | None:
+        """What its lines hold; None when any line may interest it."""
         ...
 
     def matcher(self) -> Matcher:

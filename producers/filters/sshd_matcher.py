@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, cast
 
@@ -55,12 +55,12 @@ class SshdMatcher:
         self._headed: bool | None = None
         self._notices: Counter[str] = Counter()
 
-    def scan(self, data: bytes, clock: Clock) -> list[Row]:
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order."""
         self._clock = clock
         self._stamps.begin(clock)
         if self._headed and is_sparse(data):
-            starts = self._finder.starts(data)
+            starts = self._finder.starts(data) if starts is None else starts
             rows = self._rows(cast("Iterable[Match]", map(sshd.LINE.match, repeat(data), starts)))
         else:
             rows = self._rows(sshd.LINE.finditer(data))
@@ -153,6 +153,7 @@ class SshdMatcher:
                     connection[HOST],
                     at[1],
                     0,
+                    None,
                 )
             )
         return rows
@@ -193,7 +194,8 @@ class SshdMatcher:
         times = min(int(repeated[1]), MOST_REPEATS)
         start, end = match.span()
         rows += (
-            (*row[:3], start, end, *row[5:9], nth) for nth, row in enumerate(self._rows(repeat(again, times)))
+            (*row[:3], start, end, *row[5:9], nth, None)
+            for nth, row in enumerate(self._rows(repeat(again, times)))
         )
 
     def _headless(self, match: Match, rows: list[Row]) -> None:

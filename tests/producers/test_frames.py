@@ -34,6 +34,7 @@ rows = st.tuples(
     st.none() | st.just("web"),
     st.booleans(),
     st.integers(0, 5),
+    st.none() | st.just({"id": "a"}),
 )
 
 
@@ -41,7 +42,7 @@ rows = st.tuples(
 def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict[str, str]) -> None:
     """Whatever the row and the bytes: the JSON is the codec's, byte for byte."""
     data = data.replace(b"\n", b"").rstrip(b"\r") + b"\n"
-    kind, at_ms, ip, _, _, user, port, host, skewed, nth = row
+    kind, at_ms, ip, _, _, user, port, host, skewed, nth, _ = row
     event = AuthEvent(
         kind=kind,  # type: ignore[arg-type]
         at_ms=at_ms,
@@ -90,6 +91,6 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
 def test_no_text_can_forge_where_one_event_ends(parts: list[bytes]) -> None:
     """Whatever a line holds, a frame of three events is three events with that line."""
     data = b"".join(parts).rstrip() + b"\n"
-    row = ("failed", 1, "192.0.2.7", 0, len(data), data[:-1].decode(), None, None, False, 0)
+    row = ("failed", 1, "192.0.2.7", 0, len(data), data[:-1].decode(), None, None, False, 0, None)
     events = decode_frame(frame(data, [row, row, row], origin()))
     assert [event.line for event in events if isinstance(event, AuthEvent)] == [data[:-1].decode()] * 3

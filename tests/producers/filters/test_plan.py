@@ -128,7 +128,7 @@ class PlainReader:
 
 def plain(rows: list[Row]) -> list[tuple[Any, ...]]:
     """Rows as the plain reader writes them."""
-    return [(kind, at_ms, ip, start, user, port) for kind, at_ms, ip, start, _, user, port, _, _, _ in rows]
+    return [(kind, at_ms, ip, start, user, port) for kind, at_ms, ip, start, _, user, port, *_ in rows]
 
 
 @st.composite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -33,9 +34,9 @@ class Blind(NativeFilter):
 class Nothing(SshdMatcher):
     """A matcher that finds nothing."""
 
-    def scan(self, data: bytes, clock: Clock) -> list[Row]:
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """No events."""
-        del data, clock
+        del data, clock, starts
         return []
 
 
