@@ -1,0 +1,85 @@
+"""No line takes longer than 50 ms: a match that does is broken off.
+
+`re` looks for signals while it matches, so a timer can end it. One timer runs through a whole scan and ticks
+every 25 ms of processor time; at each tick the line in hand is compared with the one at the tick before: a
+line that is still in hand at the second tick is broken off. What a line costs is one assignment.
+
+Only the main thread is bounded: elsewhere Python delivers no signals.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+TICK_S: Final = 0.025
+NO_LINE: Final = -1
+
+
+class TooSlow(Exception):  # noqa: N818 - said of a line, as StopIteration is of an iterator
+    """The line in hand has taken too long."""
+
+
+class Guard:
+    """Knows which line is in hand.
+
+    Attributes:
+        at: the line in hand, any number that differs from the line's before; NO_LINE: none.
+    """
+
+    __slots__ = ("_last", "at")
+
+    def __init__(self) -> None:
+        self.at = self._last = NO_LINE
+
+    def tick(self) -> None:
+        """Raises TooSlow when the line in hand is the same as at the tick before."""
+        last, self._last = self._last, self.at
+        if last == self.at != NO_LINE:
+            self.at = self._last = NO_LINE
+            raise TooSlow
+
+
+_guards: list[Guard] = []
+
+
+@contextmanager
+def bounded() -> Iterator[Guard]:
+    """A guard for one scan: set its `at` before each line, and take TooSlow for an answer.
+
+    ```python
+    with bounded() as guard:
+        for start in starts:
+            guard.at = start
+            try:
+                match = expression.match(data, start)
+            except TooSlow:
+                ...  # record the line, go on with the next
+    ```
+
+    May be nested: the innermost counts.
+    """
+    guard = Guard()
+    if threading.current_thread() is not threading.main_thread():
+        yield guard
+        return
+    if not _guards:
+        signal.signal(signal.SIGVTALRM, _on_tick)
+        signal.setitimer(signal.ITIMER_VIRTUAL, TICK_S, TICK_S)
+    _guards.append(guard)
+    try:
+        yield guard
+    finally:
+        guard.at = NO_LINE
+        _guards.pop()
+        if not _guards:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _on_tick(_number: int, _frame: FrameType | None) -> None:
+    if _guards:
+        _guards[-1].tick()

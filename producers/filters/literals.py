@@ -1,0 +1,186 @@
+"""What every match of an expression holds, found by analysis: the needles by which its lines are found.
+
+For each part of an expression two things are known, as far as they are finite and small: the texts it
+matches, all of them (`exact`), and a set of which every match holds at least one (`best`).
+
+| part | exact | best |
+|---|---|---|
+| `abc` | {abc} | {abc} |
+| `(?:a|b)c` | {ac, bc} | {ac, bc} |
+| `[ab]c` | {ac, bc} | {ac, bc} |
+| `a.*bcd` | | {bcd} |
+| `(?:abc|d.*)` | | {abc, d} |
+| `(?:abc)?` | {abc, empty} | |
+| `(?:abc)+` | | {abc} |
+
+The idea is Russ Cox's (Regular Expression Matching with a Trigram Index, 2012).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+from producers.filters.rows import Needle, Needles
+
+parser: Final[Any] = import_module("re._parser")
+op: Final[Any] = import_module("re._constants")
+"""What `re` itself reads expressions with; it has no public name."""
+MOST_EXACT: Final = 48
+MOST_CLASS: Final = 4
+LONGEST: Final = 40
+LONG_ENOUGH: Final = 10
+ODD_CASES: Final = frozenset("iIkKsS")
+"""Letters that an expression on text takes for others than ASCII's when case is ignored (U+0130, U+212A,
+U+017F)."""
+ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
+EMPTY: Final = frozenset({Needle(b"")})
+
+
+class _Known(NamedTuple):
+    """What is known of a part of an expression; None: nothing finite and small."""
+
+    exact: frozenset[Needle] | None
+    best: frozenset[Needle] | None
+
+
+UNKNOWN: Final = _Known(None, None)
+ZERO_WIDTH: Final = _Known(EMPTY, None)
+
+
+def required_literals(
+    expression: str | bytes, flags: int = 0, *, but: frozenset[str] = frozenset()
+) -> Needles | None:
+    """The needles of an expression as `re` understands it; None when there are none.
+
+    A needle never holds a newline or one of the characters `but`: those that an envelope may escape.
+    Raises re.error for what is no expression.
+    """
+    tree = parser.parse(expression, flags)
+    analysis = _Analysis(text=isinstance(expression, str), but=but | {"\n", "\ufffd"})
+    known = analysis.sequence(list(tree), tree.state.flags)
+    return known.best
+
+
+def contains(text: bytes, needles: Needles) -> bool:
+    """Whether a text holds at least one of the needles."""
+    lowered: bytes | None = None
+    for needle, caseless in needles:
+        if not caseless:
+            if needle in text:
+                return True
+            continue
+        lowered = text.lower() if lowered is None else lowered
+        if needle in lowered:
+            return True
+    return False
+
+
+class _Analysis:
+    """Walks the parts of one expression."""
+
+    def __init__(self, *, text: bool, but: frozenset[str]) -> None:
+        self._text = text
+        self._but = but
+
+    def sequence(self, parts: list[tuple[Any, Any]], flags: int) -> _Known:
+        """Parts after each other: runs of exact ones make longer texts."""
+        run: frozenset[Needle] | None = EMPTY
+        whole, best = True, None
+        for code, argument in parts:
+            known = self._part(code, argument, flags)
+            joined = _joined(run, known.exact)
+            if joined is not None:
+                run = joined
+                continue
+            best = _better(_better(best, _usable(run)), known.best)
+            run, whole = (known.exact, False) if known.exact is not None else (EMPTY, False)
+        best = _better(best, _usable(run))
+        return _Known(run if whole else None, best)
+
+    def _part(self, code: Any, argument: Any, flags: int) -> _Known:
+        if code in ZERO_WIDTHS:
+            return ZERO_WIDTH
+        if code is op.SUBPATTERN:
+            _, added, removed, inner = argument
+            return self.sequence(list(inner), (flags | added) & ~removed)
+        if code is op.BRANCH:
+            return self._branch([self.sequence(list(each), flags) for each in argument[1]])
+        known: Callable[[Any, int], _Known] | None = {
+            op.LITERAL: self._literal,
+            op.IN: self._class,
+            op.ATOMIC_GROUP: lambda inner, flags: self.sequence(list(inner), flags),
+            op.MAX_REPEAT: self._repeat,
+            op.MIN_REPEAT: self._repeat,
+            op.POSSESSIVE_REPEAT: self._repeat,
+        }.get(code)
+        return UNKNOWN if known is None else known(argument, flags)
+
+    def _literal(self, number: int, flags: int) -> _Known:
+        character = chr(number)
+        caseless = bool(flags & re.IGNORECASE) and (not character.isascii() or character.isalpha())
+        if character in self._but or (caseless and not self._folds(character)):
+            return UNKNOWN
+        text = (character.lower() if caseless else character).encode("utf-8" if self._text else "latin-1")
+        return _Known(frozenset({Needle(text, bool(flags & re.IGNORECASE))}), None)
+
+    def _folds(self, character: str) -> bool:
+        """Whether its cases are those of ASCII alone."""
+        return character.isascii() and not (self._text and character in ODD_CASES)
+
+    def _class(self, members: list[tuple[Any, Any]], flags: int) -> _Known:
+        if len(members) > MOST_CLASS or any(code is not op.LITERAL for code, _ in members):
+            return UNKNOWN
+        return self._branch([self._literal(number, flags) for _, number in members])
+
+    def _repeat(self, argument: tuple[int, int, Any], flags: int) -> _Known:
+        least, most, inner = argument
+        known = self.sequence(list(inner), flags)
+        if least == 0:
+            exact = known.exact | EMPTY if most == 1 and known.exact is not None else None
+            return _Known(exact, None)
+        return known if (least, most) == (1, 1) else _Known(None, _better(known.best, _usable(known.exact)))
+
+    def _branch(self, branches: list[_Known]) -> _Known:
+        exact: set[Needle] | None = set()
+        best: set[Needle] | None = set()
+        for branch in branches:
+            exact = None if exact is None or branch.exact is None else exact | branch.exact
+            needed = _better(branch.best, _usable(branch.exact))
+            best = None if best is None or needed is None else best | needed
+        whole = None if exact is None or len(exact) > MOST_EXACT else frozenset(exact)
+        return _Known(whole, frozenset(best) if best else None)
+
+
+def _joined(left: frozenset[Needle] | None, right: frozenset[Needle] | None) -> frozenset[Needle] | None:
+    """Every text of one after every text of the other; None when that is not finite and small."""
+    if left is None or right is None or len(left) * len(right) > MOST_EXACT:
+        return None
+    joined = frozenset(
+        Needle(
+            (one.text.lower() if other.caseless else one.text)
+            + (other.text.lower() if one.caseless else other.text),
+            one.caseless or other.caseless,
+        )
+        for one, other in product(left, right)
+    )
+    return None if max(len(each.text) for each in joined) > LONGEST else joined
+
+
+def _usable(exact: frozenset[Needle] | None) -> frozenset[Needle] | None:
+    return None if exact is None or any(not each.text for each in exact) else exact
+
+
+def _better(one: frozenset[Needle] | None, other: frozenset[Needle] | None) -> frozenset[Needle] | None:
+    """Of two sets, the one that fewer lines will hold."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=_worth)
+
+
+def _worth(needles: frozenset[Needle]) -> tuple[int, int]:
+    """The length of the shortest counts, up to a point; after that, how few there are."""
+    return min(LONG_ENOUGH, *(len(each.text) for each in needles), LONG_ENOUGH), -len(needles)

@@ -1,0 +1,61 @@
+"""A match that does not end is broken off."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+import pytest
+
+from producers.filters.bounds import TooSlow, bounded
+
+ENDLESS = re.compile("(a+)+$")
+BAIT = "a" * 40 + "b"
+
+
+def test_an_endless_match_is_broken_off_and_the_next_line_goes_on() -> None:
+    """A line costs 50 ms of processor time at most, give or take a tick; the next one is matched as ever."""
+    with bounded() as guard:
+        for number in range(2):
+            guard.at = number
+            began = time.process_time()
+            with pytest.raises(TooSlow):
+                ENDLESS.match(BAIT)
+            assert time.process_time() - began < 1
+        guard.at = 3
+        assert ENDLESS.match("aaa")
+
+
+def test_many_quick_lines_are_not_broken_off() -> None:
+    """What lasts is the scan, not a line: nothing is broken off."""
+    with bounded() as guard:
+        began, number = time.process_time(), 0
+        while time.process_time() - began < 0.2:
+            guard.at = number = number + 1
+    assert number > 100
+
+
+def test_work_between_lines_is_not_broken_off() -> None:
+    """Without a line in hand nothing is broken off, and after the scan the timer is off."""
+    with bounded():
+        began = time.process_time()
+        while time.process_time() - began < 0.2:
+            pass
+    while time.process_time() - began < 0.3:
+        pass
+
+
+def test_a_scan_in_another_thread_runs_unbounded() -> None:
+    """Python delivers signals to the main thread alone, so a thread's scan is let be."""
+    ended: list[bool] = []
+
+    def scan() -> None:
+        with bounded() as guard:
+            guard.at = 1
+            ended.append(True)
+
+    thread = threading.Thread(target=scan)
+    thread.start()
+    thread.join()
+    assert ended == [True]
