@@ -253,7 +253,7 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without auth.log, secure and journalctl the built-in jail has nothing to read."""
-    monkeypatch.setattr("banstream.config.default_sources", list)
+    monkeypatch.setattr("producers.usual.default_sources", list)
     file = tmp_path / "banstream.toml"
     file.write_text("[jail.sshd]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="name one, such as file:/var/log/"):

@@ -47,7 +47,20 @@ KINDS: Final[tuple[Kind, ...]] = ("succeeded", "failed", "probed", "session")
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
 HEAD: Final = frozenset(
-    {"service", "title", "programs", "ports", "sources", "headers", "bare", "pieces", "json", "kv", "sample"}
+    {
+        "service",
+        "title",
+        "engine",
+        "generic",
+        "programs",
+        "ports",
+        "sources",
+        "headers",
+        "bare",
+        "pieces",
+        "json",
+        "kv",
+    }
 )
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
 
@@ -75,11 +88,20 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A native filter as its file says it. `json`, `kv`: by field (FIELDS) the keys that may hold it."""
+    """A native filter as its file says it.
+
+    Attributes:
+        engine: code of its own reads its lines; empty for none.
+        generic: lines of many services are its: where a line is routed, others are asked first.
+        bare: its messages may stand alone, without a header or the name of a program.
+        json, kv: by field (FIELDS) the keys that may hold it.
+    """
 
     name: str
     service: str
     title: str
+    engine: str
+    generic: bool
     programs: tuple[str, ...]
     ports: tuple[str, ...]
     sources: tuple[str, ...]
@@ -118,12 +140,14 @@ class _Reader:
             for kind in KINDS
             for number, table in enumerate(self._get(top, kind, list, []), start=1)
         )
-        if not rules:
+        if not rules and "engine" not in top:
             raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
         return Definition(
             name=self._name,
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
+            engine=self._get(top, "engine", str, ""),
+            generic=self._get(top, "generic", bool, False),  # noqa: FBT003 - the default of a key
             programs=self._texts(top, "programs"),
             ports=self._texts(top, "ports"),
             sources=self._texts(top, "sources"),

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from producers.filters.bounds import TooSlow, bounded
+from producers.filters.candidates import finder_of
 from producers.filters.connections import address_of
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
@@ -113,7 +114,7 @@ class NativeMatcher:
         self.begin(clock)
         rows: list[Row] = []
         with bounded() as guard:
-            for start in line_starts(data) if starts is None else starts:
+            for start in self._starts(data) if starts is None else starts:
                 guard.at = start
                 end = data.find(b"\n", start) + 1 or len(data)
                 try:
@@ -140,6 +141,10 @@ class NativeMatcher:
             self._notices[NO_ADDRESS] += 1
             return []
         return self._rows(pattern, groups, entry, (ip, port, start, end))
+
+    def _starts(self, data: bytes) -> Iterable[int]:
+        needles = self._rules.needles
+        return line_starts(data) if needles is None else finder_of((needles,)).lines(data)
 
     def skipped(self) -> None:
         """A line took too long."""
