@@ -27,9 +27,7 @@ SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
 LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
-FILTER: Final = (
-    "a filter of the library (`banstream filters list`), a path, or fail2ban's form sshd[mode=aggressive]"
-)
+FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
 Start = Literal["recent", "beginning", "end"]
 BACKENDS: Final = ("nftables", "null")
 

@@ -44,13 +44,13 @@ def every_filter() -> tuple[NativeFilter, ...]:
 def load_filter(name: str) -> Filter:
     """The filter of a name, or of a path that ends in `.toml`.
 
-    Raises ConfigError, naming the known ones, when there is none; and for what is wrong in it.
+    Raises ConfigError when there is none, and for what is wrong in it.
     """
     if name in library_names():
         return read_filter(LIBRARY / f"{name}.toml", name)
     if name.endswith(".toml"):
         return read_filter(Path(name), name)
-    raise ConfigError(f"no filter is named {name!r}; known are {', '.join(filter_names())}")
+    raise ConfigError(f"no filter is named {name!r}; see `banstream filters list`")
 
 
 def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:

@@ -26,6 +26,8 @@ Groups = Mapping[str, bytes]
 ESCAPED: Final = frozenset('"\\/<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128, 256)))
 """Characters that some JSON writer escapes, so that a line within Docker's JSON would not hold them."""
 PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+ABSENT: Final = b"-"
+"""How an access log writes what there is none of."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -59,11 +61,10 @@ class LinePattern:
         if self.needles is not None and not contains(text, self.needles):
             return None
         found = (self.own if own else self.expression).fullmatch(text)
-        return (
-            None
-            if found is None
-            else {key: value for key, value in found.groupdict().items() if value is not None}
-        )
+        if found is None:
+            return None
+        absent = ABSENT if self.rule.shape == "clf" else None
+        return {key: value for key, value in found.groupdict().items() if value not in (None, absent)}
 
 
 @dataclass(frozen=True)

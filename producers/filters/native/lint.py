@@ -1,0 +1,166 @@
+"""Can a client forge an address? An expression is looked at for places where it could.
+
+The address stands behind some literal text, its lead: ` from `, `, client: `. A part of the expression is
+open when it could hold a copy of the lead: a client who fills that part can write an address of his choice.
+
+| parts before the address | parts after it | |
+|---|---|---|
+| none open | any | the first lead of the line is the service's own |
+| some open | none open | the last one is |
+| some open | some open | nobody can tell: refused |
+
+A line is always matched whole, so no expression lacks an anchor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Final
+
+from producers.filters.native.compiler import LinePattern, compile_rules
+from producers.filters.native.definition import Definition
+
+parser: Final[Any] = import_module("re._parser")
+op: Final[Any] = import_module("re._constants")
+REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
+SOLID: Final = 2
+"""A lead of this many characters at least says where an address is."""
+
+Part = tuple[Any, Any]
+
+
+def forgeries(definition: Definition) -> Iterator[str]:
+    """A sentence for each way in which a client could write an address of his own."""
+    for pattern in compile_rules(definition):
+        if isinstance(pattern, LinePattern):
+            problem = forgery(pattern.source)
+            if problem is not None:
+                yield f"{definition.name}, {pattern.rule.place}: {problem}"
+
+
+def forgery(source: str) -> str | None:
+    """What lets a client forge the address in an expression; None when nothing does, or it has none."""
+    tree = parser.parse(source.encode(), re.DOTALL)
+    group = tree.state.groupdict.get("ip")
+    if group is None:
+        return None
+    before: list[Part] = []
+    after: list[Part] = []
+    _split(list(tree), group, before, after)
+    lead = _lead(before)
+    if not before or not any(_open(part, lead) for part in before):
+        return None
+    if len(lead) >= SOLID and not any(_open(part, lead) for part in after):
+        return None
+    return f"free text stands both before the address and after it, and may hold {lead!r}, its lead"
+
+
+def _split(parts: list[Part], group: int, before: list[Part], after: list[Part]) -> bool:
+    """Sort the parts around the group into those before it and those after it; whether it was there."""
+    found = False
+    for code, argument in parts:
+        if found:
+            after.append((code, argument))
+        elif code is op.SUBPATTERN and argument[0] == group:
+            found = True
+        elif _holds((code, argument), group):
+            found = _split_inner(code, argument, group, before, after)
+        else:
+            before.append((code, argument))
+    return found
+
+
+def _split_inner(code: Any, argument: Any, group: int, before: list[Part], after: list[Part]) -> bool:
+    if code is op.SUBPATTERN:
+        return _split(list(argument[3]), group, before, after)
+    if code in REPEATS:
+        return _split(list(argument[2]), group, before, after)
+    branch = next(each for each in argument[1] if any(_holds(part, group) for part in each))
+    return _split(list(branch), group, before, after)
+
+
+def _holds(part: Part, group: int) -> bool:
+    code, argument = part
+    if code is op.SUBPATTERN:
+        return argument[0] == group or any(_holds(part, group) for part in argument[3])
+    if code in REPEATS:
+        return any(_holds(part, group) for part in argument[2])
+    return code is op.BRANCH and any(_holds(part, group) for each in argument[1] for part in each)
+
+
+def _lead(before: list[Part]) -> bytes:
+    """The literal text right before the address; of a part that may be absent, the text it ends with."""
+    text = b""
+    for code, argument in reversed(before):
+        if code is op.LITERAL:
+            text = bytes([argument]) + text
+        elif code is op.AT or (code in REPEATS and argument[0] == 0 and not _wide(argument[2])):
+            continue
+        else:
+            return text or (_lead(list(argument[2])) if code in REPEATS and argument[:2] == (0, 1) else b"")
+    return text
+
+
+def _wide(parts: Any) -> bool:
+    """Whether parts may be more than a character or two."""
+    return bool(parser.SubPattern(parser.State(), list(parts)).getwidth()[1] > SOLID)
+
+
+def _open(part: Part, lead: bytes) -> bool:
+    """Whether a part may hold a copy of the lead."""
+    code, argument = part
+    if code is op.SUBPATTERN:
+        return any(_open(each, lead) for each in argument[3])
+    if code is op.BRANCH:
+        return any(_open(each, lead) for branch in argument[1] for each in branch)
+    if code in REPEATS:
+        return _repeat_is_open(argument, lead)
+    return False
+
+
+def _repeat_is_open(argument: tuple[int, Any, Any], lead: bytes) -> bool:
+    _, most, parts = argument
+    if most < max(len(lead), SOLID):
+        return any(_open(each, lead) for each in parts)
+    without = [
+        _literals(argument[1]) for code, argument in parts if code is op.ASSERT_NOT and argument[0] > 0
+    ]
+    if any(text and text in lead for text in without):
+        return False
+    return all(any(_takes(*part, byte=byte) for part in parts) for byte in lead or b"1")
+
+
+def _literals(parts: Any) -> bytes:
+    codes = list(parts)
+    return bytes(number for _, number in codes) if all(code is op.LITERAL for code, _ in codes) else b""
+
+
+def _takes(code: Any, argument: Any, *, byte: int) -> bool:
+    """Whether one part of a repeat may be this byte."""
+    if code in {op.ASSERT, op.ASSERT_NOT, op.AT}:
+        return False
+    if code is op.SUBPATTERN:
+        return any(_takes(*each, byte=byte) for each in argument[3])
+    if code is op.BRANCH:
+        return any(_takes(*each, byte=byte) for branch in argument[1] for each in branch)
+    if code in REPEATS:
+        return any(_takes(*each, byte=byte) for each in argument[2])
+    tree = parser.SubPattern(parser.State(), [(code, argument)])
+    return _single(tree).match(bytes([byte])) is not None
+
+
+def _single(tree: Any) -> re.Pattern[bytes]:
+    """The expression of one part that is a character or a class of them."""
+    compiler: Any = import_module("re._compiler")
+    tree.state.str = b""
+    tree.state.flags = re.DOTALL
+    return _compiled(compiler, tree)
+
+
+def _compiled(compiler: Any, tree: Any) -> re.Pattern[bytes]:
+    code: list[int] = compiler._code(tree, re.DOTALL)  # noqa: SLF001 - re compiles trees nowhere else
+    sre: Any = import_module("_sre")
+    pattern: re.Pattern[bytes] = sre.compile(b"", re.DOTALL, code, 0, {}, (None,))
+    return pattern
