@@ -7,6 +7,7 @@ anchor. Expressions are compiled when they are first needed: loading a hundred f
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,8 @@ ESCAPED: Final = frozenset('"\\/<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128
 PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
+AGAIN: Final = "__"
+"""Between a group's name and a number, where several headers capture the same."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 
@@ -48,7 +51,7 @@ class LinePattern:
     @cached_property
     def own(self) -> re.Pattern[bytes]:
         """Over a line of the service's own log: the header has to be there."""
-        return re.compile(((self.headed or "") + self.source).encode(), re.DOTALL)
+        return re.compile((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
 
     @cached_property
     def needles(self) -> Needles | None:
@@ -64,7 +67,11 @@ class LinePattern:
         if found is None:
             return None
         absent = ABSENT if self.rule.shape == "clf" else None
-        return {key: value for key, value in found.groupdict().items() if value not in (None, absent)}
+        groups: dict[str, bytes] = {}
+        for key, value in found.groupdict().items():
+            if value is not None and value != absent:
+                groups.setdefault(key.partition(AGAIN)[0], value)
+        return groups
 
 
 @dataclass(frozen=True)
@@ -164,16 +171,14 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
 
 
 def _without(headers: str | None, source: str) -> str | None:
-    """The headers, without the groups that the message has itself: a name stands for one group."""
+    """The headers, their groups named apart: an expression has a name but once. The message's own count."""
     if headers is None:
         return None
-    seen = set(re.findall(r"\(\?P<(\w+)>", source))
+    seen = Counter(re.findall(r"\(\?P<(\w+)>", source))
 
     def group(found: re.Match[str]) -> str:
-        if found[1] in seen:
-            return "(?:"
-        seen.add(found[1])
-        return found[0]
+        seen[found[1]] += 1
+        return found[0] if seen[found[1]] == 1 else f"(?P<{found[1]}{AGAIN}{seen[found[1]]}>"
 
     return re.sub(r"\(\?P<(\w+)>", group, headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ from producers.filters.rows import Needles, Row
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
+ANY: Final = b"*"
+PART: Final = re.compile(rb"[/(@]")
+"""What follows a program's name in syslog: `postfix/smtpd`, `wordpress(example.com)`, `prosody@1`."""
 MOST_SESSIONS: Final = 1_024
 CACHED_TIMES: Final = 4_096
 TOO_SLOW: Final = "a line took longer than 50 ms and was skipped"
 NO_ADDRESS: Final = "an event without an address was skipped"
-NAMED: Final = frozenset({"ip", "user", "port", "time", "session", "host"})
+NAMED: Final = frozenset({"ip", "user", "port", "time", "utc", "session", "host"})
 Session = tuple[str, int | None]
 """(address, port)"""
 
@@ -69,13 +73,14 @@ class NativeRules:
         return None
 
     def _is_mine(self, program: bytes) -> bool:
-        return program in self.programs or program.partition(b"/")[0] in self.programs
+        programs = self.programs
+        return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
 
     def _may_be_own(self, entry: Entry, pattern: Pattern) -> bool:
         """Whether a line that is no message of its program may be of a log of its own."""
         if pattern.headed is not None or pattern.rule.shape == "clf":
             return True
-        return entry.program is None and (not self.definition.headers or self.definition.bare)
+        return entry.program is None
 
 
 class Streams:
@@ -187,7 +192,9 @@ class NativeMatcher:
         self, pattern: Pattern, groups: Groups, entry: Entry, at: tuple[str, int | None, int, int]
     ) -> list[Row]:
         ip, port, start, end = at
-        at_ms, skewed = self._time(entry.time or groups.get("time", b""))
+        utc = groups.get("utc")
+        own = groups.get("time", b"") if utc is None else utc + b"Z"
+        at_ms, skewed = self._time(entry.time or own)
         user = groups.get("user")
         fields = {
             key: value.decode("utf-8", "replace")

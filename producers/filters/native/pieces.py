@@ -8,6 +8,7 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{user}` | whatever a client gave for a name: up to 1,024 characters, may be empty | user |
 | `{session}` | the name under which a service speaks of one connection | session |
 | `{time}` | a time in any form (producers.filters.native.times) | time |
+| `{utc}` | the same, of a service that always writes UTC and does not say so | utc |
 | `{text}` | free text, up to 2,048 characters | |
 | `{rest}` | free text to the end of the line | |
 | `{word}` | characters other than blanks | |
@@ -36,6 +37,7 @@ PIECES: Final[Mapping[str, str]] = {
     "port": r"(?P<port>\d{1,5})",
     "session": r"(?P<session>[^\s]{1,128}?)",
     "time": f"(?P<time>{TIME.decode()})",
+    "utc": f"(?P<utc>{TIME.decode()})",
     "rest": r"(?P<_rest>.*)",
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",

@@ -9,7 +9,7 @@
 | RFC 2822 | Synology, Rails | `Sun, 22 Nov 2026 09:00:00 +0000` |
 | American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM` |
 | European | FreeSWITCH's tools, TeamCity | `22/11/2026 09:00:00`, `22.11.2026 09:00:00` |
-| without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `261122  9:00:00` |
+| without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `20261122-09:00:00`, `261122  9:00:00` |
 | Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
 | TAI64N | daemontools, s6 | `@400000006b02f1da075bca00` |
 | ISO 8601 and what is like it | everything else | `2026-11-22T09:00:00.123Z`, `2026-11-22 09:00:00,123 UTC` |
@@ -119,7 +119,7 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
         _named,
     ),
     (rb"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4}),? (?P<clock>%(c)s)", _named),
-    (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d) +(?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d)(?: +|[T-])(?P<clock>%(c)s)", _named),
     (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
     (rb"(\d{10}(?:\d{3}){0,3})(?:\.(\d{1,9}))?", _epoch),
 )
