@@ -1,7 +1,9 @@
 """Can a client forge an address? An expression is looked at for places where it could.
 
 The address stands behind some literal text, its lead: ` from `, `, client: `. A part of the expression is
-open when it could hold a copy of the lead: a client who fills that part can write an address of his choice.
+open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
+Before the address a part is open also when it is said to be without the lead (`{user!, client: }`): then the
+expression takes as much of the client's text as it can for its own, up to the client's lead.
 
 | parts before the address | parts after it | |
 |---|---|---|
@@ -25,6 +27,9 @@ from producers.filters.native.definition import Definition
 parser: Final[Any] = import_module("re._parser")
 op: Final[Any] = import_module("re._constants")
 REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
+TRUSTED: Final = frozenset({"time", "utc"})
+"""What the service itself writes."""
+DIGIT: Final = 0x31
 SOLID: Final = 2
 """A lead of this many characters at least says where an address is."""
 
@@ -50,9 +55,10 @@ def forgery(source: str) -> str | None:
     after: list[Part] = []
     _split(list(tree), group, before, after)
     lead = _lead(before)
-    if not before or not any(_open(part, lead) for part in before):
+    trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
+    if not any(_Side(lead, trusted, fenced=False).is_open(part) for part in before):
         return None
-    if len(lead) >= SOLID and not any(_open(part, lead) for part in after):
+    if len(lead) >= SOLID and not any(_Side(lead, trusted, fenced=True).is_open(part) for part in after):
         return None
     return f"free text stands both before the address and after it, and may hold {lead!r}, its lead"
 
@@ -108,28 +114,31 @@ def _wide(parts: Any) -> bool:
     return bool(parser.SubPattern(parser.State(), list(parts)).getwidth()[1] > SOLID)
 
 
-def _open(part: Part, lead: bytes) -> bool:
-    """Whether a part may hold a copy of the lead."""
-    code, argument = part
-    if code is op.SUBPATTERN:
-        return any(_open(each, lead) for each in argument[3])
-    if code is op.BRANCH:
-        return any(_open(each, lead) for branch in argument[1] for each in branch)
-    if code in REPEATS:
-        return _repeat_is_open(argument, lead)
-    return False
+class _Side:
+    """The parts on one side of the address. `fenced`: a part that is said to be without the lead has none."""
 
+    def __init__(self, lead: bytes, trusted: set[int], *, fenced: bool) -> None:
+        self._lead = lead
+        self._trusted = trusted
+        self._fenced = fenced
 
-def _repeat_is_open(argument: tuple[int, Any, Any], lead: bytes) -> bool:
-    _, most, parts = argument
-    if most < max(len(lead), SOLID):
-        return any(_open(each, lead) for each in parts)
-    without = [
-        _literals(argument[1]) for code, argument in parts if code is op.ASSERT_NOT and argument[0] > 0
-    ]
-    if any(text and text in lead for text in without):
-        return False
-    return all(any(_takes(*part, byte=byte) for part in parts) for byte in lead or b"1")
+    def is_open(self, part: Part) -> bool:
+        """Whether a part may hold a copy of the lead, and an address."""
+        code, argument = part
+        if code is op.SUBPATTERN:
+            return argument[0] not in self._trusted and any(map(self.is_open, argument[3]))
+        if code is op.BRANCH:
+            return any(self.is_open(each) for branch in argument[1] for each in branch)
+        return code in REPEATS and self._repeat_is_open(argument)
+
+    def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
+        _, most, parts = argument
+        if most < max(len(self._lead), SOLID):
+            return any(map(self.is_open, parts))
+        without = [_literals(inner[1]) for code, inner in parts if code is op.ASSERT_NOT and inner[0] > 0]
+        if self._fenced and any(text and text in self._lead for text in without):
+            return False
+        return all(any(_takes(*part, byte=byte) for part in parts) for byte in (*self._lead, DIGIT))
 
 
 def _literals(parts: Any) -> bytes:

@@ -15,8 +15,8 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{int}` | digits | |
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
 
-`{user!TEXT}` and `{text!TEXT}` stand for the same without TEXT in it: so the one TEXT of the line is the
-service's own, wherever the client tried to write another. A regular expression's `{2,5}` stays what it is.
+`{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so that
+the last TEXT of the line is the service's own, wherever the client wrote another. A regular expression's `{2,5}` stays what it is.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PIECES: Final[Mapping[str, str]] = {
     "session": r"(?P<session>[^\s]{1,128}?)",
     "time": f"(?P<time>{TIME.decode()})",
     "utc": f"(?P<utc>{TIME.decode()})",
-    "rest": r"(?P<_rest>.*)",
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
+FREE: Final = frozenset({"user", "text", "rest"})
 DEPTH: Final = 4
 
 
@@ -68,14 +68,14 @@ class _Expansion:
         return PLACE.sub(lambda found: self._piece(found[1], found[2], depth), text)
 
     def _piece(self, name: str, without: str | None, depth: int) -> str:
-        if name in {"user", "text"}:
+        if name in FREE:
             return self._free(name, without)
         if without is not None:
-            raise ValueError(f"only {{user!...}} and {{text!...}} can be without a text, not {{{name}!...}}")
+            raise ValueError(f"only user, text and rest can be without a text, not {{{name}!...}}")
         if name in self._own:
             return self.expand(self._own[name], depth - 1)
         if name not in PIECES:
-            known = ", ".join(sorted({*PIECES, *self._own, "user", "text"}))
+            known = ", ".join(sorted({*PIECES, *self._own, *FREE}))
             raise ValueError(f"no piece is named {{{name}}}; known are {known}")
         return PIECES[name]
 
@@ -84,4 +84,5 @@ class _Expansion:
         if name == "user":
             return f"(?P<user>{one}{{0,{USER_CHARACTERS}}}?)"
         self._texts += 1
-        return f"(?P<_text{self._texts}>{one}{{0,{TEXT_CHARACTERS}}}?)"
+        many = "*" if name == "rest" else f"{{0,{TEXT_CHARACTERS}}}?"
+        return f"(?P<_text{self._texts}>{one}{many})"
