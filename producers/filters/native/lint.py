@@ -1,6 +1,6 @@
 """Can a client forge an address? An expression is looked at for places where it could.
 
-The address stands behind some literal text, its lead: ` from `, `, client: `. A part of the expression is
+The address stands behind literal texts, its leads: ` from `, `, client: `. A part of the expression is
 open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
 Before the address a part is open also when it is said to be without the lead (`{user!, client: }`): then the
 expression takes as much of the client's text as it can for its own, up to the client's lead.
@@ -54,13 +54,15 @@ def forgery(source: str) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
     _split(list(tree), group, before, after)
-    lead = _lead(before)
+    leads = _leads(before)
     trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
-    if not any(_Side(lead, trusted, fenced=False).is_open(part) for part in before):
+    if not any(_Side(leads, trusted, fenced=False).is_open(part) for part in before):
         return None
-    if len(lead) >= SOLID and not any(_Side(lead, trusted, fenced=True).is_open(part) for part in after):
+    if sum(map(len, leads)) >= SOLID and not any(
+        _Side(leads, trusted, fenced=True).is_open(part) for part in after
+    ):
         return None
-    return f"free text stands both before the address and after it, and may hold {lead!r}, its lead"
+    return f"free text stands both before the address and after it, and may hold what leads to it, {leads}"
 
 
 def _split(parts: list[Part], group: int, before: list[Part], after: list[Part]) -> bool:
@@ -96,29 +98,48 @@ def _holds(part: Part, group: int) -> bool:
     return code is op.BRANCH and any(_holds(part, group) for each in argument[1] for part in each)
 
 
-def _lead(before: list[Part]) -> bytes:
-    """The literal text right before the address; of a part that may be absent, the text it ends with."""
-    text = b""
-    for code, argument in reversed(before):
+def _leads(before: list[Part]) -> list[bytes]:
+    """The literal texts before the address, back to the last free text.
+
+    What may stand at a line's beginning or not is taken to stand there: else there is nothing to be open.
+    """
+    found: list[bytes] = [b""]
+    first = [] if not before or before[0][0] not in REPEATS or before[0][1][1] != 1 else list(before[0][1][2])
+    for code, argument in reversed(_flat([*first, *before[bool(first) :]])):
         if code is op.LITERAL:
-            text = bytes([argument]) + text
-        elif code is op.AT or (code in REPEATS and argument[0] == 0 and not _wide(argument[2])):
+            found[-1] = bytes([argument]) + found[-1]
+        elif code is op.AT or (code in REPEATS and argument[0] == 0 and _is_literal(argument[2])):
             continue
+        elif _is_free(code, argument):
+            break
         else:
-            return text or (_lead(list(argument[2])) if code in REPEATS and argument[:2] == (0, 1) else b"")
-    return text
+            found.append(b"")
+    return [each for each in found if each]
 
 
-def _wide(parts: Any) -> bool:
-    """Whether parts may be more than a character or two."""
-    return bool(parser.SubPattern(parser.State(), list(parts)).getwidth()[1] > SOLID)
+def _flat(parts: list[Part]) -> list[Part]:
+    """Parts with the groups that stand there once taken apart."""
+    flat: list[Part] = []
+    for code, argument in parts:
+        flat += _flat(list(argument[3])) if code is op.SUBPATTERN else [(code, argument)]
+    return flat
+
+
+def _is_literal(parts: Any) -> bool:
+    return all(code is op.LITERAL for code, _ in parts)
+
+
+def _is_free(code: Any, argument: Any) -> bool:
+    """Whether a part may be about any text."""
+    return code in REPEATS and all(any(_takes(*part, byte=byte) for part in argument[2]) for byte in b" a1,=")
 
 
 class _Side:
     """The parts on one side of the address. `fenced`: a part that is said to be without the lead has none."""
 
-    def __init__(self, lead: bytes, trusted: set[int], *, fenced: bool) -> None:
-        self._lead = lead
+    def __init__(self, leads: list[bytes], trusted: set[int], *, fenced: bool) -> None:
+        self._leads = leads
+        self._bytes = {DIGIT, *b"".join(leads)}
         self._trusted = trusted
         self._fenced = fenced
 
@@ -133,17 +154,16 @@ class _Side:
 
     def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
         _, most, parts = argument
-        if most < max(len(self._lead), SOLID):
+        if most < max([SOLID, *map(len, self._leads)]):
             return any(map(self.is_open, parts))
         without = [_literals(inner[1]) for code, inner in parts if code is op.ASSERT_NOT and inner[0] > 0]
-        if self._fenced and any(text and text in self._lead for text in without):
+        if self._fenced and any(text and text in lead for text in without for lead in self._leads):
             return False
-        return all(any(_takes(*part, byte=byte) for part in parts) for byte in (*self._lead, DIGIT))
+        return all(any(_takes(*part, byte=byte) for part in parts) for byte in self._bytes)
 
 
 def _literals(parts: Any) -> bytes:
-    codes = list(parts)
-    return bytes(number for _, number in codes) if all(code is op.LITERAL for code, _ in codes) else b""
+    return bytes(number for _, number in parts) if _is_literal(parts) else b""
 
 
 def _takes(code: Any, argument: Any, *, byte: int) -> bool:

@@ -15,8 +15,9 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{int}` | digits | |
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
 
-`{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so that
-the last TEXT of the line is the service's own, wherever the client wrote another. A regular expression's `{2,5}` stays what it is.
+`{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so
+that the last TEXT of the line is the service's own, wherever the client wrote another. A regular expression's
+`{2,5}` stays what it is.
 """
 
 from __future__ import annotations
