@@ -181,6 +181,7 @@ def _better(one: frozenset[Needle] | None, other: frozenset[Needle] | None) -> f
     return max(one, other, key=_worth)
 
 
-def _worth(needles: frozenset[Needle]) -> tuple[int, int]:
-    """The length of the shortest counts, up to a point; after that, how few there are."""
-    return min(LONG_ENOUGH, *(len(each.text) for each in needles), LONG_ENOUGH), -len(needles)
+def _worth(needles: frozenset[Needle]) -> tuple[int, int, int]:
+    """The length of the shortest counts, up to a point; after that, how few there are, then the length."""
+    shortest = min(len(each.text) for each in needles)
+    return min(LONG_ENOUGH, shortest), -len(needles), shortest

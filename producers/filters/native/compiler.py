@@ -42,6 +42,11 @@ class LinePattern:
     source: str
     headed: str | None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it can be a whole line of a log of the service's own: with its header, or a time in it."""
+        return self.headed is not None or "(?P<time>" in self.source or "(?P<utc>" in self.source
+
     @cached_property
     def expression(self) -> re.Pattern[bytes]:
         """Over a message, with the service's own header or without."""
@@ -81,7 +86,7 @@ class FieldsPattern:
     rule: Rule
     where: tuple[tuple[str, str], ...]
     keys: Mapping[str, tuple[str, ...]]
-    headed: None = field(default=None, init=False)
+    whole: bool = field(default=False, init=False)
 
     @cached_property
     def tests(self) -> tuple[tuple[tuple[str, ...], re.Pattern[bytes]], ...]:

@@ -78,9 +78,7 @@ class NativeRules:
 
     def _may_be_own(self, entry: Entry, pattern: Pattern) -> bool:
         """Whether a line that is no message of its program may be of a log of its own."""
-        if pattern.headed is not None or pattern.rule.shape == "clf":
-            return True
-        return entry.program is None
+        return pattern.whole or entry.program is None
 
 
 class Streams:

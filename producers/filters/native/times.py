@@ -96,7 +96,10 @@ def _tai(found: Match) -> bytes:
 
 FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
     (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4}):(?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
-    (rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)[ T](?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
+    (
+        rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)(?:T| {1,2})(?P<clock>%(c)s)(?P<zone>%(z)s)",
+        _named,
+    ),
     (
         (
             rb"(?:%(m)s )?(?P<month>%(m)s) +(?P<day>\d{1,2}) (?P<clock>%(c)s)(?P<zone>(?: [A-Z]{3,5})?) "
