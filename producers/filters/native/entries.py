@@ -60,10 +60,11 @@ class Entry:
         line: the line a service wrote, after a container's envelope; a program's message if the envelope
             named a program.
         text: the message: `line` after a syslog header, or `line` itself.
-        time: the outermost envelope's time; empty where there is none.
+        time: a container's or the journal's time; empty where there is none.
         host: the host a syslog header names.
         program: the program it names; None where there is no such header.
         times: how often the message was written.
+        sent: the time in a syslog header.
     """
 
     line: bytes
@@ -72,6 +73,11 @@ class Entry:
     host: str | None = None
     program: bytes | None = None
     times: int = 1
+    sent: bytes = b""
+
+    def plain(self) -> Entry:
+        """The line, taken for no message of a program: what looks like a header is the service's own."""
+        return self if self.program is None else Entry(self.line, self.line, self.time)
 
     def value(self) -> Any:
         """The JSON object that the message is; None when it is none."""
@@ -111,7 +117,7 @@ def _message(line: bytes, time: bytes) -> Entry:
     text = (found["text"] or b"").removeprefix(BYTE_ORDER_MARK)
     times, text = _repeated(text)
     name = None if host is None or host == b"-" else host.decode("utf-8", "replace")
-    return Entry(line, text, time or found["time"], name, program, times)
+    return Entry(line, text, time, name, program, times, found["time"])
 
 
 def _repeated(text: bytes) -> tuple[int, bytes]:

@@ -58,27 +58,21 @@ class NativeRules:
             found |= pattern.needles
         return frozenset(found)
 
-    def first(self, entry: Entry) -> tuple[Pattern, Groups] | None:
-        """The first pattern that an entry matches, and what it captures."""
+    def first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
+        """The first pattern that an entry matches, what it captures, and what the entry is taken for."""
         mine = entry.program is not None and self._is_mine(entry.program)
+        taken = entry if mine else entry.plain()
+        own = not mine and (entry.program is not None or not self.definition.bare)
         for pattern in self.patterns:
-            if mine:
-                found = pattern.find(entry, own=False)
-            elif self._may_be_own(entry, pattern):
-                found = pattern.find(entry, own=entry.program is not None or not self.definition.bare)
-            else:
-                continue
-            if found is not None:
-                return pattern, found
+            if mine or pattern.whole or entry.program is None:
+                found = pattern.find(taken, own=own)
+                if found is not None:
+                    return pattern, found, taken
         return None
 
     def _is_mine(self, program: bytes) -> bool:
         programs = self.programs
         return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
-
-    def _may_be_own(self, entry: Entry, pattern: Pattern) -> bool:
-        """Whether a line that is no message of its program may be of a log of its own."""
-        return pattern.whole or entry.program is None
 
 
 class Streams:
@@ -131,7 +125,7 @@ class NativeMatcher:
         found = self._rules.first(entry)
         if found is None:
             return []
-        pattern, groups = found
+        pattern, groups, entry = found
         session = self._session(entry, groups)
         ip, port = self._party(groups, session)
         if session and pattern.rule.ends:
@@ -192,7 +186,7 @@ class NativeMatcher:
         ip, port, start, end = at
         utc = groups.get("utc")
         own = groups.get("time", b"") if utc is None else utc + b"Z"
-        at_ms, skewed = self._time(entry.time or own)
+        at_ms, skewed = self._time(entry.time or entry.sent or own)
         user = groups.get("user")
         fields = {
             key: value.decode("utf-8", "replace")
