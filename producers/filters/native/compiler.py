@@ -29,6 +29,7 @@ ESCAPED: Final = frozenset('"\\/<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128
 PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
+TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -45,7 +46,7 @@ class LinePattern:
     @property
     def whole(self) -> bool:
         """Whether it can be a whole line of a log of the service's own: with its header, or a time in it."""
-        return self.headed is not None or "(?P<time>" in self.source or "(?P<utc>" in self.source
+        return self.headed is not None or TIMED.search(self.source) is not None
 
     @cached_property
     def expression(self) -> re.Pattern[bytes]:
@@ -163,29 +164,30 @@ def pairs(text: bytes) -> dict[str, Any] | None:
 def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
     try:
         if rule.shape in {"json", "kv"}:
-            where = tuple((key, expand(text, definition.pieces)) for key, text in rule.where.items())
+            where = tuple(
+                (key, _apart(expand(text, definition.pieces), Counter())) for key, text in rule.where.items()
+            )
             yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
             return
         lines = rule.lines if rule.shape == "line" else (access_line(rule.where),)
         headers = "|".join(expand(each, definition.pieces) for each in definition.headers) or None
         for line in lines:
-            source = expand(line, definition.pieces)
-            yield LinePattern(rule, source, None if rule.shape == "clf" else _without(headers, source))
+            seen: Counter[str] = Counter()
+            source = _apart(expand(line, definition.pieces), seen)
+            headed = headers is not None and rule.shape != "clf" and not TIMED.search(source)
+            yield LinePattern(rule, source, _apart(headers or "", seen) if headed else None)
     except ValueError as error:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
 
 
-def _without(headers: str | None, source: str) -> str | None:
-    """The headers, their groups named apart: an expression has a name but once. The message's own count."""
-    if headers is None:
-        return None
-    seen = Counter(re.findall(r"\(\?P<(\w+)>", source))
+def _apart(text: str, seen: Counter[str]) -> str:
+    """An expression with its groups named apart: `re` takes a name but once. The first of a name counts."""
 
     def group(found: re.Match[str]) -> str:
         seen[found[1]] += 1
         return found[0] if seen[found[1]] == 1 else f"(?P<{found[1]}{AGAIN}{seen[found[1]]}>"
 
-    return re.sub(r"\(\?P<(\w+)>", group, headers)
+    return re.sub(r"\(\?P<(\w+)>", group, text)
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:

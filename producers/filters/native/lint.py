@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from producers.filters.native.compiler import LinePattern, compile_rules
+from producers.filters.native.compiler import AGAIN, LinePattern, compile_rules
 from producers.filters.native.definition import Definition
 
 parser: Final[Any] = import_module("re._parser")
@@ -48,9 +48,12 @@ def forgeries(definition: Definition) -> Iterator[str]:
 def forgery(source: str) -> str | None:
     """What lets a client forge the address in an expression; None when nothing does, or it has none."""
     tree = parser.parse(source.encode(), re.DOTALL)
-    group = tree.state.groupdict.get("ip")
-    if group is None:
-        return None
+    groups = [number for name, number in tree.state.groupdict.items() if name.partition(AGAIN)[0] == "ip"]
+    problems = (_forgery(tree, group) for group in groups)
+    return next((problem for problem in problems if problem), None)
+
+
+def _forgery(tree: Any, group: int) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
     _split(list(tree), group, before, after)

@@ -62,13 +62,16 @@ class NativeRules:
         """The first pattern that an entry matches, what it captures, and what the entry is taken for."""
         mine = entry.program is not None and self._is_mine(entry.program)
         taken = entry if mine else entry.plain()
+        addressless: tuple[Pattern, Groups, Entry] | None = None
         own = not mine and (entry.program is not None or not self.definition.bare)
         for pattern in self.patterns:
             if mine or pattern.whole or entry.program is None:
                 found = pattern.find(taken, own=own)
-                if found is not None:
+                if found is not None and ("ip" in found or "session" in found):
                     return pattern, found, taken
-        return None
+                if found is not None:
+                    addressless = pattern, found, taken
+        return addressless
 
     def _is_mine(self, program: bytes) -> bool:
         programs = self.programs
