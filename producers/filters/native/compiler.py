@@ -20,16 +20,20 @@ from producers.filters.native.access import access_line
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.entries import Entry
 from producers.filters.native.pieces import expand
+from producers.filters.native.times import TIME as ANY_TIME
 from producers.filters.rows import Needles
 from schemas.errors import ConfigError
 
 Groups = Mapping[str, bytes]
-ESCAPED: Final = frozenset('"\\/<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128, 256)))
-"""Characters that some JSON writer escapes, so that a line within Docker's JSON would not hold them."""
+ESCAPED: Final = frozenset('"\\<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128, 256)))
+"""Characters that JSON writers escape, so that a line within Docker's JSON would not hold them."""
+ESCAPED_VALUE: Final = ESCAPED | {"/"}
+"""The same of a value: PHP's writer escapes the slash."""
 PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
+TIME: Final = ANY_TIME.decode()
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -62,7 +66,7 @@ class LinePattern:
     @cached_property
     def needles(self) -> Needles | None:
         """What its messages hold."""
-        return required_literals(self.source.encode(), re.DOTALL, but=ESCAPED)
+        return required_literals(self.source.replace(TIME, ".").encode(), re.DOTALL, but=ESCAPED)
 
     def find(self, entry: Entry, *, own: bool) -> Groups | None:
         """What it captures of an entry: of the service's own log if `own`, else of a program's message."""
@@ -99,7 +103,7 @@ class FieldsPattern:
     @cached_property
     def needles(self) -> Needles | None:
         """The best of its values' needles; else the name of a key."""
-        found = [required_literals(text.encode(), re.DOTALL, but=ESCAPED) for _, text in self.where]
+        found = [required_literals(text.encode(), re.DOTALL, but=ESCAPED_VALUE) for _, text in self.where]
         keys = [required_literals(re.escape(key.rpartition(".")[2])) for key, _ in self.where]
         known = [each for each in (*found, *keys) if each]
         return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None

@@ -1,0 +1,95 @@
+"""The library as a whole: every filter proves itself, and a line finds its filter among all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.filters import NativeFilter, every_filter
+from producers.filters.native.compiler import check_expressions
+from producers.filters.native.lint import forgeries
+from producers.filters.native.matcher import NativeMatcher, line_starts
+from producers.filters.plan import Plan
+from producers.filters.rows import Row
+from producers.filters.samples import CLOCK, Sample, written, wrong
+from producers.stamps import Stamps
+
+LIBRARY = every_filter()
+SAMPLES = [(each, sample) for each in LIBRARY for sample in each.samples]
+LINES = sorted(
+    {line for each, sample in SAMPLES for line in "\n".join(written(each, sample).values()).split("\n")}
+)
+NATIVE = [each for each in LIBRARY if each.engine is None]
+TAKEN_BY_ANOTHER = {("sshd", "pam"), ("postfix-ddos", "postfix")}
+"""Whose samples of lines that are nothing to it are something to another filter."""
+
+
+def name_of(value: object) -> str:
+    """How pytest calls a case."""
+    return (
+        value.name
+        if isinstance(value, NativeFilter)
+        else value.text[:50]
+        if isinstance(value, Sample)
+        else ""
+    )
+
+
+def routed(lines: str) -> list[tuple[str, Row]]:
+    """Which filters the lines are for, and their events, with the whole library at hand."""
+    plan = Plan(LIBRARY, 0)
+    found = plan.scan(f"{lines}\n".encode(), CLOCK)
+    return [(each.name, row) for each, rows in zip(plan.filters, found, strict=True) for row in rows]
+
+
+@pytest.mark.parametrize("filter_", LIBRARY, ids=name_of)
+def test_a_filter_proves_itself(filter_: NativeFilter) -> None:
+    """Its samples are read as they should be, in every form; some are events, some are none."""
+    assert list(wrong(filter_)) == []
+    assert {bool(sample.says) for sample in filter_.samples} == {True, False}
+    assert filter_.definition.title
+    assert filter_.definition.service
+
+
+@pytest.mark.parametrize("filter_", NATIVE, ids=name_of)
+def test_a_filter_cannot_be_fooled_as_far_as_its_expressions_tell(filter_: NativeFilter) -> None:
+    """Every expression compiles, none leaves an address to a client, and all have needles."""
+    check_expressions(filter_.definition)
+    assert list(forgeries(filter_.definition)) == []
+    assert filter_.needles
+
+
+@pytest.mark.parametrize(("filter_", "sample"), SAMPLES, ids=name_of)
+def test_a_line_finds_its_filter(filter_: NativeFilter, sample: Sample) -> None:
+    """Routed by the whole library, a sample is what its filter says, and a line that is nothing is nothing."""
+    form, lines = next(iter(written(filter_, sample).items()))
+    found = [
+        (row[0], row[2])
+        for name, row in routed(lines)
+        if sample.says or (filter_.name, name) not in TAKEN_BY_ANOTHER
+    ]
+    assert found == [(say.kind, say.ip) for say in sample.says], form
+
+
+@given(
+    st.sampled_from(NATIVE),
+    st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=12),
+    st.data(),
+)
+@settings(max_examples=300)
+def test_the_plan_equals_line_at_a_time(filter_: NativeFilter, lines: list[str], data: st.DataObject) -> None:
+    """Whatever the buffer and its cut: a plan of several filters gives what each gives line by line."""
+    others = data.draw(st.lists(st.sampled_from(NATIVE), max_size=4, unique_by=lambda each: each.name))
+    filters = [filter_, *(each for each in others if each is not filter_)]
+    text = "".join(line.replace("\n", " ") + "\n" for line in lines).encode("utf-8", "replace")
+    matcher = filter_.matcher(Stamps(UTC))
+    assert isinstance(matcher, NativeMatcher)
+    expected = matcher.scan(text, CLOCK, list(line_starts(text)))
+    cut = data.draw(st.sampled_from([0, *line_starts(text)]))
+    plan = Plan(filters)
+    first = plan.scan(text[:cut], CLOCK)[0]
+    moved = [(*row[:3], row[3] + cut, row[4] + cut, *row[5:]) for row in plan.scan(text[cut:], CLOCK)[0]]
+    assert [*first, *moved] == expected
