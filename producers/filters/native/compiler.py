@@ -29,7 +29,8 @@ ESCAPED: Final = frozenset('"\\<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128,
 """Characters that JSON writers escape, so that a line within Docker's JSON would not hold them."""
 ESCAPED_VALUE: Final = ESCAPED | {"/"}
 """The same of a value: PHP's writer escapes the slash."""
-PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+PAIR: Final = re.compile(rb'([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))(?=[\s,|]|$)[\s,|]*')
+PRIORITY: Final = re.compile(rb"(?:<\d{1,3}>)?\s*")
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
@@ -148,21 +149,23 @@ def check_expressions(definition: Definition) -> None:
 
 
 def pairs(text: bytes) -> dict[str, Any] | None:
-    """The key=value pairs of a line; None when there are none.
+    """The key=value pairs of a line; None when it is anything else, or holds anything else as well.
 
     Of a key that stands there twice nothing is told: one of the two may be a client's.
     """
     found: dict[str, Any] = {}
     twice: set[str] = set()
-    for match in PAIR.finditer(text):
-        key = match[1].decode()
+    before = PRIORITY.match(text)
+    at = 0 if before is None else before.end()
+    while at < len(text):
+        match = PAIR.match(text, at)
+        if match is None:
+            return None
+        at, key, quoted = match.end(), match[1].decode(), match[2]
         if key in found:
             twice.add(key)
-        quoted = match[2]
         found[key] = match[3] if quoted is None else UNESCAPE.sub(rb"\1", quoted)
-    for key in twice:
-        del found[key]
-    return found or None
+    return {key: value for key, value in found.items() if key not in twice} or None
 
 
 def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:

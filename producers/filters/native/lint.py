@@ -2,13 +2,13 @@
 
 The address stands behind literal texts, its leads: ` from `, `, client: `. A part of the expression is
 open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
-Before the address a part is open also when it is said to be without the lead (`{user!, client: }`): then the
-expression takes as much of the client's text as it can for its own, up to the client's lead.
+A part is fenced when it is said to be without the lead: `{user!, client: }`.
 
 | parts before the address | parts after it | |
 |---|---|---|
 | none open | any | the first lead of the line is the service's own |
 | some open | none open | the last one is |
+| open ones fenced | open ones fenced | there is but one; a line with two is not read |
 | some open | some open | nobody can tell: refused |
 
 A line is always matched whole, so no expression lacks an anchor.
@@ -59,11 +59,12 @@ def _forgery(tree: Any, group: int) -> str | None:
     _split(list(tree), group, before, after)
     leads = _leads(before)
     trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
-    if not any(_Side(leads, trusted, fenced=False).is_open(part) for part in before):
+    raw, fenced = _Side(leads, trusted, fenced=False), _Side(leads, trusted, fenced=True)
+    if not any(map(raw.is_open, before)):
         return None
-    if sum(map(len, leads)) >= SOLID and not any(
-        _Side(leads, trusted, fenced=True).is_open(part) for part in after
-    ):
+    if sum(map(len, leads)) >= SOLID and not any(map(raw.is_open, after)):
+        return None
+    if leads and not any(map(fenced.is_open, (*before, *after))):
         return None
     return f"free text stands both before the address and after it, and may hold what leads to it, {leads}"
 

@@ -64,7 +64,7 @@ def test_a_filter_cannot_be_fooled_as_far_as_its_expressions_tell(filter_: Nativ
 
 @pytest.mark.parametrize(("filter_", "sample"), SAMPLES, ids=name_of)
 def test_a_line_finds_its_filter(filter_: NativeFilter, sample: Sample) -> None:
-    """Routed by the whole library, a sample is what its filter says, and a line that is nothing is nothing."""
+    """Routed by the whole library, a sample is what its filter says; one that is nothing is nothing."""
     form, lines = next(iter(written(filter_, sample).items()))
     found = [
         (row[0], row[2])
