@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from producers.filters.native.filter import LIBRARY, NativeFilter, library_names, read_filter
+from producers.filters.native.filter import LIBRARY, NativeFilter, library_names, own_filter, read_filter
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
 from schemas.errors import ConfigError
 
@@ -49,7 +49,7 @@ def load_filter(name: str) -> Filter:
     if name in library_names():
         return read_filter(LIBRARY / f"{name}.toml", name)
     if name.endswith(".toml"):
-        return read_filter(Path(name), name)
+        return own_filter(Path(name), name)
     raise ConfigError(f"no filter is named {name!r}; see `banstream filters list`")
 
 

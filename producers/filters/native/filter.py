@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from producers.filters.native.definition import Definition, parse_definition
+from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, NativeRules
 from producers.filters.rows import Matcher, Needle, Needles
 from producers.filters.samples import Sample, parse_samples
@@ -118,6 +119,19 @@ def read_filter(path: Path, name: str) -> NativeFilter:
         raise ConfigError(f"{path}: {error}") from error
     file = path.name if path.parent == LIBRARY else str(path)
     return NativeFilter(parse_definition(name, text, file), text, file)
+
+
+@cache
+def own_filter(path: Path, name: str) -> NativeFilter:
+    """A user's own filter, looked at as the library's are by their tests.
+
+    Raises ConfigError as `read_filter`, and with every way in which a line could fool or stop it.
+    """
+    found = read_filter(path, name)
+    problems = list(dangers(found.definition))
+    if problems:
+        raise ConfigError(f"{path}: " + "; ".join(problems))
+    return found
 
 
 @cache

@@ -21,7 +21,14 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from producers.filters.native.compiler import AGAIN, LinePattern, compile_rules
+from producers.filters.ambiguity import ambiguous
+from producers.filters.native.compiler import (
+    AGAIN,
+    FieldsPattern,
+    LinePattern,
+    check_expressions,
+    compile_rules,
+)
 from producers.filters.native.definition import Definition
 
 parser: Final[Any] = import_module("re._parser")
@@ -34,6 +41,21 @@ SOLID: Final = 2
 """A lead of this many characters at least says where an address is."""
 
 Part = tuple[Any, Any]
+
+
+def dangers(definition: Definition) -> Iterator[str]:
+    """A sentence for everything by which a line could fool or stop the filter. Raises ConfigError."""
+    check_expressions(definition)
+    yield from forgeries(definition)
+    for pattern in compile_rules(definition):
+        whole = pattern.tests if isinstance(pattern, FieldsPattern) else [("", pattern.own)]
+        for _, expression in whole:
+            text = ambiguous(expression.pattern, re.DOTALL)
+            if text is not None:
+                yield (
+                    f"{definition.name}, {pattern.rule.place}: may take for ever: a repeat within a repeat "
+                    f"reads {text!r} in more than one way"
+                )
 
 
 def forgeries(definition: Definition) -> Iterator[str]:

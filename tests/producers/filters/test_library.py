@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.filters import NativeFilter, every_filter
-from producers.filters.native.compiler import check_expressions
-from producers.filters.native.lint import forgeries
+from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, line_starts
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
@@ -56,9 +55,8 @@ def test_a_filter_proves_itself(filter_: NativeFilter) -> None:
 
 @pytest.mark.parametrize("filter_", NATIVE, ids=name_of)
 def test_a_filter_cannot_be_fooled_as_far_as_its_expressions_tell(filter_: NativeFilter) -> None:
-    """Every expression compiles, none leaves an address to a client, and all have needles."""
-    check_expressions(filter_.definition)
-    assert list(forgeries(filter_.definition)) == []
+    """Every expression compiles, none leaves an address to a client or may last for ever; all have needles."""
+    assert list(dangers(filter_.definition)) == []
     assert filter_.needles
 
 
