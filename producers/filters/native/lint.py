@@ -37,8 +37,8 @@ REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
 DIGIT: Final = 0x31
-SOLID: Final = 2
-"""A lead of this many characters at least says where an address is."""
+SHORTEST: Final = 2
+"""A repeat of fewer characters holds no address."""
 
 Part = tuple[Any, Any]
 
@@ -84,7 +84,7 @@ def _forgery(tree: Any, group: int) -> str | None:
     raw, fenced = _Side(leads, trusted, fenced=False), _Side(leads, trusted, fenced=True)
     if not any(map(raw.is_open, before)):
         return None
-    if sum(map(len, leads)) >= SOLID and not any(map(raw.is_open, after)):
+    if leads and not any(map(raw.is_open, after)):
         return None
     if leads and not any(map(fenced.is_open, (*before, *after))):
         return None
@@ -180,7 +180,7 @@ class _Side:
 
     def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
         _, most, parts = argument
-        if most < max([SOLID, *map(len, self._leads)]):
+        if most < max([SHORTEST, *map(len, self._leads)]):
             return any(map(self.is_open, parts))
         without = [_literals(inner[1]) for code, inner in parts if code is op.ASSERT_NOT and inner[0] > 0]
         if self._fenced and any(text and text in lead for text in without for lead in self._leads):
