@@ -75,7 +75,7 @@ class Filter(Protocol):
 
     @property
     def needles(self) -> Needles | None:
-        """What its lines hold; None when any line may interest it."""
+        """What its lines hold; None when any line may interest it, or it finds its lines itself."""
         ...
 
     def matcher(self) -> Matcher:

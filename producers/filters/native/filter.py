@@ -12,7 +12,7 @@ from typing import Final
 from producers.filters.native.definition import Definition, parse_definition
 from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, NativeRules
-from producers.filters.rows import Matcher, Needle, Needles
+from producers.filters.rows import Matcher, Needles
 from producers.filters.samples import Sample, parse_samples
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.stamps import Stamps
@@ -27,14 +27,12 @@ class Engine:
     """Code of its own for a service whose lines mean something only together."""
 
     make: Callable[[Stamps | None], Matcher]
-    needles: Needles
     modules: tuple[str, ...]
 
 
 ENGINES: Final = {
     "sshd": Engine(
         lambda stamps: SshdMatcher(stamps=stamps),
-        frozenset({Needle(b"sshd")}),
         ("sshd.py", "sshd_matcher.py", "connections.py"),
     )
 }
@@ -90,8 +88,8 @@ class NativeFilter:
 
     @cached_property
     def needles(self) -> Needles | None:
-        """What its lines hold."""
-        return self.rules.needles if self.engine is None else self.engine.needles
+        """What its lines hold; None of an engine, which finds its lines itself."""
+        return self.rules.needles if self.engine is None else None
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:

@@ -55,7 +55,7 @@ def test_a_filter_proves_itself(filter_: NativeFilter) -> None:
 
 @pytest.mark.parametrize("filter_", NATIVE, ids=name_of)
 def test_a_filter_cannot_be_fooled_as_far_as_its_expressions_tell(filter_: NativeFilter) -> None:
-    """Every expression compiles, none leaves an address to a client or may last for ever; all have needles."""
+    """Every expression compiles and has needles; none leaves an address to a client or may last for ever."""
     assert list(dangers(filter_.definition)) == []
     assert filter_.needles
 
