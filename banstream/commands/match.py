@@ -6,18 +6,24 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
 
+from banstream.coverage import Coverage
 from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
-from banstream.show import harmless, instant, json_line, note, printable
-from producers.filters import AUTO, Filter, filters_of
+from banstream.show import harmless, instant, json_line, note, printable, say
+from producers.filters import AUTO, Filter, NativeFilter, filters_of
+from producers.filters.literals import contains
+from producers.filters.native.reasons import reason, shown, taken
 from producers.filters.rows import Row
 from producers.offline import Batch, match_files
+
+SHAPES: Final = 30
+"""How many shapes of lines `--coverage` shows."""
 
 
 @dataclass(slots=True)
@@ -41,34 +47,56 @@ class Counts:
 @click.option(
     "--now", "now", type=Instant(), metavar="INSTANT", help="Of lines without a year [default: mtime]."
 )
+@click.option("--explain", is_flag=True, help="For every line: which pattern takes it, or why none does.")
+@click.option("--coverage", is_flag=True, help="Only what stayed unmatched, grouped by shape.")
 @click.option("--stats", is_flag=True, help="Counts and speed as one JSON line last; alone: only that.")
 @json_option
 @click.argument("files", nargs=-1, required=True, metavar="FILE|-...")
 def match_command(
-    names: tuple[str, ...], now: int | None, stats: bool, as_json: bool, files: tuple[str, ...]
+    names: tuple[str, ...],
+    now: int | None,
+    explain: bool,
+    coverage: bool,
+    stats: bool,
+    as_json: bool,
+    files: tuple[str, ...],
 ) -> int:
     r"""Which lines of log files a filter matches, and the event it makes of each.
 
     \b
     banstream match /var/log/auth.log
     banstream match --filter sshd --json auth.log.1.gz
+    banstream match --filter ./shop.toml --explain app.log
+    banstream match --filter 'postfix[mode=auth]' /var/log/mail.log
     journalctl -u ssh -o short-iso | banstream match -
 
-    Exit code 1 when no line matches.
+    A name with options, or a path that ends in .conf, is a filter of fail2ban's. Exit code 1 when no line
+    matches.
     """
     named = [name for name in names if name != AUTO]
     filters = filters_of(named, auto=not named or AUTO in names)
-    counts = Counts()
+    counts, shapes = Counts(), Coverage()
     started = perf_counter()
     for batch in progress(match_files(files, filters, now, named=len(named)), files):
-        if stats and not as_json:
-            counts.events += sum(map(len, batch.rows))
-        else:
+        if batch.path != counts.file:
+            counts.file, counts.line = batch.path, 1
+        counts.events += sum(map(len, batch.rows))
+        if coverage:
+            shapes.add(_unmatched(batch, counts.line))
+        elif explain:
+            _explain(batch, filters, counts.line, as_json=as_json)
+        elif as_json or not stats:
             _print(batch, filters, counts, as_json=as_json)
         lines = batch.data.count(b"\n")
         counts.lines += lines
         counts.line += lines
-    seconds = perf_counter() - started
+    if coverage:
+        _print_shapes(shapes, as_json=as_json)
+    _conclude(counts, perf_counter() - started, stats=stats, as_json=as_json)
+    return 0 if counts.events else 1
+
+
+def _conclude(counts: Counts, seconds: float, *, stats: bool, as_json: bool) -> None:
     if stats:
         sys.stdout.flush()
         json_line(
@@ -82,15 +110,11 @@ def match_command(
         )
     elif not as_json:
         note(f"{counts.events} of {counts.lines} lines matched")
-    return 0 if counts.events else 1
 
 
 def _print(batch: Batch, filters: Sequence[Filter], counts: Counts, *, as_json: bool) -> None:
     """Print the events of a batch in the order of their lines."""
-    if batch.path != counts.file:
-        counts.file, counts.line = batch.path, 1
     wires = list(_wires(batch, filters, counts.line))
-    counts.events += len(wires)
     if wires and as_json:
         # One array, cut where one object ends and the next begins, as producers.frames does and explains.
         text = orjson.dumps(wires)[1:-1].replace(b'},{"file":', b'}\n{"file":') + b"\n"
@@ -131,3 +155,75 @@ def _in_order(batch: Batch, filters: Sequence[Filter]) -> Iterator[tuple[str, Ro
     if len(filters) > 1:
         named.sort(key=lambda each: each[1][3])
     return iter(named)
+
+
+def _lines(batch: Batch, line: int) -> Iterator[tuple[int, int, bytes]]:
+    """(where it starts, number, text) of each line."""
+    start = 0
+    for number, text in enumerate(batch.data.split(b"\n")[:-1], start=line):
+        yield start, number, text.rstrip(b"\r")
+        start += len(text) + 1
+
+
+def _unmatched(batch: Batch, line: int) -> Iterator[tuple[int, bytes]]:
+    matched = {row[3] for rows in batch.rows for row in rows}
+    return ((number, text) for start, number, text in _lines(batch, line) if start not in matched)
+
+
+def _print_shapes(shapes: Coverage, *, as_json: bool) -> None:
+    most = shapes.most()
+    for each in most if as_json else most[:SHAPES]:
+        if as_json:
+            json_line({"count": each.count, "line": each.line, "shape": each.shape, "example": each.example})
+        else:
+            say(f"{each.count:8}  line {each.line}: {each.shape}")
+    if len(most) > SHAPES and not as_json:
+        note(f"and {len(most) - SHAPES} shapes more; --json shows all")
+
+
+def _explain(batch: Batch, filters: Sequence[Filter], line: int, *, as_json: bool) -> None:
+    """For each line its event with the pattern and what it captures, or each filter's reason."""
+    events: dict[int, list[tuple[Filter, Row]]] = {}
+    for each, rows in zip(filters, batch.rows, strict=True):
+        for row in rows:
+            events.setdefault(row[3], []).append((each, row))
+    for start, number, text in _lines(batch, line):
+        found = events.get(start, [])
+        why = {} if found else dict(_reasons(filters, text))
+        told = [_told(each, row, text) for each, row in found]
+        if as_json:
+            json_line({"file": batch.path, "line": number, "events": told, "reasons": why})
+            continue
+        say(f"{batch.path}:{number}  {text.decode('utf-8', 'replace')}")
+        for event in told:
+            what = f"{event['kind']}  {event['ip']}  {event['pattern']}  {event['groups']}"
+            say(f"    {event['filter']}: {what}")
+        for name, sentence in why.items():
+            say(f"    {name}: {sentence}")
+
+
+def _told(each: Filter, row: Row, text: bytes) -> dict[str, Any]:
+    found = taken(each, text) if isinstance(each, NativeFilter) else None
+    return {
+        "filter": each.name,
+        "kind": row[0],
+        "ip": row[2],
+        "pattern": "" if found is None else found.rule.place,
+        "groups": dict(row[10] or {}) if found is None else shown(found.groups),
+    }
+
+
+def _reasons(filters: Sequence[Filter], text: bytes) -> Iterator[tuple[str, str]]:
+    """Why no filter takes a line: of a whole library, only those that find something of theirs in it."""
+    near = [
+        each
+        for each in filters
+        if len(filters) == 1 or (each.needles is not None and contains(text, each.needles))
+    ]
+    if not near:
+        yield "no filter", "it holds nothing of what any of them looks for"
+    for each in near:
+        if isinstance(each, NativeFilter):
+            yield each.name, reason(each, text)
+        else:
+            yield each.name, "no failregex takes it"

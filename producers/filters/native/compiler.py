@@ -109,15 +109,24 @@ class FieldsPattern:
         known = [each for each in (*found, *keys) if each]
         return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None
 
+    def value(self, entry: Entry) -> Mapping[str, Any] | None:
+        """The object that an entry is; None when it is none."""
+        found: Mapping[str, Any] | None = entry.value() if self.rule.shape == "json" else pairs(entry.text)
+        return found
+
+    def text_at(self, value: Mapping[str, Any], path: tuple[str, ...]) -> bytes:
+        """What stands at a path, as text; empty when nothing does."""
+        return _text(_at(value, path))
+
     def find(self, entry: Entry, *, own: bool) -> Groups | None:
         """What its keys hold, when the values are as they should be."""
         del own
-        value: Any = entry.value() if self.rule.shape == "json" else pairs(entry.text)
+        value = self.value(entry)
         if value is None:
             return None
         groups: dict[str, bytes] = {}
         for path, test in self.tests:
-            found = test.fullmatch(_text(_at(value, path)))
+            found = test.fullmatch(self.text_at(value, path))
             if found is None:
                 return None
             groups.update((key, text) for key, text in found.groupdict().items() if text is not None)

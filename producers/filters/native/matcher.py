@@ -60,7 +60,7 @@ class NativeRules:
 
     def first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
         """The first pattern that an entry matches, what it captures, and what the entry is taken for."""
-        mine = entry.program is not None and self._is_mine(entry.program)
+        mine = entry.program is not None and self.is_mine(entry.program)
         taken = entry if mine else entry.plain()
         addressless: tuple[Pattern, Groups, Entry] | None = None
         own = not mine and (entry.program is not None or not self.definition.bare)
@@ -73,7 +73,8 @@ class NativeRules:
                     addressless = pattern, found, taken
         return addressless
 
-    def _is_mine(self, program: bytes) -> bool:
+    def is_mine(self, program: bytes) -> bool:
+        """Whether a program's messages are this service's: `postfix/smtpd` is of `postfix`."""
         programs = self.programs
         return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
 

@@ -1,0 +1,107 @@
+"""Why a native filter takes a line, or does not: for people who write filters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from producers.filters.literals import contains
+from producers.filters.native.compiler import AGAIN, FieldsPattern, Groups, LinePattern
+from producers.filters.native.definition import Rule
+from producers.filters.native.entries import Entry, unwrap
+from producers.filters.native.filter import NativeFilter
+from producers.filters.native.pieces import PLACE, expand
+
+SHOWN: Final = 60
+STEP: Final = re.compile(PLACE.pattern + r"|\(\?P<\w+>|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A line is taken: by which table of the filter, and what it captures."""
+
+    rule: Rule
+    groups: Groups
+
+
+def taken(filter_: NativeFilter, line: bytes) -> Taken | None:
+    """Which rule of a filter a line matches, by itself; None when none does, or its code has no rules."""
+    found = filter_.rules.first(unwrap(line))
+    return None if found is None else Taken(found[0].rule, found[1])
+
+
+def reason(filter_: NativeFilter, line: bytes) -> str:
+    """What keeps a filter from taking a line."""
+    if filter_.engine is not None:
+        return "its code reads nothing in it"
+    needles = filter_.needles
+    if needles is not None and not contains(line, needles):
+        return "it holds nothing of what the filter looks for"
+    entry = unwrap(line)
+    rules = filter_.rules
+    own = [each for each in rules.patterns if each.whole]
+    if entry.program is not None and not rules.is_mine(entry.program) and not own:
+        name = entry.program.decode("utf-8", "replace")
+        return f"it is of the program {name}, not of {', '.join(filter_.programs) or 'a log of its own'}"
+    return max(_near(filter_, entry), default=(0, "no pattern is like it"))[1]
+
+
+def _near(filter_: NativeFilter, entry: Entry) -> Iterator[tuple[int, str]]:
+    """For each pattern: how many characters it reads, and where it stops."""
+    mine = entry.program is not None and filter_.rules.is_mine(entry.program)
+    taken_for = entry if mine else entry.plain()
+    for pattern in filter_.rules.patterns:
+        if isinstance(pattern, FieldsPattern):
+            yield 0, f"{pattern.rule.place}: {_of_fields(pattern, taken_for)}"
+        elif pattern.rule.shape == "line":
+            text = taken_for.text if mine else taken_for.line
+            yield from (_stops(filter_, pattern, line, text, mine=mine) for line in pattern.rule.lines)
+        else:
+            yield 0, f"{pattern.rule.place}: it is no access log's line with these columns"
+
+
+def _stops(
+    filter_: NativeFilter, pattern: LinePattern, line: str, text: bytes, *, mine: bool
+) -> tuple[int, str]:
+    """How much of a text the longest beginning of a line's expression reads."""
+    header = f"(?:{pattern.headed or ''}){'?' if mine else ''}"
+    ends = [each.end() for each in STEP.finditer(line)]
+    for end in (*reversed(ends), 0):
+        expression = _compiled(header, line[:end], filter_)
+        found = None if expression is None else expression.match(text)
+        if found is not None:
+            read, rest = found[0].decode("utf-8", "replace"), text[found.end() :].decode("utf-8", "replace")
+            wanted = f"wants {line[end : end + SHOWN]!r}" if line[end:] else "ends"
+            stops = f"reads {read[-SHOWN:]!r}, then {wanted}, and finds {rest[:SHOWN]!r}"
+            return found.end(), f"{pattern.rule.place}: {stops}"
+    return 0, f"{pattern.rule.place}: it does not begin with a header that the filter knows"
+
+
+def _compiled(header: str, beginning: str, filter_: NativeFilter) -> re.Pattern[bytes] | None:
+    try:
+        whole = header + expand(beginning, filter_.definition.pieces)
+        return re.compile(re.sub(r"\(\?P<\w+>", "(", whole).encode(), re.DOTALL)
+    except (re.error, ValueError):
+        return None
+
+
+def _of_fields(pattern: FieldsPattern, entry: Entry) -> str:
+    value = pattern.value(entry)
+    if value is None:
+        return f"it is no {'JSON object' if pattern.rule.shape == 'json' else 'line of key=value pairs'}"
+    for path, test in pattern.tests:
+        text = pattern.text_at(value, path)
+        if test.fullmatch(text) is None:
+            return f"{'.'.join(path)} is {text.decode('utf-8', 'replace')[:SHOWN]!r}"
+    return "it matches, and names no address"
+
+
+def shown(groups: Groups) -> dict[str, str]:
+    """What was captured, for people: without the free texts that have no name."""
+    return {
+        name.partition(AGAIN)[0]: text.decode("utf-8", "replace")
+        for name, text in groups.items()
+        if not name.startswith("_")
+    }
