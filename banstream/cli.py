@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("config", "Check or show the configuration."),
     "filters": ("filters", "List filters, or test them on their own samples."),
     "topics": ("topics", "Make or show the topics of the log on a Kafka cluster."),
+    "log": ("log", "Move an embedded log to a Kafka cluster."),
     "doctor": ("doctor", "Check what this machine has and lacks."),
 }
 

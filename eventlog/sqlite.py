@@ -157,6 +157,12 @@ class SqliteLog:
             row = self._one(sql.POSITION, reader)
             return None if row is None else bytes(row[0])
 
+    def positions(self) -> dict[str, bytes]:
+        """Every reader's position."""
+        with self._reading():
+            rows = self._db.execute(sql.POSITIONS).fetchall()
+        return {reader: bytes(position) for reader, position in rows}
+
     def writer(self, name: str) -> LogWriter:
         """A writer of this name; from now on every older one, of whatever process, is fenced."""
         with self._writing():

@@ -94,7 +94,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     seen = highest = -1
     for index, line in enumerate(message.value.split(b"\n")):
         try:
-            wire, other = _read_line(line)
+            wire, other = read_line(line)
         except InvalidMessage as error:
             frame.refused.append((index, error))
             frame.wires.append(None)
@@ -124,7 +124,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     return frame
 
 
-def _read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
+def read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
     """The JSON object of a line, and its record where that is no authentication event."""
     try:
         wire = orjson.loads(line)
