@@ -32,6 +32,8 @@ from tests.streams.fleet import failure
 from tests.streams.folding import MINUTE, T0
 
 RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE),))
+NOW = T0 + DAY_MS
+"""When everything is appended: an event from the future would be taken for one of now."""
 IPS = [f"10.0.{network}.{host}" for network in range(5) for host in (1, 2)] + ["2001:db8::1", "2001:db9::1"]
 COMMANDS = (
     Command(id="1", verb="ban", at_ms=T0, who="root", prefix="10.0.0.0/8", duration_ms=20 * MINUTE),
@@ -48,6 +50,7 @@ class Feed:
         self._chance = random.Random(seed)
         self._at_ms = T0
         self._position = 0
+        self._given: list[AuthEvent] = []
 
     def give(self, log: EventLog, amount: int) -> None:
         """Append so many inputs: frames of up to five failures, now and then a command or garbage."""
@@ -63,39 +66,59 @@ class Feed:
             else:
                 self._frames(log, [self._chance.choice(IPS) for _ in range(self._chance.randrange(1, 6))])
 
+    def repeat(self, log: EventLog) -> None:
+        """Append the last frame again, as a shipper does that was not told that it has come."""
+        self._append(log, self._given)
+
     def _frames(self, log: EventLog, ips: list[str]) -> None:
-        by_partition: dict[int, list[AuthEvent]] = {}
+        self._given = []
         for ip in ips:
             self._position += 1
-            event = failure(ip, self._at_ms, self._position)
-            by_partition.setdefault(partition_of(ip, log.partitions), []).append(event)
-        for number, events in by_partition.items():
+            self._given.append(failure(ip, self._at_ms, self._position))
+        self._append(log, self._given)
+
+    def _append(self, log: EventLog, events: list[AuthEvent]) -> None:
+        by_partition: dict[int, list[AuthEvent]] = {}
+        for event in events:
+            by_partition.setdefault(partition_of(event.ip, log.partitions), []).append(event)
+        for number, mine in by_partition.items():
             garbage = b"\ngarbage" if self._position % 11 == 0 else b""
-            log.append([Append(EVENTS.name, encode_frame(events) + garbage, partition=number)])
+            log.append([Append(EVENTS.name, encode_frame(mine) + garbage, partition=number)])
 
 
 def decide(log: EventLog) -> None:
     """Decide what a log holds, and write the state."""
-    decider = EmbeddedDecider(log, now_ms=lambda: T0)
+    decider = EmbeddedDecider(log, now_ms=lambda: NOW)
     decider.catch_up()
     decider.govern(RULES)
     decider.catch_up()
     decider.close()
 
 
+def governed() -> MemoryLog:
+    """A log of one partition in which the rules are in force."""
+    log = MemoryLog(1, now_ms=lambda: NOW)
+    decide(log)
+    return log
+
+
 def told(log: EventLog) -> list[tuple[object, ...]]:
-    """Every ban with the lines that led to it, and every unban by whom and when, sorted."""
+    """Every ban with the lines that led to it, and every unban with its ban's instant, sorted."""
     found: list[tuple[object, ...]] = []
-    for each in records(log, DECISIONS.name):
-        match each.record:
+    decided = [each.record for each in records(log, DECISIONS.name)]
+    bans = {each.id: each.at_ms for each in decided if isinstance(each, Ban)}
+    for each in decided:
+        match each:
             case Ban() as ban:
                 places = [at(log, EVENTS.name, place) for place in ban.evidence]
                 lines = [(e.ip, e.position) for e in places if isinstance(e, AuthEvent)]
                 facts = (ban.at_ms, ban.until_ms, ban.count, ban.ban_count, ban.expired)
                 found.append(("ban", ban.prefix, ban.jail, *facts, tuple(lines)))
             case Unban() as unban:
-                facts = (unban.at_ms, unban.reason, unban.while_banned)  # type: ignore[assignment]
-                found.append(("unban", unban.prefix, unban.jail, *facts))
+                of = bans[unban.ban]
+                found.append(
+                    ("unban", unban.prefix, unban.jail, unban.at_ms, unban.reason, unban.while_banned, of)
+                )
             case _:
                 pass
     return sorted(found, key=repr)
@@ -103,7 +126,7 @@ def told(log: EventLog) -> list[tuple[object, ...]]:
 
 def moved(source: MemoryLog, partitions: int) -> MemoryLog:
     """The same log with so many partitions."""
-    target = MemoryLog(partitions, now_ms=lambda: T0)
+    target = MemoryLog(partitions, now_ms=lambda: NOW)
     migration = Migration(source, target)
     migration.check()
     migration.run()
@@ -114,16 +137,18 @@ def moved(source: MemoryLog, partitions: int) -> MemoryLog:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_log_moved_in_the_middle_decides_as_one_that_stayed(seed: int, partitions: int) -> None:
     """The same bans at the same failures, with the same evidence, and the same unbans."""
-    stayed = MemoryLog(1, now_ms=lambda: T0)
+    stayed = governed()
     feed = Feed(seed)
     for _ in range(2):
         feed.give(stayed, 200)
         decide(stayed)
-    first = MemoryLog(1, now_ms=lambda: T0)
+        feed.repeat(stayed)
+    first = governed()
     feed = Feed(seed)
     feed.give(first, 200)
     decide(first)
     target = moved(first, partitions)
+    feed.repeat(target)
     feed.give(target, 200)
     decide(target)
     end = 10**6 * MINUTE + T0
@@ -137,7 +162,7 @@ def test_a_log_moved_in_the_middle_decides_as_one_that_stayed(seed: int, partiti
 
 def test_to_one_partition_everything_stays_byte_for_byte() -> None:
     """Every message of every topic is the same, at the same offset where it is one of the events."""
-    source = MemoryLog(1, now_ms=lambda: T0)
+    source = governed()
     Feed(1).give(source, 300)
     decide(source)
     target = moved(source, 1)
@@ -149,11 +174,11 @@ def test_to_one_partition_everything_stays_byte_for_byte() -> None:
 
 def test_what_was_dropped_before_leaves_its_offsets() -> None:
     """Where retention had dropped events, old identities stay, and no new decision gets one of them."""
-    source = MemoryLog(1, now_ms=lambda: T0)
+    source = governed()
     feed = Feed(2)
     feed.give(source, 150)
     decide(source)
-    source.retain(T0 + 31 * DAY_MS)  # everything so far
+    source.retain(NOW + 31 * DAY_MS)  # everything so far
     end = source.end(EVENTS.name)
     old = {each.record.id for each in records(source, DECISIONS.name) if isinstance(each.record, Ban)}
     assert source.begin(EVENTS.name) == end
@@ -169,7 +194,7 @@ def test_what_was_dropped_before_leaves_its_offsets() -> None:
 
 def test_bans_letters_and_decisions_name_each_other_as_before() -> None:
     """In the new log a standing names decisions that are there, and a dead letter the line it is about."""
-    source = MemoryLog(1, now_ms=lambda: T0)
+    source = governed()
     Feed(3).give(source, 300)
     decide(source)
     target = moved(source, 4)
@@ -189,10 +214,10 @@ def test_bans_letters_and_decisions_name_each_other_as_before() -> None:
 @pytest.mark.parametrize("cut", [1, 40, 95])
 def test_an_interrupted_migration_is_gone_on_with(cut: int) -> None:
     """A target that holds the beginning gets the rest, and ends as one that was written at once."""
-    source = MemoryLog(1, now_ms=lambda: T0)
+    source = governed()
     Feed(4).give(source, 100)
     decide(source)
-    whole, partial = moved(source, 3), MemoryLog(3, now_ms=lambda: T0)
+    whole, partial = moved(source, 3), MemoryLog(3, now_ms=lambda: NOW)
     migration = Migration(source, partial)
     appends = [append for topic in migration.moving.ORDER for append in migration.moving.appends(topic)]
     partial.append(appends[: len(appends) * cut // 100])
@@ -209,11 +234,11 @@ def test_an_interrupted_migration_is_gone_on_with(cut: int) -> None:
 
 def test_a_target_that_holds_anything_else_is_left_alone() -> None:
     """Other records, or more than this log's, are refused before anything is written."""
-    source = MemoryLog(1, now_ms=lambda: T0)
+    source = governed()
     Feed(5).give(source, 50)
     decide(source)
     for stray in (Append(EVENTS.name, b"{}"), Append(BANS.name, b"{}", "192.0.2.1")):
-        target = MemoryLog(2, now_ms=lambda: T0)
+        target = MemoryLog(2, now_ms=lambda: NOW)
         target.append([stray])
         with pytest.raises(LogError, match="holds records that are not"):
             Migration(source, target).check()
