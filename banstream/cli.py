@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("explain", "Why: lines, events, rules, decision, what the enforcer did."),
     "config": ("config", "Check or show the configuration."),
     "filters": ("filters", "List filters, or test them on their own samples."),
+    "rules": ("rules", "Put rules in force in a fleet, and list them."),
     "topics": ("topics", "Make or show the topics of the log on a Kafka cluster."),
     "log": ("log", "Move an embedded log to a Kafka cluster."),
     "doctor": ("doctor", "Check what this machine has and lacks."),

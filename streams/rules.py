@@ -86,6 +86,29 @@ class Rules:
             raise InvalidMessage(f"these are no rules: {error!r}", field="rules") from error
 
 
+def differences(old: Rules, new: Rules) -> list[str]:
+    """What other rules change, a sentence each."""
+    told = [
+        f"{name} = {getattr(new, name)}, was {getattr(old, name)}"
+        for name in ("lateness_ms", "max_subjects")
+        if getattr(new, name) != getattr(old, name)
+    ]
+    before, after = ({jail.name: dataclasses.asdict(jail) for jail in rules.jails} for rules in (old, new))
+    told += [f"jail {name} is new" for name in after if name not in before]
+    told += [f"jail {name} is gone; its bans stay until their end" for name in before if name not in after]
+    for name in before.keys() & after.keys():
+        told += [
+            f"jail {name}: {key} = {_shown(value)}, was {_shown(before[name][key])}"
+            for key, value in after[name].items()
+            if value != before[name][key]
+        ]
+    return told
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
 def _jail_from(wire: Mapping[str, Any]) -> Jail:
     known = {field.name for field in dataclasses.fields(Jail)}
     values: dict[str, Any] = {key: value for key, value in wire.items() if key in known}
