@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from enforcers.bans import read_standing
+from enforcers.bans import ALL, Heeded, read_standing
 from enforcers.contract import Backend
 from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
@@ -50,7 +50,7 @@ class EnforcerConfig:
             guesser has one too, so this delays his ban until he hangs up.
         keep_on_stop: leave bans in the firewall when it stops.
         refresh_ms: how often the machine's addresses are looked up again, in milliseconds.
-        jails: only what these jails ban is banned here; None for all.
+        heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
     """
 
@@ -61,7 +61,7 @@ class EnforcerConfig:
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     keep_on_stop: bool = True
     refresh_ms: int = 30_000
-    jails: frozenset[str] | None = None
+    heeded: Heeded = ALL
     heartbeat_ms: int | None = None
 
     def __post_init__(self) -> None:
@@ -211,7 +211,7 @@ class Enforcer:
             self._register.free(message.key, now_ms)
             return message.key
         try:
-            word = read_standing(message.value, self._config.jails)
+            word = read_standing(message.value, self._config.heeded)
         except InvalidMessage as error:
             self._recorder.bury(message, error, now_ms)
             return None
