@@ -23,6 +23,10 @@ def test_a_jail_with_labels_bans_on_the_hosts_it_is_for(tmp_path: Path, broker: 
     with ExitStack() as stack:
         net = stack.enter_context(fleet("fra", "ams"))
         stack.enter_context(relay(int(broker.address.rpartition(":")[2]), net["fra"], net["ams"]))
+        worker = stack.enter_context(role("decide", tmp_path / "decide"))
+        worker.settle(url, JAIL)
+        worker.run("rules", "push", "--config", str(worker.config))
+        worker.begin()
         hosts = {}
         for name in ("fra", "ams"):
             labels = f'labels = {{ site = "{name}" }}'
@@ -35,9 +39,6 @@ def test_a_jail_with_labels_bans_on_the_hosts_it_is_for(tmp_path: Path, broker: 
             enforcer.begin(f"labels=site={name}")
             shipper.begin()
             shipper.fail(ATTACKER, 1 if name == "ams" else 2)
-        worker = stack.enter_context(role("decide", tmp_path / "decide"))
-        worker.settle(url, JAIL)
-        worker.begin()
         eventually(lambda: hosts["fra"].elements() == {ATTACKER}, "the ban in fra")
         worker.run("ban", ORDERED, "--config", str(worker.config))
         eventually(lambda: hosts["fra"].elements() == {ATTACKER, ORDERED}, "the operator's ban in fra")
