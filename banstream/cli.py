@@ -59,7 +59,7 @@ class LazyCommands(click.Group):
         module = import_module(f"banstream.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
-            # A docstring with a backslash is a raw one, and click wants the character: keep these lines apart.
+            # Docstrings with a backslash are raw ones, and click wants the character: keep these lines apart
             each.help = (each.help or "").replace("\\b\n", "\b\n")
         return command
 

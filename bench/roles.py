@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from eventlog.contract import Append
 from eventlog.kafka.log import KafkaLog
 from schemas.codec import encode
 from schemas.records import Hold, Standing
-from schemas.topics import BANS, EVENTS
+from schemas.topics import BANS, ENFORCEMENTS, EVENTS
 from tests.banstream.fleet import relay
 from tests.broker import Broker, Cluster
 from tests.namespaces import Host, fleet
@@ -33,6 +34,9 @@ LINES: Final = 1_000_000
 BANS_IN_FORCE: Final = 100_000
 ENFORCERS: Final = 100
 PATIENCE_S: Final = 300
+IDLE_S: Final = 20
+SETTLE_S: Final = 8
+"""Until what a burst needed is given back to the system."""
 
 
 def main(arguments: list[str]) -> None:
@@ -59,7 +63,7 @@ def ship(folder: Path, broker: Cluster) -> None:
         with closing(KafkaLog.open(url)) as log:
             started = time.perf_counter()
             process = start("ship", config)
-            peak = watch(process, lambda: shipped(role / "ship.db", log_file))
+            peak = watch(process, partial(shipped, role / "ship.db", log_file))
             seconds = time.perf_counter() - started
             events = sum(log.end(EVENTS.name, number) for number in range(partitions))
         say(f"ship_{partitions}_frames", events, "frames")
@@ -67,6 +71,8 @@ def ship(folder: Path, broker: Cluster) -> None:
         say(f"ship_{partitions}_processor_time", cpu_s(process), "s")
         say(f"ship_{partitions}_memory_at_the_end", resident_mb(process), "MB")
         say(f"ship_{partitions}_memory_peak", peak, "MB")
+        time.sleep(SETTLE_S)
+        say(f"ship_{partitions}_memory_afterwards", resident_mb(process), "MB")
         stop(process)
         broker.drop(url)
 
@@ -88,7 +94,7 @@ def bootstrap(folder: Path, broker: Cluster) -> None:
             peak = watch(process, lambda: f"in_force={BANS_IN_FORCE}" in said.read_text())
             say("enforce_bootstrap_100000_bans", time.perf_counter() - started, "s")
             say("enforce_bootstrap_processor_time", cpu_s(process), "s")
-            time.sleep(8)  # until what the start needed is given back
+            time.sleep(SETTLE_S)
             say("enforce_memory_with_100000_bans", resident_mb(process), "MB")
             say("enforce_memory_peak", peak, "MB")
             stop(process)
@@ -96,25 +102,57 @@ def bootstrap(folder: Path, broker: Cluster) -> None:
 
 
 def hundred(folder: Path, broker: Cluster) -> None:
-    """A hundred followers of the bans, as `enforce` follows them, in one process: what they cost the broker."""
+    """A hundred enforcers without a firewall in one process: what they cost idle, how long a ban takes."""
+    del folder
     url = broker.url(1)
     with closing(KafkaLog.open(url)) as log:
         log.append([standing(0)])
-        for followers in (0, ENFORCERS):
-            process = subprocess.Popen([sys.executable, "-m", "bench.followers", url, str(followers)])
-            time.sleep(15)
-            before, own = broker_cpu_s(broker), cpu_s(process)
-            time.sleep(20)
-            say(
-                f"broker_cpu_with_{followers}_idle_followers",
-                (broker_cpu_s(broker) - before) / 20 * 100,
-                "% of a core",
-            )
-            say(f"followers_cpu_{followers}", (cpu_s(process) - own) / 20 * 100, "% of a core")
-            process.kill()
-            process.wait()
-    del folder
+        for number in (0, ENFORCERS):
+            command = [sys.executable, "-m", "bench.followers", url, str(number)]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            try:
+                if process.stdout is not None:
+                    process.stdout.readline()
+                time.sleep(SETTLE_S)
+                idle(broker, process, number)
+                if number:
+                    bans(log, process, number)
+            finally:
+                process.kill()
+                process.wait()
     broker.drop(url)
+
+
+def idle(broker: Cluster, process: subprocess.Popen[str], number: int) -> None:
+    """What the broker and so many enforcers use while nothing happens but their heartbeats."""
+    theirs, own = broker_cpu_s(broker), cpu_s(process)
+    time.sleep(IDLE_S)
+    say(f"idle_broker_with_{number}_enforcers", (broker_cpu_s(broker) - theirs) / IDLE_S * 100, "% of a core")
+    say(f"idle_{number}_enforcers", (cpu_s(process) - own) / IDLE_S * 100, "% of a core")
+    say(f"memory_of_{number}_enforcers_in_one_process", resident_mb(process), "MB")
+
+
+def bans(log: KafkaLog, process: subprocess.Popen[str], number: int) -> None:
+    """Twenty bans a second apart: from one written to all enforcers having recorded it."""
+    seconds = []
+    for nth in range(1, 21):
+        offset = log.end(ENFORCEMENTS.name)
+        started = time.perf_counter()
+        log.append([standing(nth)])
+        recorded = 0
+        while recorded < number and process.poll() is None and time.perf_counter() - started < PATIENCE_S:
+            for message in log.read(ENFORCEMENTS.name, 0, offset):
+                recorded += message.value.count(b'"type":"enforcement"')
+                offset = message.offset + 1
+        seconds.append(time.perf_counter() - started)
+        time.sleep(1)
+    say("ban_recorded_by_all_p50", sorted(seconds)[10] * 1_000, "ms")
+    say("ban_recorded_by_all_max", max(seconds) * 1_000, "ms")
+
+
+def broker_cpu_s(broker: Cluster) -> float:
+    """Processor seconds that a broker of ours has used; 0 of another."""
+    return cpu_s(broker.process) if isinstance(broker, Broker) else 0.0
 
 
 def start(role: str, config: Path, said: Path | None = None) -> subprocess.Popen[bytes]:
