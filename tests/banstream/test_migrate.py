@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import subprocess
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from banstream.reading import records
+from eventlog.contract import Append
 from eventlog.kafka.log import KafkaLog
-from schemas.topics import BANS
+from eventlog.sqlite import SqliteLog
+from schemas.codec import encode, encode_frame
+from schemas.records import Ban
+from schemas.topics import BANS, DAY_MS, DECISIONS, EVENTS
+from streams.embedded import EmbeddedDecider
+from streams.rules import Jail, Rules
 from tests.banstream.fleet import Role, relay, role, shipped
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Cluster
 from tests.namespaces import fleet
+from tests.streams.fleet import failure, now_ms
 
 PARTITIONS = 4
 ATTACKER, OLD, UNMOVED = "203.0.113.9", "203.0.113.10", "203.0.113.11"
@@ -110,3 +119,66 @@ def test_it_refuses_what_it_cannot_move(tmp_path: Path, broker: Cluster) -> None
             stranger = f"sqlite://{other}/state/log.db"
             assert "holds records that are not this log's" in refused(stranger, url)
     broker.drop(url)
+
+
+@pytest.mark.real("kafka")
+def test_killed_again_and_again_it_carries_over_all_of_it(tmp_path: Path, broker: Cluster) -> None:
+    """A long log, its oldest events dropped: after kills the new one is as the old, identity by identity."""
+    url, path = broker.url(1), tmp_path / "log.db"
+    now = now_ms()
+    with closing(SqliteLog.open(path, now_ms=lambda: now - 40 * DAY_MS)) as old:
+        decide(old, [])
+        decide(old, attack(1, 50, now - 40 * DAY_MS))
+    with closing(SqliteLog.open(path)) as old:
+        old.retain(now)
+        assert old.begin(EVENTS.name) == old.end(EVENTS.name) > 50
+        decide(old, attack(2, 400, now))
+        dropped, in_force = old.begin(EVENTS.name), {message.key for message in old.latest(BANS.name)}
+        decisions = [encode(each.record) for each in records(old, DECISIONS.name)]
+    with service(tmp_path) as made:
+        made.config.write_text(made.config.read_text() + f'[ship]\ndirectory = "{tmp_path}/spool"\n')
+        command = ("log", "migrate", f"sqlite://{path}", url, "--config", str(made.config))
+        kills = 0
+        with closing(KafkaLog.open(url)) as log:
+            for goal in (1, 200):
+                process = made.popen(*command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                eventually(lambda: log.end(EVENTS.name) >= goal or process.poll() is not None, "it writes")  # noqa: B023 - called at once
+                kills += process.poll() is None
+                process.kill()
+                process.wait()
+            made.run(*command)
+            assert "0 messages" in made.run(*command).stdout
+            assert kills, "it was too quick to be killed"
+            assert log.begin(EVENTS.name) == dropped
+            assert [encode(each.record) for each in records(log, DECISIONS.name)] == decisions
+            assert {message.key for message in log.latest(BANS.name)} == in_force
+            old_ban = next(
+                each.record for each in records(log, DECISIONS.name) if isinstance(each.record, Ban)
+            )
+        made.config.write_text(made.config.read_text().replace(f"sqlite://{tmp_path}/state/log.db", url))
+        said = made.run("explain", old_ban.id, "--config", str(made.config)).stdout
+        assert "no longer in the log" in said
+    broker.drop(url)
+
+
+def attack(seed: int, frames: int, at_ms: int) -> list[bytes]:
+    """Frames of fifty failures each, of a few hundred addresses."""
+    return [
+        encode_frame(
+            [
+                failure(f"10.{seed}.{frame % 20}.{nth}", at_ms + frame, frame * 50 + nth, f"s{seed}")
+                for nth in range(50)
+            ]
+        )
+        for frame in range(frames)
+    ]
+
+
+def decide(log: SqliteLog, frames: list[bytes]) -> None:
+    """Append frames, and decide them as `up` does."""
+    log.append([Append(EVENTS.name, frame) for frame in frames])
+    decider = EmbeddedDecider(log, now_ms=now_ms)
+    decider.catch_up()
+    decider.govern(Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=3),)))
+    decider.catch_up()
+    decider.close()
