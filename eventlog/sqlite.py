@@ -177,6 +177,12 @@ class SqliteLog:
         """
         return sum(self._retain(*stream, now_ms) for stream in list(self._streams))
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within it nobody else writes: who tries waits, and then meets Transient. For reading only."""
+        with self._writing():
+            yield
+
     def claim(self, role: str) -> None:
         """Be the only process of this role on this log, until it is closed or the process ends.
 

@@ -114,8 +114,9 @@ def _migrated(old: SqliteLog, new: EventLog, target: str) -> Migration:
     decider = EmbeddedDecider(old, now_ms=now_ms)
     decider.catch_up()
     decider.close()
-    migration.check()
-    migration.run()
+    with old.at_rest():  # an operator's command must not come in between
+        migration.check()
+        migration.run()
     if migration.moving.begin:
         drop_before(parse_url(target), EVENTS.name, 0, migration.moving.begin)
     return migration
