@@ -36,7 +36,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("explain", "Why: lines, events, rules, decision, what the enforcer did."),
     "config": ("config", "Check or show the configuration."),
     "filters": ("filters", "List filters, or test them on their own samples."),
+    "rules": ("rules", "Put rules in force in a fleet, and list them."),
     "topics": ("topics", "Make or show the topics of the log on a Kafka cluster."),
+    "log": ("log", "Move an embedded log to a Kafka cluster."),
     "doctor": ("doctor", "Check what this machine has and lacks."),
 }
 
@@ -56,6 +58,9 @@ class LazyCommands(click.Group):
             return None
         module = import_module(f"banstream.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        for each in (command, *getattr(command, "commands", {}).values()):
+            # Docstrings with a backslash are raw ones, and click wants the character: keep these lines apart
+            each.help = (each.help or "").replace("\\b\n", "\b\n")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -58,6 +59,7 @@ class EnforcerSettings:
         most_per_minute: more new bans a minute trip the breaker.
         host: the name this host's enforcer records under.
         jails: only what these jails ban is banned here; none: what any bans.
+        labels: this host's; bans of jails that carry another value of one of them are left alone.
     """
 
     backend: str = "nftables"
@@ -67,6 +69,7 @@ class EnforcerSettings:
     most_per_minute: int = 30_000
     host: str = field(default_factory=socket.gethostname)
     jails: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +80,13 @@ class ShipSettings:
         directory: where its spool and its positions are.
         spool_bytes: how many bytes of events wait there at most for a broker that is away.
         host: this host's name, part of every event's identity: files of two hosts may look the same.
+        labels: put on every event that this host reads.
     """
 
     directory: str
     spool_bytes: int = 256 << 20
     host: str = field(default_factory=socket.gethostname)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spool(self) -> Path:
@@ -221,6 +226,7 @@ def _enforcer(table: Table) -> EnforcerSettings:
         most_per_minute=table.take("most_per_minute", values.between(1, 10_000_000), usual.most_per_minute),
         host=table.take("host", values.text, usual.host),
         jails=table.take("jails", values.texts, usual.jails),
+        labels=table.take("labels", values.labels, usual.labels),
     )
     table.done()
     return settings
@@ -232,6 +238,7 @@ def _ship(table: Table) -> ShipSettings:
         directory=table.take("directory", values.directory, usual.directory),
         spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
         host=table.take("host", values.text, usual.host),
+        labels=table.take("labels", values.labels, usual.labels),
     )
     table.done()
     return settings
@@ -288,6 +295,7 @@ def _jail(
             ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
             kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
             hosts=table.take("hosts", values.texts, rules.hosts),
+            labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
         ),

@@ -19,6 +19,7 @@ from logging import getLogger
 from typing import Final, Protocol
 
 from banstream.config import Settings
+from banstream.pulse import Pulse
 from schemas.errors import ConfigError, EnforcementFailed, Transient
 
 FIREWALL_RETRY_MS: Final = 1_000
@@ -70,7 +71,10 @@ class Loop:
         reload: called on SIGHUP; returns the new settings or raises ConfigError.
     """
 
-    def __init__(self, turned: Turned, *, reload: Callable[[], Settings], now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, role: str, turned: Turned, *, reload: Callable[[], Settings], now_ms: Callable[[], int]
+    ) -> None:
+        self._pulse = Pulse(role)
         self._turned = turned
         self._reload = reload
         self._now_ms = now_ms
@@ -90,6 +94,7 @@ class Loop:
     def turn(self) -> bool:
         """Let each stage do what it can now; whether there is more to do at once."""
         busy = False
+        self._pulse.beat(self.waiting())
         for stage, work in self._turned.works().items():
             busy = self._try(stage, work) or busy
         self._trim()
@@ -99,6 +104,7 @@ class Loop:
         """Stop cleanly, each stage by itself."""
         for stage, work in self._turned.endings().items():
             self._try(stage, work)
+        self._pulse.end()
 
     def waiting(self) -> dict[str, str]:
         """The stages that wait to try again, and what they met."""

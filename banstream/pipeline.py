@@ -40,7 +40,7 @@ class Pipeline:
         self._log = event_log
         self.stages = stages
         self._now_ms = now_ms
-        self._loop = Loop(self, reload=reload, now_ms=now_ms)
+        self._loop = Loop("up", self, reload=reload, now_ms=now_ms)
         self._writer = event_log.writer("up")
         self._heartbeat_at_ms = 0
         self._retain_at_ms = now_ms() + RETAIN_MS

@@ -110,8 +110,9 @@ class Enforcing:
         if self.observing:
             log.warning("OBSERVING ONLY, nothing is enforced reason=%s", self.observing)
         else:
-            facts = (status["host"], status["backend"], jails, status["in_force"])
-            log.info("Enforcing host=%s backend=%s jails=%s in_force=%d", *facts)
+            labels = ",".join(f"{name}={value}" for name, value in self._settings.enforcer.labels.items())
+            facts = (status["host"], status["backend"], jails, labels or "none", status["in_force"])
+            log.info("Enforcing host=%s backend=%s jails=%s labels=%s in_force=%d", *facts)
 
     def _stop(self) -> None:
         if self._bell is not None:
@@ -182,7 +183,10 @@ class Shipping:
         if self._producer is None:
             settings = self._settings
             self._producer = Producer(
-                self._spool, watches(settings.jails), now_ms=self._now_ms, host=settings.ship.host
+                self._spool,
+                watches(settings.jails, settings.ship.labels),
+                now_ms=self._now_ms,
+                host=settings.ship.host,
             )
             for source in self._producer.describe():
                 log.info("Shipping source=%s", source)

@@ -39,8 +39,8 @@ class Counts:
 
 
 def anywhere(rules: Rules) -> Rules:
-    """The same rules for files that no jail names as its source."""
-    return replace(rules, jails=tuple(replace(jail, sources=()) for jail in rules.jails))
+    """The same rules for files that no jail names as its source, and that nobody has labelled."""
+    return replace(rules, jails=tuple(replace(jail, sources=(), labels={}) for jail in rules.jails))
 
 
 def over_files(

@@ -14,6 +14,7 @@ from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 
 SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
+LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
@@ -123,6 +124,18 @@ def prefix(value: str) -> str:
     except InvalidMessage as error:
         hint = ", without bits beyond the prefix length" if "host bits" in str(error) else ""
         raise ValueError(f'an address or prefix such as "192.0.2.7" or "2001:db8::/32"{hint}') from error
+
+
+def labels(value: Any) -> dict[str, str]:
+    """Names and values, such as { site = "fra", tier = "edge" }."""
+    if not isinstance(value, dict) or not all(
+        LABEL.fullmatch(name) and isinstance(text, str) and LABEL.fullmatch(text)
+        for name, text in value.items()
+    ):
+        raise ValueError(
+            'a table of labels such as { site = "fra" }, each at most 64 of A-Z, a-z, 0-9, . _ -'
+        )
+    return dict(value)
 
 
 def ports(value: Any) -> tuple[int, ...]:

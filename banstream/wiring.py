@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from logging import getLogger
@@ -10,6 +10,7 @@ from typing import Any
 
 from banstream.config import EnforcerSettings, JailSettings, Settings, Start
 from enforcers.backends import open_backend
+from enforcers.bans import Heeded
 from enforcers.contract import Backend
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.safety import BreakerLimits
@@ -50,7 +51,7 @@ class Stages:
             event_log, backend, enforcer_config(settings.enforcer), observing=observing, now_ms=now_ms
         )
         enforcer.start()
-        producer = Producer(event_log, watches(settings.jails), now_ms=now_ms)
+        producer = Producer(event_log, watches(settings.jails, settings.ship.labels), now_ms=now_ms)
         return cls(
             settings=settings,
             event_log=event_log,
@@ -82,7 +83,7 @@ class Stages:
         enforcer.start()
         with suppress(Transient):  # what could not be stored is read again
             self.producer.close()
-        producer = Producer(self.event_log, watches(settings.jails), now_ms=self.now_ms)
+        producer = Producer(self.event_log, watches(settings.jails, settings.ship.labels), now_ms=self.now_ms)
         return replace(self, settings=settings, producer=producer, enforcer=enforcer)
 
     def status(self) -> dict[str, Any]:
@@ -107,13 +108,13 @@ def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None)
         protect_ssh_peers=settings.protect_ssh_peers,
         keep_on_stop=settings.keep_on_stop,
         breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
-        jails=frozenset(settings.jails) or None,
+        heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
         heartbeat_ms=heartbeat_ms,
     )
 
 
-def watches(jails: tuple[JailSettings, ...]) -> list[Watch]:
-    """Each source once, with every filter that some jail wants on it."""
+def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
+    """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
     found: dict[str, Watch] = {}
     for jail in jails:
         for spec in jail.sources:
@@ -123,6 +124,7 @@ def watches(jails: tuple[JailSettings, ...]) -> list[Watch]:
                 filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
                 auto=jail.auto or (old is not None and old.auto),
                 start=jail.start if old is None else _earlier(old.start, jail.start),
+                labels=labels,
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())

@@ -12,6 +12,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Final
 
 from banstream.instants import now_ms
+from banstream.pulse import BEAT_S, Pulse, health
 from schemas.errors import Transient
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
     from streams.worker.worker import Worker
 
     stopped = _stopped(leash)
+    beating = asyncio.create_task(_beat(Pulse("decide" if leash is None else f"decide-{os.getpid()}")))
     cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
     version, said = settings.rules().version, ""
     while not stopped.is_set():
@@ -50,8 +52,18 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
                 log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
             said = str(error)
             await _pause(stopped, error.retry_after_ms / 1_000)
+    beating.cancel()
     log.info("Stopped")
     return 0
+
+
+async def _beat(pulse: Pulse) -> None:
+    try:
+        while True:
+            pulse.beat()
+            await asyncio.sleep(BEAT_S)
+    finally:
+        pulse.end()
 
 
 def _prepare(settings: Settings) -> int:
@@ -117,8 +129,10 @@ def supervise(options: list[str], count: int) -> int:
     ]
     workers = [_start(command, leash) for _ in range(count)]
     code = 0
+    pulse = Pulse("decide")
     while not stopping and not code:
         time.sleep(LOOK_S)
+        _beat_with(pulse, workers)
         for place, worker in enumerate(workers):
             ended = worker.poll()
             if ended in FINAL:
@@ -131,7 +145,14 @@ def supervise(options: list[str], count: int) -> int:
     for worker in workers:
         _end(worker)
     os.close(leash)
+    pulse.end()
     return code
+
+
+def _beat_with(pulse: Pulse, workers: list[subprocess.Popen[bytes]]) -> None:
+    """They are alive together, or not at all."""
+    if all(health(f"decide-{worker.pid}").alive for worker in workers):
+        pulse.beat()
 
 
 def _start(command: list[str], leash: int) -> subprocess.Popen[bytes]:

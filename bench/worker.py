@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -154,13 +154,13 @@ def restarted(config: Path, log: EventLog) -> float:
     return seconds
 
 
-def cpu_s(worker: subprocess.Popen[bytes]) -> float:
+def cpu_s(worker: subprocess.Popen[Any]) -> float:
     """Processor seconds that a worker has used, its start included."""
     user, system = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").split()[13:15]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(worker: subprocess.Popen[bytes]) -> float:
+def resident_mb(worker: subprocess.Popen[Any]) -> float:
     """A worker's resident memory, in MB of 2**20 bytes."""
     pages = Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * 4_096 / (1 << 20)

@@ -7,7 +7,9 @@ else goes through the codec. A property test holds both to the same results.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -31,15 +33,33 @@ class Word(NamedTuple):
     ends: Ends
 
 
-def read_standing(value: bytes, jails: AbstractSet[str] | None = None) -> Word:
-    """The standing that a message holds; InvalidMessage when it holds none.
+class Heeded(NamedTuple):
+    """Whose bans count on this host.
 
-    `jails`: only what these jails hold counts; None for all.
+    Attributes:
+        jails: those of these jails; None for all.
+        labels: this host's; a ban that carries another value of one of them is for other hosts.
     """
-    return _plain(value, jails) or _any(value, jails)
+
+    jails: AbstractSet[str] | None = None
+    labels: Mapping[str, str] = MappingProxyType({})
+
+    def counts(self, jail: str, labels: Mapping[str, str]) -> bool:
+        """Whether a hold of a jail with these labels counts."""
+        if self.jails is not None and jail not in self.jails:
+            return False
+        return all(self.labels.get(name, value) == value for name, value in labels.items())
 
 
-def _plain(value: bytes, jails: AbstractSet[str] | None) -> Word | None:
+ALL: Final = Heeded()
+
+
+def read_standing(value: bytes, heeded: Heeded = ALL) -> Word:
+    """The standing that a message holds, as far as its holds count; InvalidMessage when it holds none."""
+    return _plain(value, heeded) or _any(value, heeded)
+
+
+def _plain(value: bytes, heeded: Heeded) -> Word | None:
     """The same for the most usual record; None for every other, valid or not."""
     try:
         wire: dict[str, Any] = orjson.loads(value)
@@ -54,19 +74,19 @@ def _plain(value: bytes, jails: AbstractSet[str] | None) -> Word | None:
             and type(decision) is type(hold["jail"]) is type(hold["ban"]) is str
             and type(wire["decided_at_ms"]) is type(until_ms) is int
             and max(until_ms, wire["decided_at_ms"]) < INT64
-            and len(hold) == 3  # noqa: PLR2004 - jail, ban and until_ms, no ports
+            and len(hold) == 3  # noqa: PLR2004 - jail, ban and until_ms; no ports, no labels
         )
     except (ValueError, TypeError, KeyError):
         return None
     if not usual:
         return None
-    heeded = jails is None or hold["jail"] in jails
-    return Word(prefix, decision, wire["decided_at_ms"], (((), until_ms),) if heeded else ())
+    ends: Ends = (((), until_ms),) if heeded.counts(hold["jail"], {}) else ()
+    return Word(prefix, decision, wire["decided_at_ms"], ends)
 
 
-def _any(value: bytes, jails: AbstractSet[str] | None) -> Word:
+def _any(value: bytes, heeded: Heeded) -> Word:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage(f"expected a standing, not {record.TYPE}", field="type")
-    holds = [hold for hold in record.holds if jails is None or hold.jail in jails]
+    holds = [hold for hold in record.holds if heeded.counts(hold.jail, hold.labels)]
     return Word(record.prefix, record.decision, record.decided_at_ms, ends_of(holds))

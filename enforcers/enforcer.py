@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from enforcers.bans import read_standing
+from enforcers.bans import ALL, Heeded, read_standing
 from enforcers.contract import Backend
 from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
@@ -50,7 +50,7 @@ class EnforcerConfig:
             guesser has one too, so this delays his ban until he hangs up.
         keep_on_stop: leave bans in the firewall when it stops.
         refresh_ms: how often the machine's addresses are looked up again, in milliseconds.
-        jails: only what these jails ban is banned here; None for all.
+        heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
     """
 
@@ -61,7 +61,7 @@ class EnforcerConfig:
     breaker: BreakerLimits = field(default_factory=BreakerLimits)
     keep_on_stop: bool = True
     refresh_ms: int = 30_000
-    jails: frozenset[str] | None = None
+    heeded: Heeded = ALL
     heartbeat_ms: int | None = None
 
     def __post_init__(self) -> None:
@@ -107,9 +107,11 @@ class Enforcer:
             EnforcementFailed: the firewall cannot be used.
             LogError, Transient: the log cannot be read.
         """
-        self._offset = self._log.end(BANS.name)
-        for message in self._log.latest(BANS.name):
-            self._learn(message)
+        self._offset = 0
+        while messages := self._log.read(BANS.name, 0, self._offset, limit=BATCH):
+            for message in messages:
+                self._learn(message, start=True)
+            self._offset = messages[-1].offset + 1
         self._judge.never_ban = self._networks()
         self._register.reconcile(self._now_ms(), start=True)
         self._recorder.commit()
@@ -204,18 +206,21 @@ class Enforcer:
             logger.error("new bans are refused reason=%r", self._judge.breaker.tripped)
         return True
 
-    def _learn(self, message: Message) -> str | None:
-        """Take in one message of the bans topic; the prefix it is about, where it could be read."""
+    def _learn(self, message: Message, *, start: bool = False) -> str | None:
+        """Take in one message of the bans topic; the prefix it is about, where it could be read.
+
+        `start`: what it supersedes is history.
+        """
         now_ms = self._now_ms()
         if not message.value and message.key:
-            self._register.free(message.key, now_ms)
+            self._register.free(message.key, now_ms, start=start)
             return message.key
         try:
-            word = read_standing(message.value, self._config.jails)
+            word = read_standing(message.value, self._config.heeded)
         except InvalidMessage as error:
             self._recorder.bury(message, error, now_ms)
             return None
-        self._register.take(word, now_ms)
+        self._register.take(word, now_ms, start=start)
         return word.prefix
 
     def _look_after(self, now_ms: int) -> bool:

@@ -43,10 +43,13 @@ class Register:
         self.failed: set[str] = set()
         self.repaired = 0
 
-    def take(self, word: Word, now_ms: int) -> None:
-        """Take in the newest word on a prefix; one before it that was never settled counts as skipped."""
+    def take(self, word: Word, now_ms: int, *, start: bool = False) -> None:
+        """Take in the newest word on a prefix; one before it that was never settled counts as skipped.
+
+        `start`: nothing is settled yet, and what was before is history.
+        """
         known = self._standings.get(word.prefix)
-        if known is None:
+        if known is None or start:
             self._standings[word.prefix] = Standing(
                 word.decision, word.ends, decided_at_ms=word.decided_at_ms
             )
@@ -56,10 +59,12 @@ class Register:
         known.outcome = None
         known.decision, known.decided_at_ms, known.ends = word.decision, word.decided_at_ms, word.ends
 
-    def free(self, prefix: str, now_ms: int) -> None:
+    def free(self, prefix: str, now_ms: int, *, start: bool = False) -> None:
         """Take in that a prefix is free, by whatever decision; one that is not known is free already."""
         known = self._standings.get(prefix)
-        if known is not None:
+        if start:
+            self._standings.pop(prefix, None)
+        elif known is not None:
             self._supersede(prefix, known, now_ms)
             known.ends, known.decided_at_ms, known.outcome = (), None, None
 
@@ -103,6 +108,7 @@ class Register:
             prefixes = [prefix for prefix in prefixes if _differs(self._standings[prefix], now_ms)]
         for first in range(0, len(prefixes), SLICE):
             self.settle(prefixes[first : first + SLICE], now_ms, new=False, repair=not start)
+            self._recorder.commit()
 
     def refused(self) -> list[str]:
         """The prefixes that safety keeps out."""
@@ -173,6 +179,8 @@ class Register:
             verb: Verb = "ban" if standing.ends else "unban"
             delay_ms = None if repair or standing.decided_at_ms is None else now_ms - standing.decided_at_ms
             self._recorder.note(verb, prefix, Result(standing.decision, outcome, detail, delay_ms), now_ms)
+        if standing.outcome == "applied":
+            standing.decided_at_ms = None  # told, and there may be many
         if not standing.ends and not standing.held:
             del self._standings[prefix]
 

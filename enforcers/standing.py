@@ -58,7 +58,8 @@ def ends_of(holds: Sequence[Hold]) -> Ends:
 
 def live(ends: Ends, now_ms: int) -> Ends:
     """Those that have not ended."""
-    return tuple([end for end in ends if end[1] is None or end[1] > now_ms])
+    left = [end for end in ends if end[1] is None or end[1] > now_ms]
+    return ends if len(left) == len(ends) else tuple(left)  # the same object: there may be many
 
 
 def missing(wanted: Ends, held: Ends) -> Ends:

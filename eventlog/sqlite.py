@@ -157,6 +157,12 @@ class SqliteLog:
             row = self._one(sql.POSITION, reader)
             return None if row is None else bytes(row[0])
 
+    def positions(self) -> dict[str, bytes]:
+        """Every reader's position."""
+        with self._reading():
+            rows = self._db.execute(sql.POSITIONS).fetchall()
+        return {reader: bytes(position) for reader, position in rows}
+
     def writer(self, name: str) -> LogWriter:
         """A writer of this name; from now on every older one, of whatever process, is fenced."""
         with self._writing():
@@ -170,6 +176,12 @@ class SqliteLog:
         is used again.
         """
         return sum(self._retain(*stream, now_ms) for stream in list(self._streams))
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within it nobody else writes: who tries waits, and then meets Transient. For reading only."""
+        with self._writing():
+            yield
 
     def claim(self, role: str) -> None:
         """Be the only process of this role on this log, until it is closed or the process ends.

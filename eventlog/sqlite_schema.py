@@ -72,6 +72,7 @@ IN_FORCE: Final = """SELECT id, key, value, at_ms FROM messages
     WHERE id >= ? AND id < ? AND length(value) > 0 ORDER BY id LIMIT ?"""
 
 POSITION: Final = "SELECT position FROM positions WHERE reader = ?"
+POSITIONS: Final = "SELECT reader, position FROM positions ORDER BY reader"
 MOVE: Final = "REPLACE INTO positions (reader, position) VALUES (?, ?)"
 NEW_EPOCH: Final = """INSERT INTO writers (name, epoch) VALUES (?, 1)
     ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch"""

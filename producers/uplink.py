@@ -11,7 +11,7 @@ from eventlog.contract import EventLog
 from producers.spool import Spool
 from schemas.errors import Transient
 
-BATCH_BYTES: Final = 4 << 20
+BATCH_BYTES: Final = 1 << 20
 IDLE_S: Final = 1.0
 CLOSE_S: Final = 5.0
 

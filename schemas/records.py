@@ -177,12 +177,17 @@ class Prolong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """One jail's grip on a prefix: its ban, until when (None: for ever), on which ports (empty: all)."""
+    """One jail's grip on a prefix: its ban, until when (None: for ever), on which ports (empty: all).
+
+    Attributes:
+        labels: the jail's; on hosts whose labels say otherwise it does not hold.
+    """
 
     jail: str
     ban: str
     until_ms: int | None
     ports: tuple[int, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,7 +254,13 @@ class Decider:
     def standing(self, prefix: str, decision: Decision) -> Standing | None:
         """The effective state of a prefix after a decision about it; None when it is free."""
         holds = tuple(
-            Hold(jail=name, ban=held.ban, until_ms=held.until_ms, ports=jail.rules.ports)
+            Hold(
+                jail=name,
+                ban=held.ban,
+                until_ms=held.until_ms,
+                ports=jail.rules.ports,
+                labels=jail.rules.labels,
+            )
             for name, jail in sorted(self.jails.items())
             if type(held := jail.subjects.get(prefix)) is Held
         )

@@ -40,6 +40,7 @@ TYPES: Final[dict[str, type]] = {
     "service": str,
     "host": str,
     "skewed": bool,
+    "labels": dict,
 }
 REQUIRED: Final = frozenset(list(TYPES)[:12])
 MOST_SHAPES: Final = 64
@@ -83,7 +84,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     Args:
         message: of the events topic.
         marks: the highest position folded so far, by source and incarnation; events at or below are dropped.
-        selective: whether routes name source and host (streams.routes).
+        selective: whether routes name source, host and labels (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
     """
     frame = Frame()
@@ -94,7 +95,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     seen = highest = -1
     for index, line in enumerate(message.value.split(b"\n")):
         try:
-            wire, other = _read_line(line)
+            wire, other = read_line(line)
         except InvalidMessage as error:
             frame.refused.append((index, error))
             frame.wires.append(None)
@@ -114,7 +115,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
             continue
         if position > highest:
             highest = frame.marks[source, incarnation] = position
-        route = route_to(wire["filter"], source, wire.get("host")) if selective else wire["filter"]
+        route = _route_of(wire) if selective else wire["filter"]
         if route != run.route:
             rows = []
             run = Run(base, route, rows)
@@ -124,7 +125,11 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
     return frame
 
 
-def _read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
+def _route_of(wire: dict[str, Any]) -> str:
+    return route_to(wire["filter"], wire["source"], wire.get("host"), wire.get("labels"))
+
+
+def read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
     """The JSON object of a line, and its record where that is no authentication event."""
     try:
         wire = orjson.loads(line)
@@ -154,6 +159,7 @@ def _is_plain_auth(wire: dict[str, Any]) -> bool:
         and wire["kind"] in KINDS
         and not (wire["at_ms"] | wire["seen_at_ms"] | wire["position"] | wire.get("port", 0)) >> 62
         and _is_canonical(wire["ip"])
+        and ("labels" not in wire or all(type(label) is str for label in wire["labels"].values()))
     )
 
 

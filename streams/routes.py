@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, NamedTuple
+
+import orjson
 
 from streams.jail import JailState
 
@@ -12,13 +14,23 @@ SEPARATOR: Final = "\n"
 MOST_REMEMBERED: Final = 10_000
 
 
+class Origin(NamedTuple):
+    """Where an event came from, as far as jails ask."""
+
+    filter_name: str
+    source: str
+    host: str
+    labels: Mapping[str, str]
+
+
 class Routes(dict[str, tuple[JailState, ...]]):
     """From a route to its jails.
 
-    A route is the filter's name, or filter, source and host joined by SEPARATOR where a jail asks for those.
+    A route is the filter's name, or filter, source, host and labels (as JSON, so that nothing in them is
+    taken for a separator) joined by SEPARATOR where a jail asks for those.
 
     Attributes:
-        selective: some jail selects by source or host, so that routes must name them.
+        selective: some jail selects by source, host or labels, so that routes must name them.
         kinds: the kinds of event that can change anything in some jail.
     """
 
@@ -27,28 +39,35 @@ class Routes(dict[str, tuple[JailState, ...]]):
     def __init__(self, jails: Iterable[JailState]) -> None:
         super().__init__()
         self._jails = tuple(jails)
-        self.selective = any(jail.rules.sources or jail.rules.hosts for jail in self._jails)
+        self.selective = any(
+            jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
+        )
         forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()
         self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails))
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:
         """Find the jails of a route not seen before."""
         filter_name, _, rest = route.partition(SEPARATOR)
-        source, _, host = rest.partition(SEPARATOR)
+        source, _, rest = rest.partition(SEPARATOR)
+        host, _, labels = rest.rpartition(SEPARATOR)
+        origin = Origin(filter_name, source, host, orjson.loads(labels) if labels else {})
         if len(self) >= MOST_REMEMBERED:
             self.clear()
-        found = tuple(jail for jail in self._jails if _selects(jail, filter_name, source, host))
+        found = tuple(jail for jail in self._jails if _selects(jail, origin))
         self[route] = found
         return found
 
 
-def route_to(filter_name: str, source: str, host: str | None) -> str:
+def route_to(filter_name: str, source: str, host: str | None, labels: Mapping[str, str] | None = None) -> str:
     """The route of an event where jails are selective."""
-    return SEPARATOR.join((filter_name, source, host or ""))
+    text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode() if labels else ""
+    return SEPARATOR.join((filter_name, source, host or "", text))
 
 
-def _selects(jail: JailState, filter_name: str, source: str, host: str) -> bool:
+def _selects(jail: JailState, origin: Origin) -> bool:
     rules = jail.rules
-    if filter_name not in rules.filters or (rules.hosts and host not in rules.hosts):
+    if origin.filter_name not in rules.filters or (rules.hosts and origin.host not in rules.hosts):
         return False
-    return not rules.sources or any(fnmatchcase(source, wanted) for wanted in rules.sources)
+    if not rules.labels.items() <= origin.labels.items():
+        return False
+    return not rules.sources or any(fnmatchcase(origin.source, wanted) for wanted in rules.sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -30,6 +30,8 @@ class Jail:
         ignoreip: prefixes never counted.
         kinds: the kinds of event that count as a failure.
         sources, hosts: when not empty, only events of these source ids (shell patterns) or hosts.
+        labels: when not empty, only events with these labels; its bans carry them, and an enforcer whose
+            labels say otherwise leaves them alone.
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
     """
@@ -43,6 +45,7 @@ class Jail:
     kinds: tuple[str, ...] = ("failed",)
     sources: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[int, ...] = ()
     forgive: bool = False
     window: WindowKind = "exact"
@@ -86,9 +89,34 @@ class Rules:
             raise InvalidMessage(f"these are no rules: {error!r}", field="rules") from error
 
 
+def differences(old: Rules, new: Rules) -> list[str]:
+    """What other rules change, a sentence each."""
+    told = [
+        f"{name} = {getattr(new, name)}, was {getattr(old, name)}"
+        for name in ("lateness_ms", "max_subjects")
+        if getattr(new, name) != getattr(old, name)
+    ]
+    before, after = ({jail.name: dataclasses.asdict(jail) for jail in rules.jails} for rules in (old, new))
+    told += [f"jail {name} is new" for name in after if name not in before]
+    told += [f"jail {name} is gone; its bans stay until their end" for name in before if name not in after]
+    for name in before.keys() & after.keys():
+        told += [
+            f"jail {name}: {key} = {_shown(value)}, was {_shown(before[name][key])}"
+            for key, value in after[name].items()
+            if value != before[name][key]
+        ]
+    return told
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
 def _jail_from(wire: Mapping[str, Any]) -> Jail:
     known = {field.name for field in dataclasses.fields(Jail)}
     values: dict[str, Any] = {key: value for key, value in wire.items() if key in known}
     for key, value in values.items():
         values[key] = tuple(value) if isinstance(value, list) else value
-    return Jail(**values)
+    jail = Jail(**values)
+    jail.labels.items()  # an AttributeError where it is no mapping
+    return jail

@@ -105,6 +105,13 @@ class Broker(Cluster):
         self._properties.write_text(self._configured(protocols, settings or {}))
         self._run("kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c")
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process; RuntimeError when it does not run."""
+        if self._process is None:
+            raise RuntimeError("the broker does not run")
+        return self._process
+
     def at(self, listener: str) -> str:
         """`host:port` of a listener."""
         return f"localhost:{self.ports[listener]}"

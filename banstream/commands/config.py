@@ -37,6 +37,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
                 "files": settings.files,
                 "log": {"url": settings.log_url},
                 "rules": settings.rules().to_wire(),
+                "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
                 "sources": {jail.rules.name: jail.sources for jail in settings.jails},
                 "enforcer": {
                     name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
@@ -50,11 +51,15 @@ def show_command(as_json: bool, config_file: str | None) -> int:
 
 
 def _toml(settings: Settings) -> list[str]:
-    enforcer = settings.enforcer
+    enforcer, ship = settings.enforcer, settings.ship
     lines = [f"# from {', '.join(settings.files) or 'the built-in defaults'}", "[log]"]
     lines += [f"url = {_value(settings.log_url)}", "", "[decider]"]
     lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
-    lines += [f"max_subjects = {settings.max_subjects}", "", "[enforcer]"]
+    lines += [f"max_subjects = {settings.max_subjects}"]
+    workers = settings.decider
+    lines += [f"{name} = {_value(getattr(workers, name))}" for name in type(workers).__slots__]
+    lines += ["", "[ship]", f"directory = {_value(ship.directory)}", f"spool = {ship.spool_bytes}"]
+    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}", "", "[enforcer]"]
     lines += [f"{name} = {_value(getattr(enforcer, name))}" for name in type(enforcer).__slots__]
     for jail in settings.jails:
         rules = jail.rules
@@ -69,6 +74,7 @@ def _toml(settings: Settings) -> list[str]:
             "ignoreip": rules.ignoreip,
             "kinds": rules.kinds,
             "hosts": rules.hosts,
+            "labels": rules.labels,
             "ports": rules.ports,
             "forgive": rules.forgive,
         }
@@ -85,6 +91,8 @@ def _value(value: object) -> str:
             return str(value)
         case tuple():
             return f"[{', '.join(map(_value, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_value(name)} = {_value(each)}' for name, each in value.items())}}}"
         case _:
             escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
             return f'"{escaped}"'

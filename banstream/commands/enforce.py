@@ -32,6 +32,7 @@ def enforce_command(config_file: str | None, quiet: bool) -> int:
     event_log = open_log(settings.log_url, now_ms=now_ms)
     log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
     loop = Loop(
+        "enforce",
         Enforcing(settings, event_log, now_ms),
         reload=lambda: load_settings(config_file, reading=False),
         now_ms=now_ms,

@@ -11,6 +11,7 @@ import click
 from banstream.config import load_settings
 from banstream.instants import Instant, now_ms
 from banstream.options import PREFIX, config_option, json_option
+from banstream.pulse import health
 from banstream.reading import Placed, heartbeat, is_up, open_to_read, placed, records
 from banstream.show import flush, instant, json_line, note, printable, say, show, table, until
 from eventlog.contract import EventLog
@@ -24,14 +25,24 @@ FOLLOW_S = 0.1
 @click.command("status")
 @click.argument("jail", required=False)
 @click.option("--fleet", is_flag=True, help="Every host whose enforcer was heard of within the last hour.")
+@click.option(
+    "--health",
+    "role",
+    type=click.Choice(["up", "ship", "decide", "enforce"]),
+    help="Only whether this role is alive here, for supervisors: exit code 0 or 1, from $RUNTIME_DIRECTORY.",
+)
 @json_option
 @config_option
-def status_command(jail: str | None, fleet: bool, as_json: bool, config_file: str | None) -> int:
+def status_command(
+    jail: str | None, fleet: bool, role: str | None, as_json: bool, config_file: str | None
+) -> int:
     """What is going on: whether `up` runs, its jails and sources, the firewall, and every warning.
 
     Where the log is a fleet's: how this host's `ship` is. Exit code 1 when it, or `up`, is not running; with
     --fleet, when there is no host, or one is silent or has bans that its firewall does not take.
     """
+    if role is not None:
+        return _tell_health(role, as_json=as_json)
     settings = load_settings(config_file, reading=False)
     if fleet or settings.log_url.startswith("kafka://"):
         from banstream import fleet as hosts
@@ -59,6 +70,15 @@ def status_command(jail: str | None, fleet: bool, as_json: bool, config_file: st
     else:
         _show_status(facts)
     return 0 if running else 1
+
+
+def _tell_health(role: str, *, as_json: bool) -> int:
+    found = health(role)
+    if as_json:
+        json_line({"role": role, "alive": found.alive, "said": found.said})
+    else:
+        say(found.said)
+    return 0 if found.alive else 1
 
 
 def _show_status(facts: dict[str, Any]) -> None:

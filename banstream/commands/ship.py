@@ -37,7 +37,7 @@ def ship_command(config_file: str | None, quiet: bool) -> int:
     facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
     log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
     shipping = Shipping(settings, spool, event_log, now_ms)
-    loop = Loop(shipping, reload=lambda: load_settings(config_file), now_ms=now_ms)
+    loop = Loop("ship", shipping, reload=lambda: load_settings(config_file), now_ms=now_ms)
     try:
         loop.run()
     finally:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
+from kafka.structs import TopicPartition
 
 from eventlog.kafka import clients
 from eventlog.kafka.errors import denied, told
@@ -112,6 +113,13 @@ def _describe(admin: Any, options: KafkaOptions) -> list[Placed]:
         )
         for full_name in there
     ]
+
+
+def drop_before(options: KafkaOptions, topic: str, partition: int, offset: int) -> None:
+    """Drop a partition's messages before an offset. Raises LogError and Transient."""
+    place = TopicPartition(options.prefix + topic, partition)
+    with told(options.place, f"dropping messages of {topic}"), closing(clients.admin(options)) as admin:
+        admin.delete_records({place: offset})
 
 
 def _settings(admin: Any, options: KafkaOptions, full_names: list[str]) -> dict[str, dict[str, str]]:

@@ -1,4 +1,8 @@
-"""Which rules are in force, before a worker begins: those pushed last, or on a new log this host's own."""
+"""Which rules are in force in a fleet: those pushed last; on a new log the first worker's own.
+
+Rules change for all partitions at once, in one transaction: a RulesChanged among the events of each, and the
+text by its version. What a partition decides from there on, it decides under them, and so does any replay.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +21,38 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
 
     Of workers that do so at once one comes first: the others are fenced, or find its rules.
     """
-    while (version := _in_force(log)) is None:
+    while (version := in_force(log)) is None:
         writer = log.writer(WRITER)
         try:
-            if _in_force(log) is None:
+            if in_force(log) is None:
                 writer.commit(_changes(log, rules, now_ms), {})
         except LogError:
-            if _in_force(log) is None:
+            if in_force(log) is None:
                 raise
         finally:
             writer.close()
     return version
 
 
-def _in_force(log: EventLog) -> str | None:
+def push(log: EventLog, rules: Rules, now_ms: int) -> bool:
+    """Put rules in force from here on; False when they are already, and nothing was written.
+
+    Raises:
+        Fenced: another push came at the same moment.
+        LogError, Transient: nothing was written.
+    """
+    writer = log.writer(WRITER)
+    try:
+        if in_force(log) == rules.version:
+            return False
+        writer.commit(_changes(log, rules, now_ms), {})
+    finally:
+        writer.close()
+    return True
+
+
+def in_force(log: EventLog) -> str | None:
+    """The version of the rules in force; None on a log that never had any."""
     newest = None
     for message in log.latest(RULES.name):
         newest = message.key

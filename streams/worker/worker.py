@@ -186,8 +186,8 @@ class Worker:
         self._told = {version}
         if version != self._rules:
             log.warning(
-                "This host's configuration has other rules than those in force, which hold; "
-                "give every worker the same file own=%s in_force=%s",
+                "This host's configuration has other rules than those in force, which hold; give every "
+                "worker the same file, and put it in force with `banstream rules push` own=%s in_force=%s",
                 self._rules,
                 version,
             )

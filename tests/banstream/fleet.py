@@ -82,9 +82,9 @@ def role(name: str, folder: Path, host: Host | None = None) -> Iterator[Role]:
 
 
 @contextmanager
-def relay(port: int, *hosts: Host) -> Iterator[None]:
-    """Within it each namespace reaches the broker, which is outside, at the same `localhost:port`."""
-    listeners = [host.listen(port) for host in hosts]
+def relay(port: int, *hosts: Host, at: int | None = None) -> Iterator[None]:
+    """Within it each namespace reaches the broker, which is outside, at `localhost:port` (or `at`)."""
+    listeners = [host.listen(at or port) for host in hosts]
     for listener in listeners:
         threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
     try:

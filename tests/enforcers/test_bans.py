@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enforcers.bans import read_standing
+from enforcers.bans import Heeded, read_standing
 from enforcers.standing import ends_of
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage
@@ -72,8 +73,32 @@ def test_only_the_jails_that_are_heeded_hold_a_prefix(jail: str, until_ms: int) 
         decided_at_ms=NOW_MS,
         holds=(hold(NOW_MS), hold(NOW_MS + 1, jail="web")),
     )
-    assert read_standing(encode(both), {jail}).ends == (((), until_ms),)
-    assert bool(read_standing(orjson.dumps(USUAL), {jail}).ends) == (jail == "sshd")
+    assert read_standing(encode(both), Heeded({jail})).ends == (((), until_ms),)
+    assert bool(read_standing(orjson.dumps(USUAL), Heeded({jail})).ends) == (jail == "sshd")
+
+
+@pytest.mark.parametrize(
+    ("labels", "ends"),
+    [
+        ({}, [1, 2, 3]),
+        ({"site": "fra"}, [1, 2]),
+        ({"site": "ams"}, [1, 3]),
+        ({"tier": "edge"}, [1, 2, 3]),
+        ({"site": "fra", "tier": "core"}, [1]),
+    ],
+)
+def test_a_ban_for_hosts_of_other_labels_does_not_hold(labels: dict[str, str], ends: list[int]) -> None:
+    """A label that both have must agree; one that only one of them has excludes nothing."""
+    holds = (
+        hold(1, jail="a"),
+        replace(hold(2, ports=(1,), jail="b"), labels={"site": "fra", "tier": "edge"}),
+        replace(hold(3, ports=(2,), jail="c"), labels={"site": "ams"}),
+    )
+    each = [
+        Standing(prefix="192.0.2.7", decision="0-1-0-0", decided_at_ms=NOW_MS, holds=(one,)) for one in holds
+    ]
+    read = [read_standing(encode(one), Heeded(labels=labels)).ends for one in each]
+    assert [end for found in read for _, end in found] == ends
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b"{", b'"standing"', b"\xff", encode(Tick(at_ms=1))])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from enforcers.bans import Heeded
 from enforcers.contract import Element, Failure
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
@@ -387,7 +388,7 @@ def test_a_wrong_configuration_names_its_key() -> None:
 
 def test_only_the_jails_of_this_host_ban_here() -> None:
     """A ban of another jail is left alone without a word; one that only it holds any more ends."""
-    config = EnforcerConfig(host="h1", jails=frozenset({"sshd"}))
+    config = EnforcerConfig(host="h1", heeded=Heeded(frozenset({"sshd"})))
     until_ms = NOW_MS + HOUR_MS
     both = standing("203.0.113.1", hold(until_ms), hold(until_ms + 1, jail="web"), decision="0-1-0-0")
     rig = Rig(both, standing("203.0.113.2", hold(until_ms, jail="web"), decision="0-2-0-0"), config=config)

@@ -18,6 +18,8 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from schemas.errors import LogError, Transient
 from schemas.topics import ALL, BANS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, RAW, RULES, STATE
+from streams.rules import Jail, Rules
+from streams.worker.governing import push
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
 
@@ -227,6 +229,15 @@ def test_no_other_role_fences_the_decider(fortress: Fortress, opened: Opened, ro
         opened(fortress.role(role)).writer("decider")
     decider.commit([Append(DECISIONS.name, b"still here")], {})
     decider.close()
+
+
+def test_only_the_operator_puts_rules_in_force(fortress: Fortress, opened: Opened) -> None:
+    """The operator's `rules push` goes through; a decider or a shipper who is taken over changes no rule."""
+    rules = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
+    assert push(opened(fortress.role("operator")), rules, 0)
+    for role in ("decider", "shipper", "enforcer"):
+        with pytest.raises(LogError, match="transaction"):
+            push(opened(fortress.role(role)), rules, 0)
 
 
 def test_only_the_operator_makes_topics(fortress: Fortress) -> None:

@@ -15,9 +15,9 @@ from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, EventLog
 from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
-from schemas.codec import decode_frame, encode_frame
+from schemas.codec import decode_frame, encode, encode_frame
 from schemas.errors import Fenced
-from schemas.records import AuthEvent, Ban, Enforcement
+from schemas.records import AuthEvent, Ban, Enforcement, Hold, Standing
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, partition_of
 from streams.embedded import EmbeddedDecider
 from tests.broker import Cluster
@@ -146,3 +146,26 @@ def test_an_enforcer_follows_the_bans(url: str) -> None:
         assert recorded == in_force
         enforcer.close()
         decider.close()
+
+
+def test_an_enforcer_starts_from_the_newest_word_on_each_prefix(url: str) -> None:
+    """What the broker has not compacted yet is history: it is neither banned nor recorded."""
+    until_ms = wall_clock_ms() + 3_600_000
+
+    def ban(prefix: str, number: int) -> Append:
+        hold = Hold(jail="sshd", ban=f"0-{number}-0-0", until_ms=until_ms + number)
+        standing = Standing(prefix=prefix, decision=hold.ban, decided_at_ms=0, holds=(hold,))
+        return Append(BANS.name, encode(standing), key=prefix)
+
+    again, freed = "203.0.113.1", "203.0.113.2"
+    with closing(KafkaLog.open(url)) as log:
+        log.append([ban(again, 1), ban(freed, 2), Append(BANS.name, b"", key=freed), ban(again, 3)])
+        backend = NullBackend()
+        enforcer = Enforcer(log, backend, EnforcerConfig(host="h1"))
+        enforcer.start()
+        assert [element.prefix for element in backend.list()] == [again]
+        (message,) = log.read(ENFORCEMENTS.name, 0, 0)
+        (record,) = decode_frame(message.value)
+        assert isinstance(record, Enforcement)
+        assert (record.decision, record.outcome) == ("0-3-0-0", "applied")
+        enforcer.close()

@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from eventlog.contract import Append
 from eventlog.sqlite import READ_BYTES, SqliteLog
 from schemas.topics import BANS, EVENTS
@@ -45,3 +47,16 @@ def test_people_can_read_it_with_a_shell(log: SqliteLog, path: Path) -> None:
         (EVENTS.name, 0, 0, None, b"first"),
         (EVENTS.name, 0, 1, None, b"second"),
     ]
+
+
+def test_at_rest_it_is_read_and_nobody_writes(log: SqliteLog, path: Path) -> None:
+    """Meanwhile another connection gets no write lock; afterwards it does, and nothing was changed."""
+    log.append([Append(EVENTS.name, b"first")])
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        with log.at_rest():
+            assert [message.value for message in log.read(EVENTS.name, 0, 0)] == [b"first"]
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    assert log.end(EVENTS.name) == 1

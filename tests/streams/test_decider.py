@@ -188,10 +188,36 @@ def test_a_jail_selects_by_source_and_host() -> None:
     ]
     decided = [
         decision.prefix
-        for index, (ip, *way) in enumerate(events)
-        for decision in decider.fold(Run(0, route_to(*way), [("failed", T0, ip, index)]), lambda _: None)
+        for index, (ip, name, source, host) in enumerate(events)
+        for decision in decider.fold(
+            Run(0, route_to(name, source, host), [("failed", T0, ip, index)]), lambda _: None
+        )
     ]
     assert decided == ["192.0.2.1"]
+
+
+def test_a_jail_selects_by_label_and_its_bans_carry_its_labels() -> None:
+    """Only events that have all of its labels concern it, whatever text is in them."""
+    jail = Jail(name="a", filters=("sshd",), maxretry=1, labels={"site": "fra", "tier": "edge"})
+    decider = Decider(Rules(jails=(jail,)))
+    assert decider.routes.selective
+    events: list[tuple[str, dict[str, str]]] = [
+        ("192.0.2.1", {"tier": "edge", "site": "fra", "more": "x"}),
+        ("192.0.2.2", {"site": "fra"}),
+        ("192.0.2.3", {}),
+        ("192.0.2.4", {"x": '\n{"site":"fra","tier":"edge"}'}),
+    ]
+    decided = [
+        decision
+        for index, (ip, labels) in enumerate(events)
+        for decision in decider.fold(
+            Run(0, route_to("sshd", "file:x", None, labels), [("failed", T0, ip, index)]), lambda _: None
+        )
+    ]
+    assert [each.prefix for each in decided] == ["192.0.2.1"]
+    standing = decider.standing("192.0.2.1", decided[0])
+    assert standing is not None
+    assert standing.holds[0].labels == jail.labels
 
 
 def test_an_operators_ban_holds_in_the_manual_jail() -> None:

@@ -1,0 +1,127 @@
+"""`banstream rules`: which rules are in force in a fleet, and putting others in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from banstream.config import load_settings
+from banstream.instants import now_ms
+from banstream.options import config_option, json_option
+from banstream.reading import open_to_read
+from banstream.show import instant, json_line, say, show, table
+from eventlog.contract import EventLog
+from eventlog.urls import open_log
+from schemas.codec import decode
+from schemas.errors import ConfigError, Fenced, InvalidMessage, Transient
+from schemas.records import RulesChanged
+from schemas.topics import RULES
+from streams.rules import Rules, differences
+
+
+@click.group("rules")
+def rules_command() -> None:
+    """Put rules in force in a fleet, and list them.
+
+    The jails of a configuration are its rules. In a fleet those hold that were pushed last, whatever the
+    files of the workers say; on one machine `banstream up` puts those of its own file in force.
+    """
+
+
+@rules_command.command("push")
+@json_option
+@config_option
+def push_command(as_json: bool, config_file: str | None) -> int:
+    """Put the jails of this configuration in force, in every partition from its next event on.
+
+    Failures counted so far and bans in force stay. Those in force already are not pushed again.
+    """
+    settings = load_settings(config_file, reading=False)
+    if not settings.log_url.startswith("kafka://"):
+        raise ConfigError(
+            f"log.url = {settings.log_url!r}: `banstream up` puts its own file's rules in force, at its "
+            "start and on SIGHUP; rules are pushed to a log on Kafka"
+        )
+    if not settings.jails:
+        raise ConfigError(
+            "jail: no jail is enabled, and a fleet under such rules would ban nobody; enable one"
+        )
+    rules = settings.rules()
+    log = open_log(settings.log_url)
+    try:
+        before = _in_force(log)
+        pushed = _push(log, rules)
+    finally:
+        log.close()
+    changes = differences(before, rules) if pushed and before is not None else []
+    if as_json:
+        was = None if before is None else before.version
+        json_line({"pushed": pushed, "version": rules.version, "was": was, "changes": changes})
+    elif pushed:
+        say(
+            f"Rules {rules.version} are in force from now on"
+            + (f"; {before.version} were." if before else ".")
+        )
+        for change in changes:
+            say(f"  {change}")
+    else:
+        say(f"Rules {rules.version} are in force already; nothing was changed.")
+    return 0
+
+
+@rules_command.command("list")
+@json_option
+@config_option
+def list_command(as_json: bool, config_file: str | None) -> int:
+    """List the rules there were, the newest and those in force first. Exit code 1 when there are none."""
+    settings = load_settings(config_file, reading=False)
+    log = open_to_read(settings)
+    try:
+        found = list(_versions(log))[::-1]
+    finally:
+        log.close()
+    own = settings.rules().version
+    for nth, change in enumerate(found) if as_json else ():
+        facts = {"version": change.version, "in_force": nth == 0, "own": change.version == own}
+        json_line({**facts, "pushed_at_ms": change.at_ms, "rules": change.rules})
+    if not as_json and found:
+        columns = ("version", "put in force", "", "jails")
+        show(table("Rules", columns, [_row(nth, change) for nth, change in enumerate(found)]))
+        if own != found[0].version:
+            say(f"This configuration's rules are others, {own}: `banstream rules push` puts them in force.")
+    elif not as_json:
+        say("No rules were ever in force on this log.")
+    return 0 if found else 1
+
+
+def _push(log: EventLog, rules: Rules) -> bool:
+    from streams.worker.governing import push
+
+    try:
+        return push(log, rules, now_ms())
+    except Fenced as error:
+        raise Transient(
+            "somebody else pushes rules at this moment; look at `banstream rules list`"
+        ) from error
+
+
+def _in_force(log: EventLog) -> Rules | None:
+    versions = list(_versions(log))
+    return Rules.from_wire(versions[-1].rules) if versions else None
+
+
+def _versions(log: EventLog) -> Iterator[RulesChanged]:
+    """Every version there was, in the order in which it was last put in force."""
+    for message in log.latest(RULES.name):
+        try:
+            record = decode(message.value)
+        except InvalidMessage:
+            continue
+        if isinstance(record, RulesChanged):
+            yield record
+
+
+def _row(nth: int, change: RulesChanged) -> tuple[str, str, str, str]:
+    jails = ", ".join(str(jail["name"]) for jail in change.rules["jails"])
+    return change.version, instant(change.at_ms), "" if nth else "in force", jails

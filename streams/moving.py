@@ -1,0 +1,259 @@
+"""A log of one partition laid out anew over several, so that decisions go on as if nothing had moved.
+
+What concerns one address goes where that address belongs, what concerns all goes to every partition, and a
+place is carried along wherever it is written: in decisions and their identities, in the bans, in the state.
+
+| record | goes to |
+|---|---|
+| an event | the partition of its address |
+| a command about one network | that network's partition |
+| a wider command, a tick, rules | every partition |
+| what could not be read | partition 0 |
+| a decision, a subject of the state | the partition of its prefix |
+
+Order is kept within each partition. Partition 0 begins with as many empty ticks as the old log had dropped
+messages: so no new decision ever gets the identity of an old one, and to one partition every place stays
+the same, byte for byte. Readers' marks and the clock of the decider go to every partition: it has seen all of
+it. Only unbans that fall due afterwards may be caused by another input than they would have been.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from eventlog.contract import Append, EventLog, Message
+from schemas.codec import encode
+from schemas.errors import InvalidMessage, LogError
+from schemas.records import Command, Tick
+from schemas.topics import (
+    BANS,
+    DEADLETTERS,
+    DECISIONS,
+    ENFORCEMENTS,
+    EVENTS,
+    RAW,
+    RULES,
+    STATE,
+    Topic,
+    partition_of,
+    partition_of_address,
+    spans_partitions,
+)
+from streams.inputs import read_line
+from streams.partition import POSITION
+from streams.state import WHOLE
+from streams.window import reference, reference_of
+
+FRAMES_REMEMBERED: Final = 4_096
+PAGE: Final = 256
+FILLER: Final = encode(Tick(at_ms=0))
+"""Stands where the old log had dropped a message: a tick of long ago changes nothing."""
+
+Wire = dict[str, Any]
+Homes = tuple[tuple[int, ...], ...]
+"""For each line of a frame, the partitions that it goes to."""
+
+
+class Moving:
+    """The messages that make a log of several partitions out of one of a single partition.
+
+    The old log must be at rest, everything in it decided. `appends` gives the messages of a topic; those of
+    the events come first: the other topics name places among them.
+    """
+
+    ORDER: Final = (EVENTS, DECISIONS, ENFORCEMENTS, DEADLETTERS, RAW, BANS, STATE, RULES)
+    """Rules last: a worker that finds none would put its own in force."""
+
+    def __init__(self, source: EventLog, partitions: int) -> None:
+        """Move `source` to so many partitions. Raises LogError where it has more than one itself."""
+        if source.partitions != 1:
+            raise LogError(f"the log has {source.partitions} partitions; only one of a single can be moved")
+        self.begin = source.begin(EVENTS.name)
+        self._source = source
+        self._partitions = partitions
+        self._all = tuple(range(partitions))
+        self._moved: list[array[int]] = []
+        self._homes_at = lru_cache(FRAMES_REMEMBERED)(self._read_homes)
+
+    def appends(self, topic: Topic) -> Iterator[Append]:
+        """The messages of one topic, in order."""
+        if topic is EVENTS:
+            return self._events()
+        if topic is STATE:
+            return self._state()
+        messages = self._source.latest(topic.name) if topic.compacted else self._messages(topic)
+        change = {DECISIONS: self._decisions, ENFORCEMENTS: self._enforcements}.get(topic)
+        change = {DEADLETTERS: self._letters, BANS: self._standing}.get(topic, change)
+        if change is None or self._partitions == 1:
+            return (Append(topic.name, each.value, each.key) for each in messages)
+        return (append for each in messages for append in change(each))
+
+    def place(self, offset: int, index: int, near: int) -> tuple[int, int, int]:
+        """Where a line of the events is now: partition, offset, index; of one that is everywhere, `near`."""
+        if self._partitions == 1 or offset < self.begin:
+            return 0, offset, index
+        homes = self._homes_at(offset)
+        home = homes[index] if index < len(homes) else (0,)
+        partition = near if near in home else home[0]
+        first = self.begin if partition == 0 else 0
+        return (
+            partition,
+            first + bisect_left(self._moved[partition], offset),
+            sum(partition in each for each in homes[:index]),
+        )
+
+    def identity(self, old: str, prefix: str) -> str:
+        """A decision's identity, or an event's place, as it is now; `prefix`: whom the decision is about."""
+        offset, index, *ordinal = map(int, old.split("-")[1:])
+        return "-".join(map(str, (*self.place(offset, index, self._home(prefix)), *ordinal)))
+
+    def _messages(self, topic: Topic) -> Iterator[Message]:
+        offset = self._source.begin(topic.name)
+        while page := self._source.read(topic.name, 0, offset, limit=PAGE):
+            yield from page
+            offset = page[-1].offset + 1
+
+    def _home(self, prefix: str) -> int:
+        return partition_of(prefix, self._partitions)
+
+    def _homes(self, value: bytes) -> Homes:
+        return tuple(map(self._home_of, value.split(b"\n")))
+
+    def _home_of(self, line: bytes) -> tuple[int, ...]:
+        try:
+            wire, other = read_line(line)
+        except InvalidMessage:
+            return (0,)
+        match other:
+            case None:
+                return (partition_of_address(wire["ip"], self._partitions),)
+            case Command(prefix=str(prefix)) if not spans_partitions(prefix):
+                return (self._home(prefix),)
+            case _:
+                return self._all
+
+    def _read_homes(self, offset: int) -> Homes:
+        for message in self._source.read(EVENTS.name, 0, offset, limit=1):
+            if message.offset == offset:
+                return self._homes(message.value)
+        return ()
+
+    def _events(self) -> Iterator[Append]:
+        self._moved = [array("Q") for _ in self._all]
+        for _ in range(self.begin):
+            yield Append(EVENTS.name, FILLER)
+        for message in self._messages(EVENTS):
+            if self._partitions == 1:
+                self._moved[0].append(message.offset)
+                yield Append(EVENTS.name, message.value, message.key)
+                continue
+            homes = self._homes(message.value)
+            lines = message.value.split(b"\n")
+            for partition in sorted({each for home in homes for each in home}):
+                mine = [line for line, home in zip(lines, homes, strict=True) if partition in home]
+                self._moved[partition].append(message.offset)
+                yield Append(EVENTS.name, b"\n".join(mine), message.key, partition)
+
+    def _decisions(self, message: Message) -> Iterator[Append]:
+        by_partition: dict[int, list[bytes]] = {}
+        for line in message.value.split(b"\n"):
+            wire = orjson.loads(line)
+            prefix = wire["prefix"]
+            for key in wire.keys() & {"id", "ban"}:
+                wire[key] = self.identity(wire[key], prefix)
+            if "evidence" in wire:
+                wire["evidence"] = [self.identity(place, prefix) for place in wire["evidence"]]
+            by_partition.setdefault(self._home(prefix), []).append(orjson.dumps(wire))
+        for partition, lines in by_partition.items():
+            yield Append(DECISIONS.name, b"\n".join(lines), message.key, partition)
+
+    def _enforcements(self, message: Message) -> Iterator[Append]:
+        yield self._changed(ENFORCEMENTS, message, self._change_enforcement)
+
+    def _letters(self, message: Message) -> Iterator[Append]:
+        yield self._changed(DEADLETTERS, message, self._change_letter)
+
+    def _standing(self, message: Message) -> Iterator[Append]:
+        yield self._changed(BANS, message, self._change_standing)
+
+    def _changed(self, topic: Topic, message: Message, change: Callable[[Wire], None]) -> Append:
+        lines = []
+        for line in message.value.split(b"\n"):
+            wire = orjson.loads(line)
+            change(wire)
+            lines.append(orjson.dumps(wire))
+        return Append(topic.name, b"\n".join(lines), message.key)
+
+    def _change_enforcement(self, wire: Wire) -> None:
+        if wire.get("decision"):  # a heartbeat is of none
+            wire["decision"] = self.identity(wire["decision"], wire["prefix"])
+
+    def _change_letter(self, wire: Wire) -> None:
+        if wire["topic"] == EVENTS.name:
+            place = self.place(wire["offset"], wire["index"], 0)
+            wire["partition"], wire["offset"], wire["index"] = place
+
+    def _change_standing(self, wire: Wire) -> None:
+        wire["decision"] = self.identity(wire["decision"], wire["prefix"])
+        for hold in wire["holds"]:
+            hold["ban"] = self.identity(hold["ban"], wire["prefix"])
+
+    def _state(self) -> Iterator[Append]:
+        """Every partition's state: the subjects that are its own, and of the rest all there is."""
+        for message in self._source.latest(STATE.name):
+            key = message.key or ""
+            if key == WHOLE:
+                shares = self._wholes(orjson.loads(message.value))
+            elif key == POSITION:
+                continue
+            elif self._partitions == 1:
+                shares = {0: message.value}
+            else:
+                shares = self._buckets(orjson.loads(message.value))
+            for partition, value in shares.items():
+                yield Append(STATE.name, value, key, partition)
+
+    def _wholes(self, whole: Wire) -> dict[int, bytes]:
+        end = self._source.end(EVENTS.name)
+        if whole["offset"] != end - 1:
+            raise LogError(
+                f"the log is not at rest: decided up to {whole['offset']}, and events to {end - 1}"
+            )
+        ends = [self.begin + len(self._moved[0]), *map(len, self._moved[1:])]
+        none = {name: [0] * len(counts) for name, counts in whole["jails"].items()}
+        return {  # what was counted ever is counted once: in partition 0
+            partition: orjson.dumps(
+                {**whole, "offset": ends[partition] - 1, **({"jails": none} if partition else {})}
+            )
+            for partition in self._all
+        }
+
+    def _buckets(self, bucket: dict[str, dict[str, dict[str, list[Any]]]]) -> dict[int, bytes]:
+        shares: dict[int, dict[str, Any]] = {}
+        for jail, shapes in bucket.items():
+            for shape, subjects in shapes.items():
+                for subject, facts in subjects.items():
+                    home = self._home(subject)
+                    mine = shares.setdefault(home, {}).setdefault(jail, {}).setdefault(shape, {})
+                    mine[subject] = self._subject(shape, subject, facts)
+        return {partition: orjson.dumps(share) for partition, share in shares.items()}
+
+    def _subject(self, shape: str, subject: str, facts: list[Any]) -> list[Any]:
+        """A subject's part of a bucket (streams.state) with its places as they are now."""
+        match shape:
+            case "f":
+                home = self._home(subject)
+                return [
+                    reference(*self.place(*reference_of(part), home)[1:]) if nth % 2 else part
+                    for nth, part in enumerate(facts)
+                ]
+            case "b":
+                return [self.identity(facts[0], subject), *facts[1:]]
+            case _:
+                return facts

@@ -1,0 +1,97 @@
+"""`banstream rules` on the real broker: what is pushed holds from then on, for workers and for any replay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.records import Ban, RulesChanged
+from schemas.topics import EVENTS
+from tests.banstream.service import BANSTREAM, eventually, service
+from tests.broker import Cluster
+from tests.streams.fleet import RULES, Fleet, failure, fleet, now_ms, records
+
+ALICE, BOB = "192.0.2.1", "198.51.100.2"
+STRICTER = RULES.replace("maxretry = 3", "maxretry = 2")
+
+
+def ask(made: Fleet, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
+    """Run a command with --json; the objects that it prints."""
+    command = [*BANSTREAM, *arguments, "--json", "--config", str(made.folder / "banstream.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def changes(made: Fleet, number: int) -> list[str]:
+    """The versions that were put in force in a partition, in order."""
+    found = records(made.log, EVENTS.name, number)
+    return [each.version for each in found if isinstance(each, RulesChanged)]
+
+
+@pytest.mark.real("kafka")
+def test_a_push_changes_what_workers_decide_from_then_on(broker: Cluster, tmp_path: Path) -> None:
+    """Two failures are no ban before the push and one after it, on each partition; a replay says the same."""
+    with fleet(broker.url(2), tmp_path) as made:
+        made.start("--workers", "2")
+        made.governed()
+        (first,) = ask(made, "rules", "list")
+        assert (first["in_force"], first["own"]) == (True, True)
+        at_ms = now_ms()
+        made.send(
+            [[failure(ip, at_ms, nth * 10 + n) for n in range(2)] for nth, ip in enumerate((ALICE, BOB))]
+        )
+        made.configure(STRICTER)
+        (pushed,) = ask(made, "rules", "push")
+        assert pushed["was"] == first["version"] != pushed["version"]
+        assert pushed["changes"] == ["jail sshd: maxretry = 2, was 3"]
+        made.send([[failure(ip, at_ms, nth * 10 + 5)] for nth, ip in enumerate((ALICE, BOB), start=2)])
+        eventually(lambda: len(made.decisions()) == 2, f"both are banned; {made.said[-2000:]}")
+        made.settled()
+        for ban in made.decisions():
+            assert isinstance(ban, Ban)
+            assert (ban.rules, ban.count) == (pushed["version"], 2)
+        (again,) = ask(made, "rules", "push")
+        assert (again["pushed"], again["version"]) == (False, pushed["version"])
+        for number in (0, 1):
+            assert changes(made, number) == [first["version"], pushed["version"]]
+        listed = ask(made, "rules", "list")
+        assert [(each["version"], each["in_force"]) for each in listed] == [
+            (pushed["version"], True),
+            (first["version"], False),
+        ]
+        made.configure(RULES)
+        made.start()
+        said = f"own={first['version']} in_force={pushed['version']}"
+        eventually(lambda: said in made.said, "a worker with another file says so")
+        assert "banstream rules push" in made.said
+        ask(made, "rules", "push")
+        assert changes(made, 0)[-1] == ask(made, "rules", "list")[0]["version"] == first["version"]
+
+
+@pytest.mark.real("kafka")
+def test_rules_may_be_pushed_before_the_first_worker(broker: Cluster, tmp_path: Path) -> None:
+    """Then they hold, whatever the first worker's own file says; a log that never had any lists none."""
+    with fleet(broker.url(1), tmp_path) as made:
+        assert ask(made, "rules", "list", code=1) == []
+        made.configure(STRICTER)
+        (pushed,) = ask(made, "rules", "push")
+        assert (pushed["pushed"], pushed["was"]) == (True, None)
+        made.configure(RULES)
+        made.start()
+        made.send([[failure(ALICE, now_ms(), n) for n in range(2)]])
+        assert len(made.settled()) == 1
+        assert changes(made, 0) == [pushed["version"]]
+
+
+def test_rules_are_pushed_to_a_fleet_only(tmp_path: Path) -> None:
+    """On an embedded log `up` puts its own file in force, and the error says so; no jail is no rules."""
+    with service(tmp_path) as made:
+        said = made.run("rules", "push", "--config", str(made.config), code=2).stderr
+        assert "`banstream up` puts its own file's rules in force" in said
+        made.config.write_text('[log]\nurl = "kafka://localhost:1"\n[jail.sshd]\nenabled = false\n')
+        assert "no jail is enabled" in made.run("rules", "push", "--config", str(made.config), code=2).stderr
