@@ -31,7 +31,8 @@ class KafkaLog:
 
     Partitions 1 and up of a topic that is not partitioned are always empty, and refuse messages.
     `append` waits for every replica in sync. All its messages are checked before any is sent; where the
-    broker goes away in between, some may be written, and appending them again writes those twice.
+    broker goes away in between, some may be written: of each partition the first ones, without a gap. Whoever
+    appends all of them again, before anything else, has each at least once and its first in order.
     """
 
     def __init__(self, options: KafkaOptions, *, read_only: bool = False) -> None:
@@ -63,7 +64,7 @@ class KafkaLog:
             if self._producer is None:
                 self._producer = clients.producer(self._options)
             try:
-                return send_all(self._producer, self._options, appends)
+                return send_all(self._producer, self._options, appends, failed=clients.stop)
             except KafkaError:
                 # What it has not sent yet would still be sent, in the midst of what comes next.
                 producer, self._producer = self._producer, None
