@@ -29,6 +29,8 @@ HEARTBEAT_MS: Final = 10_000
 LOOK_MS: Final = 200
 """How often a log that cannot wait is looked at."""
 IDLE_MS: Final = 1_000
+PATIENCE_MS: Final = 3_000
+"""How long an enforcer waits for the brokers at most: meanwhile it sees to neither firewall nor signals."""
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
 SAY_MS: Final = 1_000

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 1.0
 STOP_S: Final = 30.0
-FINAL: Final = frozenset({0, 1, 2})
-"""Exit codes of a worker that has said what it had to say; with any other it is started again."""
+PATIENCE_MS: Final = 3_000
+"""How long a call waits for the brokers at most before the worker begins: a signal waits as long."""
+FINAL: Final = frozenset({0, 2})
+"""Exit codes of a worker that has said what it had to say; with any other it is started again.
+
+A worker that met a flood of unreadable lines ends with 1; the next one leaves that partition alone."""
 
 log = getLogger("banstream")
 
@@ -59,7 +63,7 @@ def _prepare(settings: Settings) -> int:
     from eventlog.urls import open_log
     from streams.worker.governing import put_in_force
 
-    event_log = open_log(settings.log_url)
+    event_log = open_log(settings.log_url, patience_ms=PATIENCE_MS)
     try:
         put_in_force(event_log, settings.rules(), now_ms())
         return event_log.partitions

@@ -22,6 +22,8 @@ BEHIND_S: Final = 2.0
 HINT_S: Final = 3.0
 ANSWER_S: Final = 3.0
 STOP_S: Final = 10.0
+ALARM_S: Final = 60.0
+"""A partition that is stopped is spoken of as often."""
 
 log = getLogger("banstream")
 
@@ -130,6 +132,7 @@ class Worker:
     async def _look_after(self) -> None:
         """What has to happen when no message comes."""
         behind_at = hint_at = monotonic()
+        alarm_at = monotonic() + ALARM_S
         while True:
             owners = list(self._owners.values())
             await asyncio.sleep(self._ticking.wait_s(owners, LOOK_S))
@@ -143,6 +146,18 @@ class Worker:
             if monotonic() >= hint_at:
                 await self._hint()
                 hint_at = monotonic() + HINT_S
+            alarm_at = self._alarm(owners, alarm_at)
+
+    def _alarm(self, owners: list[Owner], at: float) -> float:
+        """Speak of partitions that are stopped, and end when there is no other in the log; when again."""
+        alarms = [owner.alarm for owner in owners if owner.alarm is not None]
+        if alarms and len(alarms) == self._shared.partitions:
+            self._fail(alarms[0])
+        if monotonic() < at:
+            return at
+        for alarm in alarms:
+            log.error("%s", alarm)
+        return monotonic() + ALARM_S
 
     async def _catch_up(self, owners: list[Owner]) -> None:
         """Read what is in the log and has not come: see Owner.take."""

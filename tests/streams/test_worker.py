@@ -13,14 +13,14 @@ import pytest
 
 from eventlog.contract import Append
 from schemas.records import Ban, DeadLetter, Unban
-from schemas.topics import DEADLETTERS, EVENTS
+from schemas.topics import DEADLETTERS, EVENTS, partition_of
 from streams.partition import Partition
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
 from tests.streams.fleet import RULES, Fleet, attack, failure, fleet, now_ms, records
 
 pytestmark = pytest.mark.real("kafka")
-ALICE, BOB, CAROL = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+ALICE, BOB, CAROL = "192.0.2.1", "192.88.99.2", "100.64.0.1"
 
 
 @pytest.fixture
@@ -136,13 +136,39 @@ def test_a_flood_of_garbage_stops_the_worker(one: Fleet) -> None:
     assert worker.wait(30) == 1
     assert "ALARM" in one.said
     before = len(records(one.log, DEADLETTERS.name))
-    assert before < 1_000
+    assert before == 950
     assert one.start().wait(30) == 1
     assert len(records(one.log, DEADLETTERS.name)) == before
-    one.start("--drain")
+    draining = one.start("--drain")
     one.send([[failure(ALICE, now_ms(), number) for number in range(3)]])
     one.settled()
     assert len(records(one.log, DEADLETTERS.name)) == 3_000
+    draining.send_signal(signal.SIGTERM)
+    assert draining.wait(30) == 0
+    one.start()
+    one.log.append([Append(EVENTS.name, b"garbage")])
+    one.send([[failure(BOB, now_ms(), number) for number in range(10, 13)]])
+    one.settled()
+    assert one.in_force() == {ALICE, BOB}
+
+
+def test_a_flood_in_one_partition_stops_no_other(broker: Cluster, tmp_path: Path) -> None:
+    """The worker that meets it ends; the next ones say so and decide all other partitions."""
+    with fleet(broker.url(4), tmp_path) as made:
+        first = made.start()
+        made.governed()
+        made.log.append(
+            [Append(EVENTS.name, b"\n".join([b"garbage"] * 50), partition=partition_of(ALICE, 4))] * 60
+        )
+        assert first.wait(30) == 1
+        before = len(records(made.log, DEADLETTERS.name))
+        assert before == 950
+        worker = made.start()
+        made.send([[failure(ip, now_ms(), number) for number in range(3)] for ip in (ALICE, BOB, CAROL)])
+        eventually(lambda: made.in_force() == {BOB, CAROL}, f"the others are banned: {made.said[-2000:]}")
+        assert made.said.count("ALARM") > 1
+        assert worker.poll() is None
+        assert len(records(made.log, DEADLETTERS.name)) == before
 
 
 def test_bans_end_when_nothing_else_happens(one: Fleet) -> None:
