@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from logging import getLogger
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from banstream.instants import now_ms
-from schemas.errors import Transient
+from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:
     from banstream.config import Settings
@@ -30,9 +31,29 @@ A worker that met a flood of unreadable lines ends with 1; the next one leaves t
 log = getLogger("banstream")
 
 
-def work(settings: Settings, *, draining: bool, leash: int | None) -> int:
-    """Be a worker until told to stop; `leash`: also when the other end of this descriptor is closed."""
-    return asyncio.run(_work(settings, draining=draining, leash=leash))
+def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
+    """Be a worker until told to stop, then end the process.
+
+    Clients that wait for a broker that is away cannot be cancelled, and would hold up an orderly end for as
+    long; what is worth keeping is committed by then.
+
+    Args:
+        settings: the configuration.
+        draining: see streams.worker.worker.Worker.
+        leash: stop also when the other end of this descriptor is closed.
+    """
+    from banstream.cli import complain
+
+    code = 1
+    loop = asyncio.new_event_loop()
+    try:
+        code = loop.run_until_complete(_work(settings, draining=draining, leash=leash))
+    except BanstreamError as error:
+        code = complain(error)
+    except Exception:
+        log.exception("Ended by a fault of its own")
+    logging.shutdown()
+    os._exit(code)
 
 
 async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int:

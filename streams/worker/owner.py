@@ -47,6 +47,7 @@ what a restart has to fold again, some ten seconds' worth at most."""
 RETRY_S: Final = 1.0
 FENCED_S: Final = 2 * SESSION_S
 CLOSE_S: Final = 3.0
+CANCEL_S: Final = 0.5
 SLOW_S: Final = 2.0
 
 log = getLogger("banstream")
@@ -138,13 +139,16 @@ class Owner:
         """The partition is not ours any more, and may be again soon: write nothing from here on."""
         await self._stop()
 
-    async def close(self) -> None:
-        """Commit what is folded, with the state, and let go."""
+    async def close(self) -> bool:
+        """Commit what is folded, with the state, and let go; whether the broker answered in time."""
+        answered = True
         if self.ready and self._task is not None:
             self._closing = True
             self._wake.set()
             await asyncio.wait({self._task}, timeout=CLOSE_S)
-        await self._stop()
+            answered = self._task.done()
+        await self._stop(patient=answered)
+        return answered
 
     def next_expiry_ms(self) -> int | None:
         """When the next ban ends, or None."""
@@ -356,17 +360,18 @@ class Owner:
         self._checkpoint_at = monotonic() + max(CHECKPOINT_S, CHECKPOINT_SHARE * cost)
         return appends
 
-    async def _stop(self) -> None:
-        """End the task; a commit under way is given some time, and no other begins."""
+    async def _stop(self, *, patient: bool = True) -> None:
+        """End the task; a commit under way is given some time if `patient`, and no other begins."""
         task, self._task = self._task, None
         self.ready = False
         self._settled.set()
         if task is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._writing.acquire(), CLOSE_S)
-                self._writing.release()
+            if patient:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._writing.acquire(), CLOSE_S)
+                    self._writing.release()
             task.cancel()
-            await asyncio.wait({task}, timeout=CLOSE_S)
+            await asyncio.wait({task}, timeout=CLOSE_S if patient else CANCEL_S)
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -91,8 +91,9 @@ class Worker:
             raise Transient(f"the group was lost: {self._group.crash_reason!r}")
 
     async def _close(self) -> None:
-        await asyncio.gather(*(owner.close() for owner in self._owners.values()))
-        await asyncio.wait({asyncio.create_task(self._leave())}, timeout=STOP_S)
+        answered = await asyncio.gather(*(owner.close() for owner in self._owners.values()))
+        stop_s = STOP_S if all(answered) and not self._away else ANSWER_S
+        await asyncio.wait({asyncio.create_task(self._leave())}, timeout=stop_s)
 
     async def _leave(self) -> None:
         await self._hint()

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.real("kafka", "nftables")
 KINDS: Final = ("shipper", "worker", "enforcer", "broker")
 SEED: Final = int(os.environ.get("BANSTREAM_SEED") or time.time_ns() % 1_000_000)
 SESSION_S: Final = 6.0
+OUTAGE_S: Final = 60.0
 MOST_KB: Final = {"ship": 100_000, "enforce": 110_000, "decide": 200_000}
 """What a process of each role may have resident, in KiB, whatever happens to it."""
 
@@ -55,6 +56,29 @@ def test_kill_matrix(tmp_path: Path) -> None:
                     start()
                 fleet.measure()
             assert len(fleet.kills) >= 40
+        settled(fleet, attack)
+
+
+@pytest.mark.timeout(600)
+def test_an_outage_of_a_minute(tmp_path: Path) -> None:
+    """A broker away for 60 s under load: every part says so, stays, stays small, and catches up by itself."""
+    with running(tmp_path, hosts=2) as fleet:
+        with attacked(fleet, SEED, addresses_a_turn=8) as attack:
+            eventually(fleet.decide.in_force, "the first bans")
+            fleet.broker.kill()
+            until = time.monotonic() + OUTAGE_S
+            while time.monotonic() < until:
+                time.sleep(1)
+                fleet.measure()
+                fleet.alive()
+            for ship in fleet.ships:
+                assert "THE LOG IS AWAY" in ship.errors
+            for enforcer in fleet.enforcers:
+                assert "Waiting to try again stage=enforcer" in enforcer.errors
+            assert "Waiting for the broker" in fleet.decide.said
+            fleet.broker.start()
+            for ship in fleet.ships:
+                eventually(lambda ship=ship: "The broker is back" in ship.errors, "it ships again", 60)  # type: ignore[misc]
         settled(fleet, attack)
 
 

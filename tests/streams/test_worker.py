@@ -210,7 +210,7 @@ def committed(one: Fleet) -> int:
 
 
 def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
-    """Before the broker is there and while it is away a worker waits, says so, and goes on by itself."""
+    """While the broker is away a worker waits, says so, goes on by itself, and ends when it is told to."""
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
@@ -229,5 +229,8 @@ def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
             one.send(attack(2, 20))
             one.settled(90)
             assert worker.poll() is None
+            broker.kill()
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
     finally:
         broker.kill()
