@@ -34,6 +34,9 @@ PATIENCE_MS: Final = 3_000
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
 SAY_MS: Final = 1_000
+SEND_MS: Final = 20_000
+"""How long a shipper waits for an acknowledgement at most: what is under way for longer looks like a clock
+that is wrong (streams.fold)."""
 PAUSE_SHARE: Final = 0.9
 RESUME_SHARE: Final = 0.5
 """Reading waits from the first share of a full spool on until the second, rather than at every step."""
@@ -135,7 +138,7 @@ class Shipping:
         self._spool = spool
         self._now_ms = now_ms
         self._producer: Producer | None = None
-        self._uplink = Uplink(spool, event_log)
+        self._uplink = Uplink(spool, event_log, settings.ship.host, now_ms)
         self._full = self._told_full = False
         self._said_at_ms = 0
         self._started_at_ms = now_ms()
