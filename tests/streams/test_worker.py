@@ -7,12 +7,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eventlog.contract import Append
-from schemas.records import Ban, DeadLetter, Unban
+from eventlog.contract import Append, Message
+from schemas.codec import decode, encode_frame
+from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
 from schemas.topics import DEADLETTERS, EVENTS, partition_of
 from streams.partition import Partition
 from tests.banstream.service import eventually
@@ -30,18 +32,62 @@ def one(broker: Cluster, tmp_path: Path) -> Iterator[Fleet]:
         yield made
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2)])
-def test_decides_what_the_fold_decides(
-    broker: Cluster, tmp_path: Path, partitions: int, workers: int
+@pytest.fixture(scope="module")
+def frames() -> list[list[AuthEvent]]:
+    """The same attack for each fleet."""
+    return attack(1, 200)
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (1, 4), (4, 2), (16, 1), (16, 4)])
+def test_any_number_of_workers_and_partitions_decides_the_same(
+    broker: Cluster, tmp_path: Path, frames: list[list[AuthEvent]], partitions: int, workers: int
 ) -> None:
-    """Over the same frames, any number of workers makes the decisions of the fold alone, each once."""
+    """Each once, as the fold of each partition decides, and as one partition would that had everything."""
     with fleet(broker.url(partitions), tmp_path) as made:
         worker = made.start("--workers", str(workers))
         made.governed()
-        made.send(attack(1, 100))
-        assert len(made.settled()) > 100
+        made.send(frames)
+        made.settled()
+        inputs = [message for number in range(partitions) for message in made.inputs(number)]
+        assert caused(made.decisions(), inputs) == caused(*alone(made.inputs(0)[0], frames))
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
+    broker.drop(made.url)
+
+
+def alone(rules: Message, frames: list[list[AuthEvent]]) -> tuple[list[Decision], list[Message]]:
+    """What one partition that has all the frames decides, and its messages."""
+    inputs = [
+        Message(0, offset, None, encode_frame(frame), frame[0].at_ms)
+        for offset, frame in enumerate(frames, 1)
+    ]
+    fold = Partition().fold
+    fold.take(replace(rules, offset=0))
+    return [decision for message in inputs for decision in fold.take(message)[0]], inputs
+
+
+def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object, ...]]:
+    """Bans by what caused them: the event's position in its source in place of its place in the log."""
+    values = {(message.partition, message.offset): message.value.split(b"\n") for message in inputs}
+    found = set()
+    for ban in decisions:
+        assert isinstance(ban, Ban)
+        partition, offset, index, ordinal = map(int, ban.id.split("-"))
+        event = decode(values[partition, offset][index])
+        assert isinstance(event, AuthEvent)
+        facts = (
+            ban.prefix,
+            ban.jail,
+            ban.at_ms,
+            ban.until_ms,
+            ban.count,
+            ban.ban_count,
+            ban.lines,
+            ban.rules,
+        )
+        found.add((event.position, ordinal, *facts))
+    assert len(found) == len(decisions) > 100
+    return found
 
 
 def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
