@@ -69,7 +69,7 @@ def alone(rules: Message, frames: list[list[AuthEvent]]) -> tuple[list[Decision]
 def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object, ...]]:
     """Bans by what caused them: the event's position in its source in place of its place in the log."""
     values = {(message.partition, message.offset): message.value.split(b"\n") for message in inputs}
-    found = set()
+    found: set[tuple[object, ...]] = set()
     for ban in decisions:
         assert isinstance(ban, Ban)
         partition, offset, index, ordinal = map(int, ban.id.split("-"))
