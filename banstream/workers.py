@@ -48,6 +48,7 @@ def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
     loop = asyncio.new_event_loop()
     try:
         code = loop.run_until_complete(_work(settings, draining=draining, leash=leash))
+        loop.run_until_complete(asyncio.sleep(0))  # what was cancelled last may tidy up
     except BanstreamError as error:
         code = complain(error)
     except Exception:
