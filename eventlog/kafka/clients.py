@@ -102,14 +102,9 @@ def abandon(producer: Any) -> None:
 
     `close` alone would raise while it has unsent messages, and its thread would go on sending them.
     """
-    stop(producer)
+    producer._sender.force_close()  # noqa: SLF001 - the library offers no other way
     with suppress(KafkaError):
         producer.close(timeout=ABANDON_S)
-
-
-def stop(producer: Any) -> None:
-    """From now on it sends nothing more."""
-    producer._sender.force_close()  # noqa: SLF001 - the library offers no other way
 
 
 def admin(options: KafkaOptions) -> Any:

@@ -71,7 +71,7 @@ class KafkaLog:
             if self._producer is None:
                 self._producer = clients.producer(self._options)
             try:
-                return send_all(self._producer, self._options, appends, failed=clients.stop)
+                return send_all(self._producer, self._options, appends)
             except KafkaError:
                 # What it has not sent yet would still be sent, in the midst of what comes next.
                 producer, self._producer = self._producer, None

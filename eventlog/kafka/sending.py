@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from kafka.errors import KafkaError, KafkaTimeoutError
@@ -26,20 +26,14 @@ def check_sizes(options: KafkaOptions, appends: Sequence[Append]) -> None:
             raise too_large(options.place, append.topic, size, MESSAGE_BYTES - OVERHEAD_BYTES)
 
 
-def send_all(
-    producer: Any,
-    options: KafkaOptions,
-    appends: Sequence[Append],
-    failed: Callable[[Any], object] | None = None,
-) -> list[int]:
+def send_all(producer: Any, options: KafkaOptions, appends: Sequence[Append]) -> list[int]:
     """Send messages and wait until the broker has all; returns their offsets. Raises what the client raises.
 
-    When it raises, some of them may have been written. `failed` is called with the producer, by its own
-    thread, as soon as one could not be, and before anything else is sent.
+    When it raises, some of them may have been written.
     """
     deadline = time.monotonic() + options.timeout_ms / 1_000
     try:
-        futures = [_sent(producer, options.prefix, append, failed) for append in appends]
+        futures = [_sent(producer, options.prefix, append) for append in appends]
     except KafkaError as error:
         # Where an earlier message has failed already, a transaction takes no more, and wraps the reason.
         reasons = [reason for reason in error.args[1:] if isinstance(reason, KafkaError)]
@@ -48,12 +42,9 @@ def send_all(
     return [_offset(future) for future in futures]
 
 
-def _sent(producer: Any, prefix: str, append: Append, failed: Callable[[Any], object] | None) -> Any:
+def _sent(producer: Any, prefix: str, append: Append) -> Any:
     key = None if append.key is None else append.key.encode()
-    future = producer.send(prefix + append.topic, value=_value(append), key=key, partition=append.partition)
-    if failed is not None:
-        future.add_errback(lambda _: failed(producer))
-    return future
+    return producer.send(prefix + append.topic, value=_value(append), key=key, partition=append.partition)
 
 
 def _value(append: Append) -> bytes | None:

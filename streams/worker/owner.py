@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic, perf_counter
 from typing import Final
@@ -44,7 +44,6 @@ CHECKPOINT_EVENTS: Final = 1_000_000
 CHECKPOINT_SHARE: Final = 20
 """Checkpoints take at most this part of the time, one twentieth, but for one each CHECKPOINT_EVENTS: that is
 what a restart has to fold again, some ten seconds' worth at most."""
-COMMITS_AT_ONCE: Final = 2
 RETRY_S: Final = 1.0
 FENCED_S: Final = 2 * SESSION_S
 CLOSE_S: Final = 3.0
@@ -63,7 +62,6 @@ class Shared:
         partitions: how many the log has.
         failed: set to what makes the whole worker stop.
         draining: however much cannot be read goes to the dead letters.
-        commits: how many may be under way: while one waits for its turn it grows, which costs less than more.
     """
 
     cluster: Cluster
@@ -71,7 +69,6 @@ class Shared:
     partitions: int
     failed: asyncio.Future[None]
     draining: bool = False
-    commits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMMITS_AT_ONCE))
 
 
 class Owner:
@@ -315,7 +312,7 @@ class Owner:
             self._wake.clear()
             if not self.ready and self.alarm is None:
                 raise OSError("what is missing could not be read")
-            async with self._shared.commits, self._writing:
+            async with self._writing:
                 alarm = self.alarm  # a later one is for the next commit, with where it stopped
                 await self._commit()
             self._room.set()

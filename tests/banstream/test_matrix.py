@@ -86,8 +86,12 @@ def settled(fleet: Fleet, attack: Attack) -> None:
     """Wait until everything is as the attack wants it, and compare it with what is known."""
     reopen(fleet)
     wanted = attack.banned()
-    eventually(lambda: fleet.decide.in_force() == wanted, f"{len(wanted)} bans in force", 120)
-    fleet.alive()
+    try:
+        eventually(lambda: fleet.decide.in_force() == wanted, f"{len(wanted)} bans in force", 120)
+    finally:
+        fleet.alive()
+        differing = sorted(fleet.decide.in_force() ^ wanted)
+        print(len(differing), differing[:10], fleet.kills)  # noqa: T201 - to be seen where it failed
     log = fleet.decide.log
     events = [event for number in range(PARTITIONS) for event in distinct(records(log, EVENTS.name, number))]
     assert Counter(event.ip for event in events) == attack.failures, "events missing or twice"

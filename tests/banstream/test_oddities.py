@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from banstream.instants import now_ms
-from schemas.records import Ban
+from eventlog.contract import Append
+from eventlog.kafka.log import KafkaLog
+from schemas.codec import encode
+from schemas.records import Ban, Heartbeat
+from schemas.topics import ENFORCEMENTS
 from tests.banstream.fleet import Role, role
 from tests.banstream.service import eventually
 from tests.broker import Cluster
@@ -107,6 +111,23 @@ def test_two_shippers_that_say_they_are_one_source(decide: workers.Fleet) -> Non
     decide.send([[workers.failure(BOB, now_ms(), number) for number in range(2)]])
     eventually(lambda: "sent again" in decide.said, "the worker says so")
     assert "source=file:/var/log/auth.log incarnation=0 events=2" in decide.said
+
+
+def test_a_host_whose_clock_is_wrong_is_heard_all_the_same(broker: Cluster, tmp_path: Path) -> None:
+    """`status --fleet` goes by when the log had a host's word, and says that its clock is off."""
+    url = broker.url(1)
+    log = KafkaLog.open(url)
+    with role("enforce", tmp_path / "host") as enforcer:
+        enforcer.settle(url)
+        beat = Heartbeat(host="web1", backend="null", at_ms=now_ms() - DAY_S * 1_000, lag_ms=0, in_force=0)
+        log.append([Append(ENFORCEMENTS.name, encode(beat), key="web1")])
+        (shown,) = enforcer.json("status", "--fleet")
+        assert shown["state"] == "running"
+        assert shown["heard_ms"] < 60_000
+        assert round(shown["clock_off_ms"] / 1_000) == -DAY_S
+        said = enforcer.run("status", "--fleet", "--config", str(enforcer.config)).stdout
+        assert "the clock of web1 is off by -86400 s" in " ".join(said.split())
+    log.close()
 
 
 def events(decide: workers.Fleet) -> int:
