@@ -277,6 +277,6 @@ def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
             assert worker.poll() is None
             broker.kill()
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(20) == 0
+            assert worker.wait(60) == 0
     finally:
         broker.kill()
