@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from banstream.config import Settings
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, open_to_read, records
+from banstream.reading import SILENT_MS, messages, open_to_read, placed
 from banstream.roles import HEARTBEAT_MS, SHIPPER
 from banstream.show import instant, json_line, say, show, table
 from eventlog.contract import EventLog
@@ -21,7 +22,15 @@ from schemas.topics import ENFORCEMENTS
 HEARD_MS: Final = 3_600_000
 """A host that was not heard of for longer is not shown."""
 QUIET_MS: Final = 3 * HEARTBEAT_MS
+CLOCK_S: Final = 60
 COLUMNS: Final = ("host", "heard", "state", "lag ms", "in force", "failing", "failed", "refused", "drift")
+
+
+class Heard(NamedTuple):
+    """A heartbeat, and when the log had it, by the log's clock: a host's own may be wrong."""
+
+    beat: Heartbeat
+    at_ms: int
 
 
 def show_shipper(settings: Settings, *, as_json: bool) -> int:
@@ -68,42 +77,55 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     """Show every host whose enforcer was heard of within HEARD_MS; the exit code."""
     log = open_to_read(settings)
     try:
-        heard = heartbeats(log, now_ms())
+        heard = sorted(heartbeats(log, now_ms()).items())
     finally:
         log.close()
     now = now_ms()
-    rows = [(beat, _state(beat, now)) for _, beat in sorted(heard.items())]
+    rows = [(each, _state(each, now)) for _, each in heard]
     if as_json:
-        for beat, state in rows:
-            json_line({**to_wire(beat), "state": state, "heard_ms": now - beat.at_ms})
+        for each, state in rows:
+            facts = {
+                "state": state,
+                "heard_ms": now - each.at_ms,
+                "clock_off_ms": each.beat.at_ms - each.at_ms,
+            }
+            json_line({**to_wire(each.beat), **facts})
     elif rows:
-        cells = [
-            (
-                beat.host,
-                instant(beat.at_ms),
-                state,
-                beat.lag_ms,
-                *(beat.in_force, beat.failing, beat.failed, beat.refused, beat.drift),
-            )
-            for beat, state in rows
-        ]
-        show(table(f"{len(rows)} hosts", COLUMNS, cells))
+        show(table(f"{len(rows)} hosts", COLUMNS, [_cells(each, state) for each, state in rows]))
+        _warn(each for each, _ in rows)
     else:
         say("No enforcer was heard of within the last hour.")
-    sound = all(state == "running" and not beat.failing for beat, state in rows)
+    sound = all(state == "running" and not each.beat.failing for each, state in rows)
     return 0 if rows and sound else 1
 
 
-def heartbeats(log: EventLog, now: int) -> dict[str, Heartbeat]:
+def _warn(heard: Iterable[Heard]) -> None:
+    for beat, at_ms in heard:
+        off_s = (beat.at_ms - at_ms) / 1_000
+        if abs(off_s) > CLOCK_S:
+            say(f"WARNING: the clock of {beat.host} is off by {off_s:+.0f} s, and so are its bans' ends")
+
+
+def heartbeats(log: EventLog, now: int) -> dict[str, Heard]:
     """Each host's newest heartbeat."""
-    found = records(log, ENFORCEMENTS.name, since_ms=now - HEARD_MS, containing=b'"type":"heartbeat"')
-    return {each.record.host: each.record for each in found if isinstance(each.record, Heartbeat)}
+    found: dict[str, Heard] = {}
+    for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
+        for each in placed(message, b'"type":"heartbeat"'):
+            if isinstance(each.record, Heartbeat):
+                found[each.record.host] = Heard(each.record, message.at_ms)
+    return found
 
 
-def _state(beat: Heartbeat, now: int) -> str:
-    """How an enforcer is, in a word or two. Instants are its own clock's, which may differ from ours."""
-    if beat.stopped:
+def _cells(heard: Heard, state: str) -> tuple[object, ...]:
+    beat = heard.beat
+    counts = (beat.in_force, beat.failing, beat.failed, beat.refused, beat.drift)
+    return (beat.host, instant(heard.at_ms), state, beat.lag_ms, *counts)
+
+
+def _state(heard: Heard, now: int) -> str:
+    """How an enforcer is, in a word or two."""
+    if heard.beat.stopped:
         return "stopped"
-    if abs(now - beat.at_ms) > QUIET_MS:
+    if now - heard.at_ms > QUIET_MS:
         return "silent"
-    return "observing" if beat.observing else "running"
+    return "observing" if heard.beat.observing else "running"

@@ -29,9 +29,14 @@ HEARTBEAT_MS: Final = 10_000
 LOOK_MS: Final = 200
 """How often a log that cannot wait is looked at."""
 IDLE_MS: Final = 1_000
+PATIENCE_MS: Final = 3_000
+"""How long an enforcer waits for the brokers at most: meanwhile it sees to neither firewall nor signals."""
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
 SAY_MS: Final = 1_000
+SEND_MS: Final = 20_000
+"""How long a shipper waits for an acknowledgement at most: what is under way for longer looks like a clock
+that is wrong (streams.fold)."""
 PAUSE_SHARE: Final = 0.9
 RESUME_SHARE: Final = 0.5
 """Reading waits from the first share of a full spool on until the second, rather than at every step."""
@@ -134,7 +139,7 @@ class Shipping:
         self._spool = spool
         self._now_ms = now_ms
         self._producer: Producer | None = None
-        self._uplink = Uplink(spool, event_log)
+        self._uplink = Uplink(spool, event_log, settings.ship.host, now_ms)
         self._full = self._told_full = False
         self._said_at_ms = 0
         self._started_at_ms = now_ms()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from logging import getLogger
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from banstream.instants import now_ms
 from banstream.pulse import BEAT_S, Pulse, health
-from schemas.errors import Transient
+from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:
     from banstream.config import Settings
@@ -21,15 +22,40 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 1.0
 STOP_S: Final = 30.0
-FINAL: Final = frozenset({0, 1, 2})
-"""Exit codes of a worker that has said what it had to say; with any other it is started again."""
+PATIENCE_MS: Final = 3_000
+"""How long a call waits for the brokers at most before the worker begins: a signal waits as long."""
+FINAL: Final = frozenset({0, 2})
+"""Exit codes of a worker that has said what it had to say; with any other it is started again.
+
+A worker that met a flood of unreadable lines ends with 1; the next one leaves that partition alone."""
 
 log = getLogger("banstream")
 
 
-def work(settings: Settings, *, draining: bool, leash: int | None) -> int:
-    """Be a worker until told to stop; `leash`: also when the other end of this descriptor is closed."""
-    return asyncio.run(_work(settings, draining=draining, leash=leash))
+def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
+    """Be a worker until told to stop, then end the process.
+
+    Clients that wait for a broker that is away cannot be cancelled, and would hold up an orderly end for as
+    long; what is worth keeping is committed by then.
+
+    Args:
+        settings: the configuration.
+        draining: see streams.worker.worker.Worker.
+        leash: stop also when the other end of this descriptor is closed.
+    """
+    from banstream.cli import complain
+
+    code = 1
+    loop = asyncio.new_event_loop()
+    try:
+        code = loop.run_until_complete(_work(settings, draining=draining, leash=leash))
+        loop.run_until_complete(asyncio.sleep(0))  # what was cancelled last may tidy up
+    except BanstreamError as error:
+        code = complain(error)
+    except Exception:
+        log.exception("Ended by a fault of its own")
+    logging.shutdown()
+    os._exit(code)
 
 
 async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int:
@@ -71,7 +97,7 @@ def _prepare(settings: Settings) -> int:
     from eventlog.urls import open_log
     from streams.worker.governing import put_in_force
 
-    event_log = open_log(settings.log_url)
+    event_log = open_log(settings.log_url, patience_ms=PATIENCE_MS)
     try:
         put_in_force(event_log, settings.rules(), now_ms())
         return event_log.partitions

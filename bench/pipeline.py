@@ -140,10 +140,10 @@ def latency() -> None:
             report("latency_fail2ban", samples(folder / "auth.log", news, FAIL2BAN_SAMPLES))
 
 
-def samples(log: Path, news: News, count: int) -> list[float]:
-    """The delays, in seconds, of `count` addresses banned one after another."""
+def samples(log: Path, news: News, count: int, *, first: int = 0) -> list[float]:
+    """The delays, in seconds, of `count` addresses banned one after another, from the `first` on."""
     found = []
-    for number in range(count):
+    for number in range(first, first + count):
         time.sleep(0.02 + number % 7 * 0.005)
         news.drain()
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One Faust worker on a real broker: events a second, and a restart with a million addresses.
+"""Faust workers on a real broker: events a second of one and of two, a restart with a million addresses.
 
 Needs the broker's jars (deploy/machine.sh test), or $BANSTREAM_KAFKA. Broker and worker share the machine.
 """
@@ -19,7 +19,7 @@ from typing import Any, Final
 import orjson
 
 from bench.figures import say
-from eventlog.contract import Append, EventLog, Message
+from eventlog.contract import Append, EventLog
 from eventlog.urls import open_log
 from schemas.topics import DECISIONS, EVENTS, RULES
 from tests.broker import Broker, Cluster
@@ -32,27 +32,38 @@ RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 3\nfindtime = "1d"
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure all."""
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as broker:
-        url = broker.url(1)
-        log = open_log(url)
         config = Path(folder) / "banstream.toml"
-        config.write_text(
-            f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\n{RULES_TEXT}', encoding="utf-8"
-        )
-        stop(start(config, log))
+        log = configured(config, broker.url(1))
         bans = fill(log)
         worker = start(config, log)
-        found = wait(log, 0, bans)
-        seconds = (found[-1].at_ms - found[0].at_ms) / 1_000
-        say("worker", EVENTS_SENT / seconds, "events/s")
+        say("worker", EVENTS_SENT / wait_s(log, bans), "events/s")
         say("worker_decisions", bans, "decisions")
         say("worker_per_core", EVENTS_SENT / cpu_s(worker), "events/s of its processor time")
         say("worker_memory", resident_mb(worker), "MB")
-        stop(worker)
-        seconds = restarted(config, log)
-        say("worker_restart_1m_addresses", seconds, "s")
+        worker.kill()
+        worker.wait()
+        say("worker_restart_1m_addresses_after_kill_9", restarted(config, log, 0), "s")
+        say("worker_restart_1m_addresses", restarted(config, log, 1), "s")
         log.close()
+        for count in (1, 2):
+            log = configured(config, broker.url(4))
+            bans = fill(log)
+            workers = start(config, log, "--workers", str(count))
+            say(f"workers_{count}_of_4_partitions", EVENTS_SENT / wait_s(log, bans), "events/s")
+            stop(workers)
+            log.close()
+
+
+def configured(config: Path, url: str) -> EventLog:
+    """A new log with rules in force."""
+    config.write_text(
+        f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\n{RULES_TEXT}', encoding="utf-8"
+    )
+    log = open_log(url)
+    stop(start(config, log))
+    return log
 
 
 @contextmanager
@@ -69,9 +80,9 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         broker.kill()
 
 
-def start(config: Path, log: EventLog) -> subprocess.Popen[bytes]:
+def start(config: Path, log: EventLog, *options: str) -> subprocess.Popen[bytes]:
     """A worker, with rules in force."""
-    command = [sys.executable, "-P", "-m", "banstream", "decide", "--config", str(config)]
+    command = [sys.executable, "-P", "-m", "banstream", "decide", "--config", str(config), *options]
     worker = subprocess.Popen(command, stderr=None if "-v" in sys.argv else subprocess.DEVNULL)
     while not list(log.latest(RULES.name)):
         time.sleep(0.05)
@@ -85,7 +96,11 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
 
 
 def fill(log: EventLog) -> int:
-    """Append the events: of each DECIDING, three are one address's; returns how many bans they decide."""
+    """Append the events, a frame to each partition in turn; returns how many bans they decide.
+
+    Of each DECIDING three are one address's. Partitions are not those of the addresses: a decider does not
+    ask.
+    """
     now_ms = time.time_ns() // 1_000_000
     bans = 0
     appends: list[Append] = []
@@ -95,7 +110,7 @@ def fill(log: EventLog) -> int:
             nth = number % DECIDING
             bans += nth == DECIDING - 1
             lines.append(line(number - nth if nth >= DECIDING - 3 else number, number, now_ms))
-        appends.append(Append(EVENTS.name, b"\n".join(lines)))
+        appends.append(Append(EVENTS.name, b"\n".join(lines), partition=first // FRAME % log.partitions))
         if len(appends) == 200:  # noqa: PLR2004 - as many as a producer has in its hands
             log.append(appends)
             appends = []
@@ -126,29 +141,33 @@ def line(address: int, position: int, at_ms: int) -> bytes:
     )
 
 
-def wait(log: EventLog, offset: int, count: int) -> list[Message]:
-    """The messages of the decisions from an offset on, once they hold so many."""
-    found: list[Message] = []
-    held = 0
+def wait_s(log: EventLog, count: int) -> float:
+    """Wait for so many decisions; seconds from the first to the last, by the log's clock."""
+    held, offsets = 0, dict.fromkeys(range(log.partitions), 0)
+    times: list[int] = []
     while held < count:
-        messages = log.read(DECISIONS.name, 0, offset)
-        for message in messages:
+        found = [
+            message for number in offsets for message in log.read(DECISIONS.name, number, offsets[number])
+        ]
+        for message in found:
             held += message.value.count(b"\n") + 1
-            offset = message.offset + 1
-        found += messages
-        if not messages:
+            offsets[message.partition] = message.offset + 1
+            times.append(message.at_ms)
+        if not found:
             time.sleep(0.1)
-    return found
+    return (max(times) - min(times)) / 1_000
 
 
-def restarted(config: Path, log: EventLog) -> float:
-    """Seconds from the start of a worker to a decision about what came while it was away."""
+def restarted(config: Path, log: EventLog, nth: int) -> float:
+    """Seconds from the `nth` start of a worker to a decision about what came while it was away."""
     now_ms = time.time_ns() // 1_000_000
     end = log.end(DECISIONS.name)
-    log.append([Append(EVENTS.name, line(0xABCDEF, EVENTS_SENT + nth, now_ms)) for nth in range(3)])
+    position = EVENTS_SENT + 3 * nth
+    log.append([Append(EVENTS.name, line(0xABCDEF + nth, position + each, now_ms)) for each in range(3)])
     started = time.perf_counter()
     worker = start(config, log)
-    wait(log, end, 1)
+    while not log.read(DECISIONS.name, 0, end):
+        time.sleep(0.02)
     seconds = time.perf_counter() - started
     stop(worker)
     return seconds

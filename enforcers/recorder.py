@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode, to_wire
-from schemas.errors import InvalidMessage, Transient
+from schemas.errors import Fenced, InvalidMessage, Transient
 from schemas.records import LINE_BYTES, DeadLetter, Enforcement, Heartbeat, Outcome
 from schemas.topics import BANS, DEADLETTERS, ENFORCEMENTS
 
 FRAME_RECORDS: Final = 500
+SILENT_S: Final = 30.0
 Verb = Literal["ban", "unban"]
 
 
@@ -34,7 +36,10 @@ class Recorder:
 
     def __init__(self, log: EventLog, host: str, backend: str) -> None:
         """Fence every older enforcer of this host."""
-        self._writer = log.writer(f"enforcer/{host}")
+        self._log = log
+        self._name = f"enforcer/{host}"
+        self._writer = log.writer(self._name)
+        self._away_since: float | None = None
         self._host = host
         self._backend = backend
         self._frames: list[bytes] = []
@@ -97,12 +102,30 @@ class Recorder:
         appends = [Append(ENFORCEMENTS.name, frame, key=self._host) for frame in self._frames]
         if appends or self._letters:
             try:
-                self._writer.commit(appends + self._letters, {})
+                self._write(appends + self._letters)
             except Transient:
+                self._away_since = self._away_since or monotonic()
                 return False
+            self._away_since = None
             self._frames.clear()
             self._letters.clear()
         return True
+
+    def _write(self, appends: list[Append]) -> None:
+        """Commit; where the log may have fenced this writer for its long silence, as another one.
+
+        A commit that a broker's end cut short is fenced when the broker is back only after a minute. What is
+        recorded twice does no harm; where there is another enforcer of this host indeed, one of the two gives
+        way.
+        """
+        try:
+            self._writer.commit(appends, {})
+        except Fenced:
+            if self._away_since is None or monotonic() - self._away_since < SILENT_S:
+                raise
+            self._writer.close()
+            self._writer = self._log.writer(self._name)
+            self._writer.commit(appends, {})
 
     def close(self) -> None:
         """Let go of the writer."""

@@ -28,15 +28,18 @@ KNOWN: Final = (
 )
 
 
-def open_log(url: str, *, read_only: bool = False, now_ms: Clock = wall_clock_ms) -> EventLog:
+def open_log(
+    url: str, *, read_only: bool = False, now_ms: Clock = wall_clock_ms, patience_ms: int | None = None
+) -> EventLog:
     """The log that a url names; raises ConfigError for a url, and what the log's own opening raises.
 
-    A Kafka cluster stamps messages by its own clock, and is not asked anything before the first call.
+    A Kafka cluster stamps messages by its own clock, and is not asked anything before the first call. No call
+    waits for it longer than `patience_ms`, whatever the url says: for who has other things to look after.
     """
     if url == "memory:":
         return MemoryLog(now_ms=now_ms)
     if url.startswith("kafka://"):
-        return _kafka(url, read_only=read_only)
+        return _kafka(url, read_only=read_only, patience_ms=patience_ms)
     return SqliteLog.open(sqlite_path(url), read_only=read_only, now_ms=now_ms)
 
 
@@ -61,7 +64,7 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-def _kafka(url: str, *, read_only: bool) -> EventLog:
+def _kafka(url: str, *, read_only: bool, patience_ms: int | None) -> EventLog:
     """The log on a cluster; imported only here, because it takes long and needs the extra."""
     try:
         from eventlog.kafka.log import KafkaLog  # noqa: PLC0415 - see above
@@ -69,4 +72,4 @@ def _kafka(url: str, *, read_only: bool) -> EventLog:
         raise ConfigError(
             f"log.url = {url!r}: needs the Python package of {error.name!r}: pip install 'banstream[kafka]'"
         ) from error
-    return KafkaLog.open(url, read_only=read_only)
+    return KafkaLog.open(url, read_only=read_only, patience_ms=patience_ms)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eventlog.contract import Message
 from schemas.errors import InvalidMessage
 from schemas.records import Command, Decision, RulesChanged, Tick
+from schemas.shipments import shipment_of
 from schemas.topics import partition_of
 from streams.commands import obey
 from streams.decider import Decider, Run
 from streams.inputs import Frame, Mark, Other, read_frame
 from streams.rules import Rules
 from streams.window import reference
+from streams.witness import Witness
 
 SKEW_MS = 60_000
+WRONG_MS = 300_000
+"""A clock that is off by more is put right: so long no message is under way to the log."""
 MOST_MARKS = 10_000
 
 
@@ -27,7 +31,8 @@ class Fold:
         governed: the rules change with the log's RulesChanged records; a replay under rules of its own
             ignores them.
         marks: the highest position folded, by source and incarnation.
-        events, repeated: events folded, and dropped as seen before.
+        events: events folded.
+        witness: what there is to tell about those who send.
     """
 
     decider: Decider
@@ -35,28 +40,46 @@ class Fold:
     governed: bool = True
     marks: dict[Mark, int] = field(default_factory=dict)
     events: int = 0
-    repeated: int = 0
+    witness: Witness = field(default_factory=Witness)
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold one message; the decisions, and the frame with what it refused."""
         frame = read_frame(
-            message, self.marks, selective=self.decider.routes.selective, not_after_ms=message.at_ms + SKEW_MS
+            message,
+            self.marks,
+            selective=self.decider.routes.selective,
+            not_after_ms=message.at_ms + SKEW_MS,
+            behind_ms=self._behind_ms(message),
         )
         self.marks.update(frame.marks)
         while len(self.marks) > MOST_MARKS:
             del self.marks[next(iter(self.marks))]
-        self.repeated += frame.repeated
+        self.witness.see(frame.marks, frame.sent_again)
         decisions: list[Decision] = []
         for run in frame.runs:
             if isinstance(run, Run):
                 self.events += len(run.rows)
                 decisions += self.decider.fold(run, frame.line_of)
             else:
-                decisions += self._one(message.offset, *run, frame)
+                decisions += self._one(message, *run, frame)
         return decisions, frame
 
-    def _one(self, offset: int, index: int, record: Other, frame: Frame) -> list[Decision]:
-        self.decider.begin(reference(offset, index))
+    def _behind_ms(self, message: Message) -> int:
+        """How much the clock of a message's sender is behind the log's; 0 unless it is wrong."""
+        shipment = shipment_of(message.key)
+        if shipment is None:
+            return 0
+        behind_ms = message.at_ms - shipment.sent_at_ms
+        if abs(behind_ms) <= WRONG_MS:
+            return 0
+        self.witness.wrong_clocks[shipment.host] = behind_ms
+        return behind_ms
+
+    def _one(self, message: Message, index: int, record: Other, frame: Frame) -> list[Decision]:
+        self.decider.begin(reference(message.offset, index))
+        if not isinstance(record, RulesChanged) and record.at_ms > message.at_ms + SKEW_MS:
+            # Nobody's wrong clock may end the bans of all.
+            record = replace(record, at_ms=message.at_ms + SKEW_MS)
         try:
             self._obey(record)
         except InvalidMessage as error:

@@ -7,6 +7,7 @@ that both ways accept and refuse the same lines.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -63,14 +64,14 @@ class Frame:
         wires: the JSON object of each line (None where there is none), for the lines of the decisions.
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source and incarnation among its events.
-        repeated: events dropped because an earlier frame held them already.
+        sent_again: events dropped because an earlier frame held them already, by source and incarnation.
     """
 
     runs: list[Run | tuple[int, Other]] = field(default_factory=list)
     wires: list[dict[str, Any] | None] = field(default_factory=list)
     refused: list[tuple[int, InvalidMessage]] = field(default_factory=list)
     marks: dict[Mark, int] = field(default_factory=dict)
-    repeated: int = 0
+    sent_again: Counter[Mark] = field(default_factory=Counter)
 
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
@@ -78,7 +79,9 @@ class Frame:
         return None if wire is None else wire.get("line")
 
 
-def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not_after_ms: int) -> Frame:
+def read_frame(
+    message: Message, marks: dict[Mark, int], *, selective: bool, not_after_ms: int, behind_ms: int = 0
+) -> Frame:
     """Read the frame of a message.
 
     Args:
@@ -86,11 +89,12 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
         marks: the highest position folded so far, by source and incarnation; events at or below are dropped.
         selective: whether routes name source, host and labels (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
+        behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
     """
     frame = Frame()
     base = reference(message.offset)
     rows: list[Row] = []
-    run = Run(base, "", rows)
+    run: Run | None = None
     source = incarnation = ""
     seen = highest = -1
     for index, line in enumerate(message.value.split(b"\n")):
@@ -103,7 +107,7 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
         frame.wires.append(wire)
         if other is not None:
             frame.runs.append((index, other))
-            run = Run(base, "", rows)
+            run = None
             continue
         if wire["incarnation"] != incarnation or wire["source"] != source:
             source, incarnation = wire["source"], wire["incarnation"]
@@ -111,16 +115,16 @@ def read_frame(message: Message, marks: dict[Mark, int], *, selective: bool, not
             highest = max(seen, frame.marks.get((source, incarnation), -1))
         position = wire["position"]
         if position <= seen:
-            frame.repeated += 1
+            frame.sent_again[source, incarnation] += 1
             continue
         if position > highest:
             highest = frame.marks[source, incarnation] = position
         route = _route_of(wire) if selective else wire["filter"]
-        if route != run.route:
+        if run is None or route != run.route:
             rows = []
             run = Run(base, route, rows)
             frame.runs.append(run)
-        at_ms = wire["at_ms"]
+        at_ms = wire["at_ms"] + behind_ms
         rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
     return frame
 

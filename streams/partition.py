@@ -42,12 +42,14 @@ class Partition:
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
         poison: how much of what was read lately could not be.
+        stopped: nobody goes on before a person has looked: the log says so, to whoever comes next.
     """
 
     def __init__(self, number: int = 0, *, partitions: int = 1, begin: int = 0) -> None:
         """An empty state: of partition `number` of `partitions`, whose oldest event is at `begin`."""
         self.number = number
         self.refused = 0
+        self.stopped = False
         self.poison = Poison()
         self.decided_offset = -1
         empty = Decider(Rules(jails=()), partition=number, tracking=True)
@@ -78,6 +80,7 @@ class Partition:
             position = orjson.loads(state[POSITION])
             self.decided_offset = max(self.decided_offset, position["offset"])
             self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
+            self.stopped = position.get("stopped", False)
 
     @property
     def decider(self) -> Decider:
@@ -106,6 +109,11 @@ class Partition:
                 appends += self._outcome(decisions)
         return appends
 
+    def stop_before(self, offset: int) -> None:
+        """Stand before a message that was folded already; the state must not be written any more."""
+        self.next_offset = offset
+        self.stopped = True
+
     def position(self) -> dict[str, bytes]:
         """The position to be committed along with what `decide` gave."""
         self.decided_offset = max(self.decided_offset, self.next_offset - 1)
@@ -129,7 +137,8 @@ class Partition:
 
     def _position(self) -> bytes:
         poison = self.poison
-        return orjson.dumps({"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused})
+        position = {"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused}
+        return orjson.dumps({**position, "stopped": True} if self.stopped else position)
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:

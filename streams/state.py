@@ -23,6 +23,7 @@ from streams.window import AT_SHIFT, REFERENCE_MASK
 
 BUCKETS: Final = 1_024
 WHOLE: Final = "decider"
+MANY: Final = 16 * BUCKETS
 
 
 def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> bytes:
@@ -59,17 +60,20 @@ def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, i
 
 def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
     """The buckets of these subjects, by key; an empty value where nothing is left in one."""
-    wanted = {bucket_of(subject) for subject in subjects}
-    buckets: dict[int, dict[str, dict[str, Any]]] = {bucket: {} for bucket in wanted}
-    for name, jail in decider.jails.items():
-        for subject, known in jail.subjects.items():
-            if (bucket := bucket_of(subject)) in wanted and (part := _dump_subject(known)) is not None:
-                shape, value = part
-                buckets[bucket].setdefault(name, {}).setdefault(shape, {})[subject] = value
-        for subject, past in jail.history.items():
-            if (bucket := bucket_of(subject)) in wanted:
-                buckets[bucket].setdefault(name, {}).setdefault("h", {})[subject] = list(past)
-    return {f"{bucket:04x}": orjson.dumps(value) if value else b"" for bucket, value in buckets.items()}
+    wanted = _buckets_of(set(subjects))
+    grouped = [
+        (name, jail, _grouped(jail.subjects, wanted), _grouped(jail.history, wanted))
+        for name, jail in decider.jails.items()
+    ]
+    buckets: dict[str, bytes] = {}
+    for bucket in sorted(wanted):
+        value = {
+            name: part
+            for name, jail, subjects_of, past_of in grouped
+            if (part := _dump_part(jail, subjects_of[bucket], past_of[bucket]))
+        }
+        buckets[f"{bucket:04x}"] = orjson.dumps(value) if value else b""
+    return buckets
 
 
 def load_bucket(decider: Decider, value: bytes) -> None:
@@ -90,20 +94,37 @@ def bucket_of(subject: str) -> int:
     return crc32(subject.encode("ascii")) % BUCKETS
 
 
-def _dump_subject(known: object) -> tuple[str, list[Any]] | None:
-    match known:
-        case int():
-            return "f", _flat([known])
-        case list():
-            return "f", _flat(known)
-        case Held():
-            return "b", [known.ban, known.at_ms, known.until_ms, known.ban_count, known.while_banned]
-        case _:
-            return None
+def _buckets_of(subjects: set[str]) -> set[int]:
+    """The buckets of these subjects; all where they are so many that hardly one is spared."""
+    if len(subjects) >= MANY:
+        return set(range(BUCKETS))
+    return {bucket_of(subject) for subject in subjects}
 
 
-def _flat(failures: list[int]) -> list[int]:
-    return [part for failure in failures for part in (failure >> AT_SHIFT, failure & REFERENCE_MASK)]
+def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
+    """Subjects by bucket, as far as wanted: a bucket at a time takes little memory to write."""
+    groups: dict[int, list[str]] = {bucket: [] for bucket in wanted}
+    for subject in subjects:
+        group = groups.get(crc32(subject.encode("ascii")) % BUCKETS)  # there may be a million: no call
+        if group is not None:
+            group.append(subject)
+    return groups
+
+
+def _dump_part(jail: JailState, subjects: Iterable[str], past: Iterable[str]) -> dict[str, Any]:
+    """What one jail knows of these subjects, and of their past; empty where nothing is worth keeping."""
+    failures: dict[str, list[int]] = {}
+    bans: dict[str, list[Any]] = {}
+    for subject in subjects:
+        known = jail.subjects[subject]
+        if type(known) is int:
+            failures[subject] = [known >> AT_SHIFT, known & REFERENCE_MASK]
+        elif type(known) is list:
+            failures[subject] = [part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)]
+        elif type(known) is Held:
+            bans[subject] = [known.ban, known.at_ms, known.until_ms, known.ban_count, known.while_banned]
+    parts = {"f": failures, "b": bans, "h": {subject: list(jail.history[subject]) for subject in past}}
+    return {shape: part for shape, part in parts.items() if part}
 
 
 def _jail(decider: Decider, name: str) -> JailState:

@@ -25,11 +25,11 @@ def enforce_command(config_file: str | None, quiet: bool) -> int:
     should. Without root, or without libnftables, it observes only, and says so.
     """
     from banstream.loop import Loop, to_stderr
-    from banstream.roles import Enforcing
+    from banstream.roles import PATIENCE_MS, Enforcing
 
     to_stderr(quiet=quiet)
     settings = load_settings(config_file, reading=False)
-    event_log = open_log(settings.log_url, now_ms=now_ms)
+    event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
     log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
     loop = Loop(
         "enforce",

@@ -25,12 +25,12 @@ def ship_command(config_file: str | None, quiet: bool) -> int:
     the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
     """
     from banstream.loop import Loop, to_stderr
-    from banstream.roles import Shipping
+    from banstream.roles import SEND_MS, Shipping
     from producers.spool import Spool
 
     to_stderr(quiet=quiet)
     settings = load_settings(config_file)
-    event_log = open_log(settings.log_url, now_ms=now_ms)
+    event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     ship = settings.ship
     spool = Spool.open(ship.spool, ship.spool_bytes)
     claim = Claim.take(ship.spool, "ship")

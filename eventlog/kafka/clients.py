@@ -34,6 +34,7 @@ ABANDON_S: Final = 0.5
 TRANSACTION_MS: Final = 60_000
 """The broker aborts a transaction open for longer; readers see nothing behind it until then."""
 
+NEVER_MS: Final = 2**31 - 1
 RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
 
@@ -89,6 +90,10 @@ def producer(options: KafkaOptions, transactional_id: str | None = None) -> Any:
             "transactional_id": transactional_id,
             "transaction_timeout_ms": max(TRANSACTION_MS, 3 * options.timeout_ms),
         }
+    else:
+        # A batch that the library gives up would be overtaken by those behind it: all are given up at once
+        # (`append` does), or none.
+        settings |= {"max_in_flight_requests_per_connection": 1, "delivery_timeout_ms": NEVER_MS}
     return _made(KafkaProducer, settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any, Final, Self
 
@@ -31,7 +32,8 @@ class KafkaLog:
 
     Partitions 1 and up of a topic that is not partitioned are always empty, and refuse messages.
     `append` waits for every replica in sync. All its messages are checked before any is sent; where the
-    broker goes away in between, some may be written, and appending them again writes those twice.
+    broker goes away in between, some may be written: of each partition the first ones, without a gap. Whoever
+    appends all of them again, before anything else, has each at least once and its first in order.
     """
 
     def __init__(self, options: KafkaOptions, *, read_only: bool = False) -> None:
@@ -45,9 +47,15 @@ class KafkaLog:
         self._positions = Positions(self._reader, TopicPartition(options.prefix + POSITIONS.name, 0))
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False) -> Self:
-        """The log of a `kafka://` url; raises ConfigError. It connects with the first call."""
-        return cls(parse_url(url), read_only=read_only)
+    def open(cls, url: str, *, read_only: bool = False, patience_ms: int | None = None) -> Self:
+        """The log of a `kafka://` url; raises ConfigError. It connects with the first call.
+
+        `patience_ms`: no call waits longer for the brokers, even where the url allows it.
+        """
+        options = parse_url(url)
+        if patience_ms is not None:
+            options = replace(options, timeout_ms=min(options.timeout_ms, patience_ms))
+        return cls(options, read_only=read_only)
 
     @property
     def partitions(self) -> int:

@@ -115,7 +115,12 @@ class KafkaWriter:
             raise self._transient(error) from error
         except (KafkaError, UnicodeEncodeError) as error:
             self._undo()
-            raise from_kafka(error, self._options.place, self._doing) from error
+            refused = from_kafka(error, self._options.place, self._doing)
+            if isinstance(error, KafkaError) and not isinstance(refused, Transient):
+                # The library has many words for a producer that a newer one fenced: the broker has one.
+                self._transactions.give_up()
+                self._go_on()
+            raise refused from error
         commit = _Commit(tuple(appends), dict(positions), tuple(zip(written, offsets, strict=True)))
         self._end(commit)
         self._tell(commit)

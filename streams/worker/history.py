@@ -15,7 +15,8 @@ from schemas.topics import EVENTS, STATE
 from streams.worker.connection import Cluster
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
-POLL_MS: Final = 500
+POLL_MS: Final = 25
+"""Short: what ends with a marker gives nothing more, and a poll would wait for it to its end."""
 FETCH_WAIT_MS: Final = 20
 """Short: while a fetch waits at the broker, the connection's other questions wait behind it."""
 

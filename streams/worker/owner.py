@@ -10,7 +10,11 @@ state and position from the log. Events folded before are then read again from t
 | opening | wait | it has fenced its predecessor, read the state and folded what came after it |
 | open | are folded | a commit fails, or it is let go |
 | fenced | wait | FENCED_S have passed: another owner wrote, so most likely this one is let go first |
+| stopped | are not taken | a worker that drains owns it: most of what came lately could not be read |
 | parked | are not taken | it is this worker's again: nothing is read anew when no other wrote meanwhile |
+
+The worker that meets a flood of unreadable lines writes into the log where it stopped, and ends with the
+alarm. Whoever owns the partition next does not go on there, and decides its other partitions.
 """
 
 from __future__ import annotations
@@ -25,8 +29,8 @@ from typing import Final
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from eventlog.contract import Append, Message
-from schemas.errors import BanstreamError
 from streams.partition import Partition
+from streams.poison import Poison, Poisoned
 from streams.worker.connection import SESSION_S, Cluster
 from streams.worker.history import History
 from streams.worker.transactions import Transactions
@@ -43,13 +47,10 @@ what a restart has to fold again, some ten seconds' worth at most."""
 RETRY_S: Final = 1.0
 FENCED_S: Final = 2 * SESSION_S
 CLOSE_S: Final = 3.0
+CANCEL_S: Final = 0.5
 SLOW_S: Final = 2.0
 
 log = getLogger("banstream")
-
-
-class Poisoned(BanstreamError):  # noqa: N818 - says what the log is, and that a person has to look
-    """More than half of what was read lately could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Owner:
     Attributes:
         partition: the decider and where it stands; a new one after each failure.
         ready: whether it is open.
+        alarm: why it is stopped; None where it is not.
         committed: the first offset that is not committed; None before the first commit.
     """
 
@@ -85,6 +87,7 @@ class Owner:
         self.partition = Partition(number, partitions=shared.partitions)
         self.committed: int | None = None
         self.ready = False
+        self.alarm: Poisoned | None = None
         self._shared = shared
         self._transactions: Transactions | None = None
         self._task: asyncio.Task[None] | None = None
@@ -93,7 +96,7 @@ class Owner:
         self._room = asyncio.Event()
         self._folding = asyncio.Lock()
         self._writing = asyncio.Lock()
-        self._troubled = False
+        self._troubled = self._met = False
         self._closing = False
         self._state_end: int | None = None
         self._waiting: list[Append] = []
@@ -104,6 +107,7 @@ class Owner:
 
     def start(self) -> None:
         """Open the partition, and commit whatever is folded until parked or closed."""
+        self.alarm, self._met = None, False
         self._settled.clear()
         self._task = asyncio.create_task(self._run(), name=f"partition {self.number}")
 
@@ -115,6 +119,8 @@ class Owner:
         """
         while self._task is not None:
             await self._settled.wait()
+            if self.alarm is not None:
+                return
             async with self._folding:
                 if self.ready and message.offset > self.partition.next_offset:
                     await self._fill(message.offset)
@@ -133,13 +139,16 @@ class Owner:
         """The partition is not ours any more, and may be again soon: write nothing from here on."""
         await self._stop()
 
-    async def close(self) -> None:
-        """Commit what is folded, with the state, and let go."""
+    async def close(self) -> bool:
+        """Commit what is folded, with the state, and let go; whether the broker answered in time."""
+        answered = True
         if self.ready and self._task is not None:
             self._closing = True
             self._wake.set()
             await asyncio.wait({self._task}, timeout=CLOSE_S)
-        await self._stop()
+            answered = self._task.done()
+        await self._stop(patient=answered)
+        return answered
 
     def next_expiry_ms(self) -> int | None:
         """When the next ban ends, or None."""
@@ -155,6 +164,9 @@ class Owner:
             try:
                 await self._open()
                 await self._commit_all()
+                if self.alarm is not None:
+                    await self._halt()
+                    return
             except ProducerFenced:
                 log.warning("Partition taken over by another worker partition=%d", self.number)
                 await self._let_go()
@@ -188,6 +200,11 @@ class Owner:
         async with self._folding:
             if self._state_end is None or not await self._is_untouched(self._state_end):
                 await self._restore(self.partition.next_offset)
+            if self.partition.stopped and not self._shared.draining:
+                self.alarm = self.alarm or self._poisoned()
+                self._wake.set()
+                return
+            self.partition.stopped = False
             self._checkpoint_at = monotonic() + CHECKPOINT_S
             self._troubled = False
             self.ready = True
@@ -214,11 +231,13 @@ class Owner:
         begin = await self._shared.history.first_event(self.number)
         partition = self.partition = Partition(self.number, partitions=self._shared.partitions, begin=begin)
         partition.restore(state)
+        if partition.stopped and not self._shared.draining:
+            return
         end = max(partition.decided_offset + 1, seen)
         async for page in self._shared.history.events(self.number, partition.next_offset, end):
             for message in page:
-                self._waiting += partition.decide([message])
-                self._check()
+                if not self._decide(message):
+                    return
                 await asyncio.sleep(0)
             self._uncommitted = True
 
@@ -226,7 +245,7 @@ class Owner:
         try:
             async for page in self._shared.history.events(self.number, self.partition.next_offset, end):
                 for message in page:
-                    if not self.ready:
+                    if not self.ready or self.alarm is not None:
                         return
                     await self._fold(message)
         except (KafkaError, OSError) as error:
@@ -239,12 +258,13 @@ class Owner:
         partition = self.partition
         if message.offset < partition.next_offset:
             return
-        appends = partition.decide([message])
-        self._check()
+        waiting = len(self._waiting)
+        if not self._decide(message):
+            self._wake.set()
+            return
         self._messages += 1
         self._bytes += len(message.value)
-        if appends:
-            self._waiting += appends
+        if len(self._waiting) > waiting:
             self._wake.set()
         elif not self._uncommitted:
             asyncio.get_running_loop().call_later(COMMIT_S, self._wake.set)
@@ -254,18 +274,31 @@ class Owner:
             self._wake.set()
             await self._room.wait()
 
-    def _check(self) -> None:
-        """Stop rather than fill the dead letters with everything there is."""
-        poison = self.partition.poison
-        if poison.alarming and not self._shared.draining:
-            error = Poisoned(
-                f"ALARM: of the last {poison.lines} lines of partition {self.number} of the events "
-                f"{poison.refused} cannot be read, up to offset {self.partition.next_offset - 1}; deciding "
-                "stops here. Look at what writes them (banstream.deadletters says where and why), "
-                "then go on with --drain"
-            )
-            self._fail(error)
-            raise error
+    def _decide(self, message: Message) -> bool:
+        """Fold a message; False: it stops before this one, rather than fill the dead letters with all."""
+        partition = self.partition
+        appends = partition.decide([message])
+        if self._shared.draining:
+            partition.poison = Poison()
+        elif partition.poison.alarming:
+            partition.stop_before(message.offset)
+            self.alarm = self._poisoned()
+            self._met = self._uncommitted = True
+            return False
+        self._waiting += appends
+        return True
+
+    def _poisoned(self) -> Poisoned:
+        return Poisoned(self.number, self.partition.next_offset, self.partition.poison)
+
+    async def _halt(self) -> None:
+        """Stop here: the first to meet the flood ends with the alarm, whoever comes later only says it."""
+        log.error("%s", self.alarm)
+        self._state_end = None
+        await self._let_go()
+        self._settled.set()
+        if self._met and self.alarm is not None:
+            self._fail(self.alarm)
 
     def _reopen(self) -> None:
         """Begin anew: what could not be read may not be passed over."""
@@ -277,11 +310,14 @@ class Owner:
         while not self._closing:
             await self._wake.wait()
             self._wake.clear()
-            if not self.ready:
+            if not self.ready and self.alarm is None:
                 raise OSError("what is missing could not be read")
             async with self._writing:
+                alarm = self.alarm  # a later one is for the next commit, with where it stopped
                 await self._commit()
             self._room.set()
+            if alarm is not None:
+                return
 
     async def _commit(self) -> None:
         """Commit what there is; what is folded meanwhile is for the next commit."""
@@ -312,7 +348,7 @@ class Owner:
 
     def _checkpoint_due(self) -> bool:
         events = self.partition.fold.events - self._checkpoint_events
-        return self.partition.dirty and (
+        return (self.partition.dirty and not self.partition.stopped) and (
             self._closing or events >= CHECKPOINT_EVENTS or monotonic() >= self._checkpoint_at
         )
 
@@ -324,17 +360,18 @@ class Owner:
         self._checkpoint_at = monotonic() + max(CHECKPOINT_S, CHECKPOINT_SHARE * cost)
         return appends
 
-    async def _stop(self) -> None:
-        """End the task; a commit under way is given some time, and no other begins."""
+    async def _stop(self, *, patient: bool = True) -> None:
+        """End the task; a commit under way is given some time if `patient`, and no other begins."""
         task, self._task = self._task, None
         self.ready = False
         self._settled.set()
         if task is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._writing.acquire(), CLOSE_S)
-                self._writing.release()
+            if patient:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._writing.acquire(), CLOSE_S)
+                    self._writing.release()
             task.cancel()
-            await asyncio.wait({task}, timeout=CLOSE_S)
+            await asyncio.wait({task}, timeout=CLOSE_S if patient else CANCEL_S)
         await self._let_go()
 
     async def _let_go(self) -> None:

@@ -17,7 +17,7 @@ RETRY_BACKOFF_MS: Final = 3
 """A transaction that follows the last one at once is told to try again; that may not take long."""
 TRANSACTION_TIMEOUT_MS: Final = 20_000
 BATCH_BYTES: Final = 1 << 20
-CLOSE_S: Final = 3.0
+CLOSE_S: Final = 2.0
 
 
 class Transactions:

@@ -14,6 +14,7 @@ from schemas.errors import Transient
 from streams.worker.connection import Cluster
 from streams.worker.history import History, message_of
 from streams.worker.membership import Group
+from streams.worker.notices import Notices
 from streams.worker.owner import Owner, Shared
 from streams.worker.ticking import Ticking
 
@@ -22,6 +23,9 @@ BEHIND_S: Final = 2.0
 HINT_S: Final = 3.0
 ANSWER_S: Final = 3.0
 STOP_S: Final = 10.0
+NOTICE_S: Final = 5.0
+ALARM_S: Final = 60.0
+"""A partition that is stopped is spoken of as often."""
 
 log = getLogger("banstream")
 
@@ -55,6 +59,7 @@ class Worker:
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
+        self._notices = Notices()
         self._away = False
         self._hinted: dict[int, int] = {}
         self._group = Group(cluster)
@@ -89,8 +94,9 @@ class Worker:
             raise Transient(f"the group was lost: {self._group.crash_reason!r}")
 
     async def _close(self) -> None:
-        await asyncio.gather(*(owner.close() for owner in self._owners.values()))
-        await asyncio.wait({asyncio.create_task(self._leave())}, timeout=STOP_S)
+        answered = await asyncio.gather(*(owner.close() for owner in self._owners.values()))
+        stop_s = STOP_S if all(answered) and not self._away else ANSWER_S
+        await asyncio.wait({asyncio.create_task(self._leave())}, timeout=stop_s)
 
     async def _leave(self) -> None:
         await self._hint()
@@ -130,6 +136,7 @@ class Worker:
     async def _look_after(self) -> None:
         """What has to happen when no message comes."""
         behind_at = hint_at = monotonic()
+        alarm_at, notice_at = monotonic() + ALARM_S, monotonic()
         while True:
             owners = list(self._owners.values())
             await asyncio.sleep(self._ticking.wait_s(owners, LOOK_S))
@@ -143,6 +150,22 @@ class Worker:
             if monotonic() >= hint_at:
                 await self._hint()
                 hint_at = monotonic() + HINT_S
+            if monotonic() >= notice_at:
+                for owner in owners:
+                    self._notices.tell(owner.partition.fold.witness)
+                notice_at = monotonic() + NOTICE_S
+            alarm_at = self._alarm(owners, alarm_at)
+
+    def _alarm(self, owners: list[Owner], at: float) -> float:
+        """Speak of partitions that are stopped, and end when there is no other in the log; when again."""
+        alarms = [owner.alarm for owner in owners if owner.alarm is not None]
+        if alarms and len(alarms) == self._shared.partitions:
+            self._fail(alarms[0])
+        if monotonic() < at:
+            return at
+        for alarm in alarms:
+            log.error("%s", alarm)
+        return monotonic() + ALARM_S
 
     async def _catch_up(self, owners: list[Owner]) -> None:
         """Read what is in the log and has not come: see Owner.take."""

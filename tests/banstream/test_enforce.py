@@ -101,6 +101,35 @@ def test_it_starts_before_the_broker(tmp_path: Path) -> None:
             broker.kill()
 
 
+@pytest.mark.parametrize("way", ["kill", "halt"])
+def test_a_lost_broker_holds_up_neither_repairs_nor_the_end(tmp_path: Path, way: str) -> None:
+    """However long a call may take by its url: the firewall is repaired and SIGTERM heeded within seconds."""
+    broker = Broker(tmp_path / "broker")
+    with (
+        fleet("server") as net,
+        role("enforce", tmp_path / "server", net["server"]) as enforcer,
+        relay(broker.ports["INTERNAL"], net["server"]),
+    ):
+        broker.start()
+        try:
+            url = broker.url(1, timeout="1m")
+            log = KafkaLog.open(url)
+            ban(log, ATTACKER, None, now_ms())
+            log.close()
+            enforcer.settle(url, '[enforcer]\nhost = "server"')
+            enforcer.begin("Enforcing")
+            getattr(broker, way)()
+            net["server"].run(["nft", "flush", "ruleset"])
+            eventually(lambda: _blocked(enforcer, ATTACKER), "the repair", 25)
+            started = time.monotonic()
+            assert enforcer.stop() == 0
+            assert time.monotonic() - started < 25
+            assert _blocked(enforcer, ATTACKER)
+        finally:
+            broker.go_on()
+            broker.kill()
+
+
 def _blocked(enforcer: Role, prefix: str) -> bool:
     """Whether the firewall holds a prefix; its table may be gone at this moment."""
     try:

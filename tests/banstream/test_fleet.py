@@ -1,57 +1,24 @@
-"""Five hosts with a shipper and an enforcer each, one broker, and an attacker who fails once on each."""
+"""Five hosts, workers and one broker: an attacker who fails once on each host is banned on all."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from banstream.instants import now_ms
 from eventlog.kafka.log import KafkaLog
-from eventlog.urls import open_log
-from schemas.errors import Transient
-from streams.embedded import EmbeddedDecider
-from streams.rules import Jail, Rules
 from tests.banstream.fleet import Role, enforced, failure, relay, role
 from tests.banstream.service import eventually
 from tests.broker import Cluster
 from tests.namespaces import fleet
+from tests.streams import fleet as workers
 
 HOSTS = tuple(f"web{number}" for number in range(1, 6))
 ATTACKER = "203.0.113.9"
 BYSTANDER = "203.0.113.10"
-RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=5),))
-
-
-@contextmanager
-def decider(url: str) -> Iterator[None]:
-    """The decider on a log in a thread, in place of `banstream decide`."""
-    log = open_log(url)
-    made = EmbeddedDecider(log, now_ms=now_ms)
-    made.catch_up()
-    made.govern(RULES)
-    done = threading.Event()
-
-    def turn() -> None:
-        while not done.wait(0.02):
-            try:
-                made.poll()
-            except Transient:
-                continue
-
-    thread = threading.Thread(target=turn)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        made.close()
-        log.close()
+RULES = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 5\n'
 
 
 @pytest.mark.real("kafka", "nftables")
@@ -64,7 +31,10 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         net = stack.enter_context(fleet(*HOSTS, "attacker"))
         port = int(broker.address.rpartition(":")[2])
         stack.enter_context(relay(port, *(net[name] for name in HOSTS)))
-        stack.enter_context(decider(url))
+        decide = stack.enter_context(workers.fleet(url, tmp_path))
+        decide.configure(RULES)
+        decide.start("--workers", "2")
+        decide.governed()
         roles: dict[str, tuple[Role, Role]] = {}
         for name in HOSTS:
             enforcer = stack.enter_context(role("enforce", tmp_path / name, net[name]))
@@ -90,6 +60,7 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         for name in HOSTS:
             (record,) = eventually(partial(enforced, log, name), f"a word from {name}")
             assert (record.outcome, record.prefix) == ("applied", ATTACKER)
+        assert decide.in_force() == {ATTACKER}
         first = roles["web1"][0]
         first.kill()
         assert roles["web2"][0].stop() == 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.producer.transaction_manager import TransactionState
 from kafka.structs import TopicPartition
 
 from eventlog.contract import Append
@@ -19,7 +20,8 @@ from eventlog.kafka.layout import MESSAGE_BYTES, POSITIONS
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
-from schemas.errors import LogError
+from eventlog.kafka.writer import KafkaWriter
+from schemas.errors import Fenced, LogError
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, STATE
 from tests.broker import Cluster
 
@@ -265,3 +267,21 @@ def test_a_key_that_is_no_unicode_is_refused(log: KafkaLog) -> None:
     writer.commit([Append(DECISIONS.name, b"yes")], {})
     assert [message.value for message in log.read(DECISIONS.name, 0, 0)] == [b"yes"]
     writer.close()
+
+
+def test_a_writer_fenced_in_the_midst_of_a_commit_is_fenced(log: KafkaLog) -> None:
+    """The library may only say that its producer is in a wrong state; the broker knows of somebody newer."""
+    older = log.writer("w")
+    assert isinstance(older, KafkaWriter)
+    older.commit([Append(DECISIONS.name, b"1")], {})
+    log.writer("w").close()
+    manager = older._transactions._producer._transaction_manager  # noqa: SLF001 - hit by chance otherwise
+    begin = manager.begin_transaction
+
+    def begin_and_be_fenced() -> None:
+        begin()
+        manager._current_state = TransactionState["BUMPING_PRODUCER_EPOCH"]  # noqa: SLF001 - see above
+
+    manager.begin_transaction = begin_and_be_fenced
+    with pytest.raises(Fenced):
+        older.commit([Append(DECISIONS.name, b"2")], {})

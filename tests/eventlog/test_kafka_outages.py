@@ -13,7 +13,9 @@ from typing import TypeVar
 import pytest
 
 from eventlog.contract import Append, Writer
+from eventlog.kafka import clients
 from eventlog.kafka.log import KafkaLog
+from eventlog.kafka.options import parse_url
 from schemas.errors import Fenced, Transient
 from schemas.topics import BANS, DECISIONS, EVENTS
 from tests.broker import Broker
@@ -175,3 +177,24 @@ def test_a_zombie_stays_fenced_through_an_outage(log: KafkaLog, mortal: Broker) 
     assert values == [b"zombie 1", b"newer 1", b"newer 2"]
     assert log.position("r") == b"4"
     newer.close()
+
+
+def test_nothing_overtakes_what_has_not_arrived(mortal: Broker) -> None:
+    """A message that waits for the broker longer than a call may is not given up for one behind it."""
+    url = mortal.url(partitions=1, timeout="8s")
+    options = parse_url(url)
+    producer = clients.producer(options)
+    log = KafkaLog.open(url)
+    topic = options.prefix + EVENTS.name
+    producer.send(topic, value=b"first", partition=0).get(30)
+    mortal.kill()
+    producer.send(topic, value=b"second", partition=0)
+    time.sleep(7)
+    producer.send(topic, value=b"third", partition=0)
+    time.sleep(1.5)
+    mortal.start()
+    producer.flush(timeout=60)
+    producer.close()
+    values = [message.value for message in insist(lambda: log.read(EVENTS.name, 0, 0))]
+    assert values == [b"first", b"second", b"third"]
+    log.close()

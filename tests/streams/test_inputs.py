@@ -110,7 +110,7 @@ def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
         for incarnation, position in (("1", 6), ("1", 7), ("1", 7), ("2", 3), ("1", 9))
     ]
     frame = read(*lines, marks={("file:/var/log/auth.log", "1"): 6})
-    assert frame.repeated == 1
+    assert frame.sent_again.total() == 1
     assert frame.marks == {("file:/var/log/auth.log", "1"): 9, ("file:/var/log/auth.log", "2"): 3}
     assert frame.line_of(1) == "a line"
 

@@ -7,20 +7,22 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eventlog.contract import Append
-from schemas.records import Ban, DeadLetter, Unban
-from schemas.topics import DEADLETTERS, EVENTS
+from eventlog.contract import Append, Message
+from schemas.codec import decode, encode_frame
+from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
+from schemas.topics import DEADLETTERS, EVENTS, partition_of
 from streams.partition import Partition
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
 from tests.streams.fleet import RULES, Fleet, attack, failure, fleet, now_ms, records
 
 pytestmark = pytest.mark.real("kafka")
-ALICE, BOB, CAROL = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+ALICE, BOB, CAROL = "192.0.2.1", "192.88.99.2", "100.64.0.1"
 
 
 @pytest.fixture
@@ -30,18 +32,62 @@ def one(broker: Cluster, tmp_path: Path) -> Iterator[Fleet]:
         yield made
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2)])
-def test_decides_what_the_fold_decides(
-    broker: Cluster, tmp_path: Path, partitions: int, workers: int
+@pytest.fixture(scope="module")
+def frames() -> list[list[AuthEvent]]:
+    """The same attack for each fleet."""
+    return attack(1, 200)
+
+
+@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (1, 4), (4, 2), (16, 1), (16, 4)])
+def test_any_number_of_workers_and_partitions_decides_the_same(
+    broker: Cluster, tmp_path: Path, frames: list[list[AuthEvent]], partitions: int, workers: int
 ) -> None:
-    """Over the same frames, any number of workers makes the decisions of the fold alone, each once."""
+    """Each once, as the fold of each partition decides, and as one partition would that had everything."""
     with fleet(broker.url(partitions), tmp_path) as made:
         worker = made.start("--workers", str(workers))
         made.governed()
-        made.send(attack(1, 100))
-        assert len(made.settled()) > 100
+        made.send(frames)
+        made.settled()
+        inputs = [message for number in range(partitions) for message in made.inputs(number)]
+        assert caused(made.decisions(), inputs) == caused(*alone(made.inputs(0)[0], frames))
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
+    broker.drop(made.url)
+
+
+def alone(rules: Message, frames: list[list[AuthEvent]]) -> tuple[list[Decision], list[Message]]:
+    """What one partition that has all the frames decides, and its messages."""
+    inputs = [
+        Message(0, offset, None, encode_frame(frame), frame[0].at_ms)
+        for offset, frame in enumerate(frames, 1)
+    ]
+    fold = Partition().fold
+    fold.take(replace(rules, offset=0))
+    return [decision for message in inputs for decision in fold.take(message)[0]], inputs
+
+
+def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object, ...]]:
+    """Bans by what caused them: the event's position in its source in place of its place in the log."""
+    values = {(message.partition, message.offset): message.value.split(b"\n") for message in inputs}
+    found: set[tuple[object, ...]] = set()
+    for ban in decisions:
+        assert isinstance(ban, Ban)
+        partition, offset, index, ordinal = map(int, ban.id.split("-"))
+        event = decode(values[partition, offset][index])
+        assert isinstance(event, AuthEvent)
+        facts = (
+            ban.prefix,
+            ban.jail,
+            ban.at_ms,
+            ban.until_ms,
+            ban.count,
+            ban.ban_count,
+            ban.lines,
+            ban.rules,
+        )
+        found.add((event.position, ordinal, *facts))
+    assert len(found) == len(decisions) > 100
+    return found
 
 
 def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
@@ -136,13 +182,39 @@ def test_a_flood_of_garbage_stops_the_worker(one: Fleet) -> None:
     assert worker.wait(30) == 1
     assert "ALARM" in one.said
     before = len(records(one.log, DEADLETTERS.name))
-    assert before < 1_000
+    assert before == 950
     assert one.start().wait(30) == 1
     assert len(records(one.log, DEADLETTERS.name)) == before
-    one.start("--drain")
+    draining = one.start("--drain")
     one.send([[failure(ALICE, now_ms(), number) for number in range(3)]])
     one.settled()
     assert len(records(one.log, DEADLETTERS.name)) == 3_000
+    draining.send_signal(signal.SIGTERM)
+    assert draining.wait(30) == 0
+    one.start()
+    one.log.append([Append(EVENTS.name, b"garbage")])
+    one.send([[failure(BOB, now_ms(), number) for number in range(10, 13)]])
+    one.settled()
+    assert one.in_force() == {ALICE, BOB}
+
+
+def test_a_flood_in_one_partition_stops_no_other(broker: Cluster, tmp_path: Path) -> None:
+    """The worker that meets it ends; the next ones say so and decide all other partitions."""
+    with fleet(broker.url(4), tmp_path) as made:
+        first = made.start()
+        made.governed()
+        made.log.append(
+            [Append(EVENTS.name, b"\n".join([b"garbage"] * 50), partition=partition_of(ALICE, 4))] * 60
+        )
+        assert first.wait(30) == 1
+        before = len(records(made.log, DEADLETTERS.name))
+        assert before == 950
+        worker = made.start()
+        made.send([[failure(ip, now_ms(), number) for number in range(3)] for ip in (ALICE, BOB, CAROL)])
+        eventually(lambda: made.in_force() == {BOB, CAROL}, f"the others are banned: {made.said[-2000:]}")
+        assert made.said.count("ALARM") > 1
+        assert worker.poll() is None
+        assert len(records(made.log, DEADLETTERS.name)) == before
 
 
 def test_bans_end_when_nothing_else_happens(one: Fleet) -> None:
@@ -184,7 +256,7 @@ def committed(one: Fleet) -> int:
 
 
 def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
-    """Before the broker is there and while it is away a worker waits, says so, and goes on by itself."""
+    """While the broker is away a worker waits, says so, goes on by itself, and ends when it is told to."""
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
@@ -203,5 +275,8 @@ def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
             one.send(attack(2, 20))
             one.settled(90)
             assert worker.poll() is None
+            broker.kill()
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(60) == 0
     finally:
         broker.kill()

@@ -1,0 +1,125 @@
+"""The kill matrix: parts of a loaded fleet are killed, alone and two at a time; it decides exactly once."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from schemas.records import AuthEvent, Ban, Decision, Record
+from schemas.topics import EVENTS
+from tests.banstream.matrix import PARTITIONS, Attack, Fleet, attacked, reopen, running
+from tests.banstream.service import eventually
+from tests.streams.fleet import records
+
+pytestmark = pytest.mark.real("kafka", "nftables")
+KINDS: Final = ("shipper", "worker", "enforcer", "broker")
+SEED: Final = int(os.environ.get("BANSTREAM_SEED") or time.time_ns() % 1_000_000)
+SESSION_S: Final = 6.0
+OUTAGE_S: Final = 60.0
+MOST_KB: Final = {"ship": 100_000, "enforce": 110_000, "decide": 200_000}
+"""What a process of each role may have resident, in KiB, whatever happens to it."""
+
+
+def plan(chance: random.Random) -> list[tuple[str, ...]]:
+    """What is killed at once, step by step: each kind alone, each two of them, and two workers halted."""
+    steps: list[tuple[str, ...]] = [(kind,) for kind in KINDS for _ in range(4)]
+    steps += list(itertools.combinations(KINDS, 2)) * 2
+    steps += [(kind, kind) for kind in KINDS if kind != "broker"]
+    steps += [("halt",)] * 2
+    chance.shuffle(steps)
+    return steps
+
+
+@pytest.mark.timeout(900)
+def test_kill_matrix(tmp_path: Path) -> None:
+    """After 46 kills and two halts nothing is missing, twice or wrong, and each firewall holds the bans."""
+    print(f"BANSTREAM_SEED={SEED}")  # noqa: T201 - to run the same again
+    chance = random.Random(SEED)
+    with running(tmp_path, hosts=3) as fleet:
+        with attacked(fleet, SEED) as attack:
+            for step in plan(chance):
+                time.sleep(chance.uniform(0.2, 2.0))
+                if step == ("halt",):
+                    fleet.halt(chance.randrange(2), 1.4 * SESSION_S)
+                    continue
+                first = chance.randrange(10)
+                again = [fleet.kill(kind, first + nth) for nth, kind in enumerate(step)]
+                time.sleep(chance.uniform(0, 1.0))
+                for start in again:
+                    start()
+                fleet.measure()
+            assert len(fleet.kills) >= 40
+        settled(fleet, attack)
+
+
+@pytest.mark.timeout(600)
+def test_an_outage_of_a_minute(tmp_path: Path) -> None:
+    """A broker away for 60 s under load: every part says so, stays, stays small, and catches up by itself."""
+    with running(tmp_path, hosts=2) as fleet:
+        with attacked(fleet, SEED, addresses_a_turn=8) as attack:
+            eventually(fleet.decide.in_force, "the first bans")
+            fleet.broker.kill()
+            until = time.monotonic() + OUTAGE_S
+            while time.monotonic() < until:
+                time.sleep(1)
+                fleet.measure()
+                fleet.alive()
+            for ship in fleet.ships:
+                assert "THE LOG IS AWAY" in ship.errors
+            for enforcer in fleet.enforcers:
+                assert "Waiting to try again stage=enforcer" in enforcer.errors
+            assert "Waiting for the broker" in fleet.decide.said
+            fleet.broker.start()
+            for ship in fleet.ships:
+                eventually(lambda ship=ship: "The broker is back" in ship.errors, "it ships again", 60)  # type: ignore[misc]
+        settled(fleet, attack)
+
+
+def settled(fleet: Fleet, attack: Attack) -> None:
+    """Wait until everything is as the attack wants it, and compare it with what is known."""
+    reopen(fleet)
+    wanted = attack.banned()
+    try:
+        eventually(lambda: fleet.decide.in_force() == wanted, f"{len(wanted)} bans in force", 120)
+    finally:
+        fleet.alive()
+        differing = sorted(fleet.decide.in_force() ^ wanted)
+        print(len(differing), differing[:10], fleet.kills)  # noqa: T201 - to be seen where it failed
+    log = fleet.decide.log
+    events = [event for number in range(PARTITIONS) for event in distinct(records(log, EVENTS.name, number))]
+    assert Counter(event.ip for event in events) == attack.failures, "events missing or twice"
+    decisions = list(fleet.decide.settled(60).values())
+    assert len(decisions) > len(wanted)
+    held = Counter(each.prefix for each in bans(fleet.decide.decisions()) if each.jail == "sshd")
+    assert held == Counter(wanted), "an address banned twice, or wrongly"
+    for enforcer in fleet.enforcers:
+        eventually(lambda enforcer=enforcer: enforcer.elements() == wanted, "the firewall holds the bans")  # type: ignore[misc]
+    fleet.measure()
+    print(fleet.peak_kb)  # noqa: T201 - to be seen where it failed
+    over = {name: kb for name, kb in fleet.peak_kb.items() if kb > MOST_KB[name]}
+    assert not over
+
+
+def bans(decisions: list[Decision]) -> list[Ban]:
+    """The bans among decisions."""
+    return [each for each in decisions if isinstance(each, Ban)]
+
+
+def distinct(found: list[Record]) -> list[AuthEvent]:
+    """A partition's events as they count: one at or below the mark of its source was sent twice."""
+    marks: dict[tuple[str, str], int] = {}
+    kept = []
+    for event in found:
+        if isinstance(event, AuthEvent):
+            key = event.source, event.incarnation
+            if event.position > marks.get(key, -1):
+                marks[key] = event.position
+                kept.append(event)
+    return kept
