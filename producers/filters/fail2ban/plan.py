@@ -1,0 +1,105 @@
+"""A fail2ban filter, compiled: what all its matchers share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from producers.filters.fail2ban.datepatterns import Template, WrongPattern, templates_of
+from producers.filters.fail2ban.definition import Definition
+from producers.filters.fail2ban.rules import Rules
+from producers.filters.fail2ban.zones import minutes_east
+from producers.filters.rows import Needle, Needles
+
+AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
+NO_LETTERS: Final = bytes(code for code in range(128) if not (chr(code).isalnum() or code == ord("_")))
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What matches a filter's lines.
+
+    Attributes:
+        rules: its expressions.
+        templates: the dates its lines may bear.
+        dated: whether they may bear any.
+        needles: what its lines hold; None: any line may be one of its.
+        usedns: what becomes of host names.
+        offset_minutes: the zone of dates that name none, east of UTC; None: the local one.
+        maxlines: how many lines its expressions see at once.
+    """
+
+    rules: Rules
+    templates: tuple[Template, ...]
+    dated: bool
+    needles: Needles | None
+    usedns: str
+    offset_minutes: int | None
+    maxlines: int
+
+    def starts(self, data: bytes) -> Iterable[int]:
+        """Where the lines start that hold a needle, ascending."""
+        return _all_starts(data) if self.needles is None else _starts(data, self.needles)
+
+
+def compile_plan(definition: Definition, year: int) -> Plan:
+    """Compile a filter; `year` is the present one. ConfigError, naming file and key, when it cannot be."""
+    try:
+        templates = tuple(templates_of(definition.datepattern, year))
+    except WrongPattern as error:
+        raise definition.refuse("datepattern", str(error)) from error
+    zone = definition.logtimezone
+    try:
+        offset = None if zone is None else minutes_east(zone)
+    except ValueError as error:
+        raise definition.refuse("logtimezone", str(error)) from error
+    rules = Rules(definition)
+    dated = any(each.expression.pattern != "^()" for each in templates)
+    needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
+    return Plan(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)
+
+
+def whole_needles(needles: Needles | None, templates: Iterable[Template]) -> Needles | None:
+    """The needles of lines with their dates still in them: a date may stand within what a needle was found in.
+
+    A date that begins its line, but for two characters that are no letters, leaves all that follows these
+    whole. Any other leaves the first or the second half whole.
+    """
+    if needles is None:
+        return None
+    begins = all(AT_BEGIN.match(each.expression.pattern) for each in templates)
+    found: set[Needle] = set()
+    for needle in needles:
+        text = needle.text
+        if begins:
+            before = min(2, len(text) - len(text.lstrip(NO_LETTERS)))
+            found.add(needle._replace(text=text[before:]))
+        else:
+            half = len(text) // 2
+            found |= {needle._replace(text=text[:half]), needle._replace(text=text[half:])}
+    return None if any(not each.text for each in found) else frozenset(found)
+
+
+def _all_starts(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        yield at
+        at = data.find(b"\n", at) + 1
+
+
+def _starts(data: bytes, needles: Needles) -> list[int]:
+    """Each line that holds a needle, found needle by needle."""
+    found: set[int] = set()
+    lowered: bytes | None = None
+    for needle, caseless in needles:
+        if caseless and lowered is None:
+            lowered = data.lower()
+        searched = lowered if caseless and lowered is not None else data
+        at = searched.find(needle)
+        while at >= 0:
+            found.add(searched.rfind(b"\n", 0, at) + 1)
+            end = searched.find(b"\n", at)
+            at = searched.find(needle, end) if end >= 0 else -1
+    return sorted(found)
+
