@@ -108,9 +108,9 @@ class Fail2banMatcher:
                 text = line[:first] + line[last:]
         if at_ms is None:
             self._look_back(start)
+            self._seen = end
             if self._last_ms is not None and self._last_ms > self._clock.now_ms - SKEW_MS:
                 return f"{line}\n", self._last_ms
-            self._seen = end
             return f"{text}\n", self._clock.now_ms
         self._last_ms, self._seen = at_ms, end
         return f"{text}\n", at_ms

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from producers.filters.fail2ban.datepatterns import Template, WrongPattern, templates_of
 from producers.filters.fail2ban.definition import Definition
+from producers.filters.fail2ban.needles import whole_needles
 from producers.filters.fail2ban.rules import Rules
 from producers.filters.fail2ban.zones import minutes_east
-from producers.filters.rows import Needle, Needles
+from producers.filters.rows import Needles
 
-AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
-NO_LETTERS: Final = bytes(code for code in range(128) if not (chr(code).isalnum() or code == ord("_")))
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -58,27 +55,6 @@ def compile_plan(definition: Definition, year: int) -> Plan:
     dated = any(each.expression.pattern != "^()" for each in templates)
     needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
     return Plan(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)
-
-
-def whole_needles(needles: Needles | None, templates: Iterable[Template]) -> Needles | None:
-    """The needles of lines with their dates still in them: a date may stand within what a needle was found in.
-
-    A date that begins its line, but for two characters that are no letters, leaves all that follows these
-    whole. Any other leaves the first or the second half whole.
-    """
-    if needles is None:
-        return None
-    begins = all(AT_BEGIN.match(each.expression.pattern) for each in templates)
-    found: set[Needle] = set()
-    for needle in needles:
-        text = needle.text
-        if begins:
-            before = min(2, len(text) - len(text.lstrip(NO_LETTERS)))
-            found.add(needle._replace(text=text[before:]))
-        else:
-            half = len(text) // 2
-            found |= {needle._replace(text=text[:half]), needle._replace(text=text[half:])}
-    return None if any(not each.text for each in found) else frozenset(found)
 
 
 def _all_starts(data: bytes) -> Iterator[int]:
