@@ -1,109 +1,120 @@
 """Several expressions as one: which of them matches first, in the order in which they are listed.
 
 Expressions that can match at a text's beginning only become the branches of one expression, each with a group
-of nothing at its end that tells it: `re` then tries in C what would be a call each. The others are tried one
-by one, and only where a text holds what every match of theirs holds.
+of nothing at its end that tells it: `re` then tries in C what would be a call each. Of these there is one for
+each character that a text may begin with, of the expressions that may match such a text. The others are tried
+one by one, and only where a text holds what every match of theirs holds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 from producers.filters.fail2ban.expressions import Expression
+from producers.filters.fail2ban.trees import beginnings, is_anchored
 from producers.filters.literals import contains, required_literals
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
-"""What `re` itself reads expressions with; it has no public name."""
 PIECE: Final = re.compile(
     r"(?P<escape>\\(?:[1-9]|.))|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"
     r"|(?P<named>\(\?P[<=]|\(\?\()(?P<name>\w+)|(?P<flags>\(\?[a-z]+\))",
     re.DOTALL,
 )
 MERGED_FLAGS: Final = frozenset("isu")
+MOST_BEGINNINGS: Final = 512
 
-Found = tuple[int, Sequence["str | Any"]]
-First = Callable[[str], "tuple[int, tuple[str | None, ...]] | None"]
-
-
-def is_anchored(expression: Expression) -> bool:
-    """Whether it can match at a text's beginning only."""
-    if expression.pattern.flags & re.MULTILINE:
-        return False
-    tree = list(parser.parse(expression.source, expression.pattern.flags & re.MULTILINE))
-    return _begins(tree)
-
-
-def _begins(tree: Sequence[tuple[Any, Any]]) -> bool:
-    for code, argument in tree:
-        if code is op.AT:
-            if argument in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
-                return True
-        elif code is op.SUBPATTERN:
-            return _begins(list(argument[3]))
-        elif code is op.BRANCH:
-            return all(_begins(list(branch)) for branch in argument[1])
-        elif code not in (op.ASSERT, op.ASSERT_NOT):
-            return False
-    return False
+Values = tuple["str | None", ...]
+First = Callable[[str], "tuple[int, Values] | None"]
+"""Gives the number of the first expression that matches a text, and what its groups hold."""
 
 
 def first_of(expressions: Sequence[Expression]) -> First:
-    """A function that gives the first expression that matches a text, and what its groups hold."""
-    if all(is_anchored(each) for each in expressions):
-        merged = [_as_branch(at, each) for at, each in enumerate(expressions)]
-        branches = [each for each in merged if each is not None]
-        if len(branches) == len(expressions):
-            return _merged(expressions, branches)
-    return _one_by_one(expressions)
+    """A function that finds the first expression that matches a text."""
+    if all(is_anchored(each.source, each.pattern.flags) for each in expressions):
+        branches = [_as_branch(at, each) for at, each in enumerate(expressions)]
+        known = [each for each in branches if each is not None]
+        if len(known) == len(expressions):
+            return Merged(expressions, known)
+    return OneByOne(expressions)
 
 
-def _merged(expressions: Sequence[Expression], branches: Sequence[str]) -> First:
-    whole = re.compile("|".join(f"{branch}()" for branch in branches))
-    numbers: dict[int, tuple[int, tuple[int, ...]]] = {}
-    before = 0
-    for at, each in enumerate(expressions):
-        marker = before + each.pattern.groups + 1
-        numbers[marker] = (at, (0, *(before + index for index in each.indices)))
-        before = marker
-    match_of = whole.match
+class Merged:
+    """Anchored expressions, as one expression for each character that texts begin with."""
 
-    def first(text: str) -> tuple[int, tuple[str | None, ...]] | None:
-        match = match_of(text)
-        if match is None:
-            return None
-        at, indices = numbers[match.lastindex or 0]
-        return at, match.group(*indices, 0)[1:-1]
+    __slots__ = ("_beginnings", "_branches", "_by_character", "_expressions")
 
-    return first
+    def __init__(self, expressions: Sequence[Expression], branches: Sequence[str]) -> None:
+        self._expressions = expressions
+        self._branches = branches
+        self._beginnings = [beginnings(each.source) for each in expressions]
+        self._by_character: dict[str, First] = {}
+
+    def __call__(self, text: str) -> tuple[int, Values] | None:
+        """The first that matches a text."""
+        first = self._by_character.get(text[:1])
+        return (first or self._learn(text[:1]))(text)
+
+    def _learn(self, character: str) -> First:
+        chosen = [
+            at for at, known in enumerate(self._beginnings) if known is None or not character or character in known
+        ]
+        if len(self._by_character) >= MOST_BEGINNINGS:
+            self._by_character.clear()
+        first = self._by_character[character] = self._merged(chosen) if chosen else _nothing
+        return first
+
+    def _merged(self, chosen: Sequence[int]) -> First:
+        match_of = re.compile("|".join(f"{self._branches[at]}()" for at in chosen)).match
+        numbers: dict[int | None, tuple[int, tuple[int, ...]]] = {}
+        before = 0
+        for at in chosen:
+            expression = self._expressions[at]
+            marker = before + expression.pattern.groups + 1
+            numbers[marker] = (at, (0, 0, *(before + index for index in expression.indices)))
+            before = marker
+
+        def first(text: str) -> tuple[int, Values] | None:
+            match = match_of(text)
+            if match is None:
+                return None
+            at, indices = numbers[match.lastindex]
+            return at, match.group(*indices)[2:]
+
+        return first
 
 
-def _one_by_one(expressions: Sequence[Expression]) -> First:
-    listed = [
-        (
-            at,
-            each.pattern.match if is_anchored(each) else each.pattern.search,
-            (0, *each.indices, 0),
-            required_literals(each.source, each.pattern.flags & re.MULTILINE),
-        )
-        for at, each in enumerate(expressions)
-    ]
-    needy = any(needles is not None for *_, needles in listed)
+class OneByOne:
+    """Expressions, each tried where it may match."""
 
-    def first(text: str) -> tuple[int, tuple[str | None, ...]] | None:
-        data = text.encode() if needy else b""
-        for at, search, indices, needles in listed:
+    __slots__ = ("_listed", "_needy")
+
+    def __init__(self, expressions: Sequence[Expression]) -> None:
+        self._listed = [
+            (
+                at,
+                each.pattern.match if is_anchored(each.source, each.pattern.flags) else each.pattern.search,
+                (0, 0, *each.indices),
+                required_literals(each.source, each.pattern.flags & re.MULTILINE),
+            )
+            for at, each in enumerate(expressions)
+        ]
+        self._needy = any(needles is not None for *_, needles in self._listed)
+
+    def __call__(self, text: str) -> tuple[int, Values] | None:
+        """The first that matches a text."""
+        data = text.encode() if self._needy else b""
+        for at, search, indices, needles in self._listed:
             if needles is not None and not contains(data, needles):
                 continue
             match = search(text)
             if match is not None:
-                return at, match.group(*indices)[1:-1]
+                return at, match.group(*indices)[2:]
         return None
 
-    return first
+
+def _nothing(_: str) -> None:
+    return None
 
 
 def _as_branch(at: int, expression: Expression) -> str | None:

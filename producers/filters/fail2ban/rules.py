@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from producers.filters.fail2ban.alternatives import First, first_of, is_anchored
+from producers.filters.fail2ban.alternatives import First, first_of
 from producers.filters.fail2ban.definition import Definition
 from producers.filters.fail2ban.expressions import Captured, Expression, WrongExpression
+from producers.filters.fail2ban.trees import is_anchored
 from producers.filters.literals import required_literals
 from producers.filters.rows import Needle, Needles
 
 EARLY_MARGIN: Final = 2
-LONG_ENOUGH: Final = 6
+LONG_ENOUGH: Final = 4
 
 
 class Rules:
@@ -43,7 +44,7 @@ class Rules:
         self._prefix_match: Callable[[str], Any] | None = None
         if self.prefix is not None:
             pattern = self.prefix.pattern
-            self._prefix_match = pattern.match if is_anchored(self.prefix) else pattern.search
+            self._prefix_match = pattern.match if is_anchored(self.prefix.source) else pattern.search
 
     @property
     def needles(self) -> Needles | None:
