@@ -15,8 +15,9 @@ from typing import Final, Literal, cast, get_args
 from banstream import values
 from banstream.toml import Problems, Table, read_files
 from eventlog.urls import check_url
-from producers.filters import filter_names
-from producers.sources import check_source, default_sources
+from producers.filters import AUTO, every_filter, filter_names, load_filter
+from producers.sources import check_source
+from producers.usual import usual_sources
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from streams.rules import MANUAL, Jail, Rules
@@ -26,17 +27,24 @@ SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
 LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
+FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
 Start = Literal["recent", "beginning", "end"]
 BACKENDS: Final = ("nftables", "null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JailSettings:
-    """A jail: its rules, and the sources its filters read. `start`: where a source begins the first time."""
+    """A jail: its rules, and the sources its filters read.
+
+    Attributes:
+        start: where a source begins the first time.
+        auto: its filters are all of the library that no other jail names.
+    """
 
     rules: Jail
     sources: tuple[str, ...]
     start: Start
+    auto: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,11 @@ class Settings:
     decider: DeciderSettings = field(default_factory=DeciderSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
+
+    def filters(self) -> tuple[tuple[str, ...], bool]:
+        """The filters that jails name, and whether some jail wants the rest of the library as well."""
+        named = (name for jail in self.jails if not jail.auto for name in jail.rules.filters)
+        return tuple(dict.fromkeys(named)), any(jail.auto for jail in self.jails)
 
     def rules(self) -> Rules:
         """The jails as the decider wants them."""
@@ -232,7 +245,7 @@ def _jails(top: Table, *, reading: bool) -> tuple[JailSettings, ...]:
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
     read = [_enabled_jail(name, table, defaults, reading=reading) for name, table in jail_tables.items()]
-    return _told_apart(tuple(filter(None, read)))
+    return _told_apart(_routed(tuple(filter(None, read))))
 
 
 def _built_in() -> JailSettings:
@@ -246,7 +259,7 @@ def _enabled_jail(name: str, table: Table, defaults: JailSettings, *, reading: b
     own: tuple[str, ...] = (name,) if name in filter_names() else ()
     filters = table.take("filter", _filters, own)
     if not filters:
-        table.problem("filter", None, f"a filter; known are {', '.join(filter_names())}")
+        table.problem("filter", None, FILTER)
     if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
         table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
     unset: tuple[str, ...] = ()
@@ -278,8 +291,20 @@ def _jail(
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
         ),
-        sources=sources or usual.sources or (tuple(default_sources()) if name else ()),
+        sources=sources or usual.sources or (usual_sources(filters) if name else ()),
         start=table.take("start", _start, usual.start),
+    )
+
+
+def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
+    """A jail that says `auto` has the filters that no other jail names."""
+    named = {name for jail in jails for name in jail.rules.filters}
+    rest = tuple(each.name for each in every_filter() if each.name not in named) if AUTO in named else ()
+    return tuple(
+        replace(jail, rules=replace(jail.rules, filters=rest), auto=True)
+        if AUTO in jail.rules.filters
+        else jail
+        for jail in jails
     )
 
 
@@ -311,9 +336,14 @@ def _start(value: object) -> Start:
 
 def _filters(value: object) -> tuple[str, ...]:
     names = values.texts(value)
-    unknown = [name for name in names if name not in filter_names()]
-    if unknown:
-        raise ValueError(f"known filters; {unknown[0]} is none, known are {', '.join(filter_names())}")
+    for name in names:
+        try:
+            if name != AUTO:
+                load_filter(name)
+        except ConfigError as error:
+            raise ValueError(f"{FILTER} ({error})") from error
+    if AUTO in names and len(names) > 1:
+        raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
     return names
 
 

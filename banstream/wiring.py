@@ -120,11 +120,16 @@ def watches(jails: tuple[JailSettings, ...]) -> list[Watch]:
             old = found.get(spec)
             found[spec] = Watch(
                 source=spec,
-                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *jail.rules.filters))),
+                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
+                auto=jail.auto or (old is not None and old.auto),
                 start=jail.start if old is None else _earlier(old.start, jail.start),
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())
+
+
+def _named(jail: JailSettings) -> tuple[str, ...]:
+    return () if jail.auto else jail.rules.filters
 
 
 def _earlier(one: Start, other: Start) -> Start:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
+from producers.filters.plan import Plan
 from producers.filters.rows import Row
 from producers.sources.lines import cut_lines, skip_line
 from producers.stamps import Clock
@@ -48,18 +49,23 @@ class Batch(NamedTuple):
 
 
 def match_files(
-    paths: Sequence[str], filters: Sequence[Filter], now_ms: int | None = None, batch_bytes: int = BATCH_BYTES
+    paths: Sequence[str],
+    filters: Sequence[Filter],
+    now_ms: int | None = None,
+    batch_bytes: int = BATCH_BYTES,
+    named: int | None = None,
 ) -> Iterator[Batch]:
     """Match files, each a stream of its own, in order. `-` is standard input; gzip, bzip2 and xz are read.
 
+    `named`: how many filters, the first, see every line; each other only what no filter before it took.
     Times without a year are taken as of `now_ms`, by default the file's modification time.
     Raises SourceError, naming the file, when one cannot be read.
     """
     for path in paths:
         clock = Clock(modified_ms(path) if now_ms is None else now_ms, "offline")
-        matchers = [filter_.matcher() for filter_ in filters]
+        plan = Plan(filters, named)
         for base, data in read_lines(path, batch_bytes):
-            yield Batch(path, base, data, tuple(matcher.scan(data, clock) for matcher in matchers))
+            yield Batch(path, base, data, plan.scan(data, clock))
 
 
 def modified_ms(path: str) -> int:

@@ -17,7 +17,8 @@ import orjson
 
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
-from producers.filters import Filter, Matcher, load_filter
+from producers.filters import AUTO, filters_of
+from producers.filters.plan import Plan
 from producers.frames import Origin, appends
 from producers.sources import Start, open_source
 from producers.stamps import Clock
@@ -42,7 +43,8 @@ class Watch:
 
     Attributes:
         source: the source's spec.
-        filters: the filters' names.
+        filters: the names of the filters that see every line.
+        auto: lines that none of those takes are for whichever filter of the library they are of.
         labels: put on every event.
         start: where the first reading ever begins.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
@@ -53,6 +55,11 @@ class Watch:
     labels: Mapping[str, str] = field(default_factory=dict)
     start: Literal["recent", "beginning", "end"] = "recent"
     recent_ms: int = 600_000
+    auto: bool = False
+
+    def names(self) -> str:
+        """Its filters, for people."""
+        return ", ".join((*self.filters, *([AUTO] if self.auto else [])))
 
 
 class Outlet(Protocol):
@@ -79,8 +86,8 @@ class _Stream:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
         self._mark = f"{host}/" if host else ""
-        self.filters: list[Filter] = [load_filter(name) for name in watch.filters]
-        self.matchers: dict[str, dict[str, Matcher]] = {}
+        self.filters = filters_of(watch.filters, auto=watch.auto)
+        self.plans: dict[str, Plan] = {}
         self.counts: Counter[str] = Counter()
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
@@ -100,44 +107,37 @@ class _Stream:
         """The events of a chunk; the position is now past it."""
         clock = Clock(now_ms, "live" if chunk.live else "backlog")
         found: list[Append] = []
-        for name, matcher in self._matchers_of(chunk.origin).items():
-            rows = matcher.scan(chunk.data, clock)
+        plan = self._plan_of(chunk.origin)
+        incarnation = self._mark + chunk.incarnation
+        for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
-                incarnation = self._mark + chunk.incarnation
-                origin = Origin(
-                    load_filter(name), chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels
-                )
+                origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
                 found += appends(chunk.data, rows, origin, partitions)
         self.resume = chunk.resume
         return found
 
     def position(self) -> bytes:
         """The position, and what the matchers remember."""
-        matchers = {
-            origin: {name: matcher.save() for name, matcher in states.items()}
-            for origin, states in self.matchers.items()
-        }
+        matchers = {origin: plan.save() for origin, plan in self.plans.items()}
         return orjson.dumps({"v": 1, "source": self.resume, "matchers": matchers})
 
     def notices(self) -> Counter[str]:
         """What the source and the filters have to say."""
         found = self.counts + Counter(self.source.notices())
-        for origin, matchers in self.matchers.items():
-            for matcher in matchers.values():
-                found.update({f"{origin}: {text}": count for text, count in matcher.notices().items()})
+        for origin, plan in self.plans.items():
+            found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
         return found
 
-    def _matchers_of(self, origin: str) -> dict[str, Matcher]:
-        found = self.matchers.get(origin)
+    def _plan_of(self, origin: str) -> Plan:
+        found = self.plans.get(origin)
         if found is None:
-            found = self.matchers[origin] = {filter_.name: filter_.matcher() for filter_ in self.filters}
+            found = self.plans[origin] = Plan(self.filters, len(self.watch.filters))
         return found
 
     def _load(self, origin: str, states: Mapping[str, Any]) -> None:
-        for name, matcher in self._matchers_of(origin).items():
+        for name, state in states.items():
             try:
-                if name in states:
-                    matcher.load(states[name])
+                self._plan_of(origin).load(name, state)
             except InvalidMessage as error:
                 self.counts[f"{origin}: what filter {name} remembered is of another version: {error}"] += 1
 
@@ -204,7 +204,7 @@ class Producer:
     def describe(self) -> list[str]:
         """What is watched, a sentence each."""
         return [
-            f"{stream.source.id} with filter {', '.join(stream.watch.filters)}, {stream.begins}"
+            f"{stream.source.id} with filter {stream.watch.names()}, {stream.begins}"
             for stream in self._streams
         ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from banstream.options import json_option
 from banstream.show import json_line, say, show, table
-from producers.filters import filter_names, load_filter
-from producers.filters.samples import FORMS, load_samples, wrong
+from producers.filters import NativeFilter, every_filter, filter_names, load_filter
+from producers.filters.samples import written, wrong
+from schemas.errors import ConfigError
 
 
 @click.group("filters")
@@ -19,27 +22,42 @@ def filters_command() -> None:
 @json_option
 def list_command(as_json: bool) -> int:
     """The filters a jail can name."""
-    filters = [load_filter(name) for name in filter_names()]
+    filters = sorted(every_filter(), key=lambda each: each.name)
     if as_json:
         for each in filters:
-            json_line({"name": each.name, "version": each.version, "service": each.service})
+            json_line(_wire(each))
     else:
-        rows = [(each.name, each.service, each.version) for each in filters]
-        show(table("Filters", ("filter", "service", "version"), rows))
+        rows = [(each.name, each.definition.title, ", ".join(each.definition.ports)) for each in filters]
+        show(table("Filters", ("filter", "reads", "ports"), rows))
     return 0
 
 
+def _wire(each: NativeFilter) -> dict[str, Any]:
+    told = each.definition
+    return {
+        "name": each.name,
+        "version": each.version,
+        "service": each.service,
+        "title": told.title,
+        "programs": told.programs,
+        "ports": told.ports,
+        "sources": told.sources,
+    }
+
+
 @filters_command.command("test")
-@click.argument("names", nargs=-1, metavar="[FILTER]...")
+@click.argument("names", nargs=-1, metavar="[FILTER|FILE]...")
 def test_command(names: tuple[str, ...]) -> int:
     """Run filters [default: all] on their own samples; exit code 1 when one reads a line otherwise."""
     failed = 0
     for name in names or filter_names():
-        sentences = list(wrong(load_filter(name)))
+        each = load_filter(name)
+        if not isinstance(each, NativeFilter):
+            raise ConfigError(f"{name}: a filter of fail2ban's has no samples to test")
+        sentences = list(wrong(each))
         failed += len(sentences)
         for sentence in sentences:
             say(f"WRONG  {sentence}")
-        samples = load_samples(name)
-        count = len(samples.samples) * len(FORMS) + len(samples.others)
-        say(f"{name}: {count - len(sentences)} of {count} samples read as they should")
+        count = sum(len(written(each, sample)) for sample in each.samples)
+        say(f"{name}: {count - len(sentences)} of {count} lines read as they should")
     return int(failed > 0)

@@ -15,7 +15,7 @@ from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
 from banstream.show import harmless, instant, json_line, note, printable
-from producers.filters import Filter, filter_names, load_filter
+from producers.filters import AUTO, Filter, filters_of
 from producers.filters.rows import Row
 from producers.offline import Batch, match_files
 
@@ -31,7 +31,13 @@ class Counts:
 
 
 @click.command("match")
-@click.option("--filter", "names", multiple=True, metavar="NAME", help="A filter [default: every one].")
+@click.option(
+    "--filter",
+    "names",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="A filter [default: auto, whichever of the library a line is for].",
+)
 @click.option(
     "--now", "now", type=Instant(), metavar="INSTANT", help="Of lines without a year [default: mtime]."
 )
@@ -50,10 +56,11 @@ def match_command(
 
     Exit code 1 when no line matches.
     """
-    filters = [load_filter(name) for name in names or filter_names()]
+    named = [name for name in names if name != AUTO]
+    filters = filters_of(named, auto=not named or AUTO in names)
     counts = Counts()
     started = perf_counter()
-    for batch in progress(match_files(files, filters, now), files):
+    for batch in progress(match_files(files, filters, now, named=len(named)), files):
         if stats and not as_json:
             counts.events += sum(map(len, batch.rows))
         else:
@@ -94,7 +101,7 @@ def _print(batch: Batch, filters: Sequence[Filter], counts: Counts, *, as_json: 
 
 def _wires(batch: Batch, filters: Sequence[Filter], line: int) -> Iterator[dict[str, Any]]:
     count, seen = batch.data.count, 0
-    for name, (kind, at_ms, ip, start, _, user, port, *_) in _in_order(batch, filters):
+    for name, (kind, at_ms, ip, start, _, user, port, _, _, _, fields) in _in_order(batch, filters):
         line += count(b"\n", seen, start)
         seen = start
         wire = {
@@ -108,6 +115,8 @@ def _wires(batch: Batch, filters: Sequence[Filter], line: int) -> Iterator[dict[
         }
         if port is not None:
             wire["port"] = port
+        if fields:
+            wire["fields"] = fields
         yield wire
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from banstream.commands.look import sentence
-from banstream.config import load_settings
+from banstream.config import Settings, load_settings
 from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.progress import progress
@@ -20,7 +20,7 @@ from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
 from banstream.show import json_line, note, printable, say
 from banstream.trial import Counts, over_files, over_log, wire
-from producers.filters import load_filter
+from producers.filters import filters_of
 from producers.offline import Batch, match_files
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
@@ -77,12 +77,13 @@ class Options:
 
 def _replay(files: tuple[str, ...], options: Options) -> int:
     settings = load_settings(options.config_file, reading=False)
-    rules = [settings.rules()]
+    both = [settings]
     if options.other_file:
-        rules.append(load_settings(options.other_file, reading=False).rules())
+        both.append(load_settings(options.other_file, reading=False))
+    rules = [each.rules() for each in both]
     counts, started = Counts(), perf_counter()
     if files:
-        steps = _over_files(rules, files, options.now, counts)
+        steps = _over_files(both, files, options.now, counts)
     else:
         steps = over_log(rules, open_to_read(settings), options.since or 0, options.until or now_ms(), counts)
     bans: list[list[Ban]] = [[] for _ in rules]
@@ -109,14 +110,17 @@ def _conclude(rules: list[Rules], bans: list[list[Ban]], options: Options) -> No
 
 
 def _over_files(
-    rules: list[Rules], files: tuple[str, ...], now: int | None, counts: Counts
+    both: list[Settings], files: tuple[str, ...], now: int | None, counts: Counts
 ) -> Iterator[list[list[Decision]]]:
-    names = dict.fromkeys(name for each in rules for jail in each.jails for name in jail.filters)
-    if not names:
+    wanted = [each.filters() for each in both]
+    names = tuple(dict.fromkeys(name for named, _ in wanted for name in named))
+    filters = filters_of(names, auto=any(auto for _, auto in wanted))
+    if not filters:
         raise ConfigError("no jail is enabled, so there is nothing to replay")
-    filters = [load_filter(name) for name in names]
-    streams: list[Iterator[Batch]] = [progress(match_files([file], filters, now), [file]) for file in files]
-    return over_files(rules, filters, streams, counts)
+    streams: list[Iterator[Batch]] = [
+        progress(match_files([file], filters, now, named=len(names)), [file]) for file in files
+    ]
+    return over_files([each.rules() for each in both], filters, streams, counts)
 
 
 def _print(decisions: list[Decision], *, as_json: bool) -> None:

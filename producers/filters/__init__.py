@@ -1,64 +1,59 @@
-"""The filter library: how lines become events, by name."""
+"""How lines become events: filters by name, from the library, from a user's file, or from fail2ban's."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
+from producers.filters.native.filter import LIBRARY, NativeFilter, library_names, read_filter
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
-from producers.filters.sshd_matcher import SshdMatcher
 from schemas.errors import ConfigError
 
-__all__ = ["Filter", "Matcher", "Row", "filter_names", "load_filter"]
+__all__ = [
+    "AUTO",
+    "Filter",
+    "Matcher",
+    "NativeFilter",
+    "Needle",
+    "Needles",
+    "Row",
+    "every_filter",
+    "filter_names",
+    "filters_of",
+    "load_filter",
+]
 
-VERSION_LENGTH: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class NativeFilter:
-    """A filter written in this package.
-
-    Attributes:
-        version: the start of the SHA-256 of its modules' text.
-        make: makes a matcher that remembers nothing yet.
-    """
-
-    name: str
-    version: str
-    service: str
-    make: Callable[[], Matcher]
-    needles: Needles | None = None
-
-    def matcher(self) -> Matcher:
-        """A matcher for one stream, remembering nothing yet."""
-        return self.make()
-
-
-def _version_of(*modules: str) -> str:
-    text = b"".join((Path(__file__).parent / module).read_bytes() for module in modules)
-    return hashlib.sha256(text).hexdigest()[:VERSION_LENGTH]
-
-
-@cache
-def _filters() -> Mapping[str, Filter]:
-    version = _version_of("sshd.py", "sshd_matcher.py", "connections.py")
-    sshd: Filter = NativeFilter("sshd", version, "sshd", SshdMatcher, frozenset({Needle(b"sshd")}))
-    return MappingProxyType({sshd.name: sshd})
+AUTO: Final = "auto"
+"""The name that stands for whichever filter of the library a line is for."""
 
 
 def filter_names() -> list[str]:
-    """The names that `load_filter` knows."""
-    return sorted(_filters())
+    """The names of the library's filters."""
+    return list(library_names())
+
+
+@cache
+def every_filter() -> tuple[NativeFilter, ...]:
+    """The whole library, in the order in which a line is routed: those of many services come last."""
+    filters = [read_filter(LIBRARY / f"{name}.toml", name) for name in library_names()]
+    return tuple(sorted(filters, key=lambda each: (each.definition.generic, each.name)))
 
 
 def load_filter(name: str) -> Filter:
-    """The filter of a name; ConfigError, naming the known ones, when there is none."""
-    found = _filters().get(name)
-    if found is None:
-        raise ConfigError(f"no filter is named {name!r}; known are {', '.join(filter_names())}")
-    return found
+    """The filter of a name, or of a path that ends in `.toml`.
+
+    Raises ConfigError when there is none, and for what is wrong in it.
+    """
+    if name in library_names():
+        return read_filter(LIBRARY / f"{name}.toml", name)
+    if name.endswith(".toml"):
+        return read_filter(Path(name), name)
+    raise ConfigError(f"no filter is named {name!r}; see `banstream filters list`")
+
+
+def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
+    """The filters of names, then, if `auto`, the rest of the library. Raises ConfigError."""
+    named = [load_filter(name) for name in names]
+    return [*named, *(each for each in every_filter() if each.name not in names)] if auto else named

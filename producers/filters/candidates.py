@@ -1,13 +1,19 @@
-"""Finds the lines of a buffer that may interest a filter, without looking at each line.
+"""Finds the lines of a buffer that may interest filters, without looking at each line.
 
-With hyperscan (the extra `fast`) one pass in C finds what the filter's messages begin with; without it, one
-`bytes.find` pass finds its program's name. Both give more lines than the filter takes, never fewer.
+With hyperscan (the extra `fast`) one pass in C finds what the filters' messages hold, however many texts that
+are; without it, `bytes.find` finds one text, and one expression finds several. All give more lines than the
+filters take, never fewer.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Protocol
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any, Final, Protocol
+
+from producers.filters.literals import contains
+from producers.filters.rows import Needle, Needles
 
 hyperscan: Any
 try:
@@ -15,9 +21,12 @@ try:
 except ImportError:
     hyperscan = None
 
+CASELESS: Final = 1
+"""HS_FLAG_CASELESS."""
+
 
 class Finder(Protocol):
-    """Finds candidate lines. Filters that share a source may share one, given all their expressions."""
+    """Finds the candidate lines of one filter."""
 
     def starts(self, data: bytes) -> list[int]:
         """Where candidate lines start, ascending, each once."""
@@ -46,7 +55,7 @@ class HyperscanFinder:
     """Candidates are the lines that hold a match of any of several expressions, in hyperscan's syntax."""
 
     def __init__(self, expressions: tuple[bytes, ...]) -> None:
-        self._database: Any = _database(expressions)
+        self._database: Any = _database(expressions, (0,) * len(expressions))
 
     def starts(self, data: bytes) -> list[int]:
         """Where the lines that hold a match start."""
@@ -62,13 +71,78 @@ class HyperscanFinder:
         return list(dict.fromkeys([rfind(b"\n", 0, end - 1) + 1 for end in ends]))
 
 
+class SharedFinder:
+    """Finds in one pass the candidates of several filters, each given by its needles.
+
+    A line's mask has the bit of each filter that it may interest. Filters whose needles are None are not
+    looked for.
+    """
+
+    def __init__(self, needles: Sequence[Needles | None]) -> None:
+        self._needles = [(1 << bit, each) for bit, each in enumerate(needles) if each is not None]
+        masks: dict[Needle, int] = {}
+        for bit, each in self._needles:
+            for needle in each:
+                masks[needle] = masks.get(needle, 0) | bit
+        self._masks = [masks[needle] for needle in sorted(masks)]
+        self._texts = tuple(sorted(masks))
+        self._expression: re.Pattern[bytes] | None = None
+
+    def lines(self, data: bytes) -> dict[int, int]:
+        """By where it starts, ascending: the mask of each line that may interest some filter."""
+        if not self._texts:
+            return {}
+        return self._found_apart(data) if hyperscan is None else self._found_together(data)
+
+    def _found_together(self, data: bytes) -> dict[int, int]:
+        hits: list[tuple[int, int]] = []
+        append = hits.append
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            append((end, number))
+
+        flags = tuple(CASELESS * each.caseless for each in self._texts)
+        _database(tuple(re.escape(each.text) for each in self._texts), flags).scan(
+            data, match_event_handler=on_match
+        )
+        found: dict[int, int] = {}
+        rfind, masks = data.rfind, self._masks
+        for end, number in hits:
+            start = rfind(b"\n", 0, end - 1) + 1
+            found[start] = found.get(start, 0) | masks[number]
+        return found
+
+    def _found_apart(self, data: bytes) -> dict[int, int]:
+        """One expression finds a line, then each filter's needles are looked for in it."""
+        if self._expression is None:
+            texts = (
+                b"(?i:%s)" % re.escape(text) if caseless else re.escape(text)
+                for text, caseless in self._texts
+            )
+            self._expression = re.compile(b"|".join(texts))
+        found: dict[int, int] = {}
+        search, at = self._expression.search, 0
+        while (hit := search(data, at)) is not None:
+            start = data.rfind(b"\n", 0, hit.start()) + 1
+            at = data.find(b"\n", hit.end()) + 1 or len(data)
+            line = data[start:at]
+            found[start] = sum(bit for bit, needles in self._needles if contains(line, needles))
+        return found
+
+
+@lru_cache(maxsize=64)
+def finder_of(needles: tuple[Needles | None, ...]) -> SharedFinder:
+    """The finder of some filters, made once."""
+    return SharedFinder(needles)
+
+
 def fastest_finder(expressions: tuple[bytes, ...], literal: bytes) -> Finder:
     """A finder by hyperscan where it can be imported, else by the literal."""
     return LiteralFinder(literal) if hyperscan is None else HyperscanFinder(expressions)
 
 
 @cache
-def _database(expressions: tuple[bytes, ...]) -> Any:
+def _database(expressions: tuple[bytes, ...], flags: tuple[int, ...]) -> Any:
     database = hyperscan.Database()
-    database.compile(expressions=expressions, flags=[0] * len(expressions))
+    database.compile(expressions=expressions, ids=list(range(len(expressions))), flags=list(flags))
     return database

@@ -19,7 +19,7 @@ The idea is Russ Cox's (Regular Expression Matching with a Trigram Index, 2012).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from itertools import product
 from typing import Any, Final, NamedTuple
@@ -61,7 +61,7 @@ def required_literals(
     """
     tree = parser.parse(expression, flags)
     analysis = _Analysis(text=isinstance(expression, str), but=but | {"\n", "\ufffd"})
-    known = analysis.sequence(list(tree), tree.state.flags)
+    known = analysis.sequence(tree, tree.state.flags)
     return known.best
 
 
@@ -86,7 +86,7 @@ class _Analysis:
         self._text = text
         self._but = but
 
-    def sequence(self, parts: list[tuple[Any, Any]], flags: int) -> _Known:
+    def sequence(self, parts: Iterable[tuple[Any, Any]], flags: int) -> _Known:
         """Parts after each other: runs of exact ones make longer texts."""
         run: frozenset[Needle] | None = EMPTY
         whole, best = True, None
@@ -106,18 +106,18 @@ class _Analysis:
             return ZERO_WIDTH
         if code is op.SUBPATTERN:
             _, added, removed, inner = argument
-            return self.sequence(list(inner), (flags | added) & ~removed)
+            return self.sequence(inner, (flags | added) & ~removed)
         if code is op.BRANCH:
-            return self._branch([self.sequence(list(each), flags) for each in argument[1]])
-        known: Callable[[Any, int], _Known] | None = {
+            return self._branch([self.sequence(each, flags) for each in argument[1]])
+        reads: dict[Any, Callable[[Any, int], _Known]] = {
             op.LITERAL: self._literal,
             op.IN: self._class,
-            op.ATOMIC_GROUP: lambda inner, flags: self.sequence(list(inner), flags),
+            op.ATOMIC_GROUP: self.sequence,
             op.MAX_REPEAT: self._repeat,
             op.MIN_REPEAT: self._repeat,
             op.POSSESSIVE_REPEAT: self._repeat,
-        }.get(code)
-        return UNKNOWN if known is None else known(argument, flags)
+        }
+        return reads[code](argument, flags) if code in reads else UNKNOWN
 
     def _literal(self, number: int, flags: int) -> _Known:
         character = chr(number)
@@ -138,7 +138,7 @@ class _Analysis:
 
     def _repeat(self, argument: tuple[int, int, Any], flags: int) -> _Known:
         least, most, inner = argument
-        known = self.sequence(list(inner), flags)
+        known = self.sequence(inner, flags)
         if least == 0:
             exact = known.exact | EMPTY if most == 1 and known.exact is not None else None
             return _Known(exact, None)

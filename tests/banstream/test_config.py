@@ -137,7 +137,10 @@ maxretry = "3"
             'defaults.ignoreip = ["192.0.2.1/24"]: expected an address or prefix such as "192.0.2.7" or '
             '"2001:db8::/32", without bits beyond the prefix length'
         ),
-        'jail.sshd.filter = "sshdd": expected known filters; sshdd is none, known are sshd',
+        (
+            'jail.sshd.filter = "sshdd": expected a filter: one of `banstream filters list`, a path, auto, '
+            "or fail2ban's sshd[mode=aggressive] (no filter is named 'sshdd'; see `banstream filters list`)"
+        ),
         'jail.sshd.findtime = "soon": expected a duration such as "10m", "1d12h" or a number of seconds',
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
@@ -156,7 +159,7 @@ maxretry = "3"
         ("[log]\nurl = 7\n", "log.url = 7: expected a string in quotes"),
         ('[log]\nurl = "nats://x"\n', "log.url"),
         ("log = 3\n", "log = 3: expected a table [log]"),
-        ('[jail.web]\nsource = "stdin"\n', "a filter; known are sshd"),
+        ('[jail.web]\nsource = "stdin"\n', "a filter: one of"),
         ('[jail.manual]\nfilter = "sshd"\nsource = "stdin"\n', "other than manual"),
         ('[jail.sshd]\nsource = "ftp:/x"\n', "expected file:/PATH, journald:FIELD=VALUE or stdin"),
         ('[jail.sshd]\nsource = "stdin"\nbantime = "1 fortnight"\n', "or -1 for ever"),
@@ -253,7 +256,7 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without auth.log, secure and journalctl the built-in jail has nothing to read."""
-    monkeypatch.setattr("banstream.config.default_sources", list)
+    monkeypatch.setattr("producers.usual.default_sources", list)
     file = tmp_path / "banstream.toml"
     file.write_text("[jail.sshd]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="name one, such as file:/var/log/"):

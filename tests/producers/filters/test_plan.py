@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from producers.filters import Row, load_filter, sshd_matcher
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
-from producers.filters.samples import load_samples
+from producers.filters.native.filter import LIBRARY, read_filter
 from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.stamps import Clock, Stamps
 
 CLOCK = Clock(1_795_338_000_000, "backlog")
-MESSAGES = [sample.line for sample in load_samples("sshd").samples]
+SAMPLES = read_filter(LIBRARY / "sshd.toml", "sshd").samples
+MESSAGES = [sample.text for sample in SAMPLES if not sample.whole]
 HEADERS = (
     "Nov 22 09:00:00 web sshd[{}]: ",
     "Nov 22 09:00:01 db sshd-session[{}]: ",
@@ -163,7 +164,7 @@ lines = st.one_of(
     ]
     * 3,
     st.sampled_from(MESSAGES).map(lambda message: (HEADERS[0].format(1) + message).encode()).flatmap(mutated),
-    st.sampled_from(load_samples("sshd").others).map(str.encode),
+    st.sampled_from([sample.text for sample in SAMPLES if sample.whole]).map(str.encode),
     st.binary(max_size=200).map(lambda data: data.replace(b"\n", b"")),
 )
 FIRST = b"Nov 22 09:00:00 web sshd[9]: Invalid user x from 192.0.2.7 port 5\n"

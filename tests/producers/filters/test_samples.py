@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from producers.filters import Matcher, NativeFilter, Row, filter_names, load_filter, sshd
+from producers.filters import Matcher, NativeFilter, Row, every_filter, load_filter, sshd
+from producers.filters.native.filter import LIBRARY, read_filter
 from producers.filters.rows import HOST, IP, KIND
-from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, load_samples, said, wrong
+from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, Say, wrong
 from producers.filters.sshd_matcher import SshdMatcher
-from producers.stamps import Clock
+from producers.stamps import Clock, Stamps
 
-SSHD = load_filter("sshd")
-SAMPLES = load_samples("sshd")
+SSHD = read_filter(LIBRARY / "sshd.toml", "sshd")
+MESSAGES = [sample for sample in SSHD.samples if not sample.whole]
+OTHERS = [sample.text for sample in SSHD.samples if sample.whole]
 PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
 
 
@@ -26,9 +28,9 @@ def headed(line: str, form: str) -> str:
 class Blind(NativeFilter):
     """A filter that finds nothing."""
 
-    def matcher(self) -> Matcher:
+    def matcher(self, stamps: Stamps | None = None) -> Matcher:
         """Nothing in any line."""
-        return Nothing()
+        return Nothing(stamps=stamps)
 
 
 class Nothing(SshdMatcher):
@@ -46,32 +48,37 @@ def scan(*lines: str) -> list[Row]:
     return load_filter("sshd").matcher().scan(data, CLOCK)
 
 
-@pytest.mark.parametrize("sample", SAMPLES.samples, ids=lambda sample: sample.line[:60])
+def said(line: str) -> list[Say]:
+    """The events of one line, alone in its stream."""
+    return [Say(kind, ip, user, port) for kind, _, ip, _, _, user, port, *_ in scan(line)]
+
+
+@pytest.mark.parametrize("sample", MESSAGES, ids=lambda sample: sample.text[:60])
 def test_a_sample_means_what_the_table_says(sample: Sample) -> None:
     """Every line gives its event, or none, in every form of header, whichever of sshd's programs wrote it."""
     for template in FORMS.values():
         for program in PROGRAMS:
-            found = said(SSHD, template.format(program=program, line=sample.line))
-            assert found == ([] if sample.says is None else [sample.says])
+            assert said(template.format(program=program, line=sample.text)) == list(sample.says)
 
 
 def test_the_table_is_not_empty() -> None:
     """The samples are there, of each kind and of none."""
-    kinds = {sample.says and sample.says[0] for sample in SAMPLES.samples}
+    kinds = {sample.says[0].kind if sample.says else None for sample in MESSAGES}
     assert kinds == {"failed", "probed", "succeeded", None}
-    assert len(SAMPLES.samples) > 100
-    assert len(SAMPLES.others) > 10
+    assert len(MESSAGES) > 100
+    assert len(OTHERS) > 10
 
 
-def test_every_filter_reads_its_own_samples_as_it_should() -> None:
-    """`banstream filters test` finds nothing wrong, and would: another filter's name on them finds much."""
-    assert [sentence for name in filter_names() for sentence in wrong(load_filter(name))] == []
+@pytest.mark.parametrize("filter_", every_filter(), ids=lambda each: each.name)
+def test_every_filter_reads_its_own_samples_as_it_should(filter_: NativeFilter) -> None:
+    """`banstream filters test` finds nothing wrong with any filter of the library."""
+    assert list(wrong(filter_)) == []
 
 
 def test_a_filter_that_reads_a_sample_otherwise_is_found_out() -> None:
     """A filter whose matcher finds nothing is wrong about every sample that is an event, in every form."""
-    events = sum(sample.says is not None for sample in SAMPLES.samples)
-    assert len(list(wrong(Blind("sshd", "0", "sshd", SSHD.matcher)))) == events * len(FORMS)
+    events = sum(bool(sample.says) for sample in MESSAGES)
+    assert len(list(wrong(Blind(SSHD.definition, SSHD.text, SSHD.file)))) == events * len(FORMS)
 
 
 def test_an_event_names_the_reporting_host() -> None:
@@ -80,7 +87,7 @@ def test_an_event_names_the_reporting_host() -> None:
     assert row[HOST] == "web"
 
 
-@pytest.mark.parametrize("line", SAMPLES.others)
+@pytest.mark.parametrize("line", OTHERS)
 def test_other_programs_lines_are_no_events(line: str) -> None:
     """What another program logs is no event, whatever its text says; nor is it an unheaded line of sshd's."""
     assert scan(headed("Invalid user x from 192.0.2.7 port 5", "iso"), line)[1:] == []

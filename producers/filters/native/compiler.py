@@ -1,0 +1,203 @@
+"""A definition compiled: each rule an expression over a whole message, or tests of an object's values.
+
+Every expression is matched from a message's first character to its last (`fullmatch`), so none can lack an
+anchor. Expressions are compiled when they are first needed: loading a hundred filters compiles none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import orjson
+
+from producers.filters.literals import contains, required_literals
+from producers.filters.native.access import access_line
+from producers.filters.native.definition import Definition, Rule
+from producers.filters.native.entries import Entry
+from producers.filters.native.pieces import expand
+from producers.filters.rows import Needles
+from schemas.errors import ConfigError
+
+Groups = Mapping[str, bytes]
+ESCAPED: Final = frozenset('"\\/<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128, 256)))
+"""Characters that some JSON writer escapes, so that a line within Docker's JSON would not hold them."""
+PAIR: Final = re.compile(rb'(?:^|(?<=[\s,|]))([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))')
+ABSENT: Final = b"-"
+"""How an access log writes what there is none of."""
+AGAIN: Final = "__"
+"""Between a group's name and a number, where several headers capture the same."""
+UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LinePattern:
+    """An expression over a message; `headed`: over a line that begins with the service's own header."""
+
+    rule: Rule
+    source: str
+    headed: str | None
+
+    @cached_property
+    def expression(self) -> re.Pattern[bytes]:
+        """Over a message, with the service's own header or without."""
+        optional = "" if self.headed is None else f"(?:{self.headed})?"
+        return re.compile((optional + self.source).encode(), re.DOTALL)
+
+    @cached_property
+    def own(self) -> re.Pattern[bytes]:
+        """Over a line of the service's own log: the header has to be there."""
+        return re.compile((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
+
+    @cached_property
+    def needles(self) -> Needles | None:
+        """What its messages hold."""
+        return required_literals(self.source.encode(), re.DOTALL, but=ESCAPED)
+
+    def find(self, entry: Entry, *, own: bool) -> Groups | None:
+        """What it captures of an entry: of the service's own log if `own`, else of a program's message."""
+        text = entry.line if own else entry.text
+        if self.needles is not None and not contains(text, self.needles):
+            return None
+        found = (self.own if own else self.expression).fullmatch(text)
+        if found is None:
+            return None
+        absent = ABSENT if self.rule.shape == "clf" else None
+        groups: dict[str, bytes] = {}
+        for key, value in found.groupdict().items():
+            if value is not None and value != absent:
+                groups.setdefault(key.partition(AGAIN)[0], value)
+        return groups
+
+
+@dataclass(frozen=True)
+class FieldsPattern:
+    """Values of an object: JSON, or key=value. `keys`: by field the keys that may hold it."""
+
+    rule: Rule
+    where: tuple[tuple[str, str], ...]
+    keys: Mapping[str, tuple[str, ...]]
+    headed: None = field(default=None, init=False)
+
+    @cached_property
+    def tests(self) -> tuple[tuple[tuple[str, ...], re.Pattern[bytes]], ...]:
+        """By path, what the value has to be."""
+        return tuple(
+            (tuple(key.split(".")), re.compile(text.encode(), re.DOTALL)) for key, text in self.where
+        )
+
+    @cached_property
+    def needles(self) -> Needles | None:
+        """The best of its values' needles; else the name of a key."""
+        found = [required_literals(text.encode(), re.DOTALL, but=ESCAPED) for _, text in self.where]
+        keys = [required_literals(re.escape(key.rpartition(".")[2])) for key, _ in self.where]
+        known = [each for each in (*found, *keys) if each]
+        return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None
+
+    def find(self, entry: Entry, *, own: bool) -> Groups | None:
+        """What its keys hold, when the values are as they should be."""
+        del own
+        value: Any = entry.value() if self.rule.shape == "json" else pairs(entry.text)
+        if value is None:
+            return None
+        groups: dict[str, bytes] = {}
+        for path, test in self.tests:
+            found = test.fullmatch(_text(_at(value, path)))
+            if found is None:
+                return None
+            groups.update((key, text) for key, text in found.groupdict().items() if text is not None)
+        for name, keys in self.keys.items():
+            held = next((text for key in keys if (text := _text(_at(value, tuple(key.split(".")))))), None)
+            if held is not None:
+                groups.setdefault(name, held)
+        return groups
+
+
+Pattern = LinePattern | FieldsPattern
+
+
+def compile_rules(definition: Definition) -> tuple[Pattern, ...]:
+    """The patterns of a definition, in the order in which they are tried.
+
+    Raises ConfigError, naming the filter and the table, for a piece that is none.
+    """
+    return tuple(pattern for rule in definition.rules for pattern in _patterns(definition, rule))
+
+
+def check_expressions(definition: Definition) -> None:
+    """Compile every expression; ConfigError, naming the filter and the table, for one that is none."""
+    for pattern in compile_rules(definition):
+        try:
+            _ = (pattern.expression, pattern.own) if isinstance(pattern, LinePattern) else pattern.tests
+        except re.error as error:
+            raise ConfigError(f"filter {definition.name}, {pattern.rule.place}: {error}") from error
+
+
+def pairs(text: bytes) -> dict[str, Any] | None:
+    """The key=value pairs of a line; None when there are none.
+
+    Of a key that stands there twice nothing is told: one of the two may be a client's.
+    """
+    found: dict[str, Any] = {}
+    twice: set[str] = set()
+    for match in PAIR.finditer(text):
+        key = match[1].decode()
+        if key in found:
+            twice.add(key)
+        quoted = match[2]
+        found[key] = match[3] if quoted is None else UNESCAPE.sub(rb"\1", quoted)
+    for key in twice:
+        del found[key]
+    return found or None
+
+
+def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
+    try:
+        if rule.shape in {"json", "kv"}:
+            where = tuple((key, expand(text, definition.pieces)) for key, text in rule.where.items())
+            yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
+            return
+        lines = rule.lines if rule.shape == "line" else (access_line(rule.where),)
+        headers = "|".join(expand(each, definition.pieces) for each in definition.headers) or None
+        for line in lines:
+            source = expand(line, definition.pieces)
+            yield LinePattern(rule, source, None if rule.shape == "clf" else _without(headers, source))
+    except ValueError as error:
+        raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
+
+
+def _without(headers: str | None, source: str) -> str | None:
+    """The headers, their groups named apart: an expression has a name but once. The message's own count."""
+    if headers is None:
+        return None
+    seen = Counter(re.findall(r"\(\?P<(\w+)>", source))
+
+    def group(found: re.Match[str]) -> str:
+        seen[found[1]] += 1
+        return found[0] if seen[found[1]] == 1 else f"(?P<{found[1]}{AGAIN}{seen[found[1]]}>"
+
+    return re.sub(r"\(\?P<(\w+)>", group, headers)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands at a path; a key may itself have dots (`client.ip`), as ECS's flat form writes them."""
+    for index, key in enumerate(path):
+        if not isinstance(value, dict):
+            return None
+        if key not in value:
+            return value.get(".".join(path[index:]))
+        value = value[key]
+    return value
+
+
+def _text(value: Any) -> bytes:
+    """A value as text: JSON's own for what is no text, empty for none."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    return b"" if value is None else orjson.dumps(value)

@@ -1,0 +1,211 @@
+r"""A native filter's TOML, checked: what it says, with the file and key of everything that is wrong.
+
+```toml
+service = "vsftpd"                            # what its events are about
+title = "vsftpd, the FTP server"              # one line for people
+programs = ["vsftpd"]                         # the names it logs under, in syslog and the journal
+ports = ["ftp", "ftps"]                       # what a jail blocks by default
+sources = ["file:/var/log/vsftpd.log"]        # where it logs by default
+headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its own
+
+[pieces]                                      # its own pieces
+client = 'Client "(?:::ffff:)?{ip}"'
+
+[[failed]]                                    # also [[succeeded]], [[probed]], [[session]]
+line = '\[{user}\] FAIL LOGIN: {client}'    # a whole message, from its first character to its last
+
+[[failed]]
+json = { msg = 'login failed', status = '401' }   # a JSON object whose values match
+
+[json]                                        # where such an object has the rest
+ip = "remote.ip"
+user = "user"
+time = "ts"
+
+[[sample]]                                    # samples come last
+log = 'Sun Nov 22 09:00:00 2026 [pid 7] [bob] FAIL LOGIN: Client "192.0.2.7"'
+says = ["failed", "192.0.2.7", "bob"]
+```
+
+`kv = {...}` and `[kv]` are the same for key=value lines, `clf = {...}` for access logs of web servers.
+A `[[session]]` line names a connection by `{session}` and its address; another line of that session needs no
+address of its own. `ends = true`: the session is over with this line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+from schemas.errors import ConfigError
+
+Kind = Literal["failed", "succeeded", "probed", "session"]
+Shape = Literal["line", "json", "kv", "clf"]
+KINDS: Final[tuple[Kind, ...]] = ("succeeded", "failed", "probed", "session")
+SAMPLES: Final = "\n[[sample]]"
+FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
+HEAD: Final = frozenset(
+    {
+        "service",
+        "title",
+        "engine",
+        "generic",
+        "programs",
+        "ports",
+        "sources",
+        "headers",
+        "bare",
+        "pieces",
+        "json",
+        "kv",
+    }
+)
+RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way in which a service says something.
+
+    Attributes:
+        kind: what it means; `session`: a connection and its address, no event.
+        shape: how `lines` or `where` are to be read.
+        lines: of shape `line`: alternatives, with pieces.
+        where: of the others: by key or column, what its value is, with pieces.
+        ends: the session is over.
+        place: the table in the file, for messages.
+    """
+
+    kind: Kind
+    shape: Shape
+    lines: tuple[str, ...] = ()
+    where: Mapping[str, str] = field(default_factory=dict)
+    ends: bool = False
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A native filter as its file says it.
+
+    Attributes:
+        engine: code of its own reads its lines; empty for none.
+        generic: lines of many services are its: where a line is routed, others are asked first.
+        bare: its messages may stand alone, without a header or the name of a program.
+        json, kv: by field (FIELDS) the keys that may hold it.
+    """
+
+    name: str
+    service: str
+    title: str
+    engine: str
+    generic: bool
+    programs: tuple[str, ...]
+    ports: tuple[str, ...]
+    sources: tuple[str, ...]
+    headers: tuple[str, ...]
+    bare: bool
+    pieces: Mapping[str, str]
+    json: Mapping[str, tuple[str, ...]]
+    kv: Mapping[str, tuple[str, ...]]
+    rules: tuple[Rule, ...]
+
+
+def parse_definition(name: str, text: str, file: str) -> Definition:
+    """Read a definition. Its samples are left out: they are most of a file (`samples.parse_samples`).
+
+    Raises ConfigError, naming the file and the key.
+    """
+    head, _, _ = text.partition(SAMPLES)
+    try:
+        top = tomllib.loads(head)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: {error}") from error
+    return _Reader(name, file).read(top)
+
+
+class _Reader:
+    """Reads the tables of one file."""
+
+    def __init__(self, name: str, file: str) -> None:
+        self._name = name
+        self._file = file
+
+    def read(self, top: Mapping[str, Any]) -> Definition:
+        self._known(top, HEAD | set(KINDS), "")
+        rules = tuple(
+            self._rule(kind, table, f"[[{kind}]] {number}")
+            for kind in KINDS
+            for number, table in enumerate(self._get(top, kind, list, []), start=1)
+        )
+        if not rules and "engine" not in top:
+            raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+        return Definition(
+            name=self._name,
+            service=self._get(top, "service", str, self._name),
+            title=self._get(top, "title", str, ""),
+            engine=self._get(top, "engine", str, ""),
+            generic=self._get(top, "generic", bool, False),  # noqa: FBT003 - the default of a key
+            programs=self._texts(top, "programs"),
+            ports=self._texts(top, "ports"),
+            sources=self._texts(top, "sources"),
+            headers=self._texts(top, "headers"),
+            bare=self._get(top, "bare", bool, False),  # noqa: FBT003 - the default of a key
+            pieces=self._texts_by(top, "pieces"),
+            json=self._keys(top, "json"),
+            kv=self._keys(top, "kv"),
+            rules=rules,
+        )
+
+    def _rule(self, kind: Kind, table: Any, place: str) -> Rule:
+        if not isinstance(table, dict):
+            raise self._wrong(place, "expected a table")
+        self._known(table, RULE, place)
+        ends = self._get(table, "ends", bool, False)  # noqa: FBT003 - the default of a key
+        shapes = [shape for shape in ("json", "kv", "clf") if shape in table]
+        lines = (*self._texts(table, "line"), *self._texts(table, "lines"))
+        if len(shapes) + bool(lines) != 1:
+            raise self._wrong(place, "wants one of line, lines, json, kv and clf")
+        if lines:
+            return Rule(kind, "line", lines=lines, ends=ends, place=place)
+        shape = cast("Shape", shapes[0])
+        where = self._texts_by(table, shape)
+        if not where:
+            raise self._wrong(f"{place} {shape}", "wants at least one key and what its value is")
+        return Rule(kind, shape, where=where, ends=ends, place=place)
+
+    def _keys(self, top: Mapping[str, Any], shape: str) -> Mapping[str, tuple[str, ...]]:
+        table = self._get(top, shape, dict, {})
+        self._known(table, frozenset(FIELDS), f"[{shape}]")
+        return {name: self._texts(table, name) for name in table}
+
+    def _texts(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        value = table.get(key, [])
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
+            raise self._wrong(key, f"expected a text or a list of texts, not {value!r:.80}")
+        return tuple(values)
+
+    def _texts_by(self, table: Mapping[str, Any], key: str) -> Mapping[str, str]:
+        value: dict[str, Any] = self._get(table, key, dict, {})
+        if not all(isinstance(each, str) for each in value.values()):
+            raise self._wrong(key, "expected a text for each key")
+        return value
+
+    def _get(self, table: Mapping[str, Any], key: str, type_: type, default: Any) -> Any:
+        value = table.get(key, default)
+        if not isinstance(value, type_):
+            raise self._wrong(key, f"expected {type_.__name__}, not {value!r:.80}")
+        return value
+
+    def _known(self, table: Mapping[str, Any], known: frozenset[str] | set[str], place: str) -> None:
+        for key in table:
+            if key not in known:
+                raise self._wrong(
+                    f"{place} {key}".strip(), f"no such key; known are {', '.join(sorted(known))}"
+                )
+
+    def _wrong(self, key: str, problem: str) -> ConfigError:
+        return ConfigError(f"{self._file}: {f'{key}: ' if key else ''}{problem}")

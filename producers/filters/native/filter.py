@@ -1,0 +1,125 @@
+"""A native filter: its file read, its engine chosen, its samples at hand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Final
+
+from producers.filters.native.definition import Definition, parse_definition
+from producers.filters.native.matcher import NativeMatcher, NativeRules
+from producers.filters.rows import Matcher, Needle, Needles
+from producers.filters.samples import Sample, parse_samples
+from producers.filters.sshd_matcher import SshdMatcher
+from producers.stamps import Stamps
+from schemas.errors import ConfigError
+
+LIBRARY: Final = Path(__file__).parent.parent / "library"
+VERSION_LENGTH: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Code of its own for a service whose lines mean something only together."""
+
+    make: Callable[[Stamps | None], Matcher]
+    needles: Needles
+    modules: tuple[str, ...]
+
+
+ENGINES: Final = {
+    "sshd": Engine(
+        lambda stamps: SshdMatcher(stamps=stamps),
+        frozenset({Needle(b"sshd")}),
+        ("sshd.py", "sshd_matcher.py", "connections.py"),
+    )
+}
+RULES_MODULES: Final = tuple(
+    f"native/{module}.py" for module in ("access", "compiler", "entries", "matcher", "pieces", "times")
+)
+
+
+@dataclass(frozen=True)
+class NativeFilter:
+    """A filter of the library, or of a user's own file."""
+
+    definition: Definition
+    text: str
+    file: str
+
+    @property
+    def name(self) -> str:
+        """The name a jail asks for it by."""
+        return self.definition.name
+
+    @property
+    def service(self) -> str:
+        """The service its events are about."""
+        return self.definition.service
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """The names its service logs under."""
+        return self.definition.programs
+
+    @property
+    def engine(self) -> Engine | None:
+        """Code of its own, for the few that have some."""
+        return ENGINES.get(self.definition.engine)
+
+    @property
+    def enveloped(self) -> bool:
+        """Whether it reads lines in containers' and JSON envelopes."""
+        return self.engine is None
+
+    @cached_property
+    def version(self) -> str:
+        """The start of the SHA-256 of its text and of its engine's."""
+        engine = self.engine
+        modules = RULES_MODULES if engine is None else engine.modules
+        return hashlib.sha256(self.text.encode() + _text_of(modules)).hexdigest()[:VERSION_LENGTH]
+
+    @cached_property
+    def rules(self) -> NativeRules:
+        """Its patterns."""
+        return NativeRules(self.definition)
+
+    @cached_property
+    def needles(self) -> Needles | None:
+        """What its lines hold."""
+        return self.rules.needles if self.engine is None else self.engine.needles
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """Its samples."""
+        return parse_samples(self.text, self.file)
+
+    def matcher(self, stamps: Stamps | None = None) -> Matcher:
+        """A matcher for one stream, remembering nothing yet."""
+        engine = self.engine
+        return NativeMatcher(self.rules, stamps) if engine is None else engine.make(stamps)
+
+
+@cache
+def library_names() -> tuple[str, ...]:
+    """The names of the library's filters."""
+    return tuple(sorted(path.stem for path in LIBRARY.glob("*.toml")))
+
+
+@cache
+def read_filter(path: Path, name: str) -> NativeFilter:
+    """The filter in a file. Raises ConfigError, naming the file and what is wrong in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    file = path.name if path.parent == LIBRARY else str(path)
+    return NativeFilter(parse_definition(name, text, file), text, file)
+
+
+@cache
+def _text_of(modules: tuple[str, ...]) -> bytes:
+    return b"".join((LIBRARY.parent / module).read_bytes() for module in modules)

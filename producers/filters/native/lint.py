@@ -1,0 +1,195 @@
+"""Can a client forge an address? An expression is looked at for places where it could.
+
+The address stands behind literal texts, its leads: ` from `, `, client: `. A part of the expression is
+open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
+Before the address a part is open also when it is said to be without the lead (`{user!, client: }`): then the
+expression takes as much of the client's text as it can for its own, up to the client's lead.
+
+| parts before the address | parts after it | |
+|---|---|---|
+| none open | any | the first lead of the line is the service's own |
+| some open | none open | the last one is |
+| some open | some open | nobody can tell: refused |
+
+A line is always matched whole, so no expression lacks an anchor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Final
+
+from producers.filters.native.compiler import LinePattern, compile_rules
+from producers.filters.native.definition import Definition
+
+parser: Final[Any] = import_module("re._parser")
+op: Final[Any] = import_module("re._constants")
+REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
+TRUSTED: Final = frozenset({"time", "utc"})
+"""What the service itself writes."""
+DIGIT: Final = 0x31
+SOLID: Final = 2
+"""A lead of this many characters at least says where an address is."""
+
+Part = tuple[Any, Any]
+
+
+def forgeries(definition: Definition) -> Iterator[str]:
+    """A sentence for each way in which a client could write an address of his own."""
+    for pattern in compile_rules(definition):
+        if isinstance(pattern, LinePattern):
+            problem = forgery(pattern.source)
+            if problem is not None:
+                yield f"{definition.name}, {pattern.rule.place}: {problem}"
+
+
+def forgery(source: str) -> str | None:
+    """What lets a client forge the address in an expression; None when nothing does, or it has none."""
+    tree = parser.parse(source.encode(), re.DOTALL)
+    group = tree.state.groupdict.get("ip")
+    if group is None:
+        return None
+    before: list[Part] = []
+    after: list[Part] = []
+    _split(list(tree), group, before, after)
+    leads = _leads(before)
+    trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
+    if not any(_Side(leads, trusted, fenced=False).is_open(part) for part in before):
+        return None
+    if sum(map(len, leads)) >= SOLID and not any(
+        _Side(leads, trusted, fenced=True).is_open(part) for part in after
+    ):
+        return None
+    return f"free text stands both before the address and after it, and may hold what leads to it, {leads}"
+
+
+def _split(parts: list[Part], group: int, before: list[Part], after: list[Part]) -> bool:
+    """Sort the parts around the group into those before it and those after it; whether it was there."""
+    found = False
+    for code, argument in parts:
+        if found:
+            after.append((code, argument))
+        elif code is op.SUBPATTERN and argument[0] == group:
+            found = True
+        elif _holds((code, argument), group):
+            found = _split_inner(code, argument, group, before, after)
+        else:
+            before.append((code, argument))
+    return found
+
+
+def _split_inner(code: Any, argument: Any, group: int, before: list[Part], after: list[Part]) -> bool:
+    if code is op.SUBPATTERN:
+        return _split(list(argument[3]), group, before, after)
+    if code in REPEATS:
+        return _split(list(argument[2]), group, before, after)
+    branch = next(each for each in argument[1] if any(_holds(part, group) for part in each))
+    return _split(list(branch), group, before, after)
+
+
+def _holds(part: Part, group: int) -> bool:
+    code, argument = part
+    if code is op.SUBPATTERN:
+        return argument[0] == group or any(_holds(part, group) for part in argument[3])
+    if code in REPEATS:
+        return any(_holds(part, group) for part in argument[2])
+    return code is op.BRANCH and any(_holds(part, group) for each in argument[1] for part in each)
+
+
+def _leads(before: list[Part]) -> list[bytes]:
+    """The literal texts before the address, back to the last free text.
+
+    What may stand at a line's beginning or not is taken to stand there: else there is nothing to be open.
+    """
+    found: list[bytes] = [b""]
+    first = [] if not before or before[0][0] not in REPEATS or before[0][1][1] != 1 else list(before[0][1][2])
+    for code, argument in reversed(_flat([*first, *before[bool(first) :]])):
+        if code is op.LITERAL:
+            found[-1] = bytes([argument]) + found[-1]
+        elif code is op.AT or (code in REPEATS and argument[0] == 0 and _is_literal(argument[2])):
+            continue
+        elif _is_free(code, argument):
+            break
+        else:
+            found.append(b"")
+    return [each for each in found if each]
+
+
+def _flat(parts: list[Part]) -> list[Part]:
+    """Parts with the groups that stand there once taken apart."""
+    flat: list[Part] = []
+    for code, argument in parts:
+        flat += _flat(list(argument[3])) if code is op.SUBPATTERN else [(code, argument)]
+    return flat
+
+
+def _is_literal(parts: Any) -> bool:
+    return all(code is op.LITERAL for code, _ in parts)
+
+
+def _is_free(code: Any, argument: Any) -> bool:
+    """Whether a part may be about any text."""
+    return code in REPEATS and all(any(_takes(*part, byte=byte) for part in argument[2]) for byte in b" a1,=")
+
+
+class _Side:
+    """The parts on one side of the address. `fenced`: a part that is said to be without the lead has none."""
+
+    def __init__(self, leads: list[bytes], trusted: set[int], *, fenced: bool) -> None:
+        self._leads = leads
+        self._bytes = {DIGIT, *b"".join(leads)}
+        self._trusted = trusted
+        self._fenced = fenced
+
+    def is_open(self, part: Part) -> bool:
+        """Whether a part may hold a copy of the lead, and an address."""
+        code, argument = part
+        if code is op.SUBPATTERN:
+            return argument[0] not in self._trusted and any(map(self.is_open, argument[3]))
+        if code is op.BRANCH:
+            return any(self.is_open(each) for branch in argument[1] for each in branch)
+        return code in REPEATS and self._repeat_is_open(argument)
+
+    def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
+        _, most, parts = argument
+        if most < max([SOLID, *map(len, self._leads)]):
+            return any(map(self.is_open, parts))
+        without = [_literals(inner[1]) for code, inner in parts if code is op.ASSERT_NOT and inner[0] > 0]
+        if self._fenced and any(text and text in lead for text in without for lead in self._leads):
+            return False
+        return all(any(_takes(*part, byte=byte) for part in parts) for byte in self._bytes)
+
+
+def _literals(parts: Any) -> bytes:
+    return bytes(number for _, number in parts) if _is_literal(parts) else b""
+
+
+def _takes(code: Any, argument: Any, *, byte: int) -> bool:
+    """Whether one part of a repeat may be this byte."""
+    if code in {op.ASSERT, op.ASSERT_NOT, op.AT}:
+        return False
+    if code is op.SUBPATTERN:
+        return any(_takes(*each, byte=byte) for each in argument[3])
+    if code is op.BRANCH:
+        return any(_takes(*each, byte=byte) for branch in argument[1] for each in branch)
+    if code in REPEATS:
+        return any(_takes(*each, byte=byte) for each in argument[2])
+    tree = parser.SubPattern(parser.State(), [(code, argument)])
+    return _single(tree).match(bytes([byte])) is not None
+
+
+def _single(tree: Any) -> re.Pattern[bytes]:
+    """The expression of one part that is a character or a class of them."""
+    compiler: Any = import_module("re._compiler")
+    tree.state.str = b""
+    tree.state.flags = re.DOTALL
+    return _compiled(compiler, tree)
+
+
+def _compiled(compiler: Any, tree: Any) -> re.Pattern[bytes]:
+    code: list[int] = compiler._code(tree, re.DOTALL)  # noqa: SLF001 - re compiles trees nowhere else
+    sre: Any = import_module("_sre")
+    pattern: re.Pattern[bytes] = sre.compile(b"", re.DOTALL, code, 0, {}, (None,))
+    return pattern

@@ -1,0 +1,230 @@
+"""Native filters at work on one stream of lines: several at once, each line unwrapped and routed once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from producers.filters.bounds import TooSlow, bounded
+from producers.filters.candidates import finder_of
+from producers.filters.connections import address_of
+from producers.filters.native.compiler import Groups, Pattern, compile_rules
+from producers.filters.native.definition import Definition
+from producers.filters.native.entries import Entry, unwrap
+from producers.filters.native.times import plain_time
+from producers.filters.rows import Needles, Row
+from producers.stamps import Clock, Stamps
+from schemas.errors import InvalidMessage
+
+ANY: Final = b"*"
+PART: Final = re.compile(rb"[/(@]")
+"""What follows a program's name in syslog: `postfix/smtpd`, `wordpress(example.com)`, `prosody@1`."""
+MOST_SESSIONS: Final = 1_024
+CACHED_TIMES: Final = 4_096
+TOO_SLOW: Final = "a line took longer than 50 ms and was skipped"
+NO_ADDRESS: Final = "an event without an address was skipped"
+NAMED: Final = frozenset({"ip", "user", "port", "time", "utc", "session", "host"})
+Session = tuple[str, int | None]
+"""(address, port)"""
+
+
+@dataclass(frozen=True)
+class NativeRules:
+    """A definition ready to match."""
+
+    definition: Definition
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """In the order in which they are tried."""
+        return compile_rules(self.definition)
+
+    @cached_property
+    def programs(self) -> frozenset[bytes]:
+        """The names that its messages come under."""
+        return frozenset(program.encode() for program in self.definition.programs)
+
+    @cached_property
+    def needles(self) -> Needles | None:
+        """What its lines hold; None when some pattern has no needle."""
+        found: set[Any] = set()
+        for pattern in self.patterns:
+            if pattern.needles is None:
+                return None
+            found |= pattern.needles
+        return frozenset(found)
+
+    def first(self, entry: Entry) -> tuple[Pattern, Groups] | None:
+        """The first pattern that an entry matches, and what it captures."""
+        mine = entry.program is not None and self._is_mine(entry.program)
+        for pattern in self.patterns:
+            if mine:
+                found = pattern.find(entry, own=False)
+            elif self._may_be_own(entry, pattern):
+                found = pattern.find(entry, own=entry.program is not None or not self.definition.bare)
+            else:
+                continue
+            if found is not None:
+                return pattern, found
+        return None
+
+    def _is_mine(self, program: bytes) -> bool:
+        programs = self.programs
+        return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
+
+    def _may_be_own(self, entry: Entry, pattern: Pattern) -> bool:
+        """Whether a line that is no message of its program may be of a log of its own."""
+        if pattern.headed is not None or pattern.rule.shape == "clf":
+            return True
+        return entry.program is None
+
+
+class Streams:
+    """What one filter remembers of one stream: its sessions' addresses, the oldest forgotten first."""
+
+    __slots__ = ("sessions",)
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+
+    def learn(self, session: str, ip: str, port: int | None) -> None:
+        """A session has an address."""
+        self.sessions.pop(session, None)
+        self.sessions[session] = (ip, port)
+        if len(self.sessions) > MOST_SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+
+
+class NativeMatcher:
+    """One filter on one stream. `rules` may be shared."""
+
+    def __init__(self, rules: NativeRules, stamps: Stamps | None = None) -> None:
+        self._rules = rules
+        self._stamps = stamps or Stamps()
+        self._streams = Streams()
+        self._times: dict[bytes, tuple[int, bool]] = {}
+        self._notices: Counter[str] = Counter()
+
+    def begin(self, clock: Clock) -> None:
+        """The clock for the entries that follow."""
+        self._stamps.begin(clock)
+        self._times.clear()
+
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+        """The events in whole lines, in order."""
+        self.begin(clock)
+        rows: list[Row] = []
+        with bounded() as guard:
+            for start in self._starts(data) if starts is None else starts:
+                guard.at = start
+                end = data.find(b"\n", start) + 1 or len(data)
+                try:
+                    rows += self.take(unwrap(data[start:end].rstrip(b"\r\n")), start, end)
+                except TooSlow:
+                    self.skipped()
+        return rows
+
+    def take(self, entry: Entry, start: int, end: int) -> list[Row]:
+        """The events of one entry, which is the line from `start` to `end`."""
+        found = self._rules.first(entry)
+        if found is None:
+            return []
+        pattern, groups = found
+        session = self._session(entry, groups)
+        ip, port = self._party(groups, session)
+        if session and pattern.rule.ends:
+            self._streams.sessions.pop(session, None)
+        elif session and ip and pattern.rule.kind == "session":
+            self._streams.learn(session, ip, port)
+        if pattern.rule.kind == "session":
+            return []
+        if not ip:
+            self._notices[NO_ADDRESS] += 1
+            return []
+        return self._rows(pattern, groups, entry, (ip, port, start, end))
+
+    def _starts(self, data: bytes) -> Iterable[int]:
+        needles = self._rules.needles
+        return line_starts(data) if needles is None else finder_of((needles,)).lines(data)
+
+    def skipped(self) -> None:
+        """A line took too long."""
+        self._notices[TOO_SLOW] += 1
+
+    def save(self) -> dict[str, Any]:
+        """The addresses of the sessions."""
+        return {"sessions": [[name, *party] for name, party in self._streams.sessions.items()]}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called."""
+        try:
+            found = {
+                str(name): (str(ip), None if port is None else int(port))
+                for name, ip, port in saved["sessions"]
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidMessage(f"not the sessions of a filter: {error!r}", field="sessions") from error
+        self._streams.sessions.clear()
+        self._streams.sessions.update(found)
+
+    def notices(self) -> Mapping[str, int]:
+        """What was seen and gave no event: a sentence, and how often."""
+        return self._notices
+
+    def _session(self, entry: Entry, groups: Groups) -> str | None:
+        """A session's name: other hosts may use the same."""
+        session = groups.get("session")
+        return None if session is None else f"{entry.host or ''} {session.decode('utf-8', 'replace')}"
+
+    def _party(self, groups: Groups, session: str | None) -> Session:
+        raw = groups.get("ip")
+        if raw is None:
+            return self._streams.sessions.get(session or "", ("", None))
+        port = groups.get("port")
+        ip = address_of(raw.strip(b"[]")) or raw.decode("utf-8", "replace")
+        return ip, None if port is None or not port.isdigit() else int(port)
+
+    def _rows(
+        self, pattern: Pattern, groups: Groups, entry: Entry, at: tuple[str, int | None, int, int]
+    ) -> list[Row]:
+        ip, port, start, end = at
+        utc = groups.get("utc")
+        own = groups.get("time", b"") if utc is None else utc + b"Z"
+        at_ms, skewed = self._time(entry.time or own)
+        user = groups.get("user")
+        fields = {
+            key: value.decode("utf-8", "replace")
+            for key, value in groups.items()
+            if key not in NAMED and not key.startswith("_")
+        }
+        if ":" not in ip and not ip.replace(".", "").isdigit():
+            fields["dns"] = ip
+        name = None if user is None else user.decode("utf-8", "replace")
+        return [
+            (pattern.rule.kind, at_ms, ip, start, end, name, port, entry.host, skewed, nth, fields or None)
+            for nth in range(entry.times)
+        ]
+
+    def _time(self, text: bytes) -> tuple[int, bool]:
+        found = self._times.get(text)
+        if found is None:
+            if len(self._times) >= CACHED_TIMES:
+                self._times.clear()
+            try:
+                found = self._stamps.read(plain_time(text))
+            except ValueError:
+                found = self._stamps.read(b"?")
+            self._times[text] = found
+        return found
+
+
+def line_starts(data: bytes) -> Iterable[int]:
+    """Where lines start."""
+    start = 0
+    while start < len(data):
+        yield start
+        start = data.find(b"\n", start) + 1 or len(data)

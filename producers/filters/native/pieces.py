@@ -1,0 +1,89 @@
+r"""The pieces that lines of native filters are written with, each named once: `{ip}`, `{user}`, `{text}`.
+
+| piece | stands for | captured as |
+|---|---|---|
+| `{ip}` | a literal address | ip |
+| `{host}` | a literal address or a host name | ip |
+| `{port}` | a port | port |
+| `{user}` | whatever a client gave for a name: up to 1,024 characters, may be empty | user |
+| `{session}` | the name under which a service speaks of one connection | session |
+| `{time}` | a time in any form (producers.filters.native.times) | time |
+| `{utc}` | the same, of a service that always writes UTC and does not say so | utc |
+| `{text}` | free text, up to 2,048 characters | |
+| `{rest}` | free text to the end of the line | |
+| `{word}` | characters other than blanks | |
+| `{int}` | digits | |
+| `{quoted}` | a text in double quotes, in which `\` escapes | |
+
+`{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so
+that the last TEXT of the line is the service's own, wherever the client wrote another. A regular expression's
+`{2,5}` stays what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from producers.filters.native.times import TIME
+
+IPV4: Final = r"\d{1,3}(?:\.\d{1,3}){3}"
+IPV6: Final = r"[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?:%[\w.-]{1,16})?"
+USER_CHARACTERS: Final = 1_024
+TEXT_CHARACTERS: Final = 2_048
+PIECES: Final[Mapping[str, str]] = {
+    "ip": rf"(?P<ip>{IPV4}|{IPV6})",
+    "host": r"(?P<ip>[\w.:%-]{1,255})",
+    "port": r"(?P<port>\d{1,5})",
+    "session": r"(?P<session>[^\s]{1,128}?)",
+    "time": f"(?P<time>{TIME.decode()})",
+    "utc": f"(?P<utc>{TIME.decode()})",
+    "word": r"\S{1,256}",
+    "int": r"\d{1,20}",
+    "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
+}
+PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
+FREE: Final = frozenset({"user", "text", "rest"})
+DEPTH: Final = 4
+
+
+def expand(text: str, own: Mapping[str, str]) -> str:
+    """The regular expression that a text with pieces stands for; `own` are a filter's own pieces.
+
+    Raises ValueError, naming the piece, when there is no such piece or it holds itself.
+    """
+    return _Expansion(own).expand(text, DEPTH)
+
+
+class _Expansion:
+    """One expansion: free texts are numbered, since each is a group of its own."""
+
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self._own = own
+        self._texts = 0
+
+    def expand(self, text: str, depth: int) -> str:
+        if depth == 0:
+            raise ValueError(f"pieces within pieces within pieces, {DEPTH} deep")
+        return PLACE.sub(lambda found: self._piece(found[1], found[2], depth), text)
+
+    def _piece(self, name: str, without: str | None, depth: int) -> str:
+        if name in FREE:
+            return self._free(name, without)
+        if without is not None:
+            raise ValueError(f"only user, text and rest can be without a text, not {{{name}!...}}")
+        if name in self._own:
+            return self.expand(self._own[name], depth - 1)
+        if name not in PIECES:
+            known = ", ".join(sorted({*PIECES, *self._own, *FREE}))
+            raise ValueError(f"no piece is named {{{name}}}; known are {known}")
+        return PIECES[name]
+
+    def _free(self, name: str, without: str | None) -> str:
+        one = "." if without is None else f"(?:(?!{without}).)"
+        if name == "user":
+            return f"(?P<user>{one}{{0,{USER_CHARACTERS}}}?)"
+        self._texts += 1
+        many = "*" if name == "rest" else f"{{0,{TEXT_CHARACTERS}}}?"
+        return f"(?P<_text{self._texts}>{one}{many})"

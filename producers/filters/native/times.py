@@ -1,0 +1,152 @@
+"""The times that services write into logs of their own, brought to a form that `producers.stamps` reads.
+
+| form | written by | example |
+|---|---|---|
+| common log format | web servers | `22/Nov/2026:09:00:00 +0000` |
+| with slashes | nginx's error log, Go's `log` | `2026/11/22 09:00:00` |
+| ctime(3) | Apache's error log, MongoDB, OpenVPN | `Sun Nov 22 09:00:00.123456 2026` |
+| day first | BIND, Tomcat | `22-Nov-2026 09:00:00.123` |
+| RFC 2822 | Synology, Rails | `Sun, 22 Nov 2026 09:00:00 +0000` |
+| American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM` |
+| European | FreeSWITCH's tools, TeamCity | `22/11/2026 09:00:00`, `22.11.2026 09:00:00` |
+| without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `20261122-09:00:00`, `261122  9:00:00` |
+| Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
+| TAI64N | daemontools, s6 | `@400000006b02f1da075bca00` |
+| ISO 8601 and what is like it | everything else | `2026-11-22T09:00:00.123Z`, `2026-11-22 09:00:00,123 UTC` |
+| RFC 3164 | syslog | `Nov 22 09:00:00` |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+MONTHS: Final = (
+    b"jan",
+    b"feb",
+    b"mar",
+    b"apr",
+    b"may",
+    b"jun",
+    b"jul",
+    b"aug",
+    b"sep",
+    b"oct",
+    b"nov",
+    b"dec",
+)
+TAI_EPOCH: Final = 0x4000000000000000
+LEAP_SECONDS: Final = 10
+"""TAI64 labels count from ten seconds before the Unix epoch (libtai)."""
+PM: Final = 12
+CENTURY_LENGTH: Final = 6
+EPOCH_DIGITS: Final = 10
+
+MONTH: Final = rb"[A-Za-z]{3}"
+CLOCK: Final = rb"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
+ZONE: Final = rb"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,5}))?"
+
+Match = re.Match[bytes]
+Rewrite = Callable[[Match], bytes]
+
+
+def _clock(text: bytes, half: bytes | None = None) -> bytes:
+    """`9:00:00 PM` as `21:00:00`."""
+    hour, _, rest = text.partition(b":")
+    number = int(hour)
+    if half:
+        number = number % PM + (PM if half.upper() == b"PM" else 0)
+    return b"%02d:%s" % (number, rest)
+
+
+def _zone(text: bytes | None) -> bytes:
+    """A numeric offset; UTC and GMT as `Z`. Other abbreviations are taken for the local zone."""
+    zone = (text or b"").strip()
+    if zone in {b"UTC", b"GMT", b"Z"}:
+        return b"Z"
+    if zone[:1] not in {b"+", b"-"}:
+        return b""
+    return zone + b"00" if len(zone) == len("+00") else zone
+
+
+def _month(text: bytes) -> int:
+    return MONTHS.index(text.lower()) + 1
+
+
+def _named(found: Match) -> bytes:
+    """The groups year, month, day, clock, half, zone as ISO 8601."""
+    parts = found.groupdict()
+    month, year = parts["month"], parts["year"]
+    number = int(month) if month.isdigit() else _month(month)
+    full = b"20" + year if len(year) == 2 else year  # noqa: PLR2004 - two digits
+    clock = _clock(parts["clock"], parts.get("half"))
+    return b"%s-%02d-%02dT%s%s" % (full, number, int(parts["day"]), clock, _zone(parts.get("zone")))
+
+
+def _epoch(found: Match) -> bytes:
+    digits, fraction = found[1], found[2] or b""
+    return digits[:EPOCH_DIGITS] + b"." + (digits[EPOCH_DIGITS:] + fraction or b"0")[:9]
+
+
+def _tai(found: Match) -> bytes:
+    seconds = int(found[1], 16) - TAI_EPOCH - LEAP_SECONDS
+    return b"%d.%09d" % (seconds, int(found[2], 16))
+
+
+FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
+    (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4}):(?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
+    (rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)[ T](?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
+    (
+        (
+            rb"(?:%(m)s )?(?P<month>%(m)s) +(?P<day>\d{1,2}) (?P<clock>%(c)s)(?P<zone>(?: [A-Z]{3,5})?) "
+            rb"(?P<year>\d{4})"
+        ),
+        _named,
+    ),
+    (rb"(?P<day>\d{1,2})[- ](?P<month>%(m)s)[- ](?P<year>\d{4})[ :](?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
+    (
+        rb"%(m)s, (?P<day>\d{1,2}) (?P<month>%(m)s) (?P<year>\d{4}) (?P<clock>%(c)s)(?P<zone>%(z)s)",
+        _named,
+    ),
+    (
+        rb"(?P<month>%(m)s) (?P<day>\d{1,2}), (?P<year>\d{4}),? (?P<clock>%(c)s)(?: (?P<half>[AaPp][Mm]))?",
+        _named,
+    ),
+    (rb"(?P<month>%(m)s)/(?P<day>\d\d)/(?P<year>\d{4}) (?P<clock>%(c)s)", _named),
+    (
+        rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}),? (?P<clock>%(c)s) (?P<half>[AaPp][Mm])",
+        _named,
+    ),
+    (rb"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4}),? (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d)(?: +|[T-])(?P<clock>%(c)s)", _named),
+    (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
+    (rb"(\d{10}(?:\d{3}){0,3})(?:\.(\d{1,9}))?", _epoch),
+)
+EXPRESSIONS: Final = tuple(
+    (text.replace(b"%(m)s", MONTH).replace(b"%(c)s", CLOCK).replace(b"%(z)s", ZONE), rewrite)
+    for text, rewrite in FORMS
+)
+SYSLOG: Final = rb"%s [ \d]\d %s" % (MONTH, CLOCK)
+_COMPILED: list[tuple[re.Pattern[bytes], Rewrite]] = []
+
+TIME: Final = (
+    b"(?:"
+    + b"|".join((*(re.sub(rb"\(\?P<\w+>|\((?!\?)", b"(?:", text) for text, _ in EXPRESSIONS), SYSLOG))
+    + b")"
+)
+"""An expression that matches every form, without groups."""
+
+
+def plain_time(text: bytes) -> bytes:
+    """A time in a form that `Stamps.read` knows; what has none of the forms above is returned as it is.
+
+    Raises ValueError for a month that is none.
+    """
+    if not _COMPILED:
+        _COMPILED.extend((re.compile(expression), rewrite) for expression, rewrite in EXPRESSIONS)
+    for expression, rewrite in _COMPILED:
+        found = expression.fullmatch(text)
+        if found is not None:
+            return rewrite(found)
+    return text

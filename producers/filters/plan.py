@@ -1,0 +1,116 @@
+"""The filters of one stream at work together: one pass over a buffer finds every filter's candidate lines.
+
+Filters that jails name see every line. Those that are there only because a jail says `auto` are asked for the
+lines that none of the others took, one after the other, and the first that takes a line has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from producers.filters.bounds import TooSlow, bounded
+from producers.filters.candidates import finder_of
+from producers.filters.native.entries import Entry, unwrap
+from producers.filters.native.matcher import NativeMatcher, line_starts
+from producers.filters.rows import Filter, Matcher, Row
+from producers.stamps import Clock
+
+
+class Plan:
+    """All filters of one stream. `named`: how many of them, the first, some jail names."""
+
+    def __init__(self, filters: Sequence[Filter], named: int | None = None) -> None:
+        self.filters = tuple(filters)
+        self.matchers: tuple[Matcher, ...] = tuple(each.matcher() for each in filters)
+        self._named = len(filters) if named is None else named
+        self._native = [
+            (1 << number, number, matcher)
+            for number, matcher in enumerate(self.matchers)
+            if isinstance(matcher, NativeMatcher)
+        ]
+        self._others = [
+            (1 << number, number, matcher)
+            for number, matcher in enumerate(self.matchers)
+            if not isinstance(matcher, NativeMatcher)
+        ]
+
+    def scan(self, data: bytes, clock: Clock) -> tuple[list[Row], ...]:
+        """The events of each filter in whole lines, in order. How the stream is cut makes no difference."""
+        if len(self.matchers) == 1:
+            return (self.matchers[0].scan(data, clock),)
+        needles = tuple(each.needles for each in self.filters)
+        lines = finder_of(needles).lines(data)
+        rows: tuple[list[Row], ...] = tuple([] for _ in self.filters)
+        taken: set[int] = set()
+        for bit, number, matcher in self._others:
+            starts = (
+                None if needles[number] is None else [start for start, mask in lines.items() if mask & bit]
+            )
+            found = matcher.scan(data, clock, starts)
+            rows[number].extend(found)
+            taken.update([row[3] for row in found])
+        self._scan_native(data, clock, lines, rows, taken)
+        return rows
+
+    def save(self) -> dict[str, Mapping[str, Any]]:
+        """By filter, what it remembers, as JSON."""
+        return {each.name: matcher.save() for each, matcher in zip(self.filters, self.matchers, strict=True)}
+
+    def load(self, name: str, saved: Mapping[str, Any]) -> None:
+        """A filter goes on where `save` was called; one that is not of this plan is let be.
+
+        Raises InvalidMessage when it is no such state.
+        """
+        for each, matcher in zip(self.filters, self.matchers, strict=True):
+            if each.name == name:
+                matcher.load(saved)
+
+    def notices(self) -> Mapping[str, int]:
+        """What was seen and gave no event: a sentence, and how often."""
+        found: dict[str, int] = {}
+        for each, matcher in zip(self.filters, self.matchers, strict=True):
+            for text, count in matcher.notices().items():
+                found[f"filter {each.name}: {text}"] = count
+        return found
+
+    def _scan_native(
+        self,
+        data: bytes,
+        clock: Clock,
+        lines: Mapping[int, int],
+        rows: tuple[list[Row], ...],
+        taken: set[int],
+    ) -> None:
+        """Native filters share what is found out about a line."""
+        wanted = sum(bit for bit, _, _ in self._native)
+        blind = sum(bit for bit, number, _ in self._native if self.filters[number].needles is None)
+        if blind:
+            lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
+        for _, _, matcher in self._native:
+            matcher.begin(clock)
+        with bounded() as guard:
+            for start, mask in lines.items():
+                if mask & wanted:
+                    guard.at = start
+                    self._ask(data, start, mask, rows, start in taken)
+
+    def _ask(self, data: bytes, start: int, mask: int, rows: tuple[list[Row], ...], taken: bool) -> None:  # noqa: FBT001 - hot
+        """Ask the native filters of a mask about a line, those that jails name first."""
+        end = data.find(b"\n", start) + 1 or len(data)
+        entry: Entry | None = None
+        for bit, number, matcher in self._native:
+            if not bit & mask:
+                continue
+            if taken and number >= self._named:
+                break
+            try:
+                if entry is None:
+                    entry = unwrap(data[start:end].rstrip(b"\r\n"))
+                found = matcher.take(entry, start, end)
+            except TooSlow:
+                matcher.skipped()
+                break
+            if found:
+                rows[number].extend(found)
+                taken = True

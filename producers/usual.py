@@ -1,0 +1,22 @@
+"""Where this machine has the lines of a filter, when nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from producers.filters import AUTO, NativeFilter, load_filter
+from producers.sources import check_source, default_sources, missing_files
+
+SSHD = "sshd"
+
+
+def usual_sources(filters: Sequence[str]) -> tuple[str, ...]:
+    """What there is of the places where these filters' services log; empty when there is none.
+
+    For `auto` and for sshd: the log of logins, else the journal of sshd.
+    """
+    if not filters or set(filters) & {AUTO, SSHD}:
+        return tuple(default_sources())
+    found = [load_filter(name) for name in filters]
+    specs = (spec for each in found if isinstance(each, NativeFilter) for spec in each.definition.sources)
+    return tuple(dict.fromkeys(spec for spec in specs if not check_source(spec) and not missing_files(spec)))
