@@ -24,7 +24,13 @@ PIECE: Final = re.compile(
 MERGED_FLAGS: Final = frozenset("isu")
 MOST_BEGINNINGS: Final = 512
 
+NEVER: Final = r"(?!)"
+
 Values = tuple["str | None", ...]
+"""What an expression's groups hold, in the order of its `names`; two more follow."""
+Match = Callable[[str], "re.Match[str] | None"]
+Numbers = dict["int | None", tuple[int, tuple[int, ...]]]
+"""By the group at its end: an expression's number, and its groups."""
 First = Callable[[str], "tuple[int, Values] | None"]
 """Gives the number of the first expression that matches a text, and what its groups hold."""
 
@@ -48,40 +54,37 @@ class Merged:
         self._expressions = expressions
         self._branches = branches
         self._beginnings = [beginnings(each.source) for each in expressions]
-        self._by_character: dict[str, First] = {}
+        self._by_character: dict[str, tuple[Match, Numbers]] = {}
 
     def __call__(self, text: str) -> tuple[int, Values] | None:
         """The first that matches a text."""
-        first = self._by_character.get(text[:1])
-        return (first or self._learn(text[:1]))(text)
+        character = text[:1]
+        match_of, numbers = self._by_character.get(character) or self._learn(character)
+        match = match_of(text)
+        if match is None:
+            return None
+        at, indices = numbers[match.lastindex]
+        return at, match.group(*indices)
 
-    def _learn(self, character: str) -> First:
+    def _learn(self, character: str) -> tuple[Match, Numbers]:
         chosen = [
             at for at, known in enumerate(self._beginnings) if known is None or not character or character in known
         ]
         if len(self._by_character) >= MOST_BEGINNINGS:
             self._by_character.clear()
-        first = self._by_character[character] = self._merged(chosen) if chosen else _nothing
-        return first
+        learnt = self._by_character[character] = self._merged(chosen)
+        return learnt
 
-    def _merged(self, chosen: Sequence[int]) -> First:
-        match_of = re.compile("|".join(f"{self._branches[at]}()" for at in chosen)).match
-        numbers: dict[int | None, tuple[int, tuple[int, ...]]] = {}
+    def _merged(self, chosen: Sequence[int]) -> tuple[Match, Numbers]:
+        merged = "|".join(f"{self._branches[at]}()" for at in chosen)
+        numbers: Numbers = {}
         before = 0
         for at in chosen:
             expression = self._expressions[at]
             marker = before + expression.pattern.groups + 1
-            numbers[marker] = (at, (0, 0, *(before + index for index in expression.indices)))
+            numbers[marker] = (at, tuple(before + index for index in expression.indices) + (marker, marker))
             before = marker
-
-        def first(text: str) -> tuple[int, Values] | None:
-            match = match_of(text)
-            if match is None:
-                return None
-            at, indices = numbers[match.lastindex]
-            return at, match.group(*indices)[2:]
-
-        return first
+        return re.compile(merged or NEVER).match, numbers
 
 
 class OneByOne:
@@ -93,8 +96,8 @@ class OneByOne:
         self._listed = [
             (
                 at,
-                each.pattern.match if is_anchored(each.source, each.pattern.flags) else each.pattern.search,
-                (0, 0, *each.indices),
+                each.searcher,
+                (*each.indices, 0, 0),
                 required_literals(each.source, each.pattern.flags & re.MULTILINE),
             )
             for at, each in enumerate(expressions)
@@ -109,12 +112,8 @@ class OneByOne:
                 continue
             match = search(text)
             if match is not None:
-                return at, match.group(*indices)[2:]
+                return at, match.group(*indices)
         return None
-
-
-def _nothing(_: str) -> None:
-    return None
 
 
 def _as_branch(at: int, expression: Expression) -> str | None:

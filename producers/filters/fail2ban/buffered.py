@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Final
 
 from producers.filters.fail2ban.expressions import Captured
-from producers.filters.fail2ban.identity import SKIPPED
 from producers.filters.fail2ban.matcher import Fail2banMatcher
 from producers.filters.fail2ban.plan import Plan
 from schemas.errors import InvalidMessage
+
+SKIPPED: Final = "skiplines"
 
 
 class BufferedMatcher(Fail2banMatcher):
@@ -45,24 +46,23 @@ class BufferedMatcher(Fail2banMatcher):
         joined = "".join(whole)
         if rules.early and rules.ignores(joined):
             return None
-        before: Captured = {}
+        before = None
         if rules.prefix is not None:
-            match = rules.prefix.pattern.search(joined)
-            if match is None:
+            before = rules.prefix.searcher(joined)
+            if before is None:
                 return None
-            before = rules.prefix.captured(match)
-            content = before.pop("content", None)
-            if isinstance(content, str) and content:
+            content = before.groupdict().get("content")
+            if content:
                 joined = f"{content}\n"
                 self._lines = [joined]
-        for expression in rules.failures:
+        for at, expression in enumerate(rules.failures):
             match = expression.pattern.search(joined)
             if match is not None:
                 covered, self._lines = parted(whole, match)
                 if rules.ignored and rules.ignores("".join(covered)):
                     return None
-                captured = expression.captured(match)
-                return {**{k: v for k, v in before.items() if k not in expression.names}, **captured}
+                captured = rules.merged(at, before, expression.captured(match))
+                return {name: value for name, value in captured.items() if not name.startswith(SKIPPED)}
         return None
 
 

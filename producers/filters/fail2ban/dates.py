@@ -58,12 +58,13 @@ class Dates:
     """Finds dates in one stream of lines.
 
     Attributes:
-        last: the template that found the last date; None: there is none, or it may stand anywhere.
+        repeated: how many dates were found since as the last one was, without asking.
     """
 
     def __init__(self, templates: Sequence[Template]) -> None:
         self._templates = list(templates)
         self._tried = [Tried(template) for template in templates]
+        self.repeated = 0
         self._last = FAR
         self._first_unused = 0
         self._start, self._end = 1, FAR
@@ -72,6 +73,7 @@ class Dates:
 
     def find(self, line: str, now_ms: int) -> tuple[Match, Template] | None:
         """The date of a line, and the template that found it."""
+        self._count_repeated(now_ms)
         skipped, reserve = FAR, None
         if self._last < len(self._tried):
             match, skipped = self._again(line)
@@ -90,6 +92,14 @@ class Dates:
             if match is not None:
                 return match, tried.template
         return None
+
+    def _count_repeated(self, now_ms: int) -> None:
+        if self.repeated:
+            tried = self._tried[self._last]
+            tried.found += self.repeated
+            tried.matched += self.repeated
+            tried.used_at_ms = now_ms
+            self.repeated = 0
 
     def _again(self, line: str) -> tuple[Match | None, int]:
         """What the last template finds, and its place when it has looked through the whole line."""
@@ -166,6 +176,8 @@ class Dates:
 
     def save(self) -> dict[str, Any]:
         """What it has learnt, as JSON."""
+        if self.repeated:
+            self._count_repeated(self._tried[self._last].used_at_ms)
         return {
             "tried": [
                 [self._templates.index(each.template), each.found, each.matched, each.distance, each.used_at_ms]

@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from producers.filters.fail2ban.trees import is_anchored
+
 TAG: Final = re.compile(r"<(/?)([\w-]+)(/?)>")
 OWN_TAG: Final = re.compile(r"F-([A-Z0-9_-]+)")
 GLOBAL_FLAGS: Final = re.compile(r"(?<!\\)\((?:\?:)?(\(\?[a-z]+)\)")
@@ -58,10 +60,12 @@ class Expression:
     Attributes:
         source: as it is given to `re`.
         pattern: compiled.
-        names: its groups' names, and what each number is.
+        names: its groups' names.
+        indices: their numbers.
+        searcher: searches a text with it, as quickly as it can be done.
     """
 
-    __slots__ = ("_renamed", "indices", "names", "pattern", "source")
+    __slots__ = ("_renamed", "indices", "names", "pattern", "searcher", "source")
 
     def __init__(self, text: str, *, usedns: str = "warn", multiline: bool = False) -> None:
         source = GLOBAL_FLAGS.sub(r"\1:", with_groups(text, usedns))
@@ -72,6 +76,7 @@ class Expression:
         except (re.error, OverflowError, RecursionError) as error:
             raise WrongExpression(f"{source!r}: {error}") from error
         self.source = source
+        self.searcher = self.pattern.match if is_anchored(source, self.pattern.flags) else self.pattern.search
         groups = self.pattern.groupindex
         self.names = tuple(groups)
         self.indices = tuple(groups.values())
@@ -83,19 +88,28 @@ class Expression:
         self._renamed = tuple(sorted(renamed, key=lambda each: (each.compound, each.group, each.name)))
 
     @property
+    def renames(self) -> bool:
+        """Whether some of its groups count as others."""
+        return bool(self._renamed)
+
+    @property
     def identifies(self) -> bool:
         """Whether it captures what can be banned, or the session that will tell."""
         return not IDENTITIES.isdisjoint(self.names)
 
     def captured(self, match: re.Match[str]) -> Captured:
         """What its groups captured, under fail2ban's names; those that captured nothing are left out."""
-        return self.named(match.group(0, *self.indices)[1:])
+        return self.named(match.group(*self.indices, 0, 0))
 
     def named(self, values: tuple[str | None, ...]) -> Captured:
-        """What its groups captured, from their values in the order of `names`."""
+        """What its groups captured, from their values in the order of `names`; more values do not count."""
         found: Captured = {
-            name: value for name, value in zip(self.names, values, strict=True) if value is not None
+            name: value
+            for name, value in zip(self.names, values, strict=False)
+            if value is not None
         }
+        if not self._renamed:
+            return found
         for group, name, compound in self._renamed:
             part = found.get(group)
             if compound == "alt":

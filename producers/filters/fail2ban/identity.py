@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final, NamedTuple
 
@@ -18,7 +19,7 @@ from producers.filters.fail2ban.expressions import Captured
 from schemas.addresses import canonical_address
 
 HIDDEN: Final = frozenset({"ip4", "ip6", "dns", "fid", "nofail", "mlfgained", "mlfforget", "content"})
-SKIPPED: Final = "skiplines"
+REMEMBERED: Final = 16_384
 
 
 class Identity(NamedTuple):
@@ -62,7 +63,7 @@ def fields_of(found: Captured, identity: Identity) -> dict[str, str]:
     fields = {
         name: value if isinstance(value, str) else text_of(value)
         for name, value in found.items()
-        if name not in HIDDEN and not name.startswith(SKIPPED)
+        if name not in HIDDEN
     }
     if identity.role:
         fields[identity.role] = identity.text
@@ -76,6 +77,7 @@ def text_of(value: str | tuple[str | None, ...]) -> str:
     return value if isinstance(value, str) else " ".join(part for part in value if part)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _of_address(text: str, cidr: str | tuple[str | None, ...] | None) -> Identity:
     try:
         if not cidr:

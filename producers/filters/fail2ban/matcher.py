@@ -17,6 +17,7 @@ from typing import Any, Final
 from producers.filters.bounds import TooSlow, bounded
 from producers.filters.fail2ban.dates import Dates
 from producers.filters.fail2ban.expressions import Captured
+from producers.filters.fail2ban.heads import Heads
 from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
 from producers.filters.fail2ban.plan import Plan
 from producers.filters.fail2ban.reading import Instants
@@ -39,6 +40,7 @@ class Fail2banMatcher:
         self._plan = plan
         self._dates = Dates(plan.templates)
         self._instants = Instants(zone or local_zone(), plan.offset_minutes)
+        self._heads = Heads(self._instants)
         self._sessions = Sessions()
         self._last_ms: int | None = None
         self._clock = Clock(0)
@@ -49,13 +51,14 @@ class Fail2banMatcher:
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The failures in whole lines, in order."""
         self._clock, self._data, self._seen = clock, data, 0
-        self._instants.begin(clock)
+        if self._instants.begin(clock):
+            self._heads.begin()
         rows: list[Row] = []
         offline = clock.trust == "offline"
         with bounded() as guard:
             for start in self._plan.starts(data) if starts is None else starts:
                 end = data.find(b"\n", start) + 1
-                if offline and _is_remark(data, start, end):
+                if offline and data[start] <= COMMENT and _is_remark(data, start, end):
                     continue
                 guard.at = start
                 try:
@@ -97,6 +100,11 @@ class Fail2banMatcher:
     def _dated(self, start: int, end: int) -> tuple[str, int]:
         """A line without its date, and the instant that counts for it."""
         line = self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace")
+        known = self._heads.read(line)
+        if known is not None:
+            self._dates.repeated += 1
+            self._last_ms, self._seen = known[1], end
+            return known
         found = self._dates.find(line, self._clock.now_ms)
         at_ms: int | None = None
         text = line
@@ -106,6 +114,7 @@ class Fail2banMatcher:
             if first < last:
                 at_ms = self._instants.read(match, template)
                 text = line[:first] + line[last:]
+            self._heads.learn(line, match, template)
         if at_ms is None:
             self._look_back(start)
             self._seen = end

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from producers.filters.candidates import finder_of
 from producers.filters.fail2ban.datepatterns import Template, WrongPattern, templates_of
 from producers.filters.fail2ban.definition import Definition
 from producers.filters.fail2ban.needles import whole_needles
@@ -37,7 +38,7 @@ class Plan:
 
     def starts(self, data: bytes) -> Iterable[int]:
         """Where the lines start that hold a needle, ascending."""
-        return _all_starts(data) if self.needles is None else _starts(data, self.needles)
+        return _all_starts(data) if self.needles is None else finder_of((self.needles,)).lines(data)
 
 
 def compile_plan(definition: Definition, year: int) -> Plan:
@@ -62,20 +63,3 @@ def _all_starts(data: bytes) -> Iterator[int]:
     while at < len(data):
         yield at
         at = data.find(b"\n", at) + 1
-
-
-def _starts(data: bytes, needles: Needles) -> list[int]:
-    """Each line that holds a needle, found needle by needle."""
-    found: set[int] = set()
-    lowered: bytes | None = None
-    for needle, caseless in needles:
-        if caseless and lowered is None:
-            lowered = data.lower()
-        searched = lowered if caseless and lowered is not None else data
-        at = searched.find(needle)
-        while at >= 0:
-            found.add(searched.rfind(b"\n", 0, at) + 1)
-            end = searched.find(b"\n", at)
-            at = searched.find(needle, end) if end >= 0 else -1
-    return sorted(found)
-

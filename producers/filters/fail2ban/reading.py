@@ -7,10 +7,11 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from producers.filters.fail2ban.datepatterns import Template
-from producers.filters.fail2ban.instants import Moment, instant_of
+from producers.filters.fail2ban.instants import Moment, Parts, instant_of
 from producers.stamps import Clock
 
 MOST_REMEMBERED: Final = 4_096
+LAST_MS: Final = 59_000
 LONG_DIGITS: Final = 13
 MICRO_DIGITS: Final = 16
 
@@ -25,12 +26,14 @@ class Instants:
         self._moment: Moment | None = None
         self._known: dict[tuple[Template, str], int | None] = {}
 
-    def begin(self, clock: Clock) -> None:
-        """Set the clock for the lines that follow."""
-        if clock.now_ms != self._now_ms:
+    def begin(self, clock: Clock) -> bool:
+        """Set the clock for the lines that follow; whether it has moved."""
+        moved = clock.now_ms != self._now_ms
+        if moved:
             self._now_ms = clock.now_ms
             self._moment = None
             self._known.clear()
+        return moved
 
     def read(self, match: re.Match[str], template: Template) -> int | None:
         """The Unix milliseconds that a found date means; None when it names no real instant."""
@@ -47,13 +50,24 @@ class Instants:
         known[key] = at_ms
         return at_ms
 
+    def minute(self, match: re.Match[str]) -> int | None:
+        """The Unix milliseconds at which the minute of a date begins; None when its seconds do not just add."""
+        try:
+            first, last = (self._instant({**match.groupdict(), "S": second}) for second in ("00", "59"))
+        except (ValueError, OverflowError, KeyError):
+            return None
+        return first if last - first == LAST_MS else None
+
+    def _instant(self, parts: Parts) -> int:
+        if self._moment is None:
+            now = datetime.fromtimestamp(self._now_ms / 1_000, self._local).replace(tzinfo=None)
+            self._moment = Moment(now, self._local, self._offset_minutes)
+        return instant_of(parts, self._moment) * 1_000
+
     def _read(self, match: re.Match[str], template: Template) -> int:
         match template.kind:
             case "parts":
-                if self._moment is None:
-                    now = datetime.fromtimestamp(self._now_ms / 1_000, self._local).replace(tzinfo=None)
-                    self._moment = Moment(now, self._local, self._offset_minutes)
-                return instant_of(match.groupdict(), self._moment) * 1_000
+                return self._instant(match.groupdict())
             case "tai64n":
                 return int(match[1][2:17], 16) * 1_000
             case "epoch" | "long epoch":

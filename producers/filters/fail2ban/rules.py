@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from producers.filters.fail2ban.alternatives import First, first_of
 from producers.filters.fail2ban.definition import Definition
 from producers.filters.fail2ban.expressions import Captured, Expression, WrongExpression
-from producers.filters.fail2ban.trees import is_anchored
 from producers.filters.literals import required_literals
 from producers.filters.rows import Needle, Needles
 
 EARLY_MARGIN: Final = 2
 LONG_ENOUGH: Final = 4
+
+Kept = tuple[tuple[str, ...], tuple[int, ...]]
 
 
 class Rules:
@@ -27,7 +27,7 @@ class Rules:
         early: whether lines are tried against `ignored` before anything else.
     """
 
-    __slots__ = ("_first", "_overridden", "_prefix_match", "early", "failures", "ignored", "prefix")
+    __slots__ = ("_content", "_first", "_kept", "_prefix_match", "early", "failures", "ignored", "prefix")
 
     def __init__(self, definition: Definition) -> None:
         multiline = definition.maxlines > 1
@@ -40,11 +40,9 @@ class Rules:
             if not each.identifies and not (self.prefix and self.prefix.identifies):
                 raise definition.refuse("failregex", f"{text!r} captures no <HOST>, <ADDR>, <F-ID> or <F-MLFID>")
         self._first: First = first_of(self.failures)
-        self._overridden = [frozenset(each.names) for each in self.failures]
-        self._prefix_match: Callable[[str], Any] | None = None
-        if self.prefix is not None:
-            pattern = self.prefix.pattern
-            self._prefix_match = pattern.match if is_anchored(self.prefix.source) else pattern.search
+        self._prefix_match = self.prefix and self.prefix.searcher
+        self._content = self.prefix.pattern.groupindex.get("content", 0) if self.prefix else 0
+        self._kept = [_kept(self.prefix, each) for each in self.failures]
 
     @property
     def needles(self) -> Needles | None:
@@ -63,28 +61,52 @@ class Rules:
         """What the first failregex that matches captured, with what prefregex did; None: the line is nothing."""
         if self.early and self.ignores(text):
             return None
-        before: Captured | None = None
-        if self._prefix_match is not None and self.prefix is not None:
-            match = self._prefix_match(text)
-            if match is None:
+        before: re.Match[str] | None = None
+        if self._prefix_match is not None:
+            before = self._prefix_match(text)
+            if before is None:
                 return None
-            before = self.prefix.captured(match)
-            content = before.pop("content", None)
+            content = before[self._content] if self._content else None
             if content:
                 text = f"{content}\n"
         found = self._first(text)
         if found is None or (self.ignored and self.ignores(text)):
             return None
         at, values = found
-        captured = self.failures[at].named(values)
-        if not before:
+        if before is None or self._kept[at] is None:
+            return self.merged(at, before, self.failures[at].named(values))
+        names, indices = self._kept[at]
+        return {
+            name: value
+            for name, value in zip(names, (*values[:-2], *before.group(*indices)), strict=False)
+            if value is not None
+        }
+
+    def merged(self, at: int, before: re.Match[str] | None, captured: Captured) -> Captured:
+        """What a failregex captured, and what prefregex did that is not a group of that failregex."""
+        if before is None or self.prefix is None:
             return captured
-        names = self._overridden[at]
-        return {**{key: value for key, value in before.items() if key not in names}, **captured}
+        names = {"content", *self.failures[at].names}
+        return {
+            **{key: value for key, value in self.prefix.captured(before).items() if key not in names},
+            **captured,
+        }
 
     def ignores(self, text: str) -> bool:
         """Whether an ignoreregex matches a text."""
         return any(each.pattern.search(text) for each in self.ignored)
+
+
+def _kept(prefix: Expression | None, failure: Expression) -> Kept | None:
+    """The names of what both capture, and which groups of the prefix these are; None when some are renamed."""
+    if prefix is None or prefix.renames or failure.renames:
+        return None
+    own = [
+        (name, index)
+        for name, index in prefix.pattern.groupindex.items()
+        if name != "content" and name not in failure.names
+    ]
+    return (*failure.names, *(name for name, _ in own)), (*(index for _, index in own), 0, 0)
 
 
 def _needles(expression: Expression) -> Needles | None:

@@ -14,6 +14,7 @@ Sessions are forgotten after 5 minutes; of more than 100 the oldest go.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,54 +30,55 @@ class Session:
 
     Attributes:
         fields: what its lines captured, the newest counting.
-        users: every user that was tried.
+        user: the first user that was tried; empty: none yet.
+        several: whether others were, too.
         pending: a failure waits for an address.
         until_ms: when it is forgotten.
     """
 
-    __slots__ = ("fields", "pending", "until_ms", "users")
+    __slots__ = ("fields", "pending", "several", "until_ms", "user")
 
     def __init__(self, fields: Captured, until_ms: int) -> None:
         self.fields = fields
-        self.users: set[str] = set()
+        self.user: object = ""
+        self.several = False
         self.pending = False
         self.until_ms = until_ms
-
-    def tried(self, fields: Captured) -> None:
-        """Remember the user that a line names."""
-        user = fields.get("user")
-        if user:
-            self.users.add(str(user))
 
 
 class Sessions:
     """The sessions of one stream that may go on."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Session] = {}
+        self._known: OrderedDict[str, Session] = OrderedDict()
 
     def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, bool]:
         """Add what a line captured; the session, and whether the line is no failure."""
-        gained = fields.pop("mlfgained", None)
-        nofail = bool(fields.pop("nofail", None) or gained)
-        forget = bool(fields.pop("mlfforget", None))
+        gained = "mlfgained" in fields and fields.pop("mlfgained")
+        nofail = bool("nofail" in fields and fields.pop("nofail")) or bool(gained)
+        forget = "mlfforget" in fields and fields.pop("mlfforget")
         session = self._known.get(key)
         if session is not None and session.until_ms <= now_ms:
             del self._known[key]
             session = None
+        user = fields.get("user")
         if session is None:
             session = Session(fields, now_ms + LASTS_MS)
             if not forget:
-                session.tried(fields)
+                session.user = user
                 self._remember(key, session, now_ms)
-        else:
-            session.tried(fields)
-            if gained:
-                session.pending = False
-            session.fields.update(fields)
-            if forget:
-                del self._known[key]
-        if session.pending or len(session.users) > 1:
+            return session, nofail
+        if user:
+            if not session.user:
+                session.user = user
+            elif session.user != user:
+                session.several = True
+        if gained:
+            session.pending = False
+        session.fields.update(fields)
+        if forget:
+            del self._known[key]
+        if session.pending or session.several:
             session.pending = False
             return session, False
         return session, nofail
@@ -84,7 +86,7 @@ class Sessions:
     def _remember(self, key: str, session: Session, now_ms: int) -> None:
         known = self._known
         while len(known) >= MOST:
-            oldest = known.pop(next(iter(known)))
+            _, oldest = known.popitem(last=False)
             if oldest.until_ms > now_ms:
                 break
         known[key] = session
@@ -92,17 +94,18 @@ class Sessions:
     def save(self) -> list[Any]:
         """The sessions, as JSON, oldest first."""
         return [
-            [key, each.fields, sorted(each.users), each.pending, each.until_ms]
+            [key, each.fields, each.user, each.several, each.pending, each.until_ms]
             for key, each in self._known.items()
         ]
 
     def load(self, saved: Any) -> None:
         """Go on where `save` was called. Raises InvalidMessage."""
         try:
-            known: dict[str, Session] = {}
-            for key, fields, users, pending, until_ms in saved:
+            known: OrderedDict[str, Session] = OrderedDict()
+            for key, fields, user, several, pending, until_ms in saved:
                 known[key] = session = Session(_fields(fields), int(until_ms))
-                session.users, session.pending = set(users), bool(pending)
+                session.user = tuple(user) if isinstance(user, list) else user
+                session.several, session.pending = bool(several), bool(pending)
         except (TypeError, ValueError, AttributeError) as error:
             raise InvalidMessage(f"no state of sessions: {error!r:.120}", field="sessions") from error
         self._known = known

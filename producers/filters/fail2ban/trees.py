@@ -12,6 +12,7 @@ op: Final[Any] = import_module("re._constants")
 """What `re` itself reads expressions with; it has no public name."""
 MOST_MEMBERS: Final = 128
 ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
+REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 
 Tree = Sequence[tuple[Any, Any]]
 Beginnings = tuple["frozenset[str] | None", bool]
@@ -21,6 +22,28 @@ Beginnings = tuple["frozenset[str] | None", bool]
 def parsed(source: str, flags: int = 0) -> Tree:
     """The parts of an expression."""
     return list(parser.parse(source, flags))
+
+
+def unfolded(tree: Tree, groups: dict[int, Tree] | None = None) -> Tree:
+    """The parts of an expression that matches no less, with each group in the place of references to it."""
+    known: dict[int, Tree] = {} if groups is None else groups
+    found: list[tuple[Any, Any]] = []
+    for code, argument in tree:
+        if code is op.SUBPATTERN:
+            group, added, removed, inner = argument
+            inner = unfolded(list(inner), known)
+            if group is not None:
+                known[group] = inner
+            found.append((code, (group, added, removed, inner)))
+        elif code is op.BRANCH:
+            found.append((code, (None, [unfolded(list(branch), known) for branch in argument[1]])))
+        elif code in REPEATS:
+            found.append((code, (*argument[:2], unfolded(list(argument[2]), known))))
+        elif code is op.GROUPREF and argument in known:
+            found.append((op.SUBPATTERN, (None, 0, 0, known[argument])))
+        else:
+            found.append((code, argument))
+    return found
 
 
 def is_anchored(source: str, flags: int = 0) -> bool:
@@ -69,7 +92,7 @@ def _of_part(code: Any, argument: Any, flags: int) -> Beginnings:
         return _of_sequence(list(inner), (flags | added) & ~removed)
     if code is op.BRANCH:
         return _of_branches([_of_sequence(list(branch), flags) for branch in argument[1]])
-    if code in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
+    if code in REPEATS:
         least, _, inner = argument
         characters, empty = _of_sequence(list(inner), flags)
         return characters, empty or least == 0
@@ -99,3 +122,67 @@ def _of_set(members: Tree) -> frozenset[str] | None:
         else:
             return None
     return frozenset(found)
+
+
+def derived(tree: Tree, text: str) -> list[Tree]:
+    """What is left of an expression's paths that begin with a text; none: no match begins with it.
+
+    Case does not count, and of what `re` knows besides characters, sets, groups and repeats any text is taken
+    to be a match: there may be a path where there is none, never the reverse.
+    """
+    states: dict[str, Tree] = {"": tree}
+    for character in text:
+        states = {repr(left): left for state in states.values() for left in _after(state, character)}
+    return list(states.values())
+
+
+def _after(tree: Tree, character: str) -> list[Tree]:
+    found: list[Tree] = []
+    for at, (code, argument) in enumerate(tree):
+        rest = list(tree[at + 1 :])
+        found += ([*left, *rest] for left in _after_part(code, argument, character))
+        if not _of_part(code, argument, 0)[1]:
+            break
+    return found
+
+
+def _after_part(code: Any, argument: Any, character: str) -> list[Tree]:
+    if code is op.SUBPATTERN:
+        return _after(list(argument[3]), character)
+    if code is op.BRANCH:
+        return [left for branch in argument[1] for left in _after(list(branch), character)]
+    if code in REPEATS:
+        least, most, inner = argument
+        again = [(code, (max(least - 1, 0), most - 1, inner))] if most > 1 else []
+        return [[*left, *again] for left in _after(list(inner), character)]
+    if code is op.IN:
+        return [[]] if any(_takes(argument, each) for each in (character.lower(), character.upper())) else []
+    if code is op.LITERAL:
+        return [[]] if chr(argument).casefold() == character.casefold() else []
+    if code is op.ANY or code is op.NOT_LITERAL:
+        return [[]]
+    return [] if code in ZERO_WIDTHS else [[(code, argument)], []]
+
+
+def _takes(members: Tree, character: str) -> bool:
+    negated = members[0][0] is op.NEGATE
+    taken = any(_is_member(code, argument, character) for code, argument in members[negated:])
+    return taken is not negated
+
+
+def _is_member(code: Any, argument: Any, character: str) -> bool:
+    if code is op.LITERAL:
+        return chr(argument) == character
+    if code is op.RANGE:
+        return bool(argument[0] <= ord(character) <= argument[1])
+    return re.match(CATEGORIES[argument], character) is not None
+
+
+CATEGORIES: Final[dict[Any, str]] = {
+    op.CATEGORY_DIGIT: r"\d",
+    op.CATEGORY_NOT_DIGIT: r"\D",
+    op.CATEGORY_SPACE: r"\s",
+    op.CATEGORY_NOT_SPACE: r"\S",
+    op.CATEGORY_WORD: r"\w",
+    op.CATEGORY_NOT_WORD: r"\W",
+}
