@@ -2,16 +2,18 @@
 
 Each line that may interest the filter goes the same way: its date is found and cut out, the rules read what is
 left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot match;
-they are passed over, but for one thing: a line without a date bears the date of the line before it, whatever
-that line was, if it is no older than a minute. So the last date is looked for backwards when it is needed, and
-at the end of each buffer.
+they are passed over, but for two things. A line without a date bears the date of the line before it, whatever
+that line was, if it is no older than a minute: so the last date is looked for backwards when it is needed, and
+at the end of each buffer. And which form of date is tried first depends on the lines before: so of each stream
+the first 1,000 lines are looked at, every one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
+from itertools import chain, islice
 from typing import Any, Final
 
 from producers.filters.bounds import TooSlow, bounded
@@ -28,6 +30,7 @@ from schemas.errors import InvalidMessage
 
 TOO_SLOW: Final = "lines that took an expression longer than 50 ms, and were passed over"
 NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
+LEARNT_LINES: Final = 1_000
 COMMENT: Final = 0x23
 RETURNS: Final = b"\r\n"
 LARGEST_PORT: Final = 65_535
@@ -46,6 +49,7 @@ class Fail2banMatcher:
         self._clock = Clock(0)
         self._data = b""
         self._seen = 0
+        self._learning = LEARNT_LINES
         self._notices: Counter[str] = Counter()
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
@@ -56,7 +60,7 @@ class Fail2banMatcher:
         rows: list[Row] = []
         offline = clock.trust == "offline"
         with bounded() as guard:
-            for start in self._plan.starts(data) if starts is None else starts:
+            for start in self._starts(data, starts):
                 end = data.find(b"\n", start) + 1
                 if offline and data[start] <= COMMENT and _is_remark(data, start, end):
                     continue
@@ -68,22 +72,46 @@ class Fail2banMatcher:
                     continue
                 if row is not None:
                     rows.append(row)
-        self._look_back(len(data))
+            guard.at = len(data)
+            try:
+                self._look_back(len(data))
+            except TooSlow:
+                self._notices[TOO_SLOW] += 1
         self._data = b""
         return rows
 
+    def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
+        """Where the lines start that are looked at: a stream's first ones, then those that hold a needle."""
+        if self._plan.needles is None:
+            return line_starts(data)
+        if found is None:
+            found = self._plan.starts(data)
+        if self._learning == 0:
+            return found
+        first = list(islice(line_starts(data), self._learning))
+        self._learning -= len(first)
+        return chain(first, (start for start in found if start > first[-1])) if first else ()
+
     def save(self) -> dict[str, Any]:
         """What the next lines need."""
-        return {"dates": self._dates.save(), "sessions": self._sessions.save(), "last_ms": self._last_ms}
+        return {
+            "dates": self._dates.save(),
+            "sessions": self._sessions.save(),
+            "last_ms": self._last_ms,
+            "learning": self._learning,
+        }
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on where `save` was called."""
-        last_ms = saved.get("last_ms")
+        last_ms, learning = saved.get("last_ms"), saved.get("learning")
         if last_ms is not None and not isinstance(last_ms, int):
             raise InvalidMessage(f"expected milliseconds or null, not {last_ms!r:.80}", field="last_ms")
+        if not isinstance(learning, int):
+            raise InvalidMessage(f"expected a number of lines, not {learning!r:.80}", field="learning")
         self._dates.load(saved.get("dates", {}))
         self._sessions.load(saved.get("sessions"))
-        self._last_ms = last_ms
+        self._last_ms, self._learning = last_ms, learning
+        self._heads = Heads(self._instants)
 
     def notices(self) -> Mapping[str, int]:
         """What was seen and gave no event: a sentence, and how often."""
@@ -181,6 +209,14 @@ class Fail2banMatcher:
         )
 
 
+def line_starts(data: bytes) -> Iterator[int]:
+    """Where each line starts."""
+    at = 0
+    while at < len(data):
+        yield at
+        at = data.find(b"\n", at) + 1 or len(data)
+
+
 def _is_remark(data: bytes, start: int, end: int) -> bool:
     """Whether a line is one of those that fail2ban-regex passes over: empty, or beginning with `#`."""
     return data[start] == COMMENT or not data[start:end].rstrip(RETURNS)
@@ -189,9 +225,8 @@ def _is_remark(data: bytes, start: int, end: int) -> bool:
 def counted(at_ms: int, clock: Clock) -> tuple[int, bool]:
     """The instant that counts for a line, and whether it is the clock's because the line's is off."""
     ahead = at_ms - clock.now_ms
-    if clock.trust == "offline" or (-SKEW_MS <= ahead or clock.trust == "backlog") and ahead <= SKEW_MS:
-        return at_ms, False
-    return clock.now_ms, True
+    off = ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")
+    return (clock.now_ms, True) if off and clock.trust != "offline" else (at_ms, False)
 
 
 def port_of(text: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from producers.filters.candidates import finder_of
@@ -37,8 +37,8 @@ class Plan:
     maxlines: int
 
     def starts(self, data: bytes) -> Iterable[int]:
-        """Where the lines start that hold a needle, ascending."""
-        return _all_starts(data) if self.needles is None else finder_of((self.needles,)).lines(data)
+        """Where the lines start that hold a needle, ascending; where there are needles."""
+        return finder_of((self.needles,)).lines(data)
 
 
 def compile_plan(definition: Definition, year: int) -> Plan:
@@ -56,10 +56,3 @@ def compile_plan(definition: Definition, year: int) -> Plan:
     dated = any(each.expression.pattern != "^()" for each in templates)
     needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
     return Plan(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)
-
-
-def _all_starts(data: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        yield at
-        at = data.find(b"\n", at) + 1
