@@ -65,7 +65,7 @@ def instant_of(parts: Parts, moment: Moment) -> int:
     """The Unix seconds that the parts mean, named as strptime's tokens; ValueError when there are none."""
     given = {name: text for name, text in parts.items() if text is not None}
     year, yearless = _year(given, moment)
-    month, day = _month_and_day(given, year)
+    year, month, day = _day(given, year)
     dayless = month is None and day is None
     if dayless:
         month, day = moment.now.month, moment.now.day
@@ -92,17 +92,17 @@ def _year(given: Mapping[str, str], moment: Moment) -> tuple[int, bool]:
     return moment.now.year, True
 
 
-def _month_and_day(given: Mapping[str, str], year: int) -> tuple[int | None, int | None]:
+def _day(given: Mapping[str, str], year: int) -> tuple[int, int | None, int | None]:
     name = given.get("b") or given.get("B")
     month = MONTH_OF[name.lower()] if name else int(given["m"]) if "m" in given else None
     day = int(given["d"]) if "d" in given else None
     if month is not None and day is not None:
-        return month, day
+        return year, month, day
     ordinal = int(given["j"]) if "j" in given else _day_of_year(given, year)
     if ordinal is None:
-        return month, day
+        return year, month, day
     named = date(year, 1, 1) + timedelta(days=ordinal - 1)
-    return named.month, named.day
+    return named.year, named.month, named.day
 
 
 def _day_of_year(given: Mapping[str, str], year: int) -> int | None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any
+
+LINE_S = 0.3
 
 sys.path.insert(0, "/usr/lib/python3/dist-packages")
 
@@ -54,20 +57,24 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     filter_ = server.Filter(None)
     filter_.checkFindTime = False
     configure(filter_, request)
+    signal.signal(signal.SIGVTALRM, too_slow)
     failures: list[Any] = []
     errors: list[int] = []
     for number, raw in enumerate(request["lines"]):
         line = raw.rstrip("\r\n")
         if line.startswith("#") or not line:
             continue
+        signal.setitimer(signal.ITIMER_VIRTUAL, LINE_S)
         try:
             found = filter_.processLine(line)
         except Exception:  # noqa: BLE001 - as its server does: the line is lost, the next one read
             errors.append(number)
             continue
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         for _, fid, at, data in found:
             if not data.get("nofail"):
-                texts = {key: value for key, value in data.items() if isinstance(value, str)}
+                texts = {key: text_of(value) for key, value in data.items() if isinstance(value, str | tuple)}
                 failures.append([number, str(fid), request["now"] if at is None else at, texts])
     detector = filter_.dateDetector
     prefix = filter_.prefRegex
@@ -79,6 +86,16 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         "ignoreregex": filter_.getIgnoreRegex(),
         "prefregex": prefix and prefix.getRegex(),
     }
+
+
+def too_slow(_number: int, _frame: Any) -> None:
+    """A line on which its expressions never end is lost, too."""
+    raise TimeoutError
+
+
+def text_of(value: str | tuple[str | None, ...]) -> str:
+    """A captured value as text."""
+    return value if isinstance(value, str) else " ".join(part for part in value if part)
 
 
 def configure(filter_: Any, request: dict[str, Any]) -> None:
