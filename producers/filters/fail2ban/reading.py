@@ -76,7 +76,5 @@ class Instants:
 
 def _milliseconds(number: str, *, long: bool) -> int:
     if long and len(number) >= LONG_DIGITS:
-        if len(number) >= MICRO_DIGITS and "." not in number:
-            return int(number) // 1_000
-        return int(float(number))
-    return int(float(number) * 1_000)
+        return round(float(number) / (1_000 if len(number) >= MICRO_DIGITS and "." not in number else 1))
+    return round(float(number) * 1_000)

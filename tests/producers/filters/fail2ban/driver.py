@@ -24,6 +24,9 @@ def main() -> None:
     """Answer until the input ends."""
     for name in ("client.filterreader", "server.filter", "server.ipdns", "server.mytime", "server.strptime"):
         import_module(f"fail2ban.{name}")
+    detector: Any = import_module("fail2ban.server.datedetector").DateDetector
+    for template in detector._defCache.templates:  # noqa: SLF001 - compiled once for all that ask
+        template._compileRegex()  # noqa: SLF001
     for line in sys.stdin:
         reader, writer = os.pipe()
         child = os.fork()

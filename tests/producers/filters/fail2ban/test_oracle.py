@@ -115,6 +115,7 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
     assert [each.source for each in rules.failures] == answer["failregex"]
     assert [each.source for each in rules.ignored] == answer["ignoreregex"]
     assert (rules.prefix and rules.prefix.source) == answer["prefregex"]
+    assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
     theirs, ours = expected(answer), found_in(filter_, lines)
     for their, our in zip(theirs, ours, strict=False):
         assert our == their, lines[their[0]]
@@ -126,7 +127,8 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
 def test_an_installed_filter_finds_what_fail2ban_finds(oracle: Oracle, name: str) -> None:
     """Lines written from each filter's expressions, in many dates' forms, are failures of the same users."""
     path = FILTERS / f"{name}.conf"
-    lines = Lines(load(str(path)).plan, seed=len(name)).stream(24)
+    plan = load(str(path)).plan
+    lines = Lines(plan, seed=len(name)).stream(max(8, 60 // len(plan.rules.failures)))
     assert compare(oracle, path, lines, {}) > 0
 
 
@@ -135,7 +137,7 @@ def test_options_mean_the_same(oracle: Oracle, case: tuple[str, Mapping[str, str
     """With the options that the filters offer, and those that every jail has, both find the same."""
     name, options = case
     path = FILTERS / f"{name}.conf"
-    lines = Lines(load(spec_of(path, options)).plan, seed=3).stream(12)
+    lines = Lines(load(spec_of(path, options)).plan, seed=3).stream(6)
     compare(oracle, path, lines, options)
 
 
@@ -151,14 +153,6 @@ def test_a_users_own_filter_is_read_as_fail2ban_reads_it(oracle: Oracle, name: s
     assert compare(oracle, main, list(lines), options) > 0
     written = Lines(load(spec_of(main, options)).plan, seed=5).stream(12)
     compare(oracle, main, written, options)
-
-
-@pytest.mark.parametrize("name", INSTALLED)
-def test_the_templates_of_dates_are_fail2bans(oracle: Oracle, name: str) -> None:
-    """Each filter's datepattern becomes the expressions that fail2ban makes of it, in the same order."""
-    path = FILTERS / f"{name}.conf"
-    theirs = oracle.ask(path, ["a line without a date"], NOW_S)["templates"]
-    assert [each.expression.pattern for each in load(str(path)).plan.templates] == theirs
 
 
 @pytest.mark.parametrize("name", sorted(PARTS))
