@@ -68,7 +68,9 @@ class Merged:
 
     def _learn(self, character: str) -> tuple[Match, Numbers]:
         chosen = [
-            at for at, known in enumerate(self._beginnings) if known is None or not character or character in known
+            at
+            for at, known in enumerate(self._beginnings)
+            if known is None or not character or character in known
         ]
         if len(self._by_character) >= MOST_BEGINNINGS:
             self._by_character.clear()

@@ -75,9 +75,7 @@ def parted(lines: Sequence[str], match: re.Match[str]) -> tuple[list[str], list[
     end = text.find("\n", match.end() - 1) + 1 or len(text)
     first, last = text.count("\n", 0, begin), text.count("\n", 0, end)
     covered, rest = list(lines[first:last]), list(lines[:first])
-    skipped = "".join(
-        value or "" for name, value in match.groupdict().items() if name.startswith(SKIPPED)
-    )
+    skipped = "".join(value or "" for name, value in match.groupdict().items() if name.startswith(SKIPPED))
     at = 0
     for line in skipped.splitlines():
         for place in range(at, len(covered)):

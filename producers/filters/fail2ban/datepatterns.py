@@ -271,7 +271,9 @@ def _bounded(regex: str, *, begin: str = "word", end: bool = True) -> str:
         regex = (r"^(?:\W{0,2})?" if begin == "line" else r"(?=^|\b|\W)") + regex
     if bound_end:
         regex += r"(?=\b|\W|$)"
-    regex = STARS_END.sub(r"\1", STARS_BEGIN.sub(r"\1", regex, count=1) if STARS_BEGIN.match(regex) else regex)
+    regex = STARS_END.sub(
+        r"\1", STARS_BEGIN.sub(r"\1", regex, count=1) if STARS_BEGIN.match(regex) else regex
+    )
     return (flags[0] if flags else "") + regex
 
 

@@ -108,9 +108,7 @@ class Dates:
             return tried.search(line), self._last
         start, end = self._start, self._end
         before, first, final, after = self._around
-        left = line[start - 1 : start] == before or (
-            line[start : start + 1] == first and not first.isalnum()
-        )
+        left = line[start - 1 : start] == before or (line[start : start + 1] == first and not first.isalnum())
         right = line[end : end + 1] == after or (line[end - 1 : end] == final and not final.isalnum())
         if left and right:
             return tried.search(line, start, end), FAR
@@ -151,7 +149,12 @@ class Dates:
         if self._first_unused == at:
             self._first_unused += 1
         self._start, self._end = start, end
-        self._around = line[start - 1 : start], line[start : start + 1], line[end - 1 : end], line[end : end + 1]
+        self._around = (
+            line[start - 1 : start],
+            line[start : start + 1],
+            line[end - 1 : end],
+            line[end : end + 1],
+        )
         self._last = self._moved(at) if at and at != self._last else at
         return match, tried.template
 
@@ -180,7 +183,13 @@ class Dates:
             self._count_repeated(self._tried[self._last].used_at_ms)
         return {
             "tried": [
-                [self._templates.index(each.template), each.found, each.matched, each.distance, each.used_at_ms]
+                [
+                    self._templates.index(each.template),
+                    each.found,
+                    each.matched,
+                    each.distance,
+                    each.used_at_ms,
+                ]
                 for each in self._tried
             ],
             "last": [self._last, self._first_unused, self._start, self._end, *self._around],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -114,7 +113,11 @@ def _values(path: Path, text: Text, given: dict[str, str]) -> dict[str, str]:
 
 def _origin(text: Text, name: str, path: Path) -> Path:
     origins = text.origins
-    return origins.get(("Definition", name)) or origins.get(("Init", name)) or origins.get(("DEFAULT", name), path)
+    return (
+        origins.get(("Definition", name))
+        or origins.get(("Init", name))
+        or origins.get(("DEFAULT", name), path)
+    )
 
 
 def _lines(value: str | None) -> tuple[str, ...]:
@@ -131,4 +134,3 @@ def _maxlines(path: Path, value: str | None) -> int:
     if number < 1:
         raise ConfigError(f"{path}: [Definition] maxlines: expected a number of lines, not {value!r}")
     return number
-

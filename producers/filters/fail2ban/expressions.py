@@ -104,9 +104,7 @@ class Expression:
     def named(self, values: tuple[str | None, ...]) -> Captured:
         """What its groups captured, from their values in the order of `names`; more values do not count."""
         found: Captured = {
-            name: value
-            for name, value in zip(self.names, values, strict=False)
-            if value is not None
+            name: value for name, value in zip(self.names, values, strict=False) if value is not None
         }
         if not self._renamed:
             return found

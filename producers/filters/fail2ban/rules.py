@@ -38,7 +38,9 @@ class Rules:
         self.early = bool(self.ignored) and len(self.ignored) < len(self.failures) - EARLY_MARGIN
         for text, each in zip(definition.failregex, self.failures, strict=True):
             if not each.identifies and not (self.prefix and self.prefix.identifies):
-                raise definition.refuse("failregex", f"{text!r} captures no <HOST>, <ADDR>, <F-ID> or <F-MLFID>")
+                raise definition.refuse(
+                    "failregex", f"{text!r} captures no <HOST>, <ADDR>, <F-ID> or <F-MLFID>"
+                )
         self._first: First = first_of(self.failures)
         self._prefix_match = self.prefix and self.prefix.searcher
         self._content = self.prefix.pattern.groupindex.get("content", 0) if self.prefix else 0
@@ -128,4 +130,3 @@ def _compiled(
         except WrongExpression as error:
             raise definition.refuse(f"{key}, expression {number}", str(error)) from error
     return tuple(found)
-

@@ -44,7 +44,9 @@ def parse_specification(text: str, folder: Path = FOLDER) -> Specification:
     if path.suffix not in ENDINGS:
         path = path.with_name(path.name + ".conf")
     options = _options(text, named["options"] or "")
-    return Specification(path.absolute(), "/" not in name or path.absolute().parent.name == "filter.d", options)
+    return Specification(
+        path.absolute(), "/" not in name or path.absolute().parent.name == "filter.d", options
+    )
 
 
 def _options(text: str, listed: str) -> dict[str, str]:

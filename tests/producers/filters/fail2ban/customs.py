@@ -131,7 +131,13 @@ word = six
 """,
         },
         {"_daemon": "theirs, [all]", "more": "2"},
-        (AT + "own init's theirs, [all] 192.0.2.7", AT + "<word> init's theirs, [all] 192.0.2.7", AT + "init's own 192.0.2.7", AT + "x 192.0.2.7 theirs, [all]", AT + "<word> init's theirs, a 192.0.2.7"),
+        (
+            AT + "own init's theirs, [all] 192.0.2.7",
+            AT + "<word> init's theirs, [all] 192.0.2.7",
+            AT + "init's own 192.0.2.7",
+            AT + "x 192.0.2.7 theirs, [all]",
+            AT + "<word> init's theirs, a 192.0.2.7",
+        ),
     ),
     "ignored late and early": (
         {
@@ -145,7 +151,12 @@ ignoreregex = ^bad 192\.0\.2\.8
 """,
         },
         {},
-        (AT + "h bad 192.0.2.7", AT + "h bad 192.0.2.8", AT + "trusted bad 192.0.2.7", AT + "h worse 192.0.2.7 trusted"),
+        (
+            AT + "h bad 192.0.2.7",
+            AT + "h bad 192.0.2.8",
+            AT + "trusted bad 192.0.2.7",
+            AT + "h worse 192.0.2.7 trusted",
+        ),
     ),
     "ignored before": (
         {
@@ -160,7 +171,12 @@ ignoreregex = ^ trusted
 """,
         },
         {},
-        (AT + "h bad 192.0.2.7", AT + "trusted bad 192.0.2.7", AT + "h trusted bad 192.0.2.7", AT + "h c 192.0.2.7"),
+        (
+            AT + "h bad 192.0.2.7",
+            AT + "trusted bad 192.0.2.7",
+            AT + "h trusted bad 192.0.2.7",
+            AT + "h c 192.0.2.7",
+        ),
     ),
     "expressions": (
         {
@@ -317,7 +333,9 @@ datepattern = ^%%Y-%%j %%H:%%M:%%S
         (AT.split()[2] + " x 192.0.2.7", "h x 192.0.2.8"),
     ),
     "the last date": (
-        {"own.conf": "[Definition]\nfailregex = ^\\s*(?:\\S+ )?x <HOST>\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S\n              ^{DATE}\n"},
+        {
+            "own.conf": "[Definition]\nfailregex = ^\\s*(?:\\S+ )?x <HOST>\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S\n              ^{DATE}\n"
+        },
         {},
         (
             "2026-11-22 09:59:30 nothing",

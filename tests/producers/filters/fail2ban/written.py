@@ -34,11 +34,18 @@ class Writer:
         names = {number: name for name, number in tree.state.groupdict.items()}
         return self._sequence(list(tree), names, fixed or {}, bool(tree.state.flags & re.IGNORECASE))
 
-    def _sequence(self, parts: Sequence[Any], names: dict[int, str], fixed: dict[str, str], fold: bool) -> str:  # noqa: FBT001 - passed along
+    def _sequence(
+        self, parts: Sequence[Any], names: dict[int, str], fixed: dict[str, str], fold: bool
+    ) -> str:
         return "".join(self._part(code, argument, names, fixed, fold) for code, argument in parts)
 
-    def _part(  # noqa: C901, PLR0911, PLR0912, PLR0913 - one case a kind of part
-        self, code: Any, argument: Any, names: dict[int, str], fixed: dict[str, str], fold: bool  # noqa: FBT001
+    def _part(  # noqa: C901, PLR0911, PLR0912 - one case a kind of part
+        self,
+        code: Any,
+        argument: Any,
+        names: dict[int, str],
+        fixed: dict[str, str],
+        fold: bool,  # noqa: FBT001
     ) -> str:
         random = self._random
         if code is op.LITERAL:
@@ -97,7 +104,9 @@ class Writer:
         random = self._random
         if members[0][0] is op.NEGATE:
             excluded = re.compile("[" + "".join(map(_class_text, members[1:])) + "]")
-            return random.choice([each for each in "ax9. -:/Z_\"'()[]@,;" if not excluded.match(each)] or ["~"])
+            return random.choice(
+                [each for each in "ax9. -:/Z_\"'()[]@,;" if not excluded.match(each)] or ["~"]
+            )
         code, argument = random.choice(members)
         if code is op.RANGE:
             return chr(random.randint(argument[0], min(argument[1], argument[0] + 25)))
