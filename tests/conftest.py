@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -32,7 +33,13 @@ def _kafka() -> str | None:
     return missing()
 
 
+def _fail2ban() -> str | None:
+    package = Path("/usr/lib/python3/dist-packages/fail2ban"), Path("/etc/fail2ban/filter.d")
+    return None if all(path.is_dir() for path in package) else "needs the package fail2ban"
+
+
 REAL_PARTS: Final = {
+    "fail2ban": _fail2ban,
     "nftables": _root_with("nft", "ip"),
     "sshd": _root_with("sshd", "ssh", "sshpass", "ip"),
     "journald": _root_with("journalctl", "/lib/systemd/systemd-journal-remote"),

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from producers.filters import fail2ban
 from producers.filters.native.filter import LIBRARY, NativeFilter, library_names, own_filter, read_filter
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
 from schemas.errors import ConfigError
@@ -42,7 +43,7 @@ def every_filter() -> tuple[NativeFilter, ...]:
 
 
 def load_filter(name: str) -> Filter:
-    """The filter of a name, or of a path that ends in `.toml`.
+    """The filter of a name, of a path that ends in `.toml`, or of fail2ban's, as `fail2ban.load` names it.
 
     Raises ConfigError when there is none, and for what is wrong in it.
     """
@@ -50,6 +51,8 @@ def load_filter(name: str) -> Filter:
         return read_filter(LIBRARY / f"{name}.toml", name)
     if name.endswith(".toml"):
         return own_filter(Path(name), name)
+    if fail2ban.is_named(name):
+        return fail2ban.load(name)
     raise ConfigError(f"no filter is named {name!r}; see `banstream filters list`")
 
 

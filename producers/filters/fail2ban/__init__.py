@@ -1,0 +1,78 @@
+"""fail2ban's filters, unmodified, from where they are installed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from producers.filters.fail2ban.buffered import BufferedMatcher
+from producers.filters.fail2ban.definition import Definition, read_definition
+from producers.filters.fail2ban.matcher import Fail2banMatcher
+from producers.filters.fail2ban.plan import Plan, compile_plan
+from producers.filters.fail2ban.specification import ENDINGS, FOLDER, parse_specification
+from producers.filters.rows import Matcher, Needles
+
+__all__ = ["Fail2banFilter", "is_named", "load"]
+
+VERSION_LENGTH: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Fail2banFilter:
+    """A filter of fail2ban's.
+
+    Attributes:
+        name: as it was asked for, options and all.
+        version: the start of the SHA-256 of its resolved text and of this package's.
+        service: its file's name.
+        definition: its resolved text.
+    """
+
+    name: str
+    version: str
+    service: str
+    definition: Definition
+    plan: Plan = field(repr=False)
+
+    @property
+    def needles(self) -> Needles | None:
+        """What its lines hold; None when any line may interest it."""
+        return self.plan.needles
+
+    @property
+    def journalmatch(self) -> tuple[str, ...]:
+        """What to ask the journal for: one match a line, `+` for or."""
+        return self.definition.journalmatch
+
+    def matcher(self) -> Matcher:
+        """A matcher for one stream, remembering nothing yet."""
+        return BufferedMatcher(self.plan) if self.plan.maxlines > 1 else Fail2banMatcher(self.plan)
+
+
+def is_named(spec: str) -> bool:
+    """Whether a text names a filter of fail2ban's: by its options, its path or one that is installed."""
+    name = spec.partition("[")[0].strip()
+    return "[" in spec or name.endswith(ENDINGS) or ("/" not in name and (FOLDER / f"{name}.conf").is_file())
+
+
+def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
+    """The filter of a name or a path, with options: `sshd[mode=aggressive]`, `/etc/fail2ban/filter.d/x.conf`.
+
+    `logtype` says where its lines come from, `file` or `journal`, unless the filter or `spec` does.
+    Raises ConfigError, naming file, section and key.
+    """
+    wanted = parse_specification(spec)
+    definition = read_definition(wanted, logtype)
+    plan = compile_plan(definition, datetime.now(UTC).year)
+    text = hashlib.sha256(repr(definition).encode() + _own_text()).hexdigest()
+    return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, plan)
+
+
+@cache
+def _own_text() -> bytes:
+    """What this package's code is: its results may change with it."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))

@@ -1,0 +1,206 @@
+"""Finds the date in each line of one stream, as fail2ban does: what was found before is tried first.
+
+A log keeps to one form of date. So the template that found the last date is tried first; where it is tied to
+the line's beginning or end, it decides. Where it is not, it is tried at the last date's place when the same
+characters bound it. When that finds nothing, or something elsewhere, all templates are tried in order, and of
+those that may stand anywhere the one that begins first counts, unless one finds its date no later than its
+last. Templates that find dates move ahead of those that do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producers.filters.fail2ban.datepatterns import Template
+from schemas.errors import InvalidMessage
+
+FAR: Final = 0x7FFFFFFF
+WEIGHT: Final = 100.0
+UNUSED_MS: Final = 300_000
+
+Match = re.Match[str]
+
+
+@dataclass(slots=True, eq=False)
+class Tried:
+    """A template, and what became of it in this stream.
+
+    Attributes:
+        found: how many dates it was the template of.
+        matched: how often it matched at all.
+        distance: where its last date began.
+        used_at_ms: when it was last used.
+    """
+
+    template: Template
+    found: int = 0
+    matched: int = 0
+    distance: int = FAR
+    used_at_ms: int = 0
+
+    @property
+    def weight(self) -> float:
+        """How much there is to be said for it."""
+        return self.found * (WEIGHT if self.template.preferred else 1.0) / max(1, self.distance)
+
+    def search(self, line: str, *span: int) -> Match | None:
+        """Its date in a line, or in a part of it."""
+        match = self.template.expression.search(line, *span)
+        if match is not None:
+            self.matched += 1
+        return match
+
+
+class Dates:
+    """Finds dates in one stream of lines.
+
+    Attributes:
+        repeated: how many dates were found since as the last one was, without asking.
+    """
+
+    def __init__(self, templates: Sequence[Template]) -> None:
+        self._templates = list(templates)
+        self._tried = [Tried(template) for template in templates]
+        self.repeated = 0
+        self._last = FAR
+        self._first_unused = 0
+        self._start, self._end = 1, FAR
+        self._around: tuple[str | None, str, str, str] = (None, "", "", "")
+        """The characters before and at the last date's start, its last and the one after it."""
+
+    def find(self, line: str, now_ms: int) -> tuple[Match, Template] | None:
+        """The date of a line, and the template that found it."""
+        self._count_repeated(now_ms)
+        skipped, reserve = FAR, None
+        if self._last < len(self._tried):
+            match, skipped = self._again(line)
+            if match is not None:
+                if self._settled(match):
+                    return self._won(self._last, match, line, now_ms)
+                reserve = (match, self._last)
+        found = self._among_all(line, skipped, reserve)
+        return None if found is None else self._won(found[1], found[0], line, now_ms)
+
+    def peek(self, line: str) -> tuple[Match, Template] | None:
+        """The date of a line that nobody asks about: it changes nothing."""
+        order = [self._tried[self._last]] if self._last < len(self._tried) else []
+        for tried in (*order, *self._tried):
+            match = tried.template.expression.search(line)
+            if match is not None:
+                return match, tried.template
+        return None
+
+    def _count_repeated(self, now_ms: int) -> None:
+        if self.repeated:
+            tried = self._tried[self._last]
+            tried.found += self.repeated
+            tried.matched += self.repeated
+            tried.used_at_ms = now_ms
+            self.repeated = 0
+
+    def _again(self, line: str) -> tuple[Match | None, int]:
+        """What the last template finds, and its place when it has looked through the whole line."""
+        tried = self._tried[self._last]
+        if tried.template.anchored:
+            return tried.search(line), self._last
+        start, end = self._start, self._end
+        before, first, final, after = self._around
+        left = line[start - 1 : start] == before or (line[start : start + 1] == first and not first.isalnum())
+        right = line[end : end + 1] == after or (line[end - 1 : end] == final and not final.isalnum())
+        if left and right:
+            return tried.search(line, start, end), FAR
+        return tried.search(line), self._last
+
+    def _settled(self, match: Match) -> bool:
+        return (
+            len(self._tried) == 1
+            or self._tried[self._last].template.anchored
+            or match.span() == (self._start, self._end)
+        )
+
+    def _among_all(
+        self, line: str, skipped: int, reserve: tuple[Match, int] | None
+    ) -> tuple[Match, int] | None:
+        final = len(self._tried) - 1
+        for at, tried in enumerate(self._tried):
+            match = tried.search(line) if at != skipped else None
+            if match is None:
+                continue
+            start = match.start()
+            if at == final or tried.template.anchored:
+                return match, at
+            if start == 0 and tried.found and not self._tried[at + 1].matched:
+                return match, at
+            if start <= tried.distance and start <= self._start:
+                return match, at
+            if reserve is None or start < reserve[0].start():
+                reserve = match, at
+        return reserve
+
+    def _won(self, at: int, match: Match, line: str, now_ms: int) -> tuple[Match, Template]:
+        tried = self._tried[at]
+        start, end = match.span()
+        tried.found += 1
+        tried.used_at_ms = now_ms
+        tried.distance = start
+        if self._first_unused == at:
+            self._first_unused += 1
+        self._start, self._end = start, end
+        self._around = (
+            line[start - 1 : start],
+            line[start : start + 1],
+            line[end - 1 : end],
+            line[end : end + 1],
+        )
+        self._last = self._moved(at) if at and at != self._last else at
+        return match, tried.template
+
+    def _moved(self, at: int) -> int:
+        """Move a template ahead when it has earned it; its place then."""
+        tried = self._tried
+        to = self._first_unused if self._first_unused < at else at // 2
+        if not self._outweighs(at, to):
+            if to == at - 1:
+                return at
+            to = at - 1
+            if not self._outweighs(at, to):
+                return at
+        tried.insert(to, tried.pop(at))
+        while self._first_unused < len(tried) and tried[self._first_unused].found:
+            self._first_unused += 1
+        return to
+
+    def _outweighs(self, at: int, other: int) -> bool:
+        one, two = self._tried[at], self._tried[other]
+        return one.weight > two.weight or one.used_at_ms - UNUSED_MS > two.used_at_ms
+
+    def save(self) -> dict[str, Any]:
+        """What it has learnt, as JSON."""
+        if self.repeated:
+            self._count_repeated(self._tried[self._last].used_at_ms)
+        return {
+            "tried": [
+                [
+                    self._templates.index(each.template),
+                    each.found,
+                    each.matched,
+                    each.distance,
+                    each.used_at_ms,
+                ]
+                for each in self._tried
+            ],
+            "last": [self._last, self._first_unused, self._start, self._end, *self._around],
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called. Raises InvalidMessage."""
+        try:
+            self._tried = [Tried(self._templates[at], *counts) for at, *counts in saved["tried"]]
+            self._last, self._first_unused, self._start, self._end, *around = saved["last"]
+            before, first, final, after = around
+            self._around = before, first, final, after
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise InvalidMessage(f"no state of dates: {error!r:.120}", field="dates") from error

@@ -1,0 +1,234 @@
+"""A fail2ban filter at work on one stream of lines.
+
+Each line that may interest the filter goes the same way: its date is found and cut out, the rules read what is
+left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot match;
+they are passed over, but for two things. A line without a date bears the date of the line before it, whatever
+that line was, if it is no older than a minute: so the last date is looked for backwards when it is needed, and
+at the end of each buffer. And which form of date is tried first depends on the lines before: so of each stream
+the first 1,000 lines are looked at, every one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from itertools import chain, islice
+from typing import Any, Final
+
+from producers.filters.bounds import TooSlow, bounded
+from producers.filters.fail2ban.dates import Dates
+from producers.filters.fail2ban.expressions import Captured
+from producers.filters.fail2ban.heads import Heads
+from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
+from producers.filters.fail2ban.plan import Plan
+from producers.filters.fail2ban.reading import Instants
+from producers.filters.fail2ban.sessions import Session, Sessions
+from producers.filters.rows import Row
+from producers.stamps import SKEW_MS, Clock, local_zone
+from schemas.errors import InvalidMessage
+
+TOO_SLOW: Final = "lines that took an expression longer than 50 ms, and were passed over"
+NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
+LEARNT_LINES: Final = 1_000
+COMMENT: Final = 0x23
+RETURNS: Final = b"\r\n"
+LARGEST_PORT: Final = 65_535
+
+
+class Fail2banMatcher:
+    """A filter of one line at a time."""
+
+    def __init__(self, plan: Plan, zone: tzinfo | None = None) -> None:
+        self._plan = plan
+        self._dates = Dates(plan.templates)
+        self._instants = Instants(zone or local_zone(), plan.offset_minutes)
+        self._heads = Heads(self._instants)
+        self._sessions = Sessions()
+        self._last_ms: int | None = None
+        self._clock = Clock(0)
+        self._data = b""
+        self._seen = 0
+        self._learning = LEARNT_LINES
+        self._notices: Counter[str] = Counter()
+
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+        """The failures in whole lines, in order."""
+        self._clock, self._data, self._seen = clock, data, 0
+        if self._instants.begin(clock):
+            self._heads.begin()
+        rows: list[Row] = []
+        offline = clock.trust == "offline"
+        with bounded() as guard:
+            for start in self._starts(data, starts):
+                end = data.find(b"\n", start) + 1
+                if offline and data[start] <= COMMENT and _is_remark(data, start, end):
+                    continue
+                guard.at = start
+                try:
+                    row = self._line(start, end)
+                except TooSlow:
+                    self._notices[TOO_SLOW] += 1
+                    continue
+                if row is not None:
+                    rows.append(row)
+            guard.at = len(data)
+            try:
+                self._look_back(len(data))
+            except TooSlow:
+                self._notices[TOO_SLOW] += 1
+        self._data = b""
+        return rows
+
+    def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
+        """Where the lines start that are looked at: a stream's first ones, then those that hold a needle."""
+        if self._plan.needles is None:
+            return line_starts(data)
+        if found is None:
+            found = self._plan.starts(data)
+        if self._learning == 0:
+            return found
+        first = list(islice(line_starts(data), self._learning))
+        self._learning -= len(first)
+        return chain(first, (start for start in found if start > first[-1])) if first else ()
+
+    def save(self) -> dict[str, Any]:
+        """What the next lines need."""
+        return {
+            "dates": self._dates.save(),
+            "sessions": self._sessions.save(),
+            "last_ms": self._last_ms,
+            "learning": self._learning,
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called."""
+        last_ms, learning = saved.get("last_ms"), saved.get("learning")
+        if last_ms is not None and not isinstance(last_ms, int):
+            raise InvalidMessage(f"expected milliseconds or null, not {last_ms!r:.80}", field="last_ms")
+        if not isinstance(learning, int):
+            raise InvalidMessage(f"expected a number of lines, not {learning!r:.80}", field="learning")
+        self._dates.load(saved.get("dates", {}))
+        self._sessions.load(saved.get("sessions"))
+        self._last_ms, self._learning = last_ms, learning
+        self._heads = Heads(self._instants)
+
+    def notices(self) -> Mapping[str, int]:
+        """What was seen and gave no event: a sentence, and how often."""
+        return self._notices
+
+    def _line(self, start: int, end: int) -> Row | None:
+        text, at_ms = self._dated(start, end)
+        found = self._find(text)
+        return None if found is None else self._row(found, at_ms, start, end)
+
+    def _find(self, text: str) -> Captured | None:
+        return self._plan.rules.find(text)
+
+    def _dated(self, start: int, end: int) -> tuple[str, int]:
+        """A line without its date, and the instant that counts for it."""
+        line = self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace")
+        known = self._heads.read(line)
+        if known is not None:
+            self._dates.repeated += 1
+            self._last_ms, self._seen = known[1], end
+            return known
+        found = self._dates.find(line, self._clock.now_ms)
+        at_ms: int | None = None
+        text = line
+        if found is not None:
+            match, template = found
+            first, last = match.span(1)
+            if first < last:
+                at_ms = self._instants.read(match, template)
+                text = line[:first] + line[last:]
+            self._heads.learn(line, match, template)
+        if at_ms is None:
+            self._look_back(start)
+            self._seen = end
+            if self._last_ms is not None and self._last_ms > self._clock.now_ms - SKEW_MS:
+                return f"{line}\n", self._last_ms
+            return f"{text}\n", self._clock.now_ms
+        self._last_ms, self._seen = at_ms, end
+        return f"{text}\n", at_ms
+
+    def _look_back(self, end: int) -> None:
+        """Find the last date before a position, in lines not looked at yet."""
+        data, seen = self._data, self._seen
+        self._seen = end
+        if not self._plan.dated:
+            return
+        offline = self._clock.trust == "offline"
+        while end > seen:
+            start = data.rfind(b"\n", seen, end - 1) + 1 or seen
+            at_ms = None if offline and _is_remark(data, start, end) else self._peek(start, end)
+            if at_ms is not None:
+                self._last_ms = at_ms
+                return
+            end = start
+
+    def _peek(self, start: int, end: int) -> int | None:
+        """The instant of a line that no rule reads."""
+        found = self._dates.peek(self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace"))
+        return None if found is None or not found[0][1] else self._instants.read(*found)
+
+    def _row(self, found: Captured, at_ms: int, start: int, end: int) -> Row | None:
+        """What the rules found as a row; None when it is no failure (yet)."""
+        session: Session | None = None
+        key = found.get("mlfid")
+        if key is not None:
+            session, nofail = self._sessions.merge(str(key), found, self._clock.now_ms)
+            found = session.fields
+        else:
+            nofail = bool(found.get("nofail"))
+        if nofail:
+            return None
+        identity = identity_of(found, usedns=self._plan.usedns)
+        if identity is None:
+            if session is not None:
+                session.pending = True
+            return None
+        if not identity.text:
+            self._notices[NAMES_LEFT] += 1
+            return None
+        at_ms, skewed = counted(at_ms, self._clock)
+        port = found.get("fport")
+        user = found.get("user")
+        return (
+            "failed",
+            at_ms,
+            identity.text,
+            start,
+            end,
+            None if user is None else text_of(user),
+            port_of(port) if isinstance(port, str) else None,
+            None,
+            skewed,
+            0,
+            fields_of(found, identity),
+        )
+
+
+def line_starts(data: bytes) -> Iterator[int]:
+    """Where each line starts."""
+    at = 0
+    while at < len(data):
+        yield at
+        at = data.find(b"\n", at) + 1 or len(data)
+
+
+def _is_remark(data: bytes, start: int, end: int) -> bool:
+    """Whether a line is one of those that fail2ban-regex passes over: empty, or beginning with `#`."""
+    return data[start] == COMMENT or not data[start:end].rstrip(RETURNS)
+
+
+def counted(at_ms: int, clock: Clock) -> tuple[int, bool]:
+    """The instant that counts for a line, and whether it is the clock's because the line's is off."""
+    ahead = at_ms - clock.now_ms
+    off = ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")
+    return (clock.now_ms, True) if off and clock.trust != "offline" else (at_ms, False)
+
+
+def port_of(text: str) -> int | None:
+    """A port by its number; None when it is named otherwise."""
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:6]) <= LARGEST_PORT else None

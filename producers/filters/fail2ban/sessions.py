@@ -1,0 +1,115 @@
+"""What the lines of one session say together, by fail2ban's rules.
+
+Lines with the same `<F-MLFID>` are one session: what one captures the later ones have too.
+
+| a line | effect |
+|---|---|
+| `<F-NOFAIL>` | only supplies what it captures; but a failure when one is pending, or several users were tried |
+| a failure, no address known yet | is pending: it counts when a later line tells the address |
+| `<F-MLFGAINED>` | a login: as `<F-NOFAIL>`, and what is pending is forgotten |
+| `<F-MLFFORGET>` | the session ends with this line |
+
+Sessions are forgotten after 5 minutes; of more than 100 the oldest go.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final
+
+from producers.filters.fail2ban.expressions import Captured
+from schemas.errors import InvalidMessage
+
+MOST: Final = 100
+LASTS_MS: Final = 300_000
+
+
+class Session:
+    """What is known of a session.
+
+    Attributes:
+        fields: what its lines captured, the newest counting.
+        user: the first user that was tried; empty: none yet.
+        several: whether others were, too.
+        pending: a failure waits for an address.
+        until_ms: when it is forgotten.
+    """
+
+    __slots__ = ("fields", "pending", "several", "until_ms", "user")
+
+    def __init__(self, fields: Captured, until_ms: int) -> None:
+        self.fields = fields
+        self.user: object = ""
+        self.several = False
+        self.pending = False
+        self.until_ms = until_ms
+
+
+class Sessions:
+    """The sessions of one stream that may go on."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Session] = OrderedDict()
+
+    def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, bool]:
+        """Add what a line captured; the session, and whether the line is no failure."""
+        gained = "mlfgained" in fields and fields.pop("mlfgained")
+        nofail = bool("nofail" in fields and fields.pop("nofail")) or bool(gained)
+        forget = "mlfforget" in fields and fields.pop("mlfforget")
+        session = self._known.get(key)
+        if session is not None and session.until_ms <= now_ms:
+            del self._known[key]
+            session = None
+        user = fields.get("user")
+        if session is None:
+            session = Session(fields, now_ms + LASTS_MS)
+            if not forget:
+                session.user = user
+                self._remember(key, session, now_ms)
+            return session, nofail
+        if user:
+            if not session.user:
+                session.user = user
+            elif session.user != user:
+                session.several = True
+        if gained:
+            session.pending = False
+        session.fields.update(fields)
+        if forget:
+            del self._known[key]
+        if session.pending or session.several:
+            session.pending = False
+            return session, False
+        return session, nofail
+
+    def _remember(self, key: str, session: Session, now_ms: int) -> None:
+        known = self._known
+        while len(known) >= MOST:
+            _, oldest = known.popitem(last=False)
+            if oldest.until_ms > now_ms:
+                break
+        known[key] = session
+
+    def save(self) -> list[Any]:
+        """The sessions, as JSON, oldest first."""
+        return [
+            [key, each.fields, each.user, each.several, each.pending, each.until_ms]
+            for key, each in self._known.items()
+        ]
+
+    def load(self, saved: Any) -> None:
+        """Go on where `save` was called. Raises InvalidMessage."""
+        try:
+            known: OrderedDict[str, Session] = OrderedDict()
+            for key, fields, user, several, pending, until_ms in saved:
+                known[key] = session = Session(_fields(fields), int(until_ms))
+                session.user = tuple(user) if isinstance(user, list) else user
+                session.several, session.pending = bool(several), bool(pending)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InvalidMessage(f"no state of sessions: {error!r:.120}", field="sessions") from error
+        self._known = known
+
+
+def _fields(saved: Mapping[str, Any]) -> Captured:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
