@@ -38,7 +38,15 @@ def frame(data: bytes, rows: Sequence[Row], origin: Origin) -> bytes:
     results take a page each while they live. Inside a string the quote of `},{"type"` would be escaped, and
     one that ends a string is followed by a comma, a colon or a brace, so no text can forge a cut.
     """
-    return orjson.dumps(list(_wires(data, rows, origin)))[1:-1].replace(BETWEEN, b"}\n{" + BETWEEN[3:])
+    return _packed(list(wires(data, rows, origin)))
+
+
+def late_appends(events: Sequence[dict[str, Any]], partitions: int) -> list[Append]:
+    """The messages that hold events as `wires` writes them, each in the partition of its address."""
+    by_partition: dict[int, list[dict[str, Any]]] = {}
+    for wire in events:
+        by_partition.setdefault(partition_of_address(wire["ip"], partitions), []).append(wire)
+    return [Append(EVENTS.name, _packed(part), partition=number) for number, part in by_partition.items()]
 
 
 def appends(data: bytes, rows: Sequence[Row], origin: Origin, partitions: int) -> list[Append]:
@@ -55,7 +63,12 @@ def appends(data: bytes, rows: Sequence[Row], origin: Origin, partitions: int) -
     ]
 
 
-def _wires(data: bytes, rows: Sequence[Row], origin: Origin) -> Iterator[dict[str, Any]]:
+def _packed(events: list[dict[str, Any]]) -> bytes:
+    return orjson.dumps(events)[1:-1].replace(BETWEEN, b"}\n{" + BETWEEN[3:])
+
+
+def wires(data: bytes, rows: Sequence[Row], origin: Origin) -> Iterator[dict[str, Any]]:
+    """The events of rows as the codec writes them, as dicts."""
     name, version, service = origin.filter.name, origin.filter.version, origin.filter.service
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms
     labels = origin.labels

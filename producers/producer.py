@@ -18,12 +18,17 @@ import orjson
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
 from producers.filters import AUTO, filters_of
+from producers.filters.connections import address_of
 from producers.filters.plan import Plan
-from producers.frames import Origin, appends
+from producers.filters.rows import Row
+from producers.frames import Origin, appends, late_appends, wires
+from producers.names import Names, Waiting
 from producers.sources import Start, open_source
 from producers.stamps import Clock
 from schemas.errors import InvalidMessage
 
+NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
+NO_FIELDS: Final[Mapping[str, str]] = {}
 WRITER: Final = "producer"
 READ_BYTES: Final = 1 << 20
 IDLE_COMMIT_MS: Final = 5_000
@@ -82,13 +87,16 @@ class Outlet(Protocol):
 class _Stream:
     """One watched source: its matchers, per file, and the position after what they have seen."""
 
-    def __init__(self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int], host: str) -> None:
+    def __init__(
+        self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
+    ) -> None:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
         self._mark = f"{host}/" if host else ""
         self.filters = filters_of(watch.filters, auto=watch.auto)
         self.plans: dict[str, Plan] = {}
         self.counts: Counter[str] = Counter()
+        self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
         start = Start(watch.start, watch.recent_ms)
@@ -112,21 +120,44 @@ class _Stream:
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                found += appends(chunk.data, rows, origin, partitions)
+                told = self._told(chunk.data, rows, origin)
+                found += appends(chunk.data, told, origin, partitions) if told else []
         self.resume = chunk.resume
         return found
+
+    def late(self, now_ms: int, partitions: int) -> list[Append]:
+        """The events of hosts whose addresses have become known."""
+        due = self.waiting.due(now_ms) if len(self.waiting) else []
+        return late_appends(due, partitions)
 
     def position(self) -> bytes:
         """The position, and what the matchers remember."""
         matchers = {origin: plan.save() for origin, plan in self.plans.items()}
-        return orjson.dumps({"v": 1, "source": self.resume, "matchers": matchers})
+        names = self.waiting.save()
+        state = {"v": 1, "source": self.resume, "matchers": matchers, **({"names": names} if names else {})}
+        return orjson.dumps(state)
 
     def notices(self) -> Counter[str]:
         """What the source and the filters have to say."""
-        found = self.counts + Counter(self.source.notices())
+        found = self.counts + self.waiting.counts + Counter(self.source.notices())
         for origin, plan in self.plans.items():
             found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
         return found
+
+    def _told(self, data: bytes, rows: list[Row], origin: Origin) -> list[Row]:
+        """The rows that name an address; host names are asked for, and of other ids there is a notice."""
+        if not any(row[10] for row in rows):
+            return rows
+        told: list[Row] = []
+        for row in rows:
+            fields = row[10] or NO_FIELDS
+            if "dns" in fields:
+                self.waiting.add(list(wires(data, [row], origin)))
+            elif "fid" in fields and address_of(row[2].encode()) is None:
+                self.counts[NO_ADDRESS] += 1
+            else:
+                told.append(row)
+        return told
 
     def _plan_of(self, origin: str) -> Plan:
         found = self.plans.get(origin)
@@ -154,14 +185,16 @@ class Producer:
         watches: Sequence[Watch],
         now_ms: Callable[[], int] | None = None,
         host: str = "",
+        names: Names | None = None,
     ) -> None:
         self._now_ms = now_ms or _clock_ms
         self._log = log
         self._writer = log.writer(WRITER)
         self._streams: list[_Stream] = []
+        asked = names or Names()
         for watch in watches:
             stored = log.position(f"source/{watch.source}")
-            self._streams.append(_Stream(watch, stored, self._now_ms, host))
+            self._streams.append(_Stream(watch, stored, self._now_ms, host, asked))
         self._appends: list[Append] = []
         self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
         self._moved_at_ms = 0
@@ -186,6 +219,10 @@ class Producer:
                 more = True
                 self._moved_at_ms = self._moved_at_ms or self._now_ms()
                 self._appends += stream.appends(chunk, self._now_ms(), self._log.partitions)
+                self._moved.add(index)
+            late = stream.late(self._now_ms(), self._log.partitions)
+            if late:
+                self._appends += late
                 self._moved.add(index)
         if self._appends or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
             self._commit()

@@ -1,0 +1,102 @@
+"""Host names in lines: asked for beside the work, their events of each address, none lost by a restart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from eventlog.memory import MemoryLog
+from producers.names import MOST_WAITING, TOO_MANY, Names, Waiting, addresses_of
+from producers.producer import Producer, Watch
+from schemas.codec import decode_frame
+from schemas.records import AuthEvent
+from schemas.topics import EVENTS
+from tests.banstream.service import eventually
+
+NOW_MS = 1_795_338_000_000
+LINE = "Nov 22 09:00:00 web pure-ftpd: (?@{name}) [WARNING] Authentication failed for user [bob]\n"
+
+
+class Directory:
+    """Answers from a table once it is let; every question is written down."""
+
+    def __init__(self, **known: Sequence[str]) -> None:
+        self.known = {name.replace("_", "."): addresses for name, addresses in known.items()}
+        self.open = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> Sequence[str]:
+        """A name's addresses."""
+        self.asked.append(name)
+        self.open.wait(20)
+        return self.known.get(name, ())
+
+
+def events(log: MemoryLog) -> list[AuthEvent]:
+    """Every event in a log."""
+    found = [decode_frame(message.value) for message in log.read(EVENTS.name, 0, 0, limit=1_000)]
+    return [each for frame in found for each in frame if isinstance(each, AuthEvent)]
+
+
+def test_the_system_resolves_names() -> None:
+    """`localhost` is the loopback; what is no name has no address and is no error."""
+    assert "127.0.0.1" in addresses_of("localhost")
+    assert addresses_of("no such host") == []
+    assert addresses_of("a" * 300) == []
+
+
+def test_a_name_becomes_an_event_of_each_address_and_holds_nothing_up(tmp_path: Path) -> None:
+    """While the DNS is silent other lines go on; its answer makes events; a second line asks nobody."""
+    log, directory = MemoryLog(), Directory(a_example=["192.0.2.7", "2001:db8::7"])
+    path = tmp_path / "ftp.log"
+    path.write_text(LINE.format(name="a.example") + LINE.format(name="192.0.2.9"), encoding="ascii")
+    watch = Watch(f"file:{path}", ("pureftpd",), start="beginning")
+    producer = Producer(log, [watch], lambda: NOW_MS, names=Names(directory))
+    producer.poll()
+    assert [each.ip for each in events(log)] == ["192.0.2.9"]
+    directory.open.set()
+    eventually(lambda: producer.poll() or len(events(log)) == 3, "the name is resolved")
+    assert {each.ip for each in events(log)} == {"192.0.2.7", "192.0.2.9", "2001:db8::7"}
+    with path.open("a", encoding="ascii") as stream:
+        stream.write(LINE.format(name="a.example"))
+    eventually(lambda: producer.poll() or len(events(log)) == 5, "the second line")
+    assert directory.asked == ["a.example"]
+    late = [each for each in events(log) if each.incarnation.endswith("/names")]
+    assert len({each.position for each in late}) == 4
+    assert [each.position for each in late] == sorted(each.position for each in late)
+    producer.close()
+
+
+def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
+    """A name that nobody has answered is asked for again by the next process: its event is not lost."""
+    log, silent = MemoryLog(), Directory()
+    path = tmp_path / "ftp.log"
+    path.write_text(LINE.format(name="a.example"), encoding="ascii")
+    watch = Watch(f"file:{path}", ("pureftpd",), start="beginning")
+    first = Producer(log, [watch], lambda: NOW_MS, names=Names(silent))
+    first.poll()
+    first.close()
+    directory = Directory(a_example=["192.0.2.7"])
+    directory.open.set()
+    second = Producer(log, [watch], lambda: NOW_MS, names=Names(directory))
+    eventually(lambda: second.poll() or events(log), "the name is resolved")
+    assert [(each.ip, each.user) for each in events(log)] == [("192.0.2.7", "bob")]
+    second.close()
+    silent.open.set()
+
+
+def test_names_without_an_address_and_too_many_of_them_are_counted() -> None:
+    """No event is made of them, and it is said."""
+    directory = Directory()
+    directory.open.set()
+    waiting = Waiting(Names(directory), {})
+    waiting.add([{"ip": f"{number}.example", "incarnation": "1"} for number in range(MOST_WAITING + 5)])
+    assert waiting.counts[TOO_MANY] == 5
+
+    def all_answered() -> bool:
+        assert waiting.due(NOW_MS) == []
+        return len(waiting) == 0
+
+    eventually(all_answered, "every name is answered")
+    assert sum(waiting.counts.values()) == MOST_WAITING + 5
