@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from producers.filters.rows import Filter, Matcher, Row
+from producers.filters.sshd_matcher import SshdMatcher
 from schemas.errors import ConfigError
 
 __all__ = ["Filter", "Matcher", "Row", "filter_names", "load_filter"]
@@ -42,17 +43,10 @@ def _version_of(*modules: str) -> str:
     return hashlib.sha256(text).hexdigest()[:VERSION_LENGTH]
 
 
-def _sshd() -> Matcher:
-    """Imported when it is needed: a process that only has to know the names saves 4 MB."""
-    from producers.filters.sshd_matcher import SshdMatcher  # noqa: PLC0415 - see above
-
-    return SshdMatcher()
-
-
 @cache
 def _filters() -> Mapping[str, Filter]:
     version = _version_of("sshd.py", "sshd_matcher.py", "connections.py")
-    sshd: Filter = NativeFilter("sshd", version, "sshd", _sshd)
+    sshd: Filter = NativeFilter("sshd", version, "sshd", SshdMatcher)
     return MappingProxyType({sshd.name: sshd})
 
 
