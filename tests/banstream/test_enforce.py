@@ -29,7 +29,7 @@ def test_bans_hold_through_a_kill_and_an_absent_broker(tmp_path: Path) -> None:
         relay(broker.ports["INTERNAL"], net["server"]),
     ):
         broker.start()
-        url = broker.url(2, timeout="2s")
+        url = broker.url(2, timeout="3s")
         log = KafkaLog.open(url)
         try:
             server, attacker = net["server"], net["attacker"]
@@ -68,7 +68,8 @@ def test_bans_hold_through_a_kill_and_an_absent_broker(tmp_path: Path) -> None:
             assert attacker.reaches(server.ip4, 22, source=ATTACKER)
             assert enforcer.stop() == 0
             last = heartbeats(log, "server")[-1]
-            assert (last.stopped, last.in_force, last.drift) == (True, 0, 2)
+            assert (last.stopped, last.in_force) == (True, 0)
+            assert last.drift in {1, 2}, "one of the two may have ended before it was put back"
         finally:
             log.close()
             broker.kill()
