@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -53,7 +54,8 @@ def load_filter(name: str) -> Filter:
         return own_filter(Path(name), name)
     if fail2ban.is_named(name):
         return fail2ban.load(name)
-    raise ConfigError(f"no filter is named {name!r}; see `banstream filters list`")
+    near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, library_names(), n=1))
+    raise ConfigError(f"no filter is named {name!r}{near}; see `banstream filters list`")
 
 
 def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
