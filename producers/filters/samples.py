@@ -75,11 +75,6 @@ class Sampled(Protocol):
         ...
 
     @property
-    def enveloped(self) -> bool:
-        """Whether it reads lines in containers' and JSON envelopes."""
-        ...
-
-    @property
     def samples(self) -> tuple[Sample, ...]:
         """Its samples."""
         ...
@@ -119,19 +114,15 @@ def written(filter_: Sampled, sample: Sample) -> Mapping[str, str]:
     """By form, the lines of a sample as a log holds them."""
     program = filter_.programs[0] if filter_.programs else None
     forms: dict[str, str] = {"its own log": sample.text} if sample.whole else {}
-    messages = FORMS if program and (filter_.enveloped or not sample.whole) else {}
     forms |= {
         form: "\n".join(template.format(program=program, line=line) for line in sample.text.split("\n"))
-        for form, template in messages.items()
+        for form, template in (FORMS.items() if program else ())
         if not sample.whole or sample.says
     }
-    if filter_.enveloped:
-        inner = sample.text if sample.whole else forms["rfc 3164"]
-        forms |= {
-            name: "\n".join(_contained(name, line) for line in inner.split("\n")) for name in CONTAINERS
-        }
-        if program and not sample.whole:
-            forms["journal"] = "\n".join(_journal(program, line) for line in sample.text.split("\n"))
+    inner = sample.text if sample.whole else forms["rfc 3164"]
+    forms |= {name: "\n".join(_contained(name, line) for line in inner.split("\n")) for name in CONTAINERS}
+    if program and not sample.whole:
+        forms["journal"] = "\n".join(_journal(program, line) for line in sample.text.split("\n"))
     return forms
 
 

@@ -165,7 +165,7 @@ def test_several_files_are_replayed_as_one_stream_in_time(quiet: Service) -> Non
     ("arguments", "code", "said"),
     [
         (["match", "/nonexistent/auth.log"], 3, "/nonexistent/auth.log: No such file or directory"),
-        (["match", "--filter", "nosuch", "-"], 2, "no filter is named 'nosuch'; see `banstream filters list`"),
+        (["match", "--filter", "nosuch", "-"], 2, "no filter is named 'nosuch'; see `banstream"),
         (["match"], 2, "Missing argument"),
         (["replay"], 2, "name log files, or a stretch of the event log by --since"),
         (["ban", "300.1.2.3"], 2, "expected an address or prefix such as"),

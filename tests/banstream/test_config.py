@@ -149,7 +149,8 @@ maxretry = "3"
         ),
         (
             'jail.sshd.filter = "sshdd": expected a filter: one of `banstream filters list`, a path, auto, '
-            "or fail2ban's sshd[mode=aggressive] (no filter is named 'sshdd'; did you mean sshd?; see `banstream filters list`)"
+            "or fail2ban's sshd[mode=aggressive] (no filter is named 'sshdd'; did you mean sshd?; "
+            "see `banstream filters list`)"
         ),
         'jail.sshd.findtime = "soon": expected a duration such as "10m", "1d12h" or a number of seconds',
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',

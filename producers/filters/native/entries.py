@@ -65,6 +65,7 @@ class Entry:
         program: the program it names; None where there is no such header.
         times: how often the message was written.
         sent: the time in a syslog header.
+        process: the process id that the journal names; None of what is no entry of the journal.
     """
 
     line: bytes
@@ -74,6 +75,7 @@ class Entry:
     program: bytes | None = None
     times: int = 1
     sent: bytes = b""
+    process: bytes | None = None
 
     def plain(self) -> Entry:
         """The line, taken for no message of a program: what looks like a header is the service's own."""
@@ -144,4 +146,5 @@ def _journal(value: dict[str, Any]) -> Entry:
         str(stamp).encode(),
         host if isinstance(host, str) else None,
         program.encode("utf-8", "replace") if isinstance(program, str) else None,
+        process=str(value.get("SYSLOG_PID") or value.get("_PID") or 1).encode("utf-8", "replace"),
     )

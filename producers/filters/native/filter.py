@@ -12,6 +12,7 @@ from typing import Final
 from producers.filters.native.definition import Definition, parse_definition
 from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, NativeRules
+from producers.filters.native.opened import Opened
 from producers.filters.rows import Matcher, Needles
 from producers.filters.samples import Sample, parse_samples
 from producers.filters.sshd_matcher import SshdMatcher
@@ -69,11 +70,6 @@ class NativeFilter:
         """Code of its own, for the few that have some."""
         return ENGINES.get(self.definition.engine)
 
-    @property
-    def enveloped(self) -> bool:
-        """Whether it reads lines in containers' and JSON envelopes."""
-        return self.engine is None
-
     @cached_property
     def version(self) -> str:
         """The start of the SHA-256 of its text and of its engine's."""
@@ -99,7 +95,7 @@ class NativeFilter:
     def matcher(self, stamps: Stamps | None = None) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
         engine = self.engine
-        return NativeMatcher(self.rules, stamps) if engine is None else engine.make(stamps)
+        return NativeMatcher(self.rules, stamps) if engine is None else Opened(engine.make(stamps), stamps)
 
 
 @cache

@@ -1,0 +1,83 @@
+"""Lines in envelopes, for code that reads plain lines: a container's, and the journal's as JSON.
+
+A buffer of enveloped lines is rewritten as the plain lines within, the journal's with the header that
+`journalctl -o short-unix` would write; the events found there get the places, and a container's the times, of
+the lines that they came in.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from producers.filters.native.entries import Entry, unwrap
+from producers.filters.native.times import plain_time
+from producers.filters.rows import Matcher, Row
+from producers.stamps import Clock, Stamps
+
+ENVELOPE: Final = re.compile(rb'\{"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP]')
+Place = tuple[int, int, bytes]
+"""(where the enveloped line starts, where it ends, its envelope's time)"""
+
+
+class Opened:
+    """A matcher of plain lines that reads enveloped ones as well."""
+
+    def __init__(self, inner: Matcher, stamps: Stamps | None = None) -> None:
+        self._inner = inner
+        self._stamps = stamps or Stamps()
+
+    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+        """The events in whole lines, in order."""
+        if ENVELOPE.match(data) is None:
+            return self._inner.scan(data, clock, starts)
+        plain, begins, places = _opened(data)
+        rows = self._inner.scan(plain, clock)
+        self._stamps.begin(clock)
+        return [self._placed(row, places[bisect_right(begins, row[3]) - 1]) for row in rows]
+
+    def save(self) -> Mapping[str, Any]:
+        """What it remembers, as JSON."""
+        return self._inner.save()
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called."""
+        self._inner.load(saved)
+
+    def notices(self) -> Mapping[str, int]:
+        """What was seen and gave no event: a sentence, and how often."""
+        return self._inner.notices()
+
+    def _placed(self, row: Row, place: Place) -> Row:
+        kind, at_ms, ip, _, _, user, port, host, skewed, nth, fields = row
+        start, end, time = place
+        if time:
+            at_ms, skewed = self._stamps.read(plain_time(time))
+        return kind, at_ms, ip, start, end, user, port, host, skewed, nth, fields
+
+
+def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
+    """The plain lines, where each begins, and where it came from."""
+    lines: list[bytes] = []
+    begins: list[int] = []
+    places: list[Place] = []
+    start = size = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        entry = unwrap(data[start:end].rstrip(b"\r\n"))
+        line = _plain(entry).replace(b"\n", b" ") + b"\n"
+        lines.append(line)
+        begins.append(size)
+        places.append((start, end, entry.time))
+        start, size = end, size + len(line)
+    return b"".join(lines), begins, places
+
+
+def _plain(entry: Entry) -> bytes:
+    """A line without its envelope; the journal's message with a header."""
+    if entry.process is None:
+        return entry.line
+    host, time = (entry.host or "-").encode(), plain_time(entry.time)
+    return b"%s %s %s[%s]: %s" % (time, host, entry.program or b"-", entry.process, entry.text)
