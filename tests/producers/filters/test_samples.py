@@ -78,7 +78,8 @@ def test_every_filter_reads_its_own_samples_as_it_should(filter_: NativeFilter) 
 def test_a_filter_that_reads_a_sample_otherwise_is_found_out() -> None:
     """A filter whose matcher finds nothing is wrong about every sample that is an event, in every form."""
     events = sum(bool(sample.says) for sample in MESSAGES)
-    assert len(list(wrong(Blind(SSHD.definition, SSHD.text, SSHD.file)))) == events * len(written(SSHD, MESSAGES[0]))
+    forms = len(written(SSHD, MESSAGES[0]))
+    assert len(list(wrong(Blind(SSHD.definition, SSHD.text, SSHD.file)))) == events * forms
 
 
 def test_an_event_names_the_reporting_host() -> None:
