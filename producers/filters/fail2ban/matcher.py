@@ -1,11 +1,11 @@
 """A fail2ban filter at work on one stream of lines.
 
 Each line that may interest the filter goes the same way: its date is found and cut out, the rules read what
-is left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot match;
-they are passed over, but for two things. A line without a date bears the date of the line before it, whatever
-that line was, if it is no older than a minute: so the last date is looked for backwards when it is needed,
-and at the end of each buffer. And which form of date is tried first depends on the lines before: so of each
-stream the first 1,000 lines are looked at, every one.
+is left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot
+match; they are passed over, but for two things. A line without a date bears the date of the line before it,
+whatever that line was, if it is no older than a minute: so the last date is looked for backwards when it is
+needed, and at the end of each buffer. And which form of date is tried first depends on the lines before: so
+of each stream the first 1,000 lines are looked at, every one.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ TOKENS: Final[dict[str, str]] = {
     "Exz": f"(?P<z>(?:{ABBREVIATION})?{OFFSET}|{ABBREVIATION})",
     "ExZ": f"(?P<Z>{ABBREVIATION})",
 }
-"""What each token matches; `%ExY` depends on the century's decades, `%c`, `%x` and `%X` are made of others."""
+"""What each token matches; `%ExY` depends on the year, `%c`, `%x` and `%X` are made of others."""
 STDLIB_D: Final = r"(?P<d>3[0-1]|[1-2]\d|0[1-9]|[1-9]| [1-9])"
 STDLIB_M: Final = "(?P<m>1[0-2]|0[1-9]|[1-9])"
 STDLIB_TIME: Final = r"(?P<H>2[0-3]|[0-1]\d|\d):(?P<M>[0-5]\d|\d):(?P<S>6[0-1]|[0-5]\d|\d)"

@@ -82,9 +82,10 @@ after = own-after.conf
 [DEFAULT]
 word = default
 [Definition]
-failregex = ^ %(word)s <word> <sec/word> %(sec/word)s <kind-<kind>> %(known/word)s %(default/word)s 100%% <HOST>$
+failregex = ^ %(all)s 100%% <HOST>$
             ^ <deep-<level-<kind>>> <HOST>
             ^ %(after)s <HOST>
+all = %(word)s <word> <sec/word> %(sec/word)s <kind-<kind>> %(known/word)s %(default/word)s
 after = before
 kind = one
 kind-one = first
@@ -98,18 +99,18 @@ word = section's
 maxlines = 1
 extra = e
 """,
-            "filter.d/shared.conf": "[DEFAULT]\nword = shared\nextra = s\n[Definition]\nword = from shared\n",
+            "filter.d/shared.conf": "[DEFAULT]\nword = shared\nextra = s\n[Definition]\nword = before\n",
             "filter.d/shared.local": "[sec]\nother = o\n",
             "filter.d/own-after.conf": "[Definition]\nafter = after <extra>\n",
             "filter.d/own.d/b.conf": "[Definition]\nkind-one = of b\n",
             "filter.d/own.d/a.conf": "[Definition]\nkind-one = of a\nlevel-one = y\ndeep-y = deeper\n",
-            "filter.d/own.local": "[Definition]\nfailregex = %(known/failregex)s\n            ^ local <HOST>\n",
+            "filter.d/own.local": "[Definition]\nfailregex = %(known/failregex)s\n  ^ local <HOST>\n",
             "filter.d/own.d/z.local": "[Definition]\nafter = <known/after> z\n",
         },
         {},
         (
             AT + "own own section's section's of b own default 100% 192.0.2.7",
-            AT + "own own section's section's of b from shared default 100% 192.0.2.7",
+            AT + "own own section's section's of b before default 100% 192.0.2.7",
             AT + "deeper 192.0.2.7",
             AT + "after e 192.0.2.7",
             AT + "local 192.0.2.7",
@@ -334,7 +335,12 @@ datepattern = ^%%Y-%%j %%H:%%M:%%S
     ),
     "the last date": (
         {
-            "own.conf": "[Definition]\nfailregex = ^\\s*(?:\\S+ )?x <HOST>\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S\n              ^{DATE}\n"
+            "own.conf": r"""
+[Definition]
+failregex = ^\s*(?:\S+ )?x <HOST>
+datepattern = ^%%Y-%%m-%%d %%H:%%M:%%S
+              ^{DATE}
+""",
         },
         {},
         (
