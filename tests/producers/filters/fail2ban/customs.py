@@ -356,4 +356,29 @@ datepattern = ^%%Y-%%m-%%d %%H:%%M:%%S
             "x 192.0.2.10",
         ),
     ),
+    "dates that look alike": (
+        {"own.conf": "[Definition]\nfailregex = x <HOST>\ndatepattern = {^LN-BEG}\n"},
+        {},
+        (
+            "Nov 22 08:59:00 2h x 192.0.2.7",
+            "Nov 22 08:59:10 2h x 192.0.2.7",
+            "Nov 22 08:59:20 2025 x 192.0.2.7",
+            "Nov 22 08:59:30 2h x 192.0.2.7",
+            "Nov 22 08:59:40.5 x 192.0.2.7",
+            "Nov 22 08:59:60 2h x 192.0.2.7",
+            "Nov 22 20:59:00 2h x 192.0.2.7",
+            "Nov 24 20:59:00 2h x 192.0.2.7",
+            "Nov 24 20:59:01 2h x 192.0.2.7",
+        ),
+    ),
+    "a date that is none": (
+        {"own.conf": "[Definition]\nfailregex = x <HOST>\n"},
+        {},
+        (
+            "PDT Nov 22 02:16:41 x 192.0.2.7",
+            "Sat Nov 21 18:36:43 2026 x 192.0.2.8",
+            "x 192.0.2.9",
+            "30-11-08  2:13:61 x 192.0.2.7",
+        ),
+    ),
 }

@@ -15,6 +15,7 @@ from producers.filters.fail2ban import Fail2banFilter, load
 from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.identity import HIDDEN
 from producers.filters.fail2ban.matcher import Fail2banMatcher
+from producers.filters.literals import contains
 from producers.filters.rows import Row
 from producers.stamps import Clock
 from schemas.addresses import canonical_prefix
@@ -123,6 +124,8 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
     assert (rules.prefix and rules.prefix.source) == answer["prefregex"]
     assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
     theirs, ours = expected(answer), found_in(filter_, lines)
+    for line, *_ in ours:
+        assert filter_.needles is None or contains(lines[line].encode(), filter_.needles), lines[line]
     for their, our in zip(theirs, ours, strict=False):
         assert our == their, lines[their[0]]
     assert ours == theirs
