@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.fail2ban_filters [LINES]
 
 Needs Debian's package fail2ban. Prints one JSON object a figure: lines/s by CPU seconds of one process, the
-best of some repetitions; fail2ban reads every tenth stretch of 1,000 lines of the same log, for it takes long.
+best of some repetitions; fail2ban, which takes long, reads every tenth thousand of lines of the same log.
 """
 
 from __future__ import annotations
