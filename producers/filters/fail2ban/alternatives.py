@@ -84,7 +84,7 @@ class Merged:
         for at in chosen:
             expression = self._expressions[at]
             marker = before + expression.pattern.groups + 1
-            numbers[marker] = (at, tuple(before + index for index in expression.indices) + (marker, marker))
+            numbers[marker] = (at, (*(before + index for index in expression.indices), marker, marker))
             before = marker
         return re.compile(merged or NEVER).match, numbers
 

@@ -34,7 +34,7 @@ class Definition:
         datepattern: one pattern a line; None: the default ones.
         maxlines: how many lines an expression sees at once.
         usedns: what becomes of host names: `yes`, `warn`, `no` or `raw`.
-        logtimezone: the zone of times that name none, as fail2ban writes it (`UTC+0200`); None: the local one.
+        logtimezone: the zone of times that name none, as in `UTC+0200`; None: the local one.
         journalmatch: what to ask the journal for, one match a line.
     """
 
@@ -82,20 +82,17 @@ def read_definition(wanted: Specification, logtype: str = "file") -> Definition:
 
 def _values(path: Path, text: Text, given: dict[str, str]) -> dict[str, str]:
     """The options that matter, resolved."""
-    combined: dict[str, str] = {}
     lowered = {key.lower(): value for key, value in given.items()}
     name = ""
     try:
+        combined: dict[str, str] = {}
         for name in OPTIONS:
             value = None if name in given else value_of(text, "Definition", name, lowered)
             if value is not None:
                 combined[name] = value
-        combined.update(given)
         for name in text.sections.get("Init", {}):
-            value = value_of(text, "Init", name) or ""
-            combined["known/" + name] = value
-            if name not in given:
-                combined[name] = value
+            combined[name] = combined["known/" + name] = value_of(text, "Init", name) or ""
+        combined |= given
         ignored = frozenset(found[1] for key in combined if (found := CONDITIONAL.fullmatch(key)))
 
         def stands_for(tag: str) -> str | None:
@@ -103,9 +100,8 @@ def _values(path: Path, text: Text, given: dict[str, str]) -> dict[str, str]:
             return tag_of(text, tag, lowered) if value is None else value
 
         resolved: dict[str, str] = {}
-        for name in OPTIONS:
-            if name in combined:
-                resolved[name] = replace_tags(name, combined[name], stands_for, ignored)
+        for name in combined.keys() & set(OPTIONS):
+            resolved[name] = replace_tags(name, combined[name], stands_for, ignored)
     except Unresolved as error:
         raise ConfigError(f"{_origin(text, name, path)}: [Definition] {name}: {error}") from error
     return resolved

@@ -16,6 +16,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import count
 from typing import Final, NamedTuple
 
 from producers.filters.fail2ban.trees import is_anchored
@@ -123,21 +125,13 @@ class Expression:
 def with_groups(text: str, usedns: str = "warn") -> str:
     """An expression with its tags replaced by groups."""
     opened: set[str] = set()
-    skipped = 0
+    skipped = count()
 
     def replace(found: re.Match[str]) -> str:
-        nonlocal skipped
         closing, name, alone = found.groups()
-        if not closing and not alone and name == "HOST":
-            return HOST if usedns != "no" else ADDR
-        if not closing and not alone and name == "SKIPLINES":
-            skipped += 1
-            return rf"\n(?P<skiplines{skipped - 1}>(?:(?:.*\n)*?))"
-        if not closing and not alone and name in TAGS:
-            return TAGS[name]
         own = OWN_TAG.fullmatch(name)
         if own is None:
-            return found[0]
+            return found[0] if closing or alone else _of_host(name, usedns, skipped) or found[0]
         if alone:
             return found[0] if closing else WORDS.get(name) or TAGS.get(own[1]) or found[0]
         if closing:
@@ -147,3 +141,11 @@ def with_groups(text: str, usedns: str = "warn") -> str:
         return f"(?P<{RENAMED.get(group, group)}>"
 
     return TAG.sub(replace, text)
+
+
+def _of_host(name: str, usedns: str, skipped: Iterator[int]) -> str | None:
+    if name == "HOST":
+        return HOST if usedns != "no" else ADDR
+    if name == "SKIPLINES":
+        return rf"\n(?P<skiplines{next(skipped)}>(?:(?:.*\n)*?))"
+    return TAGS.get(name)

@@ -58,16 +58,16 @@ class Text:
         for full_name, options in sections.items():
             conditional = CONDITIONAL.fullmatch(full_name)
             name = conditional[1] if conditional else full_name
-            if conditional:
-                options = {key + conditional[2]: value for key, value in options.items()}
+            ending = conditional[2] if conditional else ""
+            named = {key + ending: value for key, value in options.items()}
             own = self.sections.get(name)
             if own is None:
                 self.sections[name] = own = {}
             elif name != DEFAULT:
                 before = self.sections.setdefault(KNOWN + name, {})
-                before.update({key: own[key] for key in options if key in own})
-            own.update(options)
-            self.origins.update(dict.fromkeys(((name, key) for key in options), path))
+                before.update({key: own[key] for key in named if key in own})
+            own.update(named)
+            self.origins.update(dict.fromkeys(((name, key) for key in named), path))
 
 
 def read_text(wanted: Specification) -> Text:

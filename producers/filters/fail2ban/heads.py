@@ -1,8 +1,8 @@
 """Dates at the beginnings of lines, read without the expressions when the last ones looked the same.
 
-A template tied to the line's beginning looks at no more than the date and what might lengthen it. Where the two
-characters after a date cannot be part of a longer one, every line that begins with the same characters, up to
-these two, bears the same date; and with other seconds, the same minute.
+A template tied to the line's beginning looks at no more than the date and what might lengthen it. Where the
+two characters after a date cannot be part of a longer one, every line that begins with the same characters,
+up to these two, bears the same date; and with other seconds, the same minute.
 """
 
 from __future__ import annotations

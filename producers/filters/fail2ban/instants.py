@@ -119,7 +119,7 @@ def _day_of_year(given: Mapping[str, str], year: int) -> int | None:
 
 
 def _in_week(week: int, weekday: int, first: int) -> int:
-    """The day of the year of a weekday in a week; both and January 1 (`first`) count from the week's start."""
+    """The day of the year; `weekday` and that of January 1, `first`, count from the week's start."""
     begin_of_week_1 = (7 - first) % 7
     if week == 0:
         return 1 + weekday - first

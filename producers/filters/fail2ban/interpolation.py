@@ -6,7 +6,7 @@
 | `%(section/name)s`, `%(default/name)s` | the option of another section, else of `[DEFAULT]` |
 | `%(known/name)s` | the option of this section before a later file changed it, else of `[DEFAULT]` |
 | `%%` | a percent sign |
-| `<name>` | the option of the jail, of `[Definition]`, of `[Init]`; unknown ones are left: `<HOST>` is no option |
+| `<name>` | the option of the jail, of `[Init]`, of `[Definition]`; `<HOST>`, no option, is left |
 | `<section/name>`, `<known/name>` | the same of a section, interpolated as that section's |
 | `<a-<b>>` | the option that `a-` and the value of `b` name |
 """
@@ -34,7 +34,7 @@ class Unresolved(ValueError):  # noqa: N818 - said of a text
 
 
 def value_of(text: Text, section: str, name: str, given: Mapping[str, str] = NOTHING_GIVEN) -> str | None:
-    """An option as its section has it, with every `%` resolved; None when there is none. Raises Unresolved."""
+    """An option as its section has it, every `%` resolved; None: there is none. Raises Unresolved."""
     name = name.lower()
     own = text.sections.get(section)
     raw = given.get(name)
@@ -83,7 +83,7 @@ def _raw(name: str, text: Text, section: str, given: Mapping[str, str]) -> str |
 
 
 def tag_of(text: Text, name: str, given: Mapping[str, str]) -> str | None:
-    """What `<name>` stands for where `[Definition]` or another section says it; None: nothing. Raises Unresolved."""
+    """What `<name>` stands for by `[Definition]` or another section; None: nothing. Raises Unresolved."""
     other = SECTION_TAG.fullmatch(name)
     if other is not None:
         where = other["section"]
@@ -104,7 +104,7 @@ def tag_of(text: Text, name: str, given: Mapping[str, str]) -> str | None:
 def replace_tags(
     key: str, value: str, stands_for: Callable[[str], str | None], ignored: frozenset[str] = frozenset()
 ) -> str:
-    """A value with every `<name>` replaced that stands for something. Raises Unresolved when that never ends."""
+    """A value, every `<name>` replaced that stands for something. Raises Unresolved: that never ends."""
     replaced = 0
     while True:
         before, at = value, 0

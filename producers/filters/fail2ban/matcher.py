@@ -1,11 +1,11 @@
 """A fail2ban filter at work on one stream of lines.
 
-Each line that may interest the filter goes the same way: its date is found and cut out, the rules read what is
-left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot match;
-they are passed over, but for two things. A line without a date bears the date of the line before it, whatever
-that line was, if it is no older than a minute: so the last date is looked for backwards when it is needed, and
-at the end of each buffer. And which form of date is tried first depends on the lines before: so of each stream
-the first 1,000 lines are looked at, every one.
+Each line that may interest the filter goes the same way: its date is found and cut out, the rules read what
+is left, its session is told, and what remains a failure becomes a row. Lines that hold no needle cannot
+match; they are passed over, but for two things. A line without a date bears the date of the line before it,
+whatever that line was, if it is no older than a minute: so the last date is looked for backwards when it is
+needed, and at the end of each buffer. And which form of date is tried first depends on the lines before: so
+of each stream the first 1,000 lines are looked at, every one.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Fail2banMatcher:
         self._last_ms: int | None = None
         self._clock = Clock(0)
         self._data = b""
+        self._text: str | None = None
         self._seen = 0
         self._learning = LEARNT_LINES
         self._notices: Counter[str] = Counter()
@@ -55,6 +56,7 @@ class Fail2banMatcher:
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The failures in whole lines, in order."""
         self._clock, self._data, self._seen = clock, data, 0
+        self._text = data.decode("ascii") if data.isascii() and b"\r" not in data else None
         if self._instants.begin(clock):
             self._heads.begin()
         rows: list[Row] = []
@@ -77,7 +79,7 @@ class Fail2banMatcher:
                 self._look_back(len(data))
             except TooSlow:
                 self._notices[TOO_SLOW] += 1
-        self._data = b""
+        self._data, self._text = b"", None
         return rows
 
     def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
@@ -118,21 +120,26 @@ class Fail2banMatcher:
         return self._notices
 
     def _line(self, start: int, end: int) -> Row | None:
-        text, at_ms = self._dated(start, end)
+        line = self._decoded(start, end) if self._text is None else self._text[start : end - 1]
+        known = self._heads.read(line)
+        if known is None:
+            text, at_ms = self._dated(line, start, end)
+        else:
+            text, at_ms = known
+            self._dates.repeated += 1
+            self._last_ms, self._seen = at_ms, end
         found = self._find(text)
         return None if found is None else self._row(found, at_ms, start, end)
+
+    def _decoded(self, start: int, end: int) -> str:
+        """A line as an expression sees it, but for its date."""
+        return self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace")
 
     def _find(self, text: str) -> Captured | None:
         return self._plan.rules.find(text)
 
-    def _dated(self, start: int, end: int) -> tuple[str, int]:
+    def _dated(self, line: str, start: int, end: int) -> tuple[str, int]:
         """A line without its date, and the instant that counts for it."""
-        line = self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace")
-        known = self._heads.read(line)
-        if known is not None:
-            self._dates.repeated += 1
-            self._last_ms, self._seen = known[1], end
-            return known
         found = self._dates.find(line, self._clock.now_ms)
         at_ms: int | None = None
         text = line
@@ -169,7 +176,7 @@ class Fail2banMatcher:
 
     def _peek(self, start: int, end: int) -> int | None:
         """The instant of a line that no rule reads."""
-        found = self._dates.peek(self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace"))
+        found = self._dates.peek(self._decoded(start, end))
         return None if found is None or not found[0][1] else self._instants.read(*found)
 
     def _row(self, found: Captured, at_ms: int, start: int, end: int) -> Row | None:
@@ -191,7 +198,9 @@ class Fail2banMatcher:
         if not identity.text:
             self._notices[NAMES_LEFT] += 1
             return None
-        at_ms, skewed = counted(at_ms, self._clock)
+        skewed = False
+        if self._clock.trust != "offline":
+            at_ms, skewed = counted(at_ms, self._clock)
         port = found.get("fport")
         user = found.get("user")
         return (
@@ -223,10 +232,10 @@ def _is_remark(data: bytes, start: int, end: int) -> bool:
 
 
 def counted(at_ms: int, clock: Clock) -> tuple[int, bool]:
-    """The instant that counts for a line, and whether it is the clock's because the line's is off."""
+    """The instant that counts for a line, not offline; whether it is the clock's as the line's is off."""
     ahead = at_ms - clock.now_ms
     off = ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")
-    return (clock.now_ms, True) if off and clock.trust != "offline" else (at_ms, False)
+    return (clock.now_ms, True) if off else (at_ms, False)
 
 
 def port_of(text: str) -> int | None:

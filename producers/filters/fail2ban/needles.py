@@ -1,4 +1,4 @@
-"""The needles of whole lines: a date is cut out before an expression sees a line, and may have stood in a needle.
+"""The needles of whole lines: a date is cut out of a line before it is read, and may have stood in a needle.
 
 | the template | where in a needle the date may have stood |
 |---|---|
@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, Final
 
 from producers.filters.fail2ban.datepatterns import Template
@@ -24,6 +25,7 @@ op: Final[Any] = import_module("re._constants")
 """What `re` itself reads expressions with; it has no public name."""
 AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
 BOUND_AFTER: Final = r")(?=\b|\W|$)"
+REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT})
 WORDS: Final = frozenset({op.CATEGORY_DIGIT, op.CATEGORY_WORD})
 
 Place = Callable[[str, int], bool]
@@ -40,7 +42,7 @@ def whole_needles(needles: Needles | None, templates: Iterable[Template]) -> Nee
         text = needle.text.decode("utf-8")
         cuts = [at for at in range(1, len(text)) if any(place(text, at) for place in places)]
         edges = [0, *cuts, len(text)]
-        parts = [text[one:other] for one, other in zip(edges, edges[1:], strict=False)]
+        parts = [text[one:other] for one, other in pairwise(edges)]
         longest = max(parts, key=len)
         half = len(text) // 2
         kept = [longest] if len(longest) >= max(half, 1) or half == 0 else [text[:half], text[half:]]
@@ -85,23 +87,23 @@ def _one_of(item: tuple[Any, Any]) -> Callable[[str], bool]:
 def _ends_in_word(tree: Sequence[tuple[Any, Any]]) -> bool:
     """Whether every text that matches ends in a letter, a digit or `_`."""
     for code, argument in reversed(tree):
-        if code is op.LITERAL:
-            return _is_word(chr(argument))
-        if code is op.IN:
-            return all(_is_word_item(each) for each in argument)
-        if code is op.SUBPATTERN:
-            return _ends_in_word(list(argument[3]))
-        if code is op.BRANCH:
-            return all(_ends_in_word(list(branch)) for branch in argument[1])
-        if code in (op.MAX_REPEAT, op.MIN_REPEAT):
-            least, _, inner = argument
-            if not _ends_in_word(list(inner)):
-                return False
-            if least:
-                return True
-            continue
-        return False
+        optional = code in REPEATS and not argument[0]
+        if not _is_of_word(code, argument):
+            return False
+        if not optional:
+            return True
     return False
+
+
+def _is_of_word(code: Any, argument: Any) -> bool:
+    if code is op.SUBPATTERN:
+        return _ends_in_word(list(argument[3]))
+    if code is op.BRANCH:
+        return all(_ends_in_word(list(branch)) for branch in argument[1])
+    if code in REPEATS:
+        return _ends_in_word(list(argument[2]))
+    members = argument if code is op.IN else [(code, argument)]
+    return all(_is_word_item(each) for each in members)
 
 
 def _is_word_item(item: tuple[Any, Any]) -> bool:

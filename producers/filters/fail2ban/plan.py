@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from producers.filters.candidates import finder_of
-from producers.filters.fail2ban.datepatterns import Template, WrongPattern, templates_of
+from producers.filters.fail2ban.datepatterns import Template, templates_of
 from producers.filters.fail2ban.definition import Definition
 from producers.filters.fail2ban.needles import whole_needles
 from producers.filters.fail2ban.rules import Rules
+from producers.filters.fail2ban.tokens import WrongPattern
 from producers.filters.fail2ban.zones import minutes_east
 from producers.filters.rows import Needles
 

@@ -51,7 +51,7 @@ class Instants:
         return at_ms
 
     def minute(self, match: re.Match[str]) -> int | None:
-        """The Unix milliseconds at which the minute of a date begins; None when its seconds do not just add."""
+        """The Unix milliseconds at which a date's minute begins; None: its seconds do not just add."""
         try:
             first, last = (self._instant({**match.groupdict(), "S": second}) for second in ("00", "59"))
         except (ValueError, OverflowError, KeyError):

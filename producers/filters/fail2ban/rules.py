@@ -31,7 +31,7 @@ class Rules:
 
     def __init__(self, definition: Definition) -> None:
         multiline = definition.maxlines > 1
-        prefix = _compiled(definition, "prefregex", definition.prefregex and (definition.prefregex,))
+        prefix = _compiled(definition, "prefregex", (definition.prefregex,) if definition.prefregex else ())
         self.prefix = prefix[0] if prefix else None
         self.failures = _compiled(definition, "failregex", definition.failregex, multiline=multiline)
         self.ignored = _compiled(definition, "ignoreregex", definition.ignoreregex)
@@ -42,7 +42,7 @@ class Rules:
                     "failregex", f"{text!r} captures no <HOST>, <ADDR>, <F-ID> or <F-MLFID>"
                 )
         self._first: First = first_of(self.failures)
-        self._prefix_match = self.prefix and self.prefix.searcher
+        self._prefix_match = None if self.prefix is None else self.prefix.searcher
         self._content = self.prefix.pattern.groupindex.get("content", 0) if self.prefix else 0
         self._kept = [_kept(self.prefix, each) for each in self.failures]
 
@@ -60,7 +60,7 @@ class Rules:
         return max(found, key=_worth, default=None)
 
     def find(self, text: str) -> Captured | None:
-        """What the first failregex that matches captured, with what prefregex did; None: the line is nothing."""
+        """What the first failregex that matches captured, and prefregex; None: the line is nothing."""
         if self.early and self.ignores(text):
             return None
         before: re.Match[str] | None = None
@@ -75,9 +75,10 @@ class Rules:
         if found is None or (self.ignored and self.ignores(text)):
             return None
         at, values = found
-        if before is None or self._kept[at] is None:
+        kept = self._kept[at]
+        if before is None or kept is None:
             return self.merged(at, before, self.failures[at].named(values))
-        names, indices = self._kept[at]
+        names, indices = kept
         return {
             name: value
             for name, value in zip(names, (*values[:-2], *before.group(*indices)), strict=False)
@@ -100,7 +101,7 @@ class Rules:
 
 
 def _kept(prefix: Expression | None, failure: Expression) -> Kept | None:
-    """The names of what both capture, and which groups of the prefix these are; None when some are renamed."""
+    """The names of what both capture, and the groups that are the prefix's; None: some are renamed."""
     if prefix is None or prefix.renames or failure.renames:
         return None
     own = [
@@ -121,10 +122,10 @@ def _worth(needles: Needles) -> tuple[int, int]:
 
 
 def _compiled(
-    definition: Definition, key: str, texts: tuple[str, ...] | str | None, *, multiline: bool = False
+    definition: Definition, key: str, texts: tuple[str, ...], *, multiline: bool = False
 ) -> tuple[Expression, ...]:
     found: list[Expression] = []
-    for number, text in enumerate(texts or (), 1):
+    for number, text in enumerate(texts, 1):
         try:
             found.append(Expression(text, usedns=definition.usedns, multiline=multiline))
         except WrongExpression as error:

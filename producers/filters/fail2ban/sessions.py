@@ -4,7 +4,7 @@ Lines with the same `<F-MLFID>` are one session: what one captures the later one
 
 | a line | effect |
 |---|---|
-| `<F-NOFAIL>` | only supplies what it captures; but a failure when one is pending, or several users were tried |
+| `<F-NOFAIL>` | only supplies what it captures; a failure when one is pending, or several users were tried |
 | a failure, no address known yet | is pending: it counts when a later line tells the address |
 | `<F-MLFGAINED>` | a login: as `<F-NOFAIL>`, and what is pending is forgotten |
 | `<F-MLFFORGET>` | the session ends with this line |
@@ -54,34 +54,31 @@ class Sessions:
 
     def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, bool]:
         """Add what a line captured; the session, and whether the line is no failure."""
-        gained = "mlfgained" in fields and fields.pop("mlfgained")
-        nofail = bool("nofail" in fields and fields.pop("nofail")) or bool(gained)
-        forget = "mlfforget" in fields and fields.pop("mlfforget")
+        gained = bool("mlfgained" in fields and fields.pop("mlfgained"))
+        nofail = bool("nofail" in fields and fields.pop("nofail")) or gained
+        forget = bool("mlfforget" in fields and fields.pop("mlfforget"))
         session = self._known.get(key)
-        if session is not None and session.until_ms <= now_ms:
-            del self._known[key]
-            session = None
+        if session is None or session.until_ms <= now_ms:
+            return self._begun(key, fields, now_ms, forget=forget), nofail
         user = fields.get("user")
-        if session is None:
-            session = Session(fields, now_ms + LASTS_MS)
-            if not forget:
-                session.user = user
-                self._remember(key, session, now_ms)
-            return session, nofail
         if user:
-            if not session.user:
-                session.user = user
-            elif session.user != user:
-                session.several = True
-        if gained:
-            session.pending = False
+            session.several = session.several or bool(session.user and session.user != user)
+            session.user = session.user or user
         session.fields.update(fields)
         if forget:
             del self._known[key]
-        if session.pending or session.several:
-            session.pending = False
-            return session, False
+        if (session.pending and not gained) or session.several:
+            nofail = False
+        session.pending = False
         return session, nofail
+
+    def _begun(self, key: str, fields: Captured, now_ms: int, *, forget: bool) -> Session:
+        session = Session(fields, now_ms + LASTS_MS)
+        self._known.pop(key, None)
+        if not forget:
+            session.user = fields.get("user")
+            self._remember(key, session, now_ms)
+        return session
 
     def _remember(self, key: str, session: Session, now_ms: int) -> None:
         known = self._known

@@ -12,6 +12,7 @@ op: Final[Any] = import_module("re._constants")
 """What `re` itself reads expressions with; it has no public name."""
 MOST_MEMBERS: Final = 128
 ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
+CHARACTERS: Final = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN})
 REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 
 Tree = Sequence[tuple[Any, Any]]
@@ -96,11 +97,8 @@ def _of_part(code: Any, argument: Any, flags: int) -> Beginnings:
         least, _, inner = argument
         characters, empty = _of_sequence(list(inner), flags)
         return characters, empty or least == 0
-    if flags & re.IGNORECASE:
-        return None, False
-    if code is op.LITERAL:
-        return frozenset({chr(argument)}), False
-    return (_of_set(argument), False) if code is op.IN else (None, False)
+    members = argument if code is op.IN else [(code, argument)]
+    return None if flags & re.IGNORECASE else _of_set(members), False
 
 
 def _of_branches(branches: Sequence[Beginnings]) -> Beginnings:
@@ -155,13 +153,12 @@ def _after_part(code: Any, argument: Any, character: str) -> list[Tree]:
         least, most, inner = argument
         again = [(code, (max(least - 1, 0), most - 1, inner))] if most > 1 else []
         return [[*left, *again] for left in _after(list(inner), character)]
-    if code is op.IN:
-        return [[]] if any(_takes(argument, each) for each in (character.lower(), character.upper())) else []
-    if code is op.LITERAL:
-        return [[]] if chr(argument).casefold() == character.casefold() else []
-    if code is op.ANY or code is op.NOT_LITERAL:
-        return [[]]
-    return [] if code in ZERO_WIDTHS else [[(code, argument)], []]
+    if code in ZERO_WIDTHS:
+        return []
+    if code in CHARACTERS:
+        members = argument if code is op.IN else [(code, argument)]
+        return [[]] if any(_takes(members, each) for each in (character.lower(), character.upper())) else []
+    return [[(code, argument)], []]
 
 
 def _takes(members: Tree, character: str) -> bool:
@@ -173,6 +170,8 @@ def _takes(members: Tree, character: str) -> bool:
 def _is_member(code: Any, argument: Any, character: str) -> bool:
     if code is op.LITERAL:
         return chr(argument) == character
+    if code in {op.ANY, op.NOT_LITERAL}:
+        return True
     if code is op.RANGE:
         return bool(argument[0] <= ord(character) <= argument[1])
     return re.match(CATEGORIES[argument], character) is not None

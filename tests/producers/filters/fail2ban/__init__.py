@@ -1,0 +1,1 @@
+"""fail2ban's language, measured by fail2ban's own code."""

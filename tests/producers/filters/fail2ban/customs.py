@@ -82,9 +82,10 @@ after = own-after.conf
 [DEFAULT]
 word = default
 [Definition]
-failregex = ^ %(word)s <word> <sec/word> %(sec/word)s <kind-<kind>> %(known/word)s %(default/word)s 100%% <HOST>$
+failregex = ^ %(all)s 100%% <HOST>$
             ^ <deep-<level-<kind>>> <HOST>
             ^ %(after)s <HOST>
+all = %(word)s <word> <sec/word> %(sec/word)s <kind-<kind>> %(known/word)s %(default/word)s
 after = before
 kind = one
 kind-one = first
@@ -98,18 +99,18 @@ word = section's
 maxlines = 1
 extra = e
 """,
-            "filter.d/shared.conf": "[DEFAULT]\nword = shared\nextra = s\n[Definition]\nword = from shared\n",
+            "filter.d/shared.conf": "[DEFAULT]\nword = shared\nextra = s\n[Definition]\nword = before\n",
             "filter.d/shared.local": "[sec]\nother = o\n",
             "filter.d/own-after.conf": "[Definition]\nafter = after <extra>\n",
             "filter.d/own.d/b.conf": "[Definition]\nkind-one = of b\n",
             "filter.d/own.d/a.conf": "[Definition]\nkind-one = of a\nlevel-one = y\ndeep-y = deeper\n",
-            "filter.d/own.local": "[Definition]\nfailregex = %(known/failregex)s\n            ^ local <HOST>\n",
+            "filter.d/own.local": "[Definition]\nfailregex = %(known/failregex)s\n  ^ local <HOST>\n",
             "filter.d/own.d/z.local": "[Definition]\nafter = <known/after> z\n",
         },
         {},
         (
             AT + "own own section's section's of b own default 100% 192.0.2.7",
-            AT + "own own section's section's of b from shared default 100% 192.0.2.7",
+            AT + "own own section's section's of b before default 100% 192.0.2.7",
             AT + "deeper 192.0.2.7",
             AT + "after e 192.0.2.7",
             AT + "local 192.0.2.7",
@@ -334,7 +335,12 @@ datepattern = ^%%Y-%%j %%H:%%M:%%S
     ),
     "the last date": (
         {
-            "own.conf": "[Definition]\nfailregex = ^\\s*(?:\\S+ )?x <HOST>\ndatepattern = ^%%Y-%%m-%%d %%H:%%M:%%S\n              ^{DATE}\n"
+            "own.conf": r"""
+[Definition]
+failregex = ^\s*(?:\S+ )?x <HOST>
+datepattern = ^%%Y-%%m-%%d %%H:%%M:%%S
+              ^{DATE}
+""",
         },
         {},
         (
@@ -348,6 +354,31 @@ datepattern = ^%%Y-%%j %%H:%%M:%%S
             "2026-02-30 08:00:00 x 192.0.2.9",
             "# 2026-11-22 09:59:59 x 192.0.2.9",
             "x 192.0.2.10",
+        ),
+    ),
+    "dates that look alike": (
+        {"own.conf": "[Definition]\nfailregex = x <HOST>\ndatepattern = {^LN-BEG}\n"},
+        {},
+        (
+            "Nov 22 08:59:00 2h x 192.0.2.7",
+            "Nov 22 08:59:10 2h x 192.0.2.7",
+            "Nov 22 08:59:20 2025 x 192.0.2.7",
+            "Nov 22 08:59:30 2h x 192.0.2.7",
+            "Nov 22 08:59:40.5 x 192.0.2.7",
+            "Nov 22 08:59:60 2h x 192.0.2.7",
+            "Nov 22 20:59:00 2h x 192.0.2.7",
+            "Nov 24 20:59:00 2h x 192.0.2.7",
+            "Nov 24 20:59:01 2h x 192.0.2.7",
+        ),
+    ),
+    "a date that is none": (
+        {"own.conf": "[Definition]\nfailregex = x <HOST>\n"},
+        {},
+        (
+            "PDT Nov 22 02:16:41 x 192.0.2.7",
+            "Sat Nov 21 18:36:43 2026 x 192.0.2.8",
+            "x 192.0.2.9",
+            "30-11-08  2:13:61 x 192.0.2.7",
         ),
     ),
 }

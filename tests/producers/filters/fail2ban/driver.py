@@ -1,4 +1,4 @@
-"""Runs fail2ban's own Filter on lines, for the tests: reads requests, a JSON object a line, answers each in one.
+"""Runs fail2ban's own Filter on lines, for the tests: reads requests, a JSON object a line, answers each so.
 
 Run it with the Python that has the package: `/usr/bin/python3 driver.py`. A request is
 `{"path": FILE, "options": {}, "lines": [...], "now": SECONDS}`; the answer
@@ -37,7 +37,8 @@ def main() -> None:
             os._exit(0)
         os.close(writer)
         with os.fdopen(reader) as stream:
-            print(stream.read() or '{"error": "it died"}', flush=True)
+            sys.stdout.write((stream.read() or '{"error": "it died"}') + "\n")
+            sys.stdout.flush()
         os.waitpid(child, 0)
 
 
@@ -121,7 +122,7 @@ def configure(filter_: Any, request: dict[str, Any]) -> None:
         raise ValueError("not read")
     reader.applyAutoOptions("auto")
     reader.getOptions(None)
-    setters = {
+    setters: dict[str, Any] = {
         "prefregex": lambda value: setattr(filter_, "prefRegex", value),
         "addfailregex": filter_.addFailRegex,
         "addignoreregex": filter_.addIgnoreRegex,
@@ -130,7 +131,7 @@ def configure(filter_: Any, request: dict[str, Any]) -> None:
         "usedns": filter_.setUseDns,
     }
     for command in reader.convert():
-        setter = setters.get(command[2])
+        setter: Any = setters.get(command[2])
         values = command[3] if command[0] == "multi-set" else command[3:]
         for value in values if setter else ():
             setter(value)

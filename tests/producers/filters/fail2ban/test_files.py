@@ -77,7 +77,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, wrong: str) -> None:
 
 def test_a_filter_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The error names the file that was looked for."""
-    with pytest.raises(ConfigError, match="absent.conf: no such filter file"):
+    with pytest.raises(ConfigError, match=r"absent\.conf: no such filter file"):
         load(str(tmp_path / "absent.conf"))
 
 
@@ -117,7 +117,7 @@ def test_zones_are_offsets(text: str, minutes: int) -> None:
     assert minutes_east(text) == minutes
 
 
-def test_fail2bans_names_are_told_from_others(tmp_path: Path) -> None:
+def test_fail2bans_names_are_told_from_others() -> None:
     """Options, or a file that ends as fail2ban's do, or the name of one that is installed."""
     assert is_named("anything[a=b]")
     assert is_named("/x/y.conf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from producers.filters import load_filter
 from producers.filters.fail2ban import Fail2banFilter, load, matcher
-from producers.filters.fail2ban.matcher import NAMES_LEFT, TOO_SLOW
+from producers.filters.fail2ban.matcher import NAMES_LEFT, TOO_SLOW, Fail2banMatcher
 from producers.filters.rows import Row
 from producers.stamps import Clock
 from schemas.errors import InvalidMessage
@@ -52,7 +53,9 @@ def scan(filter_: Fail2banFilter, text: str, clock: Clock = OFFLINE) -> list[Row
     return list(filter_.matcher().scan(text.encode(), clock))
 
 
-def in_pieces(filter_: Fail2banFilter, lines: Sequence[bytes], cuts: Sequence[int], found: bool) -> list[Row]:  # noqa: FBT001
+def in_pieces(
+    filter_: Fail2banFilter, lines: Sequence[bytes], cuts: Sequence[int], *, found: bool
+) -> list[Row]:
     """The rows when the lines come in pieces, the state saved and loaded between them."""
     rows: list[Row] = []
     at = base = 0
@@ -72,23 +75,20 @@ def in_pieces(filter_: Fail2banFilter, lines: Sequence[bytes], cuts: Sequence[in
 
 
 @pytest.mark.parametrize("name", CUSTOM)
-@given(st.lists(st.integers(0, 120), max_size=6), st.booleans(), st.integers(0, 20), st.integers(0, 3))
+@given(st.data())
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_how_a_stream_is_cut_and_searched_changes_nothing(
-    filters: dict[str, Fail2banFilter],
-    name: str,
-    cuts: list[int],
-    found: bool,  # noqa: FBT001 - Hypothesis names it
-    learnt: int,
-    seed: int,
+    filters: dict[str, Fail2banFilter], name: str, data: st.DataObject
 ) -> None:
     """In one buffer or many, by its own search or another's, saved and loaded between: the same rows."""
     filter_ = filters[name]
-    texts = [*CUSTOM[name][2], *Lines(filter_.plan, seed).stream(3)]
+    texts = [*CUSTOM[name][2], *Lines(filter_.plan, data.draw(st.integers(0, 3))).stream(3)]
     lines = [f"{text}\n".encode() for text in texts]
+    cuts = data.draw(st.lists(st.integers(0, len(lines)), max_size=6))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matcher, "LEARNT_LINES", learnt)
-        assert in_pieces(filter_, lines, cuts, found) == filter_.matcher().scan(b"".join(lines), OFFLINE)
+        patch.setattr(matcher, "LEARNT_LINES", data.draw(st.integers(0, 20)))
+        whole = filter_.matcher().scan(b"".join(lines), OFFLINE)
+        assert in_pieces(filter_, lines, cuts, found=data.draw(st.booleans())) == whole
 
 
 @pytest.mark.parametrize("name", CUSTOM)
@@ -105,33 +105,26 @@ def test_lines_without_a_needle_are_no_failures(filters: dict[str, Fail2banFilte
 @pytest.fixture
 def bad(tmp_path: Path) -> Fail2banFilter:
     """A filter of one expression."""
-    text = "[Definition]\nfailregex = ^ web x\\[\\d+\\]: bad <HOST>(?: port <F-PORT/>)?$\ndatepattern = {^LN-BEG}\n"
-    return write(tmp_path, text)
+    expression = r"^ web x\[\d+\]: bad <HOST>(?: port <F-PORT/>)?$"
+    return write(tmp_path, f"[Definition]\nfailregex = {expression}\ndatepattern = {{^LN-BEG}}\n")
 
 
 @pytest.mark.parametrize(
-    ("trust", "time", "at_s", "skewed"),
+    ("trust", "time", "expected"),
     [
-        ("live", "08:59:30", NOW_S - 30, False),
-        ("live", "08:00:00", NOW_S, True),
-        ("live", "09:02:00", NOW_S, True),
-        ("backlog", "08:00:00", NOW_S - 3_600, False),
-        ("backlog", "09:02:00", NOW_S, True),
-        ("offline", "09:02:00", NOW_S + 120, False),
+        ("live", "08:59:30", (NOW_S - 30, False)),
+        ("live", "08:00:00", (NOW_S, True)),
+        ("live", "09:02:00", (NOW_S, True)),
+        ("backlog", "08:00:00", (NOW_S - 3_600, False)),
+        ("backlog", "09:02:00", (NOW_S, True)),
+        ("offline", "09:02:00", (NOW_S + 120, False)),
     ],
 )
-def test_whose_time_counts(
-    bad: Fail2banFilter,
-    monkeypatch: pytest.MonkeyPatch,
-    trust: Any,
-    time: str,
-    at_s: int,
-    skewed: bool,  # noqa: FBT001 - a case
-) -> None:
+def test_whose_time_counts(bad: Fail2banFilter, trust: Any, time: str, expected: tuple[int, bool]) -> None:
     """Live, a time more than a minute off is the clock's; of a backlog only one ahead is; offline none."""
-    monkeypatch.setenv("TZ", "UTC")
-    (row,) = scan(bad, LINE.format(time, "192.0.2.7"), Clock(NOW_MS, trust))
-    assert (row[1], row[8]) == (at_s * 1_000, skewed)
+    data = LINE.format(time, "192.0.2.7").encode()
+    (row,) = Fail2banMatcher(bad.plan, UTC).scan(data, Clock(NOW_MS, trust))
+    assert (row[1] // 1_000, row[8]) == expected
 
 
 def test_a_row_says_what_was_captured(bad: Fail2banFilter) -> None:
@@ -156,7 +149,7 @@ def test_names_are_left_alone_where_the_jail_says_so(tmp_path: Path) -> None:
     assert at_work.notices() == {NAMES_LEFT: 1}
 
 
-def test_remarks_are_passed_over_offline_alone(bad: Fail2banFilter, tmp_path: Path) -> None:
+def test_remarks_are_passed_over_offline_alone(tmp_path: Path) -> None:
     """A line that begins with # is nothing to fail2ban-regex, but its server reads it."""
     filter_ = write(tmp_path, "[Definition]\nfailregex = bad <HOST>$\n")
     assert scan(filter_, "# bad 192.0.2.7\n") == []
@@ -173,7 +166,7 @@ def test_a_line_that_never_ends_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_undecodable_and_odd_line_ends_are_read(bad: Fail2banFilter) -> None:
-    """A byte that is no UTF-8 is U+FFFD to an expression; a carriage return at the end is none of the line."""
+    """A byte that is no UTF-8 is U+FFFD; a carriage return at the end is not of the line."""
     rows = bad.matcher().scan(
         b"Nov 22 08:59:00 web x[1]: bad 192.0.2.7\r\n\xff\nNov 22 08:59:00 \xe9\n", OFFLINE
     )

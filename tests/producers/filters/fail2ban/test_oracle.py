@@ -15,7 +15,8 @@ from producers.filters.fail2ban import Fail2banFilter, load
 from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.identity import HIDDEN
 from producers.filters.fail2ban.matcher import Fail2banMatcher
-from producers.filters.rows import AT_MS, FIELDS, IP, START, USER, Row
+from producers.filters.literals import contains
+from producers.filters.rows import Row
 from producers.stamps import Clock
 from schemas.addresses import canonical_prefix
 from schemas.errors import ConfigError, InvalidMessage
@@ -77,13 +78,13 @@ def found_in(filter_: Fail2banFilter, lines: Sequence[str]) -> list[list[Any]]:
     made = BufferedMatcher if filter_.plan.maxlines > 1 else Fail2banMatcher
     data = b"".join(line.encode() + b"\n" for line in lines)
     rows = made(filter_.plan, zone).scan(data, CLOCK)
-    return [as_failure(row, data.count(b"\n", 0, row[START])) for row in rows]
+    return [as_failure(row, data.count(b"\n", 0, row[3])) for row in rows]
 
 
 def as_failure(row: Row, line: int) -> list[Any]:
     """A row as the oracle writes failures."""
-    fields = {key: value for key, value in (row[FIELDS] or {}).items() if key not in {*HIDDEN, "ip", "user"}}
-    return [line, row[IP], row[AT_MS], row[USER], fields]
+    fields = {key: value for key, value in (row[10] or {}).items() if key not in {*HIDDEN, "ip", "user"}}
+    return [line, row[2], row[1], row[5], fields]
 
 
 def expected(answer: Mapping[str, Any]) -> list[list[Any]]:
@@ -123,6 +124,8 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
     assert (rules.prefix and rules.prefix.source) == answer["prefregex"]
     assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
     theirs, ours = expected(answer), found_in(filter_, lines)
+    for line, *_ in ours:
+        assert filter_.needles is None or contains(lines[line].encode(), filter_.needles), lines[line]
     for their, our in zip(theirs, ours, strict=False):
         assert our == their, lines[their[0]]
     assert ours == theirs

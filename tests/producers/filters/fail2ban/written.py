@@ -26,67 +26,63 @@ class Writer:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._groups: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        self._fixed: dict[str, str] = {}
 
     def write(self, source: str, fixed: dict[str, str] | None = None) -> str:
         """A text for an expression; `fixed` says what groups of some names hold."""
-        self._groups = {}
         tree = parser.parse(source)
-        names = {number: name for name, number in tree.state.groupdict.items()}
-        return self._sequence(list(tree), names, fixed or {}, bool(tree.state.flags & re.IGNORECASE))
+        self._groups, self._fixed = {}, fixed or {}
+        self._names = {number: name for name, number in tree.state.groupdict.items()}
+        return self._sequence(list(tree), tree.state.flags)
 
-    def _sequence(
-        self, parts: Sequence[Any], names: dict[int, str], fixed: dict[str, str], fold: bool
-    ) -> str:
-        return "".join(self._part(code, argument, names, fixed, fold) for code, argument in parts)
+    def _sequence(self, parts: Sequence[Any], flags: int) -> str:
+        return "".join(self._part(code, argument, flags) for code, argument in parts)
 
-    def _part(  # noqa: C901, PLR0911, PLR0912 - one case a kind of part
-        self,
-        code: Any,
-        argument: Any,
-        names: dict[int, str],
-        fixed: dict[str, str],
-        fold: bool,  # noqa: FBT001
-    ) -> str:
-        random = self._random
-        if code is op.LITERAL:
-            text = chr(argument)
-            return random.choice((text, text.lower(), text.upper())) if fold else text
-        if code is op.NOT_LITERAL:
-            return random.choice([each for each in "ax9 ." if each != chr(argument)])
-        if code is op.ANY:
-            return random.choice("ab 0.")
-        if code is op.IN:
-            return self._member(argument)
+    def _part(self, code: Any, argument: Any, flags: int) -> str:
         if code is op.BRANCH:
-            return self._sequence(list(random.choice(argument[1])), names, fixed, fold)
+            return self._sequence(list(self._random.choice(argument[1])), flags)
         if code is op.SUBPATTERN:
-            group, added, _, inner = argument
-            name = names.get(group, "")
-            text = self._named(name, fixed)
-            if text is None:
-                text = self._sequence(list(inner), names, fixed, fold or bool(added & re.IGNORECASE))
-            if group is not None:
-                self._groups[group] = text
-            return text
-        if code is op.ATOMIC_GROUP:
-            return self._sequence(list(argument), names, fixed, fold)
-        if code in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
-            least, most, inner = argument
-            if list(inner) == [(op.ANY, None)] and most > MOST:
-                return random.choice([each for each in (*USERS, *WORDS) if len(each) >= least])
-            times = random.randint(least, min(int(most), least + random.choice((0, 1, MOST))))
-            return "".join(self._sequence(list(inner), names, fixed, fold) for _ in range(times))
+            return self._group(argument, flags)
+        if code in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
+            return self._repeat(argument, flags)
         if code is op.GROUPREF:
             return self._groups.get(argument, "")
         if code is op.GROUPREF_EXISTS:
             group, yes, no = argument
-            chosen = yes if self._groups.get(group) is not None else no
-            return self._sequence(list(chosen or ()), names, fixed, fold)
-        return ""
+            return self._sequence(list((yes if group in self._groups else no) or ()), flags)
+        return self._character(code, argument, flags)
 
-    def _named(self, name: str, fixed: dict[str, str]) -> str | None:
-        if name in fixed:
-            return fixed[name]
+    def _character(self, code: Any, argument: Any, flags: int) -> str:
+        random = self._random
+        if code is op.LITERAL:
+            text = chr(argument)
+            return random.choice((text, text.lower(), text.upper())) if flags & re.IGNORECASE else text
+        if code is op.NOT_LITERAL:
+            return random.choice([each for each in "ax9 ." if each != chr(argument)])
+        if code is op.ANY:
+            return random.choice("ab 0.")
+        return self._member(argument) if code is op.IN else ""
+
+    def _group(self, argument: Any, flags: int) -> str:
+        group, added, removed, inner = argument
+        named = self._named(self._names.get(group, ""))
+        text = self._sequence(list(inner), (flags | added) & ~removed) if named is None else named
+        if group is not None:
+            self._groups[group] = text
+        return text
+
+    def _repeat(self, argument: Any, flags: int) -> str:
+        random = self._random
+        least, most, inner = argument
+        if list(inner) == [(op.ANY, None)] and most > MOST:
+            return random.choice([each for each in (*USERS, *WORDS) if len(each) >= least])
+        times = random.randint(least, min(int(most), least + random.choice((0, 1, MOST))))
+        return "".join(self._sequence(list(inner), flags) for _ in range(times))
+
+    def _named(self, name: str) -> str | None:
+        if name in self._fixed:
+            return self._fixed[name]
         random = self._random
         match name:
             case "ip4":
