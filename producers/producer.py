@@ -17,7 +17,7 @@ import orjson
 
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
-from producers.filters import AUTO, filters_of
+from producers.filters import AUTO, filters_of, warnings_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
@@ -95,7 +95,7 @@ class _Stream:
         self._mark = f"{host}/" if host else ""
         self.filters = filters_of(watch.filters, auto=watch.auto)
         self.plans: dict[str, Plan] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(text for each in self.filters for text in warnings_of(each))
         self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
@@ -153,7 +153,7 @@ class _Stream:
             fields = row[10] or NO_FIELDS
             if "dns" in fields:
                 self.waiting.add(list(wires(data, [row], origin)))
-            elif "fid" in fields and address_of(row[2].encode()) is None:
+            elif address_of(row[2].encode()) is None:
                 self.counts[NO_ADDRESS] += 1
             else:
                 told.append(row)

@@ -25,6 +25,7 @@ __all__ = [
     "filter_names",
     "filters_of",
     "load_filter",
+    "warnings_of",
 ]
 
 AUTO: Final = "auto"
@@ -62,3 +63,8 @@ def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
     """The filters of names, then, if `auto`, the rest of the library. Raises ConfigError."""
     named = [load_filter(name) for name in names]
     return [*named, *(each for each in every_filter() if each.name not in names)] if auto else named
+
+
+def warnings_of(filter_: Filter) -> list[str]:
+    """What a person should know of a filter that is used nevertheless, a sentence each."""
+    return fail2ban.slow(filter_) if isinstance(filter_, fail2ban.Fail2banFilter) else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from producers.filters.ambiguity import TooLarge, ambiguous
 from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.definition import Definition, read_definition
 from producers.filters.fail2ban.matcher import Fail2banMatcher
@@ -16,7 +18,7 @@ from producers.filters.fail2ban.plan import Plan, compile_plan
 from producers.filters.fail2ban.specification import ENDINGS, FOLDER, parse_specification
 from producers.filters.rows import Matcher, Needles
 
-__all__ = ["Fail2banFilter", "is_named", "load"]
+__all__ = ["Fail2banFilter", "is_named", "load", "slow"]
 
 VERSION_LENGTH: Final = 12
 
@@ -76,3 +78,24 @@ def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
 def _own_text() -> bytes:
     """What this package's code is: its results may change with it."""
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+
+
+def slow(filter_: Fail2banFilter) -> list[str]:
+    """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
+    rules = filter_.plan.rules
+    prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
+    named = [*prefix, *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1))]
+    named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
+    return [
+        f"filter {filter_.name}, {name}: a repeat within a repeat reads {text!r} in more than one way; "
+        f"a line that takes longer than 50 ms for it is skipped: {each.pattern.pattern:.120}"
+        for name, each in named
+        if (text := _read_twice(each.pattern)) is not None
+    ]
+
+
+def _read_twice(expression: re.Pattern[str]) -> str | None:
+    try:
+        return ambiguous(expression.pattern, expression.flags)
+    except TooLarge:
+        return "(it is too large to be looked at)"

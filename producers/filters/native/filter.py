@@ -70,27 +70,26 @@ class NativeFilter:
         """Code of its own, for the few that have some."""
         return ENGINES.get(self.definition.engine)
 
-    @cached_property
+    @property
     def version(self) -> str:
         """The start of the SHA-256 of its text and of its engine's."""
         engine = self.engine
-        modules = RULES_MODULES if engine is None else engine.modules
-        return hashlib.sha256(self.text.encode() + _text_of(modules)).hexdigest()[:VERSION_LENGTH]
+        return _version_of(self.text, RULES_MODULES if engine is None else engine.modules)
 
     @cached_property
     def rules(self) -> NativeRules:
         """Its patterns."""
         return NativeRules(self.definition)
 
-    @cached_property
+    @property
     def needles(self) -> Needles | None:
         """What its lines hold; None of an engine, which finds its lines itself."""
         return self.rules.needles if self.engine is None else None
 
-    @cached_property
+    @property
     def samples(self) -> tuple[Sample, ...]:
-        """Its samples."""
-        return parse_samples(self.text, self.file)
+        """Its samples. Raises ConfigError."""
+        return _samples_of(self.text, self.file)
 
     def matcher(self, stamps: Stamps | None = None) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
@@ -128,6 +127,10 @@ def own_filter(path: Path, name: str) -> NativeFilter:
     return found
 
 
+_samples_of = cache(parse_samples)
+
+
 @cache
-def _text_of(modules: tuple[str, ...]) -> bytes:
-    return b"".join((LIBRARY.parent / module).read_bytes() for module in modules)
+def _version_of(text: str, modules: tuple[str, ...]) -> str:
+    code = b"".join((LIBRARY.parent / module).read_bytes() for module in modules)
+    return hashlib.sha256(text.encode() + code).hexdigest()[:VERSION_LENGTH]

@@ -64,6 +64,7 @@ def test_case_is_ignored_where_the_expression_ignores_it() -> None:
     """A caseless needle is found in any case, and a text's `k` that folds to another letter is none."""
     needles = required_literals("(?i)authentic")
     assert needles == frozenset({Needle(b"authent", caseless=True)})
+    assert needles is not None
     assert contains(b"AUTHENTIC", needles)
     assert required_literals(b"(?i)kick") == frozenset({Needle(b"kick", caseless=True)})
     assert required_literals("(?i)kik") is None
