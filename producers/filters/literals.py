@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib import import_module
 from itertools import product
 from typing import Any, Final, NamedTuple
@@ -32,7 +33,14 @@ op: Final[Any] = import_module("re._constants")
 MOST_EXACT: Final = 48
 MOST_CLASS: Final = 4
 LONGEST: Final = 40
-LONG_ENOUGH: Final = 10
+LONG_ENOUGH: Final = 20
+COMMON: Final = re.compile(
+    rb"(?i)\b(?:authenticat\w+|fail\w*|invalid|users?|password|log(?:ged)? ?in|login|connect\w+|disconnect\w*"
+    rb"|from|for|errors?|warning|session|closed|opened|accepted|access|denied|client|server|port|address|to|by"
+    rb"|in|is|the|of|with|request|refused|rejected|unknown|and|not|was|has|been|a|an|info|after|received)\b"
+    rb"|[ .,:]"
+)
+"""Words that logs are full of."""
 ODD_CASES: Final = frozenset("iIkKsS")
 """Letters that an expression on text takes for others than ASCII's when case is ignored (U+0130, U+212A,
 U+017F)."""
@@ -181,7 +189,13 @@ def _better(one: frozenset[Needle] | None, other: frozenset[Needle] | None) -> f
     return max(one, other, key=_worth)
 
 
-def _worth(needles: frozenset[Needle]) -> tuple[int, int, int]:
-    """The length of the shortest counts, up to a point; after that, how few there are, then the length."""
-    shortest = min(len(each.text) for each in needles)
-    return min(LONG_ENOUGH, shortest), -len(needles), shortest
+def _worth(needles: frozenset[Needle]) -> tuple[float, int, int]:
+    """How rare the least rare is, up to a point; after that, how few there are, then the length."""
+    least = min(_rarity(each.text) for each in needles)
+    return min(LONG_ENOUGH, least), -len(needles), min(len(each.text) for each in needles)
+
+
+@lru_cache(maxsize=4_096)
+def _rarity(text: bytes) -> float:
+    """How rare a text is in logs: a character of a word that logs are full of counts for a quarter."""
+    return len(COMMON.sub(b"", text)) + len(text) / 3

@@ -7,7 +7,7 @@ lines that none of the others took, one after the other, and the first that take
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from producers.filters.bounds import TooSlow, bounded
 from producers.filters.candidates import finder_of
@@ -15,6 +15,8 @@ from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher, line_starts
 from producers.filters.rows import Filter, Matcher, Row
 from producers.stamps import Clock
+
+MOST_MASKS: Final = 4_096
 
 
 class Plan:
@@ -29,6 +31,7 @@ class Plan:
             for number, matcher in enumerate(self.matchers)
             if isinstance(matcher, NativeMatcher)
         ]
+        self._masks: dict[int, list[tuple[int, NativeMatcher]]] = {}
         self._others = [
             (1 << number, number, matcher)
             for number, matcher in enumerate(self.matchers)
@@ -95,13 +98,20 @@ class Plan:
                     guard.at = start
                     self._ask(data, start, mask, rows, start in taken)
 
+    def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:
+        """The native filters of a mask. Few masks come in a log, so each is worked out once."""
+        found = self._masks.get(mask)
+        if found is None:
+            if len(self._masks) >= MOST_MASKS:
+                self._masks.clear()
+            found = self._masks[mask] = [(number, each) for bit, number, each in self._native if bit & mask]
+        return found
+
     def _ask(self, data: bytes, start: int, mask: int, rows: tuple[list[Row], ...], taken: bool) -> None:  # noqa: FBT001 - hot
         """Ask the native filters of a mask about a line, those that jails name first."""
         end = data.find(b"\n", start) + 1 or len(data)
         entry: Entry | None = None
-        for bit, number, matcher in self._native:
-            if not bit & mask:
-                continue
+        for number, matcher in self._asked(mask):
             if taken and number >= self._named:
                 break
             try:

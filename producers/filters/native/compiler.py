@@ -48,7 +48,7 @@ class LinePattern:
     source: str
     headed: str | None
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether it can be a whole line of a log of the service's own: with its header, or a time in it."""
         return self.headed is not None or TIMED.search(self.source) is not None
