@@ -154,7 +154,7 @@ def fleet(url: str, folder: Path) -> Iterator[Fleet]:
                 worker.send_signal(signal.SIGCONT)
                 worker.kill()
             worker.wait()
-        log.close()
+        made.log.close()
 
 
 def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
