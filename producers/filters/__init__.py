@@ -55,7 +55,8 @@ def load_filter(name: str) -> Filter:
         return own_filter(Path(name), name)
     if fail2ban.is_named(name):
         return fail2ban.load(name)
-    near = "".join(f"; did you mean {each}?" for each in get_close_matches(name, library_names(), n=1, cutoff=0.75))
+    close = get_close_matches(name, library_names(), n=1, cutoff=0.75)
+    near = "".join(f"; did you mean {each}?" for each in close)
     raise ConfigError(f"no filter is named {name!r}{near}; see `banstream filters list`")
 
 
