@@ -153,7 +153,7 @@ def check_expressions(definition: Definition) -> None:
     for pattern in compile_rules(definition):
         try:
             _ = (pattern.expression, pattern.own) if isinstance(pattern, LinePattern) else pattern.tests
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigError(f"filter {definition.name}, {pattern.rule.place}: {error}") from error
 
 

@@ -112,6 +112,8 @@ def test_composes_column_is_taken_off(name: str) -> None:
         ({"MESSAGE": [[120], [121]]}, b"", b"", None, b"1"),
         ({"MESSAGE": [300]}, b"", b"", None, b"1"),
         ({"MESSAGE": None}, b"", b"", None, b"1"),
+        ({"MESSAGE": 9_000_000_000}, b"", b"", None, b"1"),
+        ({"MESSAGE": {"a": 1}}, b"", b"", None, b"1"),
         ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": "sshd", "_COMM": "y", "_PID": "7"}, b"x", b"", b"sshd", b"7"),
         ({"MESSAGE": "x", "_COMM": "sshd", "SYSLOG_PID": "8", "_PID": "7"}, b"x", b"", b"sshd", b"8"),
         ({"MESSAGE": "x", "__REALTIME_TIMESTAMP": "2"}, b"x", b"2", None, b"1"),
