@@ -195,7 +195,7 @@ class _Reader:
             raise self._wrong(f"{place} {key}", "expected a text for each key")
         return value
 
-    def _get(self, table: Mapping[str, Any], key: str, type_: type, default: Any, place: str = "") -> Any:  # noqa: PLR0913, PLR0917 - a key has all these
+    def _get(self, table: Mapping[str, Any], key: str, type_: type, default: Any, place: str = "") -> Any:
         value = table.get(key, default)
         if not isinstance(value, type_):
             raise self._wrong(f"{place} {key}", f"expected {type_.__name__}, not {value!r:.80}")

@@ -131,6 +131,6 @@ def test_what_is_no_time_is_now_and_off(text: str) -> None:
 
 
 def test_a_label_of_tai64n_counts_from_ten_seconds_before_1970() -> None:
-    """libtai's `tai_unix`, which daemontools and runit write labels with: 2^62 + 10 is the Unix epoch."""
+    """By `tai_unix` of libtai, which daemontools and runit write labels with: 2^62 + 10 is the Unix epoch."""
     assert plain_time(b"@400000000000000a00000000") == b"0.000000000"
     assert plain_time(b"@400000006b02af1a3b9ac9ff") == b"1795338000.999999999"
