@@ -59,7 +59,7 @@ class Coverage:
 
 
 def shape_of(text: str) -> str:
-    """A line without what differs from one to the next, and without what is past its first 1,000 characters."""
+    """A line's first 1,000 characters, without what differs from one line to the next."""
     text = text[:LONGEST]
     for expression, name in PARTS:
         text = expression.sub(name, text)

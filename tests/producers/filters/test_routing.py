@@ -70,7 +70,7 @@ SESSION = Ruled(
 def names(one: Plan, *lines: str) -> list[list[str]]:
     """By filter, the addresses of its events."""
     data = "".join(f"{line}\n" for line in lines).encode()
-    return [[row[IP] for row in rows] for rows in one.scan(data, CLOCK)]
+    return [[row[2] for row in rows] for rows in one.scan(data, CLOCK)]
 
 
 @pytest.fixture(params=["hyperscan", "without"], autouse=True)
@@ -119,11 +119,11 @@ def test_a_filter_without_needles_sees_every_line() -> None:
 
 def test_what_a_plan_remembers_is_saved_by_filter() -> None:
     """As JSON; a state of a filter that the plan has not is let be."""
-    first, second = Plan((A, SESSION)), Plan((SESSION, B))
+    first, second = Plan((SESSION, A)), Plan((SESSION, B, A))
     names(first, "new s1 1.1.1.1")
     for name, state in json.loads(json.dumps(first.save())).items():
         second.load(name, state)
-    assert names(second, "bad s1") == [["1.1.1.1"], []]
+    assert names(second, "bad s1") == [["1.1.1.1"], [], []]
 
 
 def test_notices_name_the_filter() -> None:
@@ -168,3 +168,9 @@ def test_kinds_of_several_filters_do_not_mix() -> None:
     probing = filter_of("p", "bad {ip}", kind="probed")
     rows = Plan((A, probing)).scan(b"bad 1.1.1.1\n", CLOCK)
     assert [[row[KIND] for row in each] for each in rows] == [["failed"], ["probed"]]
+
+
+def test_a_lines_mask_has_the_filters_that_it_may_interest() -> None:
+    """One bit each, and none for a filter without needles."""
+    found = candidates.finder_of((A.needles, B.needles, None)).lines(b"x\nbad 1\nworse 2\nbad worse\n")
+    assert found == {2: 3, 8: 1, 16: 3}

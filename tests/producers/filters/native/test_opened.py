@@ -69,7 +69,7 @@ def plain_rows() -> list[Row]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_events_have_the_places_and_times_of_the_lines_they_came_in(form: Callable[[int, str], str]) -> None:
-    """The same events as of the plain lines; start and end are the enveloped line's, the time the envelope's."""
+    """The events are those of the plain lines; the enveloped line's place counts, and the envelope's time."""
     lines = [form(number, message).encode() + b"\n" for number, message in enumerate(MESSAGES)]
     rows = matcher().scan(b"".join(lines), CLOCK)
     plain = plain_rows()

@@ -96,7 +96,7 @@ GOOD = "bad bob at 192.0.2.7 by x"
             "x, its own log: '2026-11-22 10:00:00 bad bob at 192.0.2.7 by x' is taken for another time",
         ),
         (
-            f"\n[[sample]]\nline = '{GOOD}'\nsays = {{ kind = 'failed', ip = '192.0.2.7', user = 'bob', fields = {{}} }}",
+            f"\n[[sample]]\nline = '{GOOD}'\nsays = {{ kind = 'failed', ip = '192.0.2.7', fields = {{}} }}",
             "fields={'method': 'x'}",
         ),
     ],
@@ -109,7 +109,7 @@ def test_a_filter_that_reads_a_sample_otherwise_is_wrong(samples: str, problem: 
 
 
 def test_a_sample_may_state_fields_and_bear_no_time() -> None:
-    """Right in every form: a message behind every header, a line of the service's own log in every envelope."""
+    """In every form: a message behind every header, a line of the own log in every envelope."""
     one = filter_of(
         f"\n[[sample]]\nline = '{GOOD}'\nsays = {{ kind = 'failed', ip = '192.0.2.7', user = 'bob', "
         "fields = { method = 'x' } }\n"

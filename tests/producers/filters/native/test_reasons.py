@@ -32,13 +32,17 @@ FILTER = NativeFilter(parse_definition("x", TEXT, "x.toml"), TEXT, "x.toml")
         ("hello", "it holds nothing of what the filter looks for"),
         (
             "2026-11-22 09:00:00 login of bob from 192.0.2.7 failed!",
-            "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from 192.0.2.7 failed', then ends, "
-            "and finds '!'",
+            (
+                "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from 192.0.2.7 failed', then ends, "
+                "and finds '!'"
+            ),
         ),
         (
             "2026-11-22 09:00:00 login of bob from host failed",
-            "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from ', then wants '{ip} failed', "
-            "and finds 'host failed'",
+            (
+                "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from ', then wants '{ip} failed', "
+                "and finds 'host failed'"
+            ),
         ),
         (
             "Nov 22 09:00:00 web app[7]: login of bob from 192.0.2.7 failed twice",
