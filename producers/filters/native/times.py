@@ -39,7 +39,7 @@ MONTHS: Final = (
 TAI_EPOCH: Final = 0x4000000000000000
 LEAP_SECONDS: Final = 10
 """libtai's tai_unix, so multilog and svlogd, writes the Unix time plus 2^62 + 10, without a table of leap
-seconds. (fail2ban takes off 2^62 alone. s6, where it has a table, writes 27 s more: within the skew.)"""
+seconds. (fail2ban takes off 2^62 alone.)"""
 PM: Final = 12
 CENTURY_LENGTH: Final = 6
 EPOCH_DIGITS: Final = 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import orjson
 import pytest
 
@@ -86,9 +88,8 @@ def test_what_has_no_envelope_is_the_line_itself(line: str) -> None:
     ids=["docker", "docker with attributes", "containerd", "cri-o in parts"],
 )
 @pytest.mark.parametrize("inner", ["hello", SYSLOG[0][0], '{"msg":"x"}', '{"log":"x","time":"y"}', "a | b"])
-def test_a_containers_line_is_read_as_a_line_of_its_own(envelope: object, inner: str) -> None:
+def test_a_containers_line_is_read_as_a_line_of_its_own(envelope: Callable[[str], bytes], inner: str) -> None:
     """A header within counts, an envelope within does not; the time is the container's."""
-    assert callable(envelope)
     entry = unwrap(envelope(inner))
     headed = inner == SYSLOG[0][0]
     assert (entry.line, entry.time) == (inner.encode(), STAMP.encode())
