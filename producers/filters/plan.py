@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from producers.filters.bounds import TooSlow, bounded
+from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher, line_starts
@@ -95,8 +95,7 @@ class Plan:
         with bounded() as guard:
             for start, mask in lines.items():
                 if mask & wanted:
-                    guard.at = start
-                    self._ask(data, start, mask, rows, start in taken)
+                    self._ask(data, start, mask, rows, start in taken, guard)
 
     def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:
         """The native filters of a mask. Few masks come in a log, so each is worked out once."""
@@ -107,17 +106,30 @@ class Plan:
             found = self._masks[mask] = [(number, each) for bit, number, each in self._native if bit & mask]
         return found
 
-    def _ask(self, data: bytes, start: int, mask: int, rows: tuple[list[Row], ...], taken: bool) -> None:  # noqa: FBT001 - hot
-        """Ask the native filters of a mask about a line, those that jails name first."""
+    def _ask(  # noqa: PLR0913, PLR0917 - hot
+        self,
+        data: bytes,
+        start: int,
+        mask: int,
+        rows: tuple[list[Row], ...],
+        taken: bool,  # noqa: FBT001 - hot
+        guard: Guard,
+    ) -> None:
+        """Ask the native filters of a mask about a line, those that jails name first.
+
+        The line is in hand within the `try` alone: elsewhere nobody takes TooSlow for an answer.
+        """
         end = data.find(b"\n", start) + 1 or len(data)
         entry: Entry | None = None
         for number, matcher in self._asked(mask):
             if taken and number >= self._named:
                 break
             try:
+                guard.at = start
                 if entry is None:
                     entry = unwrap(data[start:end].rstrip(b"\r\n"))
                 found = matcher.take(entry, start, end)
+                guard.at = NO_LINE
             except TooSlow:
                 matcher.skipped()
                 break

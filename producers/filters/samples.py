@@ -88,9 +88,12 @@ def parse_samples(text: str, file: str) -> tuple[Sample, ...]:
     """The samples in the text of a filter's file. Raises ConfigError, naming the file and the sample."""
     _, mark, rest = text.partition(SAMPLES)
     try:
-        tables = tomllib.loads(mark + rest).get("sample", [])
+        found = tomllib.loads(mark + rest)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}, in its samples: {error}") from error
+    tables = found.pop("sample", [])
+    if found:
+        raise ConfigError(f"{file}: {', '.join(found)}: would not be read; samples come last")
     return tuple(
         _sample(table, f"{file}: [[sample]] {number}") for number, table in enumerate(tables, start=1)
     )

@@ -79,9 +79,7 @@ class LinePattern:
             return None
         absent = ABSENT if self.rule.shape == "clf" else None
         groups: dict[str, bytes] = {}
-        for key, value in found.groupdict().items():
-            if value is not None and value != absent:
-                groups.setdefault(key.partition(AGAIN)[0], value)
+        _capture(found, groups, absent)
         return groups
 
 
@@ -129,7 +127,7 @@ class FieldsPattern:
             found = test.fullmatch(self.text_at(value, path))
             if found is None:
                 return None
-            groups.update((key, text) for key, text in found.groupdict().items() if text is not None)
+            _capture(found, groups)
         for name, keys in self.keys.items():
             held = next((text for key in keys if (text := _text(_at(value, tuple(key.split(".")))))), None)
             if held is not None:
@@ -153,7 +151,7 @@ def check_expressions(definition: Definition) -> None:
     for pattern in compile_rules(definition):
         try:
             _ = (pattern.expression, pattern.own) if isinstance(pattern, LinePattern) else pattern.tests
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigError(f"filter {definition.name}, {pattern.rule.place}: {error}") from error
 
 
@@ -196,8 +194,15 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
 
 
+def _capture(found: re.Match[bytes], groups: dict[str, bytes], absent: bytes | None = None) -> None:
+    """Add what a match captured, by the names before they were set apart. The first of a name counts."""
+    for key, value in found.groupdict().items():
+        if value is not None and value != absent:
+            groups.setdefault(key.partition(AGAIN)[0], value)
+
+
 def _apart(text: str, seen: Counter[str]) -> str:
-    """An expression with its groups named apart: `re` takes a name but once. The first of a name counts."""
+    """An expression with its groups named apart: `re` takes a name but once."""
 
     def group(found: re.Match[str]) -> str:
         seen[found[1]] += 1

@@ -140,9 +140,7 @@ class _Reader:
             for kind in KINDS
             for number, table in enumerate(self._get(top, kind, list, []), start=1)
         )
-        if not rules and "engine" not in top:
-            raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
-        return Definition(
+        found = Definition(
             name=self._name,
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
@@ -158,20 +156,23 @@ class _Reader:
             kv=self._keys(top, "kv"),
             rules=rules,
         )
+        if not rules and not found.engine:
+            raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+        return found
 
     def _rule(self, kind: Kind, table: Any, place: str) -> Rule:
         if not isinstance(table, dict):
             raise self._wrong(place, "expected a table")
         self._known(table, RULE, place)
-        ends = self._get(table, "ends", bool, False)  # noqa: FBT003 - the default of a key
+        ends = self._get(table, "ends", bool, False, place)  # noqa: FBT003 - the default of a key
         shapes = [shape for shape in ("json", "kv", "clf") if shape in table]
-        lines = (*self._texts(table, "line"), *self._texts(table, "lines"))
+        lines = (*self._texts(table, "line", place), *self._texts(table, "lines", place))
         if len(shapes) + bool(lines) != 1:
             raise self._wrong(place, "wants one of line, lines, json, kv and clf")
         if lines:
             return Rule(kind, "line", lines=lines, ends=ends, place=place)
         shape = cast("Shape", shapes[0])
-        where = self._texts_by(table, shape)
+        where = self._texts_by(table, shape, place)
         if not where:
             raise self._wrong(f"{place} {shape}", "wants at least one key and what its value is")
         return Rule(kind, shape, where=where, ends=ends, place=place)
@@ -179,33 +180,31 @@ class _Reader:
     def _keys(self, top: Mapping[str, Any], shape: str) -> Mapping[str, tuple[str, ...]]:
         table = self._get(top, shape, dict, {})
         self._known(table, frozenset(FIELDS), f"[{shape}]")
-        return {name: self._texts(table, name) for name in table}
+        return {name: self._texts(table, name, f"[{shape}]") for name in table}
 
-    def _texts(self, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    def _texts(self, table: Mapping[str, Any], key: str, place: str = "") -> tuple[str, ...]:
         value = table.get(key, [])
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list) or not all(isinstance(each, str) for each in values):
-            raise self._wrong(key, f"expected a text or a list of texts, not {value!r:.80}")
+            raise self._wrong(f"{place} {key}", f"expected a text or a list of texts, not {value!r:.80}")
         return tuple(values)
 
-    def _texts_by(self, table: Mapping[str, Any], key: str) -> Mapping[str, str]:
-        value: dict[str, Any] = self._get(table, key, dict, {})
+    def _texts_by(self, table: Mapping[str, Any], key: str, place: str = "") -> Mapping[str, str]:
+        value: dict[str, Any] = self._get(table, key, dict, {}, place)
         if not all(isinstance(each, str) for each in value.values()):
-            raise self._wrong(key, "expected a text for each key")
+            raise self._wrong(f"{place} {key}", "expected a text for each key")
         return value
 
-    def _get(self, table: Mapping[str, Any], key: str, type_: type, default: Any) -> Any:
+    def _get(self, table: Mapping[str, Any], key: str, type_: type, default: Any, place: str = "") -> Any:
         value = table.get(key, default)
         if not isinstance(value, type_):
-            raise self._wrong(key, f"expected {type_.__name__}, not {value!r:.80}")
+            raise self._wrong(f"{place} {key}", f"expected {type_.__name__}, not {value!r:.80}")
         return value
 
     def _known(self, table: Mapping[str, Any], known: frozenset[str] | set[str], place: str) -> None:
         for key in table:
             if key not in known:
-                raise self._wrong(
-                    f"{place} {key}".strip(), f"no such key; known are {', '.join(sorted(known))}"
-                )
+                raise self._wrong(f"{place} {key}", f"no such key; known are {', '.join(sorted(known))}")
 
     def _wrong(self, key: str, problem: str) -> ConfigError:
-        return ConfigError(f"{self._file}: {f'{key}: ' if key else ''}{problem}")
+        return ConfigError(f"{self._file}: {f'{key.strip()}: ' if key else ''}{problem}")

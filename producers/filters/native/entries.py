@@ -131,12 +131,14 @@ def _repeated(text: bytes) -> tuple[int, bytes]:
 
 
 def _journal(value: dict[str, Any]) -> Entry:
-    """An entry of `journalctl -o json` (Journal Export Formats): byte strings are lists."""
+    """An entry of `journalctl -o json` (Journal Export Formats): byte strings are lists, long ones null."""
     message = value["MESSAGE"]
     try:
-        text = bytes(message) if isinstance(message, list) else str(message).encode("utf-8", "replace")
+        text = bytes(message if isinstance(message, list) else ())
     except (ValueError, TypeError):
         text = b""
+    if isinstance(message, str):
+        text = message.encode("utf-8", "replace")
     stamp = value.get("_SOURCE_REALTIME_TIMESTAMP") or value.get("__REALTIME_TIMESTAMP") or ""
     program = value.get("SYSLOG_IDENTIFIER") or value.get("_COMM")
     host = value.get("_HOSTNAME")

@@ -118,9 +118,11 @@ def read_filter(path: Path, name: str) -> NativeFilter:
 def own_filter(path: Path, name: str) -> NativeFilter:
     """A user's own filter, looked at as the library's are by their tests.
 
-    Raises ConfigError as `read_filter`, and with every way in which a line could fool or stop it.
+    Raises ConfigError as `read_filter`, with what is wrong in its samples, and with every way in which a line
+    could fool or stop it.
     """
     found = read_filter(path, name)
+    parse_samples(found.text, found.file)
     problems = list(dangers(found.definition))
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))

@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
-from producers.filters.bounds import TooSlow, bounded
+from producers.filters.bounds import NO_LINE, TooSlow, bounded
 from producers.filters.candidates import finder_of
 from producers.filters.connections import address_of
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
@@ -28,6 +29,10 @@ CACHED_TIMES: Final = 4_096
 TOO_SLOW: Final = "a line took longer than 50 ms and was skipped"
 NO_ADDRESS: Final = "an event without an address was skipped"
 NAMED: Final = frozenset({"ip", "user", "port", "time", "utc", "session", "host"})
+HOST_NAME: Final = re.compile(
+    rb"(?!.{256})(?:[A-Za-z0-9_][\w-]{0,62}\.)*(?!\d+\.?$)[A-Za-z0-9_][\w-]{0,62}\.?"
+)
+"""RFC 1123, and underscores; a last label of digits alone would be a part of an address."""
 Session = tuple[str, int | None]
 """(address, port)"""
 
@@ -101,13 +106,15 @@ class NativeMatcher:
     def __init__(self, rules: NativeRules, stamps: Stamps | None = None) -> None:
         self._rules = rules
         self._stamps = stamps or Stamps()
+        self._utc = Stamps(UTC)
         self._streams = Streams()
-        self._times: dict[bytes, tuple[int, bool]] = {}
+        self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
 
     def begin(self, clock: Clock) -> None:
         """The clock for the entries that follow."""
         self._stamps.begin(clock)
+        self._utc.begin(clock)
         self._times.clear()
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
@@ -116,10 +123,11 @@ class NativeMatcher:
         rows: list[Row] = []
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
-                guard.at = start
-                end = data.find(b"\n", start) + 1 or len(data)
                 try:
+                    guard.at = start
+                    end = data.find(b"\n", start) + 1 or len(data)
                     rows += self.take(unwrap(data[start:end].rstrip(b"\r\n")), start, end)
+                    guard.at = NO_LINE
                 except TooSlow:
                     self.skipped()
         return rows
@@ -181,16 +189,18 @@ class NativeMatcher:
         if raw is None:
             return self._streams.sessions.get(session or "", ("", None))
         port = groups.get("port")
-        ip = address_of(raw.strip(b"[]")) or raw.decode("utf-8", "replace")
+        ip = address_of(raw.strip(b"[]"))
+        if ip is None:
+            ip = raw.decode() if HOST_NAME.fullmatch(raw) else ""
         return ip, None if port is None or not port.isdigit() else int(port)
 
     def _rows(
         self, pattern: Pattern, groups: Groups, entry: Entry, at: tuple[str, int | None, int, int]
     ) -> list[Row]:
         ip, port, start, end = at
-        utc = groups.get("utc")
-        own = groups.get("time", b"") if utc is None else utc + b"Z"
-        at_ms, skewed = self._time(entry.time or entry.sent or own)
+        sent, utc = entry.time or entry.sent, groups.get("utc")
+        own = groups.get("time", b"") if utc is None else utc
+        at_ms, skewed = self._time(sent or own, utc=utc is not None and not sent)
         user = groups.get("user")
         fields = {
             key: value.decode("utf-8", "replace")
@@ -205,16 +215,13 @@ class NativeMatcher:
             for nth in range(entry.times)
         ]
 
-    def _time(self, text: bytes) -> tuple[int, bool]:
-        found = self._times.get(text)
+    def _time(self, text: bytes, *, utc: bool) -> tuple[int, bool]:
+        key = text, utc
+        found = self._times.get(key)
         if found is None:
             if len(self._times) >= CACHED_TIMES:
                 self._times.clear()
-            try:
-                found = self._stamps.read(plain_time(text))
-            except ValueError:
-                found = self._stamps.read(b"?")
-            self._times[text] = found
+            found = self._times[key] = (self._utc if utc else self._stamps).read(plain_time(text))
         return found
 
 

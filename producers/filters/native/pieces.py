@@ -16,8 +16,10 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
 
 `{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so
-that the last TEXT of the line is the service's own, wherever the client wrote another. A regular expression's
-`{2,5}` stays what it is.
+that the last TEXT of the line is the service's own, wherever the client wrote another. Behind an address, a
+TEXT that has no `|`, `(` or the like must not begin before the piece either and end in it: with ` from ` for
+a TEXT, the blank of `from {ip} {rest! from }` could be the client's. A regular expression's `{2,5}` stays
+what it is.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ PIECES: Final[Mapping[str, str]] = {
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
 DEPTH: Final = 4
+ADDRESSES: Final = frozenset({"ip", "host"})
+CHARACTER: Final = re.compile(r"[^\\.\[\](){}*+?|^$]|\\[^A-Za-z0-9]")
+"""A character of an expression that stands for itself."""
 
 
 def expand(text: str, own: Mapping[str, str]) -> str:
@@ -62,6 +67,7 @@ class _Expansion:
     def __init__(self, own: Mapping[str, str]) -> None:
         self._own = own
         self._texts = 0
+        self._addressed = False
 
     def expand(self, text: str, depth: int) -> str:
         if depth == 0:
@@ -75,6 +81,7 @@ class _Expansion:
             raise ValueError(f"only user, text and rest can be without a text, not {{{name}!...}}")
         if name in self._own:
             return self.expand(self._own[name], depth - 1)
+        self._addressed |= name in ADDRESSES
         if name not in PIECES:
             known = ", ".join(sorted({*PIECES, *self._own, *FREE}))
             raise ValueError(f"no piece is named {{{name}}}; known are {known}")
@@ -82,8 +89,18 @@ class _Expansion:
 
     def _free(self, name: str, without: str | None) -> str:
         one = "." if without is None else f"(?:(?!{without}).)"
+        unbegun = _unbegun(without) if without and self._addressed else ""
         if name == "user":
-            return f"(?P<user>{one}{{0,{USER_CHARACTERS}}}?)"
+            return f"{unbegun}(?P<user>{one}{{0,{USER_CHARACTERS}}}?)"
         self._texts += 1
         many = "*" if name == "rest" else f"{{0,{TEXT_CHARACTERS}}}?"
-        return f"(?P<_text{self._texts}>{one}{many})"
+        return f"{unbegun}(?P<_text{self._texts}>{one}{many})"
+
+
+def _unbegun(text: str) -> str:
+    """An assertion that a text did not begin before this place and end behind it."""
+    parts = CHARACTER.findall(text)
+    if "".join(parts) != text:
+        return ""
+    ends = range(1, len(parts))
+    return "".join(f"(?!(?<={''.join(parts[:end])}){''.join(parts[end:])})" for end in ends)

@@ -38,7 +38,8 @@ MONTHS: Final = (
 )
 TAI_EPOCH: Final = 0x4000000000000000
 LEAP_SECONDS: Final = 10
-"""TAI64 labels count from ten seconds before the Unix epoch (libtai)."""
+"""libtai's tai_unix, so multilog and svlogd, writes the Unix time plus 2^62 + 10, without a table of leap
+seconds. (fail2ban takes off 2^62 alone.)"""
 PM: Final = 12
 CENTURY_LENGTH: Final = 6
 EPOCH_DIGITS: Final = 10
@@ -71,7 +72,9 @@ def _zone(text: bytes | None) -> bytes:
 
 
 def _month(text: bytes) -> int:
-    return MONTHS.index(text.lower()) + 1
+    """A month's number; 0, which no instant has, of what is none."""
+    name = text.lower()
+    return MONTHS.index(name) + 1 if name in MONTHS else 0
 
 
 def _named(found: Match) -> bytes:
@@ -142,10 +145,7 @@ TIME: Final = (
 
 
 def plain_time(text: bytes) -> bytes:
-    """A time in a form that `Stamps.read` knows; what has none of the forms above is returned as it is.
-
-    Raises ValueError for a month that is none.
-    """
+    """A time in a form that `Stamps.read` knows; what has none of the forms above is returned as it is."""
     if not _COMPILED:
         _COMPILED.extend((re.compile(expression), rewrite) for expression, rewrite in EXPRESSIONS)
     for expression, rewrite in _COMPILED:

@@ -1,0 +1,1 @@
+"""Tests of the native filters: times, envelopes, pieces, patterns, sessions."""
