@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,18 @@ from typing import Final
 
 TICK_S: Final = 0.025
 NO_LINE: Final = -1
+
+
+TOO_SLOW: Final = "lines that took longer than 50 ms, and were skipped"
+MOST_EXCERPTS: Final = 8
+EXCERPT_BYTES: Final = 120
+
+
+def skipped(notices: Counter[str], line: bytes) -> None:
+    """Count a line that took too long; the first few are kept in part, to be found again."""
+    notices[TOO_SLOW] += 1
+    if notices[TOO_SLOW] <= MOST_EXCERPTS:
+        notices[f"{TOO_SLOW}, such as {line[:EXCERPT_BYTES]!r}"] += 1
 
 
 class TooSlow(Exception):  # noqa: N818 - said of a line, as StopIteration is of an iterator

@@ -131,7 +131,7 @@ class Plan:
                 found = matcher.take(entry, start, end)
                 guard.at = NO_LINE
             except TooSlow:
-                matcher.skipped()
+                matcher.skipped(data[start : end - 1])
                 break
             if found:
                 rows[number].extend(found)

@@ -16,7 +16,7 @@ from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, Final
 
-from producers.filters.bounds import TooSlow, bounded
+from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.fail2ban.dates import Dates
 from producers.filters.fail2ban.expressions import Captured
 from producers.filters.fail2ban.heads import Heads
@@ -28,7 +28,6 @@ from producers.filters.rows import Row
 from producers.stamps import SKEW_MS, Clock, local_zone
 from schemas.errors import InvalidMessage
 
-TOO_SLOW: Final = "lines that took an expression longer than 50 ms, and were passed over"
 NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
 LEARNT_LINES: Final = 1_000
 COMMENT: Final = 0x23
@@ -66,19 +65,20 @@ class Fail2banMatcher:
                 end = data.find(b"\n", start) + 1
                 if offline and data[start] <= COMMENT and _is_remark(data, start, end):
                     continue
-                guard.at = start
                 try:
+                    guard.at = start
                     row = self._line(start, end)
+                    guard.at = NO_LINE
                 except TooSlow:
-                    self._notices[TOO_SLOW] += 1
+                    skipped(self._notices, data[start : end - 1])
                     continue
                 if row is not None:
                     rows.append(row)
-            guard.at = len(data)
             try:
+                guard.at = len(data)
                 self._look_back(len(data))
             except TooSlow:
-                self._notices[TOO_SLOW] += 1
+                skipped(self._notices, b"(the last date of a buffer)")
         self._data, self._text = b"", None
         return rows
 

@@ -13,7 +13,7 @@ from typing import Final
 
 QUOTED: Final = r'(?:[^"\\]|\\.)*'
 LAYOUT: Final = (
-    r"(?:[\w.*:-]{1,255} )?{ip}(?:, ?[\w.:]{2,45})*? \S+ <user> \[{time}\] "
+    r"(?:(?=[\w.*:-]*[g-zG-Z_*-])[\w.*:-]{1,255} )?{ip}(?:, ?[\w.:]{2,45})*? \S+ <user> \[{time}\] "
     r'"(?:<method> <path>(?: <protocol>)?|<request>)" <status> <size>'
     r'(?: "<referer>" "<agent>"(?: <more>)?)?'
 )

@@ -83,7 +83,7 @@ class Entry:
 
     def value(self) -> Any:
         """The JSON object that the message is; None when it is none."""
-        return json_object(self.text) if self.text[:1] == b"{" else None
+        return json_object(self.text) if self.text.lstrip()[:1] == b"{" else None
 
 
 def json_object(text: bytes) -> dict[str, Any] | None:

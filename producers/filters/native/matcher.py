@@ -10,7 +10,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
-from producers.filters.bounds import NO_LINE, TooSlow, bounded
+from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of
 from producers.filters.connections import address_of
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
@@ -26,7 +26,6 @@ PART: Final = re.compile(rb"[/(@]")
 """What follows a program's name in syslog: `postfix/smtpd`, `wordpress(example.com)`, `prosody@1`."""
 MOST_SESSIONS: Final = 1_024
 CACHED_TIMES: Final = 4_096
-TOO_SLOW: Final = "a line took longer than 50 ms and was skipped"
 NO_ADDRESS: Final = "an event without an address was skipped"
 NAMED: Final = frozenset({"ip", "user", "port", "time", "utc", "session", "host"})
 HOST_NAME: Final = re.compile(
@@ -129,7 +128,7 @@ class NativeMatcher:
                     rows += self.take(unwrap(data[start:end].rstrip(b"\r\n")), start, end)
                     guard.at = NO_LINE
                 except TooSlow:
-                    self.skipped()
+                    self.skipped(data[start : data.find(b"\n", start)])
         return rows
 
     def take(self, entry: Entry, start: int, end: int) -> list[Row]:
@@ -155,9 +154,9 @@ class NativeMatcher:
         needles = self._rules.needles
         return line_starts(data) if needles is None else finder_of((needles,)).lines(data)
 
-    def skipped(self) -> None:
+    def skipped(self, line: bytes) -> None:
         """A line took too long."""
-        self._notices[TOO_SLOW] += 1
+        skipped(self._notices, line)
 
     def save(self) -> dict[str, Any]:
         """The addresses of the sessions."""

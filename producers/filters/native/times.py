@@ -7,7 +7,7 @@
 | ctime(3) | Apache's error log, MongoDB, OpenVPN | `Sun Nov 22 09:00:00.123456 2026` |
 | day first | BIND, Tomcat | `22-Nov-2026 09:00:00.123` |
 | RFC 2822 | Synology, Rails | `Sun, 22 Nov 2026 09:00:00 +0000` |
-| American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM` |
+| American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM`, `11/22/2026-09:00:00` |
 | European | FreeSWITCH's tools, TeamCity | `22/11/2026 09:00:00`, `22.11.2026 09:00:00` |
 | without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `20261122-09:00:00`, `261122  9:00:00` |
 | Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
@@ -124,6 +124,8 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
         rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}),? (?P<clock>%(c)s) (?P<half>[AaPp][Mm])",
         _named,
     ),
+    (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4})-(?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4}):(?P<month>\d\d):(?P<day>\d\d)-(?P<clock>%(c)s)", _named),
     (rb"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4}),? (?P<clock>%(c)s)", _named),
     (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d)(?: +|[T-])(?P<clock>%(c)s)", _named),
     (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
