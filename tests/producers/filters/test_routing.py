@@ -12,7 +12,7 @@ from datetime import UTC
 import pytest
 
 from producers.filters import Needles, candidates, plan
-from producers.filters.bounds import Guard
+from producers.filters.bounds import TOO_SLOW, Guard
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
 from producers.filters.plan import Plan
