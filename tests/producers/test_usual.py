@@ -36,7 +36,13 @@ def test_a_filters_places_are_those_that_are_there(tmp_path: Path) -> None:
     assert usual_sources((own(tmp_path, "three", none),)) == ()
 
 
-def test_a_filter_of_fail2bans_names_no_place(tmp_path: Path) -> None:
-    """Its jails do, not its filters."""
-    (tmp_path / "x.conf").write_text("[Definition]\nfailregex = ^x <HOST>$\n", encoding="utf-8")
+@pytest.mark.real("journald")
+def test_a_filter_of_fail2bans_asks_the_journal(tmp_path: Path) -> None:
+    """Its `journalmatch` is a place; one without has none, since fail2ban's jails name the files."""
+    text = "[Definition]\nfailregex = ^x <HOST>$\n"
+    (tmp_path / "x.conf").write_text(text, encoding="utf-8")
+    (tmp_path / "y.conf").write_text(
+        f"{text}journalmatch = _SYSTEMD_UNIT=y.service + _COMM=y\n", encoding="utf-8"
+    )
     assert usual_sources((str(tmp_path / "x.conf"),)) == ()
+    assert usual_sources((str(tmp_path / "y.conf"),)) == ("journald:_SYSTEMD_UNIT=y.service + _COMM=y",)
