@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from faust.assignor import PartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 
 from schemas.topics import EVENTS
@@ -44,11 +45,41 @@ class _Transport(driver.Transport):  # type: ignore[misc]
     Consumer: ClassVar[Any] = _Consumer  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
+class _Whole:
+    """What a client knows of the cluster, and that the events have all their partitions.
+
+    A client that joins while a broker starts may not have heard of the topic yet. As the group's leader it
+    would then share out nothing, the group would be content, and nobody would decide until somebody joins.
+    """
+
+    def __init__(self, cluster: Any, topic: str, partitions: int) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._partitions = partitions
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        """The numbers of a topic's partitions; None of one that is not known."""
+        known: set[int] | None = self._cluster.partitions_for_topic(topic)
+        return set(range(self._partitions)) if topic == self._topic else known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+
+class _Assignor(PartitionAssignor):  # type: ignore[misc] # Faust is not checked
+    def assign(self, cluster: Any, member_metadata: Any) -> Any:
+        group = self.app
+        return super().assign(
+            _Whole(cluster, group.events.get_topic_name(), group.partitions), member_metadata
+        )
+
+
 class Group(faust.App):  # type: ignore[misc] # Faust is not checked
     """A worker's membership in the group, with the events as its only input."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        """Nothing connects before `start`."""
+    def __init__(self, cluster: Cluster, partitions: int) -> None:
+        """Nothing connects before `start`. `partitions`: how many the events have."""
+        self.partitions = partitions
         super().__init__(
             cluster.group,
             broker=cluster.urls,
@@ -67,6 +98,7 @@ class Group(faust.App):  # type: ignore[misc] # Faust is not checked
             topic_disable_leader=True,
             topic_allow_declare=False,
             web_enabled=False,
+            PartitionAssignor=_Assignor,
             autodiscover=False,
             datadir=tempfile.gettempdir(),
         )

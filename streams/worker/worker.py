@@ -62,7 +62,7 @@ class Worker:
         self._notices = Notices()
         self._away = False
         self._hinted: dict[int, int] = {}
-        self._group = Group(cluster)
+        self._group = Group(cluster, partitions)
         self._group.agent(self._group.events)(self._follow)
         # Faust's types of its own signals do not fit how it calls them.
         self._group.on_partitions_revoked.connect(self._on_revoked)  # pyright: ignore[reportArgumentType]
