@@ -68,10 +68,9 @@ class _Whole:
 
 class _Assignor(PartitionAssignor):  # type: ignore[misc] # Faust is not checked
     def assign(self, cluster: Any, member_metadata: Any) -> Any:
-        group = self.app
-        return super().assign(
-            _Whole(cluster, group.events.get_topic_name(), group.partitions), member_metadata
-        )
+        group: Any = self.app
+        whole: Any = _Whole(cluster, group.events.get_topic_name(), group.partitions)
+        return super().assign(whole, member_metadata)
 
 
 class Group(faust.App):  # type: ignore[misc] # Faust is not checked
