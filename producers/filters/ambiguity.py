@@ -22,14 +22,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Final
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
+from producers.filters.syntax import REPEATS, ZERO_WIDTHS, character, op, parser
+
 CHOICES: Final = frozenset({op.BRANCH, op.GROUPREF_EXISTS})
-REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
-NOTHING: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT, op.GROUPREF})
+NOTHING: Final = ZERO_WIDTHS | {op.GROUPREF}
 WRITTEN_OUT: Final = 3
 """A repeat of at most this many is that many copies; of more, a loop."""
 MOST_POSITIONS: Final = 20_000
@@ -158,8 +156,8 @@ class _Automaton:
         key = (code, argument if isinstance(argument, int) else repr(argument), flags)
         if key not in self._cache:
             mode = flags & (re.IGNORECASE | re.DOTALL | re.ASCII) | (re.ASCII if self._bytes else 0)
-            known: re.Pattern[str] = re.compile(_source(code, argument), mode)
-            self._cache[key] = sum(1 << bit for bit, letter in enumerate(LETTERS) if known.fullmatch(letter))
+            matches = character(code, argument, mode).fullmatch
+            self._cache[key] = sum(1 << bit for bit, letter in enumerate(LETTERS) if matches(letter))
         return self._cache[key]
 
     def _join(self, ends: frozenset[int], begins: frozenset[int]) -> None:
@@ -199,37 +197,6 @@ class _Automaton:
         """Two of a character of a mask, a letter where there is one."""
         order = (*map(ord, "a1A/"), *range(PRINTABLE, len(LETTERS)), *range(PRINTABLE))
         return str(LETTERS[next(bit for bit in order if mask >> bit & 1)]) * 2
-
-
-CATEGORIES: Final = {
-    "CATEGORY_DIGIT": r"\d",
-    "CATEGORY_NOT_DIGIT": r"\D",
-    "CATEGORY_SPACE": r"\s",
-    "CATEGORY_NOT_SPACE": r"\S",
-    "CATEGORY_WORD": r"\w",
-    "CATEGORY_NOT_WORD": r"\W",
-}
-
-
-def _source(code: Any, argument: Any) -> str:
-    """The expression of one character or class."""
-    if code is op.ANY:
-        return "."
-    if code in {op.LITERAL, op.NOT_LITERAL}:
-        return f"[{'^' * (code is op.NOT_LITERAL)}{_letter(argument)}]"
-    negated = argument[0][0] is op.NEGATE
-    members = argument[negated:]
-    return f"[{'^' * negated}{''.join(_member(kind, value) for kind, value in members)}]"
-
-
-def _member(kind: Any, value: Any) -> str:
-    if kind is op.CATEGORY:
-        return CATEGORIES[str(value)]
-    return f"{_letter(value[0])}-{_letter(value[1])}" if kind is op.RANGE else _letter(value)
-
-
-def _letter(number: int) -> str:
-    return f"\\U{number:08x}"
 
 
 def _loops(edges: Mapping[Any, set[Any]]) -> list[list[Any]]:  # noqa: C901 - one loop, as Tarjan has it

@@ -21,15 +21,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from importlib import import_module
 from itertools import product
 from typing import Any, Final, NamedTuple
 
 from producers.filters.rows import Needle, Needles
+from producers.filters.syntax import REPEATS, ZERO_WIDTHS, op, parser
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
-"""What `re` itself reads expressions with; it has no public name."""
 MOST_EXACT: Final = 48
 MOST_CLASS: Final = 4
 LONGEST: Final = 40
@@ -44,7 +41,6 @@ COMMON: Final = re.compile(
 ODD_CASES: Final = frozenset("iIkKsS")
 """Letters that an expression on text takes for others than ASCII's when case is ignored (U+0130, U+212A,
 U+017F)."""
-ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
 EMPTY: Final = frozenset({Needle(b"")})
 
 
@@ -121,9 +117,7 @@ class _Analysis:
             op.LITERAL: self._literal,
             op.IN: self._class,
             op.ATOMIC_GROUP: self.sequence,
-            op.MAX_REPEAT: self._repeat,
-            op.MIN_REPEAT: self._repeat,
-            op.POSSESSIVE_REPEAT: self._repeat,
+            **dict.fromkeys(REPEATS, self._repeat),
         }
         return reads[code](argument, flags) if code in reads else UNKNOWN
 

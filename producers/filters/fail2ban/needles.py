@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
 from itertools import pairwise
 from typing import Any, Final
 
 from producers.filters.fail2ban.datepatterns import Template
 from producers.filters.rows import Needle, Needles
+from producers.filters.syntax import REPEATS, op, parser
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
-"""What `re` itself reads expressions with; it has no public name."""
 AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
 BOUND_AFTER: Final = r")(?=\b|\W|$)"
-REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT})
 WORDS: Final = frozenset({op.CATEGORY_DIGIT, op.CATEGORY_WORD})
 
 Place = Callable[[str, int], bool]

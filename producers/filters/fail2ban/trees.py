@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Final
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
-"""What `re` itself reads expressions with; it has no public name."""
+from producers.filters.syntax import CATEGORIES, CHARACTERS, REPEATS, ZERO_WIDTHS, op, parser
+
 MOST_MEMBERS: Final = 128
-ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
-CHARACTERS: Final = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN})
-REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 
 Tree = Sequence[tuple[Any, Any]]
 Beginnings = tuple["frozenset[str] | None", bool]
@@ -175,13 +170,3 @@ def _is_member(code: Any, argument: Any, character: str) -> bool:
     if code is op.RANGE:
         return bool(argument[0] <= ord(character) <= argument[1])
     return re.match(CATEGORIES[argument], character) is not None
-
-
-CATEGORIES: Final[dict[Any, str]] = {
-    op.CATEGORY_DIGIT: r"\d",
-    op.CATEGORY_NOT_DIGIT: r"\D",
-    op.CATEGORY_SPACE: r"\s",
-    op.CATEGORY_NOT_SPACE: r"\S",
-    op.CATEGORY_WORD: r"\w",
-    op.CATEGORY_NOT_WORD: r"\W",
-}

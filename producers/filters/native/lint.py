@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, Final
 
 from producers.filters.ambiguity import ambiguous
@@ -30,10 +29,8 @@ from producers.filters.native.compiler import (
     compile_rules,
 )
 from producers.filters.native.definition import Definition
+from producers.filters.syntax import CHARACTERS, REPEATS, character, op, parser
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
-REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
 DIGIT: Final = 0x31
@@ -194,28 +191,12 @@ def _literals(parts: Any) -> bytes:
 
 def _takes(code: Any, argument: Any, *, byte: int) -> bool:
     """Whether one part of a repeat may be this byte."""
-    if code in {op.ASSERT, op.ASSERT_NOT, op.AT}:
-        return False
     if code is op.SUBPATTERN:
         return any(_takes(*each, byte=byte) for each in argument[3])
     if code is op.BRANCH:
         return any(_takes(*each, byte=byte) for branch in argument[1] for each in branch)
     if code in REPEATS:
         return any(_takes(*each, byte=byte) for each in argument[2])
-    tree = parser.SubPattern(parser.State(), [(code, argument)])
-    return _single(tree).match(bytes([byte])) is not None
-
-
-def _single(tree: Any) -> re.Pattern[bytes]:
-    """The expression of one part that is a character or a class of them."""
-    compiler: Any = import_module("re._compiler")
-    tree.state.str = b""
-    tree.state.flags = re.DOTALL
-    return _compiled(compiler, tree)
-
-
-def _compiled(compiler: Any, tree: Any) -> re.Pattern[bytes]:
-    code: list[int] = compiler._code(tree, re.DOTALL)  # noqa: SLF001 - re compiles trees nowhere else
-    sre: Any = import_module("_sre")
-    pattern: re.Pattern[bytes] = sre.compile(b"", re.DOTALL, code, 0, {}, (None,))
-    return pattern
+    # Latin-1 characters under ASCII's classes are what bytes are to an expression on bytes.
+    flags = re.DOTALL | re.ASCII
+    return code in CHARACTERS and character(code, argument, flags).match(chr(byte)) is not None

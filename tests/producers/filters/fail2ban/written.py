@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import import_module
 from random import Random
 from typing import Any, Final
 
-parser: Final[Any] = import_module("re._parser")
-op: Final[Any] = import_module("re._constants")
+from producers.filters.syntax import CATEGORIES, op, parser
 
 ADDRESSES: Final = ("192.0.2.7", "198.51.100.200", "203.0.113.9", "10.1.2.3", "1.2.3.4")
 ADDRESSES_6: Final = ("2001:db8::7", "2001:DB8:0:0:1::9", "::1", "fe80::1:2:3")
@@ -107,7 +105,7 @@ class Writer:
         if code is op.RANGE:
             return chr(random.randint(argument[0], min(argument[1], argument[0] + 25)))
         if code is op.CATEGORY:
-            return random.choice(CATEGORIES[argument])
+            return random.choice(MEMBERS[argument])
         return chr(argument)
 
 
@@ -116,23 +114,15 @@ def _class_text(member: Any) -> str:
     if code is op.RANGE:
         return f"{re.escape(chr(argument[0]))}-{re.escape(chr(argument[1]))}"
     if code is op.CATEGORY:
-        return CLASSES[argument]
+        return CATEGORIES[argument]
     return re.escape(chr(argument))
 
 
-CATEGORIES: Final[dict[Any, str]] = {
+MEMBERS: Final[dict[Any, str]] = {
     op.CATEGORY_DIGIT: "0123456789",
     op.CATEGORY_NOT_DIGIT: "ab-. ",
     op.CATEGORY_SPACE: " ",
     op.CATEGORY_NOT_SPACE: "abc9.-/",
     op.CATEGORY_WORD: "abcXYZ019_",
     op.CATEGORY_NOT_WORD: "-. ",
-}
-CLASSES: Final[dict[Any, str]] = {
-    op.CATEGORY_DIGIT: r"\d",
-    op.CATEGORY_NOT_DIGIT: r"\D",
-    op.CATEGORY_SPACE: r"\s",
-    op.CATEGORY_NOT_SPACE: r"\S",
-    op.CATEGORY_WORD: r"\w",
-    op.CATEGORY_NOT_WORD: r"\W",
 }
