@@ -8,8 +8,8 @@ filters take, never fewer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cache, lru_cache
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property, lru_cache
 from typing import Any, Final, Protocol
 
 from producers.filters.literals import contains
@@ -86,7 +86,6 @@ class SharedFinder:
                 masks[needle] = masks.get(needle, 0) | bit
         self._masks = [masks[needle] for needle in sorted(masks)]
         self._texts = tuple(sorted(masks))
-        self._expression: re.Pattern[bytes] | None = None
 
     def lines(self, data: bytes) -> dict[int, int]:
         """By where it starts, ascending: the mask of each line that may interest some filter."""
@@ -95,31 +94,28 @@ class SharedFinder:
         return self._found_apart(data) if hyperscan is None else self._found_together(data)
 
     def _found_together(self, data: bytes) -> dict[int, int]:
-        hits: list[tuple[int, int]] = []
-        append = hits.append
+        ends: list[int] = []
+        numbers: list[int] = []
+        add_end, add_number, rfind = ends.append, numbers.append, data.rfind
 
         def on_match(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            append((end, number))
+            add_end(end)
+            if several:
+                add_number(number)
 
-        flags = tuple(CASELESS * each.caseless for each in self._texts)
-        _database(tuple(re.escape(each.text) for each in self._texts), flags).scan(
-            data, match_event_handler=on_match
-        )
+        several = len(self._needles) > 1
+        self._database.scan(data, match_event_handler=on_match)
+        starts = [rfind(b"\n", 0, end - 1) + 1 for end in ends]
+        if not several:
+            return dict.fromkeys(starts, self._masks[0])
         found: dict[int, int] = {}
-        rfind, masks = data.rfind, self._masks
-        for end, number in hits:
-            start = rfind(b"\n", 0, end - 1) + 1
+        masks = self._masks
+        for start, number in zip(starts, numbers, strict=True):
             found[start] = found.get(start, 0) | masks[number]
         return found
 
     def _found_apart(self, data: bytes) -> dict[int, int]:
         """One expression finds a line, then each filter's needles are looked for in it."""
-        if self._expression is None:
-            texts = (
-                b"(?i:%s)" % re.escape(text) if caseless else re.escape(text)
-                for text, caseless in self._texts
-            )
-            self._expression = re.compile(b"|".join(texts))
         found: dict[int, int] = {}
         search, at = self._expression.search, 0
         while (hit := search(data, at)) is not None:
@@ -128,6 +124,26 @@ class SharedFinder:
             line = data[start:at]
             found[start] = sum(bit for bit, needles in self._needles if contains(line, needles))
         return found
+
+    @cached_property
+    def _database(self) -> Any:
+        flags = tuple(CASELESS * each.caseless for each in self._texts)
+        return _database(tuple(re.escape(each.text) for each in self._texts), flags)
+
+    @cached_property
+    def _expression(self) -> re.Pattern[bytes]:
+        texts = (
+            b"(?i:%s)" % re.escape(text) if caseless else re.escape(text) for text, caseless in self._texts
+        )
+        return re.compile(b"|".join(texts))
+
+
+def line_starts(data: bytes) -> Iterator[int]:
+    """Where each line starts."""
+    start = 0
+    while start < len(data):
+        yield start
+        start = data.find(b"\n", start) + 1 or len(data)
 
 
 @lru_cache(maxsize=64)

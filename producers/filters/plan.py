@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
-from producers.filters.candidates import finder_of
+from producers.filters.candidates import finder_of, line_starts
 from producers.filters.native.entries import Entry, unwrap
-from producers.filters.native.matcher import NativeMatcher, line_starts
+from producers.filters.native.matcher import NativeMatcher
 from producers.filters.rows import Filter, Matcher, Row
 from producers.stamps import Clock
 
@@ -31,24 +31,30 @@ class Plan:
             for number, matcher in enumerate(self.matchers)
             if isinstance(matcher, NativeMatcher)
         ]
-        self._masks: dict[int, list[tuple[int, NativeMatcher]]] = {}
         self._others = [
             (1 << number, number, matcher)
             for number, matcher in enumerate(self.matchers)
             if not isinstance(matcher, NativeMatcher)
         ]
+        self._needles = tuple(each.needles for each in self.filters)
+        self._wanted = sum(bit for bit, _, _ in self._native)
+        self._blind = sum(bit for bit, number, _ in self._native if self._needles[number] is None)
+        self._masks: dict[int, list[tuple[int, NativeMatcher]]] = {}
+        self._begun: set[int] = set()
+        self._clock = Clock(0)
 
     def scan(self, data: bytes, clock: Clock) -> tuple[list[Row], ...]:
         """The events of each filter in whole lines, in order. How the stream is cut makes no difference."""
         if len(self.matchers) == 1:
             return (self.matchers[0].scan(data, clock),)
-        needles = tuple(each.needles for each in self.filters)
-        lines = finder_of(needles).lines(data)
+        lines = finder_of(self._needles).lines(data)
         rows: tuple[list[Row], ...] = tuple([] for _ in self.filters)
         taken: set[int] = set()
         for bit, number, matcher in self._others:
             starts = (
-                None if needles[number] is None else [start for start, mask in lines.items() if mask & bit]
+                None
+                if self._needles[number] is None
+                else [start for start, mask in lines.items() if mask & bit]
             )
             found = matcher.scan(data, clock, starts)
             rows[number].extend(found)
@@ -86,24 +92,28 @@ class Plan:
         taken: set[int],
     ) -> None:
         """Native filters share what is found out about a line."""
-        wanted = sum(bit for bit, _, _ in self._native)
-        blind = sum(bit for bit, number, _ in self._native if self.filters[number].needles is None)
+        wanted, blind = self._wanted, self._blind
         if blind:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
-        for _, _, matcher in self._native:
-            matcher.begin(clock)
+        self._clock = clock
+        self._begun.clear()
+        self._masks.clear()
         with bounded() as guard:
             for start, mask in lines.items():
                 if mask & wanted:
                     self._ask(data, start, mask, rows, start in taken, guard)
 
     def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:
-        """The native filters of a mask. Few masks come in a log, so each is worked out once."""
+        """The native filters of a mask, ready for this scan; worked out once, as few masks come in one."""
         found = self._masks.get(mask)
         if found is None:
             if len(self._masks) >= MOST_MASKS:
                 self._masks.clear()
             found = self._masks[mask] = [(number, each) for bit, number, each in self._native if bit & mask]
+            for number, matcher in found:
+                if number not in self._begun:
+                    matcher.begin(self._clock)
+                    self._begun.add(number)
         return found
 
     def _ask(  # noqa: PLR0913, PLR0917 - hot

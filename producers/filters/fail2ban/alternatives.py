@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from producers.filters.fail2ban.expressions import Expression
+from producers.filters.fail2ban.pruning import pruned
 from producers.filters.fail2ban.trees import beginnings, is_anchored
 from producers.filters.literals import contains, required_literals
 
@@ -41,8 +42,8 @@ def first_of(expressions: Sequence[Expression]) -> First:
         branches = [_as_branch(at, each) for at, each in enumerate(expressions)]
         known = [each for each in branches if each is not None]
         if len(known) == len(expressions):
-            return Merged(expressions, known)
-    return OneByOne(expressions)
+            return Merged(expressions, known).find
+    return OneByOne(expressions).find
 
 
 class Merged:
@@ -56,7 +57,7 @@ class Merged:
         self._beginnings = [beginnings(each.source) for each in expressions]
         self._by_character: dict[str, tuple[Match, Numbers]] = {}
 
-    def __call__(self, text: str) -> tuple[int, Values] | None:
+    def find(self, text: str) -> tuple[int, Values] | None:
         """The first that matches a text."""
         character = text[:1]
         match_of, numbers = self._by_character.get(character) or self._learn(character)
@@ -106,7 +107,7 @@ class OneByOne:
         ]
         self._needy = any(needles is not None for *_, needles in self._listed)
 
-    def __call__(self, text: str) -> tuple[int, Values] | None:
+    def find(self, text: str) -> tuple[int, Values] | None:
         """The first that matches a text."""
         data = text.encode() if self._needy else b""
         for at, search, indices, needles in self._listed:
@@ -120,7 +121,7 @@ class OneByOne:
 
 def _as_branch(at: int, expression: Expression) -> str | None:
     """An expression as a branch, its groups named apart from those of others; None when it cannot be one."""
-    source, flags = expression.source, ""
+    source, flags = pruned(expression.source), ""
     opening = re.match(r"\(\?([a-z]+)\)", source)
     if opening is not None:
         source, flags = source[opening.end() :], opening[1].replace("u", "")

@@ -11,12 +11,13 @@ of each stream the first 1,000 lines are looked at, every one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from itertools import chain, islice
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
+from producers.filters.candidates import line_starts
 from producers.filters.fail2ban.dates import Dates
 from producers.filters.fail2ban.expressions import Captured
 from producers.filters.fail2ban.heads import Heads
@@ -60,14 +61,15 @@ class Fail2banMatcher:
             self._heads.begin()
         rows: list[Row] = []
         offline = clock.trust == "offline"
+        line_of, find = self._line, data.find
         with bounded() as guard:
             for start in self._starts(data, starts):
-                end = data.find(b"\n", start) + 1
+                end = find(b"\n", start) + 1
                 if offline and data[start] <= COMMENT and _is_remark(data, start, end):
                     continue
                 try:
                     guard.at = start
-                    row = self._line(start, end)
+                    row = line_of(start, end)
                     guard.at = NO_LINE
                 except TooSlow:
                     skipped(self._notices, data[start : end - 1])
@@ -216,14 +218,6 @@ class Fail2banMatcher:
             0,
             fields_of(found, identity),
         )
-
-
-def line_starts(data: bytes) -> Iterator[int]:
-    """Where each line starts."""
-    at = 0
-    while at < len(data):
-        yield at
-        at = data.find(b"\n", at) + 1 or len(data)
 
 
 def _is_remark(data: bytes, start: int, end: int) -> bool:

@@ -68,8 +68,7 @@ class Rules:
             before = self._prefix_match(text)
             if before is None:
                 return None
-            content = before[self._content] if self._content else None
-            if content:
+            if self._content and (content := before[self._content]):
                 text = f"{content}\n"
         found = self._first(text)
         if found is None or (self.ignored and self.ignores(text)):

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
-from producers.filters.candidates import finder_of
+from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
@@ -222,11 +222,3 @@ class NativeMatcher:
                 self._times.clear()
             found = self._times[key] = (self._utc if utc else self._stamps).read(plain_time(text))
         return found
-
-
-def line_starts(data: bytes) -> Iterable[int]:
-    """Where lines start."""
-    start = 0
-    while start < len(data):
-        yield start
-        start = data.find(b"\n", start) + 1 or len(data)

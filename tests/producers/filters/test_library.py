@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.filters import NativeFilter, every_filter
+from producers.filters.candidates import line_starts
 from producers.filters.native.lint import dangers
-from producers.filters.native.matcher import NativeMatcher, line_starts
+from producers.filters.native.matcher import NativeMatcher
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
 from producers.filters.samples import CLOCK, Sample, written, wrong

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from producers.filters.bounds import TOO_SLOW, Guard
+from producers.filters.candidates import line_starts
 from producers.filters.native import matcher
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.matcher import MOST_SESSIONS, NO_ADDRESS, NativeMatcher, NativeRules
@@ -325,7 +326,7 @@ def test_between_two_lines_none_is_in_hand(monkeypatch: pytest.MonkeyPatch) -> N
     data = b"x 192.0.2.7\n" * 3
 
     def ticking() -> Iterator[int]:
-        for start in matcher.line_starts(data):
+        for start in line_starts(data):
             guard.tick()
             guard.tick()
             yield start
