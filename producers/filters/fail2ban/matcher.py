@@ -24,7 +24,7 @@ from producers.filters.fail2ban.heads import Heads
 from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
 from producers.filters.fail2ban.plan import Plan
 from producers.filters.fail2ban.reading import Instants
-from producers.filters.fail2ban.sessions import Session, Sessions
+from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
 from producers.filters.rows import Row
 from producers.stamps import SKEW_MS, Clock, local_zone
 from schemas.errors import InvalidMessage
@@ -182,20 +182,20 @@ class Fail2banMatcher:
         return None if found is None or not found[0][1] else self._instants.read(*found)
 
     def _row(self, found: Captured, at_ms: int, start: int, end: int) -> Row | None:
-        """What the rules found as a row; None when it is no failure (yet)."""
+        """What the rules found as a row; None when it is no failure (yet), and no login."""
         session: Session | None = None
         key = found.get("mlfid")
         if key is not None:
-            session, nofail = self._sessions.merge(str(key), found, self._clock.now_ms)
+            session, kind = self._sessions.merge(str(key), found, self._clock.now_ms)
             found = session.fields
         else:
-            nofail = bool(found.get("nofail"))
-        if nofail:
+            kind = NEITHER if found.get("nofail") else FAILURE
+        if not kind:
             return None
         identity = identity_of(found, usedns=self._plan.usedns)
         if identity is None:
             if session is not None:
-                session.pending = True
+                session.pending = kind == FAILURE
             return None
         if not identity.text:
             self._notices[NAMES_LEFT] += 1
@@ -206,7 +206,7 @@ class Fail2banMatcher:
         port = found.get("fport")
         user = found.get("user")
         return (
-            "failed",
+            kind,
             at_ms,
             identity.text,
             start,

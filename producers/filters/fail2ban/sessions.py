@@ -6,7 +6,7 @@ Lines with the same `<F-MLFID>` are one session: what one captures the later one
 |---|---|
 | `<F-NOFAIL>` | only supplies what it captures; a failure when one is pending, or several users were tried |
 | a failure, no address known yet | is pending: it counts when a later line tells the address |
-| `<F-MLFGAINED>` | a login: as `<F-NOFAIL>`, and what is pending is forgotten |
+| `<F-MLFGAINED>` | a login: what is pending is forgotten; a failure when several users were tried |
 | `<F-MLFFORGET>` | the session ends with this line |
 
 Sessions are forgotten after 5 minutes; of more than 100 the oldest go.
@@ -21,6 +21,9 @@ from typing import Any, Final
 from producers.filters.fail2ban.expressions import Captured
 from schemas.errors import InvalidMessage
 
+FAILURE: Final = "failed"
+LOGIN: Final = "succeeded"
+NEITHER: Final = ""
 MOST: Final = 100
 LASTS_MS: Final = 300_000
 
@@ -52,14 +55,15 @@ class Sessions:
     def __init__(self) -> None:
         self._known: OrderedDict[str, Session] = OrderedDict()
 
-    def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, bool]:
-        """Add what a line captured; the session, and whether the line is no failure."""
+    def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, str]:
+        """Add what a line captured; the session, and what the line is: FAILURE, LOGIN or NEITHER."""
         gained = bool("mlfgained" in fields and fields.pop("mlfgained"))
-        nofail = bool("nofail" in fields and fields.pop("nofail")) or gained
+        nofail = bool("nofail" in fields and fields.pop("nofail"))
+        meant = LOGIN if gained else NEITHER if nofail else FAILURE
         forget = bool("mlfforget" in fields and fields.pop("mlfforget"))
         session = self._known.get(key)
         if session is None or session.until_ms <= now_ms:
-            return self._begun(key, fields, now_ms, forget=forget), nofail
+            return self._begun(key, fields, now_ms, forget=forget), meant
         user = fields.get("user")
         if user:
             session.several = session.several or bool(session.user and session.user != user)
@@ -68,9 +72,9 @@ class Sessions:
         if forget:
             del self._known[key]
         if (session.pending and not gained) or session.several:
-            nofail = False
+            meant = FAILURE
         session.pending = False
-        return session, nofail
+        return session, meant
 
     def _begun(self, key: str, fields: Captured, now_ms: int, *, forget: bool) -> Session:
         session = Session(fields, now_ms + LASTS_MS)

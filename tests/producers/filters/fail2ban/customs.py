@@ -61,6 +61,24 @@ failregex = ^ a <ADDR>$
             AT + "n 192.0.2.007",
         ),
     ),
+    "an address that may be missing": (
+        {
+            "own.conf": r"""
+[Definition]
+failregex = ^ login failed(?: from <HOST>)?
+            ^ login failed \(<F-USER>\w+</F-USER>\) \[<HOST>\]$
+            ^ login .* <HOST>$
+""",
+        },
+        {},
+        (
+            AT + "login failed from 192.0.2.7",
+            AT + "login failed (joe) [192.0.2.8]",
+            AT + "login failed, said 192.0.2.9",
+            AT + "login failed",
+            AT + "login no 192.0.2.9",
+        ),
+    ),
     "a tuple": (
         {
             "own.conf": r"""

@@ -192,3 +192,30 @@ def test_a_filter_is_loaded_by_its_name() -> None:
     assert filter_.version != load_filter("sshd[mode=normal]").version
     assert isinstance(filter_, Fail2banFilter)
     assert filter_.journalmatch
+
+
+GAINED: Final = r"""
+[Definition]
+prefregex = ^ web x\[<F-MLFID>\d+</F-MLFID>\]: <F-CONTENT>.+</F-CONTENT>$
+failregex = ^bad <F-USER>\S+</F-USER> <HOST>$
+            ^<F-MLFGAINED>in</F-MLFGAINED> <F-USER>\S+</F-USER> <HOST>$
+"""
+
+
+def test_a_login_is_an_event_of_its_own(tmp_path: Path) -> None:
+    """What gains access is a login, which may forgive; a session that tried several users fails by it."""
+    filter_ = write(tmp_path, GAINED)
+    head = "Nov 22 08:59:00 web x"
+    rows = scan(
+        filter_,
+        f"{head}[1]: bad joe 192.0.2.1\n{head}[1]: in joe 192.0.2.1\n"
+        f"{head}[2]: in ann 192.0.2.2\n"
+        f"{head}[3]: bad joe 192.0.2.3\n{head}[3]: in ann 192.0.2.3\n",
+    )
+    assert [(row[0], row[2], row[5]) for row in rows] == [
+        ("failed", "192.0.2.1", "joe"),
+        ("succeeded", "192.0.2.1", "joe"),
+        ("succeeded", "192.0.2.2", "ann"),
+        ("failed", "192.0.2.3", "joe"),
+        ("failed", "192.0.2.3", "ann"),
+    ]

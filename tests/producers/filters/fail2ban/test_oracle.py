@@ -78,7 +78,7 @@ def found_in(filter_: Fail2banFilter, lines: Sequence[str]) -> list[list[Any]]:
     made = BufferedMatcher if filter_.plan.maxlines > 1 else Fail2banMatcher
     data = b"".join(line.encode() + b"\n" for line in lines)
     rows = made(filter_.plan, zone).scan(data, CLOCK)
-    return [as_failure(row, data.count(b"\n", 0, row[3])) for row in rows]
+    return [as_failure(row, data.count(b"\n", 0, row[3])) for row in rows if row[0] == "failed"]
 
 
 def as_failure(row: Row, line: int) -> list[Any]:
