@@ -69,6 +69,13 @@ def required_literals(
     return known.best
 
 
+def rarer(one: Needles | None, other: Needles | None) -> Needles | None:
+    """Of two sets of needles, the one that fewer lines will hold."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=_worth)
+
+
 def contains(text: bytes, needles: Needles) -> bool:
     """Whether a text holds at least one of the needles."""
     lowered: bytes | None = None
@@ -100,9 +107,9 @@ class _Analysis:
             if joined is not None:
                 run = joined
                 continue
-            best = _better(_better(best, _usable(run)), known.best)
+            best = rarer(rarer(best, _usable(run)), known.best)
             run, whole = (known.exact, False) if known.exact is not None else (EMPTY, False)
-        best = _better(best, _usable(run))
+        best = rarer(best, _usable(run))
         return _Known(run if whole else None, best)
 
     def _part(self, code: Any, argument: Any, flags: int) -> _Known:
@@ -144,14 +151,14 @@ class _Analysis:
         if least == 0:
             exact = known.exact | EMPTY if most == 1 and known.exact is not None else None
             return _Known(exact, None)
-        return known if (least, most) == (1, 1) else _Known(None, _better(known.best, _usable(known.exact)))
+        return known if (least, most) == (1, 1) else _Known(None, rarer(known.best, _usable(known.exact)))
 
     def _branch(self, branches: list[_Known]) -> _Known:
         exact: set[Needle] | None = set()
         best: set[Needle] | None = set()
         for branch in branches:
             exact = None if exact is None or branch.exact is None else exact | branch.exact
-            needed = _better(branch.best, _usable(branch.exact))
+            needed = rarer(branch.best, _usable(branch.exact))
             best = None if best is None or needed is None else best | needed
         whole = None if exact is None or len(exact) > MOST_EXACT else frozenset(exact)
         return _Known(whole, frozenset(best) if best else None)
@@ -174,13 +181,6 @@ def _joined(left: frozenset[Needle] | None, right: frozenset[Needle] | None) -> 
 
 def _usable(exact: frozenset[Needle] | None) -> frozenset[Needle] | None:
     return None if exact is None or any(not each.text for each in exact) else exact
-
-
-def _better(one: frozenset[Needle] | None, other: frozenset[Needle] | None) -> frozenset[Needle] | None:
-    """Of two sets, the one that fewer lines will hold."""
-    if one is None or other is None:
-        return one or other
-    return max(one, other, key=_worth)
 
 
 def _worth(needles: frozenset[Needle]) -> tuple[float, int, int]:

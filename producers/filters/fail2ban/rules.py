@@ -8,11 +8,10 @@ from typing import Final
 from producers.filters.fail2ban.alternatives import First, first_of
 from producers.filters.fail2ban.definition import Definition
 from producers.filters.fail2ban.expressions import Captured, Expression, WrongExpression
-from producers.filters.literals import required_literals
+from producers.filters.literals import rarer, required_literals
 from producers.filters.rows import Needle, Needles
 
 EARLY_MARGIN: Final = 2
-LONG_ENOUGH: Final = 4
 
 Kept = tuple[tuple[str, ...], tuple[int, ...]]
 
@@ -49,15 +48,10 @@ class Rules:
     @property
     def needles(self) -> Needles | None:
         """What every line holds that one of these expressions matches; None when that is not known."""
-        found: list[Needles] = []
-        if self.prefix is not None:
-            of_prefix = _needles(self.prefix)
-            if of_prefix is not None:
-                found.append(of_prefix)
+        of_prefix = None if self.prefix is None else _needles(self.prefix)
         each = [_needles(expression) for expression in self.failures]
-        if None not in each:
-            found.append(frozenset[Needle]().union(*(needles for needles in each if needles is not None)))
-        return max(found, key=_worth, default=None)
+        known = [needles for needles in each if needles is not None]
+        return rarer(of_prefix, frozenset[Needle]().union(*known) if len(known) == len(each) else None)
 
     def find(self, text: str) -> Captured | None:
         """What the first failregex that matches captured, and prefregex; None: the line is nothing."""
@@ -113,11 +107,6 @@ def _kept(prefix: Expression | None, failure: Expression) -> Kept | None:
 
 def _needles(expression: Expression) -> Needles | None:
     return required_literals(expression.source, expression.pattern.flags & re.MULTILINE)
-
-
-def _worth(needles: Needles) -> tuple[int, int]:
-    """How few lines will hold one: many short needles are the worst."""
-    return min(LONG_ENOUGH, *(len(each.text) for each in needles), LONG_ENOUGH), -len(needles)
 
 
 def _compiled(
