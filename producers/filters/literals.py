@@ -42,6 +42,8 @@ ODD_CASES: Final = frozenset("iIkKsS")
 """Letters that an expression on text takes for others than ASCII's when case is ignored (U+0130, U+212A,
 U+017F)."""
 EMPTY: Final = frozenset({Needle(b"")})
+IGNORECASE: Final = int(re.IGNORECASE)
+"""A number: `&` of flags takes ten times as long."""
 
 
 class _Known(NamedTuple):
@@ -65,7 +67,7 @@ def required_literals(
     """
     tree = parser.parse(expression, flags)
     analysis = _Analysis(text=isinstance(expression, str), but=but | {"\n", "\ufffd"})
-    known = analysis.sequence(tree, tree.state.flags)
+    known = analysis.sequence(tree, int(tree.state.flags))
     return known.best
 
 
@@ -96,6 +98,12 @@ class _Analysis:
     def __init__(self, *, text: bool, but: frozenset[str]) -> None:
         self._text = text
         self._but = but
+        self._reads: dict[Any, Callable[[Any, int], _Known]] = {
+            op.BRANCH: self._choice,
+            op.IN: self._class,
+            op.ATOMIC_GROUP: self.sequence,
+            **dict.fromkeys(REPEATS, self._repeat),
+        }
 
     def sequence(self, parts: Iterable[tuple[Any, Any]], flags: int) -> _Known:
         """Parts after each other: runs of exact ones make longer texts."""
@@ -113,37 +121,23 @@ class _Analysis:
         return _Known(run if whole else None, best)
 
     def _part(self, code: Any, argument: Any, flags: int) -> _Known:
+        if code is op.LITERAL:
+            return _letter(argument, bool(flags & IGNORECASE), self._text, self._but)
         if code in ZERO_WIDTHS:
             return ZERO_WIDTH
         if code is op.SUBPATTERN:
             _, added, removed, inner = argument
             return self.sequence(inner, (flags | added) & ~removed)
-        if code is op.BRANCH:
-            return self._branch([self.sequence(each, flags) for each in argument[1]])
-        reads: dict[Any, Callable[[Any, int], _Known]] = {
-            op.LITERAL: self._literal,
-            op.IN: self._class,
-            op.ATOMIC_GROUP: self.sequence,
-            **dict.fromkeys(REPEATS, self._repeat),
-        }
-        return reads[code](argument, flags) if code in reads else UNKNOWN
+        read = self._reads.get(code)
+        return UNKNOWN if read is None else read(argument, flags)
 
-    def _literal(self, number: int, flags: int) -> _Known:
-        character = chr(number)
-        caseless = bool(flags & re.IGNORECASE) and (not character.isascii() or character.isalpha())
-        if character in self._but or (caseless and not self._folds(character)):
-            return UNKNOWN
-        text = (character.lower() if caseless else character).encode("utf-8" if self._text else "latin-1")
-        return _Known(frozenset({Needle(text, bool(flags & re.IGNORECASE))}), None)
-
-    def _folds(self, character: str) -> bool:
-        """Whether its cases are those of ASCII alone."""
-        return character.isascii() and not (self._text and character in ODD_CASES)
+    def _choice(self, argument: tuple[None, list[Any]], flags: int) -> _Known:
+        return self._branch([self.sequence(each, flags) for each in argument[1]])
 
     def _class(self, members: list[tuple[Any, Any]], flags: int) -> _Known:
         if len(members) > MOST_CLASS or any(code is not op.LITERAL for code, _ in members):
             return UNKNOWN
-        return self._branch([self._literal(number, flags) for _, number in members])
+        return self._branch([self._part(code, number, flags) for code, number in members])
 
     def _repeat(self, argument: tuple[int, int, Any], flags: int) -> _Known:
         least, most, inner = argument
@@ -162,6 +156,18 @@ class _Analysis:
             best = None if best is None or needed is None else best | needed
         whole = None if exact is None or len(exact) > MOST_EXACT else frozenset(exact)
         return _Known(whole, frozenset(best) if best else None)
+
+
+@lru_cache(maxsize=4_096)
+def _letter(number: int, ignorecase: bool, text: bool, but: frozenset[str]) -> _Known:  # noqa: FBT001 - remembered
+    """What is known of one character, of an expression on text or on bytes."""
+    character = chr(number)
+    caseless = ignorecase and (not character.isascii() or character.isalpha())
+    folds = character.isascii() and not (text and character in ODD_CASES)
+    if character in but or (caseless and not folds):
+        return UNKNOWN
+    encoded = (character.lower() if caseless else character).encode("utf-8" if text else "latin-1")
+    return _Known(frozenset({Needle(encoded, ignorecase)}), None)
 
 
 def _joined(left: frozenset[Needle] | None, right: frozenset[Needle] | None) -> frozenset[Needle] | None:
