@@ -27,6 +27,8 @@ from producers.filters.native.times import CLOCK
 from producers.stamps import TIME as SYSLOG_TIME
 
 MOST_REPEATS: Final = 32
+MOST_PID: Final = 128
+"""As many characters as RFC 5424 lets a process id have."""
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 CRI: Final = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
@@ -41,12 +43,12 @@ SYSLOG: Final = re.compile(
     + CLOCK
     + rb" \d{4}) "
     rb"(?:(?P<host>[^\s:\[\]]{1,255}) )??(?:[a-z0-9]{3,9}\.[a-z]{3,7} )?"
-    rb"(?P<program>[^\s:\[\]]{1,128})(?:\[\d{1,10}\])?: (?P<text>.*)",
+    rb"(?P<program>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: (?P<text>.*)",
     re.DOTALL,
 )
 RFC5424: Final = re.compile(
-    rb"(?:<\d{1,3}>)1 (?P<time>\S{1,40}) (?P<host>\S{1,255}) (?P<program>\S{1,48}) \S{1,128} \S{1,32} "
-    rb"(?:-|(?:\[(?:[^\]\\\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?",
+    rb"(?:<\d{1,3}>)1 (?P<time>\S{1,40}) (?P<host>\S{1,255}) (?P<program>\S{1,48}) (?P<pid>\S{1,128}) "
+    rb"\S{1,32} (?:-|(?:\[(?:[^\]\\\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?",
     re.DOTALL,
 )
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.*)\]", re.DOTALL)
@@ -65,7 +67,8 @@ class Entry:
         program: the program it names; None where there is no such header.
         times: how often the message was written.
         sent: the time in a syslog header.
-        process: the process id that the journal names; None of what is no entry of the journal.
+        pid: the process id that a syslog header or the journal names; empty where there is none.
+        journal: an entry of the journal.
     """
 
     line: bytes
@@ -75,7 +78,8 @@ class Entry:
     program: bytes | None = None
     times: int = 1
     sent: bytes = b""
-    process: bytes | None = None
+    pid: bytes = b""
+    journal: bool = False
 
     def plain(self) -> Entry:
         """The line, taken for no message of a program: what looks like a header is the service's own."""
@@ -119,7 +123,8 @@ def _message(line: bytes, time: bytes) -> Entry:
     text = (found["text"] or b"").removeprefix(BYTE_ORDER_MARK)
     times, text = _repeated(text)
     name = None if host is None or host == b"-" else host.decode("utf-8", "replace")
-    return Entry(line, text, time, name, program, times, found["time"])
+    pid = found["pid"] or b""
+    return Entry(line, text, time, name, program, times, found["time"], b"" if pid == b"-" else pid)
 
 
 def _repeated(text: bytes) -> tuple[int, bytes]:
@@ -148,5 +153,6 @@ def _journal(value: dict[str, Any]) -> Entry:
         str(stamp).encode(),
         host if isinstance(host, str) else None,
         program.encode("utf-8", "replace") if isinstance(program, str) else None,
-        process=str(value.get("SYSLOG_PID") or value.get("_PID") or 1).encode("utf-8", "replace"),
+        pid=str(value.get("_PID") or value.get("SYSLOG_PID") or "")[:MOST_PID].encode("utf-8", "replace"),
+        journal=True,
     )

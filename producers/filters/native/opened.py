@@ -77,7 +77,7 @@ def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
 
 def _plain(entry: Entry) -> bytes:
     """A line without its envelope; the journal's message with a header."""
-    if entry.process is None:
+    if not entry.journal:
         return entry.line
     host, time = (entry.host or "-").encode(), plain_time(entry.time)
-    return b"%s %s %s[%s]: %s" % (time, host, entry.program or b"-", entry.process, entry.text)
+    return b"%s %s %s[%s]: %s" % (time, host, entry.program or b"-", entry.pid or b"1", entry.text)
