@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
+from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher, line_starts
@@ -92,7 +92,7 @@ class Plan:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
         for _, _, matcher in self._native:
             matcher.begin(clock)
-        with bounded() as guard:
+        with bounded(TICKS // TURNS) as guard:
             for start, mask in lines.items():
                 if mask & wanted:
                     self._ask(data, start, mask, rows, start in taken, guard)
@@ -117,12 +117,14 @@ class Plan:
     ) -> None:
         """Ask the native filters of a mask about a line, those that jails name first.
 
+        One that takes too long is left out and the others go on; after TURNS of them the line is let be.
         The line is in hand within the `try` alone: elsewhere nobody takes TooSlow for an answer.
         """
         end = data.find(b"\n", start) + 1 or len(data)
         entry: Entry | None = None
+        turns = TURNS
         for number, matcher in self._asked(mask):
-            if taken and number >= self._named:
+            if not turns or (taken and number >= self._named):
                 break
             try:
                 guard.at = start
@@ -132,7 +134,8 @@ class Plan:
                 guard.at = NO_LINE
             except TooSlow:
                 matcher.skipped(data[start : end - 1])
-                break
+                turns -= 1
+                continue
             if found:
                 rows[number].extend(found)
                 taken = True

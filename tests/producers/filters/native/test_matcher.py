@@ -405,7 +405,7 @@ def test_a_line_that_takes_too_long_is_skipped_and_counted() -> None:
 
 def test_between_two_lines_none_is_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that comes when a slow line has just been read breaks nothing off."""
-    guard = Guard()
+    guard = Guard(2)
     monkeypatch.setattr(matcher, "bounded", lambda: nullcontext(guard))
     data = b"x 192.0.2.7\n" * 3
 
