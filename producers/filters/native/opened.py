@@ -31,7 +31,7 @@ class Opened:
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order."""
-        if ENVELOPE.match(data) is None:
+        if not _enveloped(data):
             return self._inner.scan(data, clock, starts)
         plain, begins, places = _opened(data)
         rows = self._inner.scan(plain, clock)
@@ -56,6 +56,18 @@ class Opened:
         if time:
             at_ms, skewed = self._stamps.read(plain_time(time))
         return kind, at_ms, ip, start, end, user, port, host, skewed, nth, fields
+
+
+def _enveloped(data: bytes) -> bool:
+    """Whether some line is in an envelope: going by the first one and the last, and by JSON anywhere.
+
+    A log is of one form, but a crash may tear a line, and a writer be set up anew. No client writes a line.
+    """
+    last = data.rfind(b"\n", 0, -1) + 1
+    if ENVELOPE.match(data) is not None or ENVELOPE.match(data, last) is not None:
+        return True
+    # The sign alone is looked for first: that is eight times as fast, and most logs have none.
+    return b"{" in data and b'\n{"' in data
 
 
 def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
