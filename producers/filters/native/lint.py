@@ -11,7 +11,9 @@ A part is fenced when it is said to be without the lead: `{user!, client: }`.
 | open ones fenced | open ones fenced | there is but one; a line with two is not read |
 | some open | some open | nobody can tell: refused |
 
-A line is always matched whole, so no expression lacks an anchor.
+A line is always matched whole, so no expression lacks an anchor. The same holds for an address in the text of
+an object's value: what a client wrote may stand within that text. A value that is an address is the service's
+own; whether its key stands there once is looked at in each line (`producers.filters.native.compiler`).
 """
 
 from __future__ import annotations
@@ -58,10 +60,11 @@ def dangers(definition: Definition) -> Iterator[str]:
 def forgeries(definition: Definition) -> Iterator[str]:
     """A sentence for each way in which a client could write an address of his own."""
     for pattern in compile_rules(definition):
-        if isinstance(pattern, LinePattern):
-            problem = forgery(pattern.source)
+        texts = [("", pattern.source)] if isinstance(pattern, LinePattern) else pattern.where
+        for key, text in texts:
+            problem = forgery(text)
             if problem is not None:
-                yield f"{definition.name}, {pattern.rule.place}: {problem}"
+                yield f"{definition.name}, {pattern.rule.place}: {f'{key}: ' if key else ''}{problem}"
 
 
 def forgery(source: str) -> str | None:

@@ -69,6 +69,19 @@ def test_an_address_that_a_client_could_write_is_named(line: str) -> None:
     assert problem.startswith("free text stands both before the address and after it")
 
 
+@pytest.mark.parametrize("shape", ["json", "kv"])
+def test_an_address_in_the_text_of_a_value_is_looked_at_as_a_lines(shape: str) -> None:
+    """A client's words may stand within the value; a value that is an address is the service's own."""
+
+    def found(value: str) -> list[str]:
+        text = f"[[failed]]\n{shape} = {{ status = '401', msg = '''{value}''' }}"
+        return list(dangers(parse_definition("x", text, "x.toml")))
+
+    assert [line for line in SAFE if found(line)] == []
+    assert [line for line in FORGED if not found(line)] == []
+    assert found(FORGED[0])[0].startswith("x, [[failed]] 1: msg: free text stands both before")
+
+
 def apart(line: str) -> str:
     """The expression of a line, as the compiler makes it."""
     text = f"[[failed]]\nline = '''{line}'''"
