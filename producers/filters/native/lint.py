@@ -1,4 +1,4 @@
-"""Can a client forge an address? An expression is looked at for places where it could.
+r"""Can a client forge an address? An expression is looked at for places where it could.
 
 The address stands behind literal texts, its leads: ` from `, `, client: `. A part of the expression is
 open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
@@ -14,12 +14,16 @@ A part is fenced when it is said to be without the lead: `{user!, client: }`.
 A line is always matched whole, so no expression lacks an anchor. The same holds for an address in the text of
 an object's value: what a client wrote may stand within that text. A value that is an address is the service's
 own; whether its key stands there once is looked at in each line (`producers.filters.native.compiler`).
+
+A header that could go on into the message would undo all that: it is refused unless what its free parts hold
+ends where a character of the text behind them stands first, as in `\[[^\]]{1,64}\] `.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, Final
 
 from producers.filters.ambiguity import ambiguous
@@ -31,6 +35,7 @@ from producers.filters.native.compiler import (
     compile_rules,
 )
 from producers.filters.native.definition import Definition
+from producers.filters.native.pieces import expand
 from producers.filters.syntax import CHARACTERS, REPEATS, character, op, parser
 
 TRUSTED: Final = frozenset({"time", "utc"})
@@ -59,12 +64,40 @@ def dangers(definition: Definition) -> Iterator[str]:
 
 def forgeries(definition: Definition) -> Iterator[str]:
     """A sentence for each way in which a client could write an address of his own."""
+    for header in definition.headers:
+        if _goes_on(list(parser.parse(expand(header, definition.pieces).encode(), re.DOTALL)), []):
+            yield (
+                f"{definition.name}, the header {header!r}: its free text could go on into the message; "
+                "end it at a character that it cannot hold, as in \\[[^\\]]+\\]"
+            )
     for pattern in compile_rules(definition):
         texts = [("", pattern.source)] if isinstance(pattern, LinePattern) else pattern.where
         for key, text in texts:
             problem = forgery(text)
             if problem is not None:
                 yield f"{definition.name}, {pattern.rule.place}: {f'{key}: ' if key else ''}{problem}"
+
+
+def _goes_on(parts: list[Part], behind: list[Part]) -> bool:
+    """Whether some free text among these parts may hold all of the literal text behind it."""
+    for number, (code, argument) in enumerate(parts, start=1):
+        following = [*parts[number:], *behind]
+        if _is_free(code, argument) and argument[1] >= SHORTEST:
+            ends = (each[1] for each in takewhile(lambda each: each[0] is op.LITERAL, following))
+            if all(_takes(code, argument, byte=byte) for byte in ends):
+                return True
+        elif any(_goes_on(inner, following) for inner in _inner(code, argument)):
+            return True
+    return False
+
+
+def _inner(code: Any, argument: Any) -> list[list[Part]]:
+    """The sequences of parts that a part is made of."""
+    if code is op.BRANCH:
+        return [list(each) for each in argument[1]]
+    if code is op.SUBPATTERN:
+        return [list(argument[3])]
+    return [list(argument[2])] if code in REPEATS else []
 
 
 def forgery(source: str) -> str | None:

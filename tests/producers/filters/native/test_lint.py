@@ -82,6 +82,32 @@ def test_an_address_in_the_text_of_a_value_is_looked_at_as_a_lines(shape: str) -
     assert found(FORGED[0])[0].startswith("x, [[failed]] 1: msg: free text stands both before")
 
 
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("{time} ", False),
+        (r"{time} \[\w+\] ", False),
+        (r"{time} \[[^\]]{1,64}\](?: \[[^\]]{1,64}\])?: ", False),
+        (r"\[{session}\] {time} ", False),
+        (r'{time} "[^"]*" (?:a|b "[^"]*") ', False),
+        (r"(?:\[\w+\(\S+:\d+\)\] )?", False),
+        (r"(?:[^\[]{0,80}: )?\[x\] ", False),
+        (r"(?:(?:[^\[]{0,80}:)? )?\[x\] ", False),
+        ("{time} {text}: ", True),
+        ("{time} {text!: }: ", True),
+        (r"{time} [^\]]{1,64}: ", True),
+        ("{time} (?:a|.*) x", True),
+        ("(?:{time} .*)? x", True),
+        ("{time} .{1,80}", True),
+    ],
+)
+def test_a_header_that_could_go_on_into_the_message_is_named(header: str, named: bool) -> None:  # noqa: FBT001
+    """A client's copy of the message behind it would be taken for the message."""
+    text = f"headers = ['''{header}''']\n[[failed]]\nline = 'from {{ip}}: {{rest}}'"
+    found = list(dangers(parse_definition("x", text, "x.toml")))
+    assert ["its free text could go on into the message" in each for each in found] == [True] * named
+
+
 def apart(line: str) -> str:
     """The expression of a line, as the compiler makes it."""
     text = f"[[failed]]\nline = '''{line}'''"
