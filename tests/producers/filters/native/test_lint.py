@@ -36,6 +36,10 @@ SAFE = [
     "user {user! from } from {ip}: {rest! from }",
     "user {user! from } from {ip}:{rest! from }",
     "user {user!, client: }, client: {ip}, {text!client: }x",
+    "user '{user}'(?:, from {ip})?",
+    "user {user! from }(?: from {ip})?",
+    "(?:from {ip})?: {rest}",
+    "user (?>[a-z]{1,9}) from {ip} {rest}",
 ]
 FORGED = [
     "{user} from {ip} {rest}",
@@ -52,6 +56,19 @@ FORGED = [
     r"user (?P<name>.*?) from {ip} (?P<reason>[^\]]*)",
     "user (?:x|{user}) from {ip} {rest}",
     "user .{0,200} from {ip} .{0,200}",
+    "user (?>.{0,200}) from {ip}(?>.*)",
+    "user .{0,200}+ from {ip} .*+",
+    "user {user! from }(?i: from ){ip} {rest! from }",
+    "(?i:user [a-z .0-9]{1,99} FROM ){ip} (?i:[a-z .0-9]{1,99})",
+    "user (?i:[a-z .0-9]{1,99}) FROM {ip} (?i:[a-z .0-9]{1,99})",
+]
+OPTIONAL = [
+    "user {user}(?: from {ip})?",
+    "user {user}(?: from {ip}|)",
+    "user {user}(?:| from {ip})",
+    "(?:from {ip} )?{rest}",
+    "(?:from {ip} )?(?=x){rest}",
+    "bad(?: (?:from|at) {ip})?{rest}",
 ]
 
 
@@ -67,6 +84,20 @@ def test_an_address_that_a_client_could_write_is_named(line: str) -> None:
     problem = forgery(apart(line))
     assert problem is not None
     assert problem.startswith("free text stands both before the address and after it")
+
+
+@pytest.mark.parametrize("line", OPTIONAL)
+def test_an_address_that_need_not_be_there_is_no_clients_to_add(line: str) -> None:
+    """Where the service wrote none, the free text beside its place could be read as one."""
+    problem = forgery(apart(line))
+    assert problem is not None
+    assert problem.startswith("the address need not be there")
+
+
+@pytest.mark.parametrize("line", ["(?=.*from {ip}).*", "(?=from {ip})from .*", "(a)?(?(1) from {ip}|b) x"])
+def test_an_address_within_an_assertion_is_refused(line: str) -> None:
+    """What stands before it and after it cannot be told."""
+    assert forgery(apart(line)) == "the address stands within an assertion or a condition"
 
 
 @pytest.mark.parametrize("shape", ["json", "kv"])
