@@ -13,6 +13,7 @@ from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, boun
 from producers.filters.candidates import finder_of
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher, line_starts
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Filter, Matcher, Row
 from producers.stamps import Clock
 
@@ -31,6 +32,7 @@ class Plan:
             for number, matcher in enumerate(self.matchers)
             if isinstance(matcher, NativeMatcher)
         ]
+        self._torn = Torn()
         self._masks: dict[int, list[tuple[int, NativeMatcher]]] = {}
         self._others = [
             (1 << number, number, matcher)
@@ -92,9 +94,10 @@ class Plan:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
         for _, _, matcher in self._native:
             matcher.begin(clock)
+        torn = self._torn.starts(data)
         with bounded(TICKS // TURNS) as guard:
             for start, mask in lines.items():
-                if mask & wanted:
+                if mask & wanted and start not in torn:
                     self._ask(data, start, mask, rows, start in taken, guard)
 
     def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:

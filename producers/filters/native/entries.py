@@ -27,9 +27,13 @@ from producers.filters.native.times import CLOCK
 from producers.stamps import TIME as SYSLOG_TIME
 
 MOST_REPEATS: Final = 32
+PIECES: Final = frozenset({"CONTAINER_PARTIAL_MESSAGE", "CONTAINER_PARTIAL_ID"})
+"""By these Docker's journald driver marks the pieces of a torn line (`producers.filters.native.torn`)."""
 MOST_PID: Final = 128
 """As many characters as RFC 5424 lets a process id have."""
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+DOCKER: Final = frozenset({"log", "stream", "attrs", "time"})
+"""json-file's keys, as Docker's `daemon/logger/jsonfilelog/jsonlog` writes them."""
 CRI: Final = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
     rb"(?:stdout|stderr) [FP](?::\w+)? (.*)",
@@ -99,6 +103,11 @@ def json_object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def is_docker(value: dict[str, Any]) -> bool:
+    """Whether an object is Docker's envelope, and no service's own that has such keys among others."""
+    return value.keys() <= DOCKER and isinstance(value.get("log"), str) and "time" in value
+
+
 def unwrap(line: bytes) -> Entry:
     """Take a line, without its newline, out of its envelopes."""
     time, inner = b"", line
@@ -106,7 +115,7 @@ def unwrap(line: bytes) -> Entry:
         value = json_object(line)
         if value is not None and "MESSAGE" in value:
             return _journal(value)
-        if value is not None and isinstance(value.get("log"), str) and "time" in value:
+        if value is not None and is_docker(value):
             time, inner = str(value["time"]).encode(), value["log"].rstrip("\r\n").encode("utf-8", "replace")
     elif (cri := CRI.fullmatch(line)) is not None:
         time, inner = cri[1], cri[2]
@@ -137,7 +146,7 @@ def _repeated(text: bytes) -> tuple[int, bytes]:
 
 def _journal(value: dict[str, Any]) -> Entry:
     """An entry of `journalctl -o json` (Journal Export Formats): byte strings are lists, long ones null."""
-    message = value["MESSAGE"]
+    message = None if PIECES & value.keys() else value["MESSAGE"]
     try:
         text = bytes(message if isinstance(message, list) else ())
     except (ValueError, TypeError):

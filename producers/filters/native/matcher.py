@@ -10,6 +10,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of
 from producers.filters.connections import address_of
@@ -17,6 +18,7 @@ from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.times import plain_time
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Needles, Row
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
@@ -94,6 +96,7 @@ class NativeMatcher:
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
         self._sessions: dict[str, Session] = {}
+        self._torn = Torn()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
 
@@ -107,8 +110,11 @@ class NativeMatcher:
         """The events in whole lines, in order."""
         self.begin(clock)
         rows: list[Row] = []
+        torn = self._torn.starts(data)
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
+                if start in torn:
+                    continue
                 try:
                     guard.at = start
                     end = data.find(b"\n", start) + 1 or len(data)
@@ -119,7 +125,9 @@ class NativeMatcher:
         return rows
 
     def take(self, entry: Entry, start: int, end: int) -> list[Row]:
-        """The events of one entry, which is the line from `start` to `end`."""
+        """The events of one entry, which is the line from `start` to `end`; none of a line that was cut."""
+        if end - start > LINE_LIMIT_BYTES:
+            return []
         found = self._rules.first(entry)
         if found is None:
             return []

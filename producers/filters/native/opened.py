@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.times import plain_time
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Matcher, Row
 from producers.stamps import Clock, Stamps
 
@@ -28,12 +29,13 @@ class Opened:
     def __init__(self, inner: Matcher, stamps: Stamps | None = None) -> None:
         self._inner = inner
         self._stamps = stamps or Stamps()
+        self._torn = Torn()
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order."""
         if not _enveloped(data):
             return self._inner.scan(data, clock, starts)
-        plain, begins, places = _opened(data)
+        plain, begins, places = _opened(data, self._torn.starts(data))
         rows = self._inner.scan(plain, clock)
         self._stamps.begin(clock)
         return [self._placed(row, places[bisect_right(begins, row[3]) - 1]) for row in rows]
@@ -70,7 +72,7 @@ def _enveloped(data: bytes) -> bool:
     return b"{" in data and b'\n{"' in data
 
 
-def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
+def _opened(data: bytes, torn: frozenset[int]) -> tuple[bytes, list[int], list[Place]]:
     """The plain lines, where each begins, and where it came from."""
     lines: list[bytes] = []
     begins: list[int] = []
@@ -79,7 +81,7 @@ def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
         entry = unwrap(data[start:end].rstrip(b"\r\n"))
-        line = _plain(entry).replace(b"\n", b" ") + b"\n"
+        line = b"\n" if start in torn else _plain(entry).replace(b"\n", b" ") + b"\n"
         lines.append(line)
         begins.append(size)
         places.append((start, end, entry.time))

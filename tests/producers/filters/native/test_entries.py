@@ -65,6 +65,8 @@ PLAIN = [
     '["log", "time"]',
     '{"log": 7, "time": "x"}',
     '{"log": "x"}',
+    '{"log": "Nov 22 09:00:00 web sshd[7]: x", "time": "y", "level": "info"}',
+    '{"log": "Nov 22 09:00:00 web sshd[7]: x", "time": "y", "level": "info"}',
     '{"message": "x"}',
     "a b | c",
     "\0\0\0",
