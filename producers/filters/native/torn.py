@@ -9,9 +9,9 @@ and one before the last may end, with anything he likes. So no piece is read.
 | Docker's json-file | `{"log":"no newline at its end","stream":"stdout",...}` |
 | containerd, CRI-O | `TIME stdout P TEXT`; the last has `F` |
 
-The pieces of a container's two streams may be mixed. A line of Docker's that is no JSON was cut by its
-source, and may be of either. What a buffer ends with is remembered for the next; it is not saved: nobody
-chooses the moment of a restart.
+The pieces of a container's two streams may be mixed. A line of Docker's that its source has cut may be of
+either. What a buffer ends with is remembered for the next; it is not saved: nobody chooses the moment of a
+restart.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.native.entries import is_docker, json_object
 
 RUNTIME: Final = re.compile(rb'\{"log":|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) (std(?:out|err)) ([FP])')
@@ -73,8 +74,8 @@ def _piece(line: bytes) -> tuple[frozenset[str], bool]:
     if found[1] is not None:
         return frozenset({found[1].decode()}), found[2] == b"F"
     value = json_object(line)
-    if value is None:
+    if value is None and len(line) > LINE_LIMIT_BYTES:
         return BOTH, False
-    if not is_docker(value):
+    if value is None or not is_docker(value):
         return frozenset(), True
     return frozenset({str(value.get("stream"))}), value["log"].endswith("\n")
