@@ -34,9 +34,9 @@ def addresses_of(name: str) -> list[str]:
     """A host's addresses, as the system resolves its name; none when it has none."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        return list(dict.fromkeys(canonical_address(str(each[4][0])) for each in found))
+    except (OSError, ValueError):
         return []
-    return list(dict.fromkeys(canonical_address(str(each[4][0])) for each in found))
 
 
 class Names:
@@ -48,6 +48,7 @@ class Names:
         self._pending: set[str] = set()
         self._known: dict[str, tuple[float, Sequence[str]]] = {}
         self._threads = 0
+        self._lock = threading.Lock()
 
     def ask(self, name: str) -> Sequence[str] | None:
         """A name's addresses; None while nobody knows, and somebody is asked."""
@@ -58,18 +59,25 @@ class Names:
             self._pending.add(name)
             self._asked.put(name)
             if self._threads < THREADS:
-                self._threads += 1
                 threading.Thread(target=self._work, name="names", daemon=True).start()
+                self._threads += 1
         return None
 
     def _work(self) -> None:
         while True:
             name = self._asked.get()
-            addresses = self._look_up(name)
-            while len(self._known) >= MOST_KNOWN:
-                self._known.pop(next(iter(self._known)), None)
-            self._known[name] = time.monotonic(), addresses
+            addresses = self._answer(name)
+            with self._lock:
+                while len(self._known) >= MOST_KNOWN:
+                    del self._known[next(iter(self._known))]
+                self._known[name] = time.monotonic(), addresses
             self._pending.discard(name)
+
+    def _answer(self, name: str) -> Sequence[str]:
+        try:
+            return self._look_up(name)
+        except Exception:  # noqa: BLE001 - a thread that ended would leave every later name without an answer
+            return []
 
 
 class Waiting:

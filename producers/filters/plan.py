@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
+from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Filter, Matcher, Row
 from producers.stamps import Clock
 
@@ -31,6 +32,7 @@ class Plan:
             for number, matcher in enumerate(self.matchers)
             if isinstance(matcher, NativeMatcher)
         ]
+        self._torn = Torn()
         self._others = [
             (1 << number, number, matcher)
             for number, matcher in enumerate(self.matchers)
@@ -98,9 +100,10 @@ class Plan:
         self._clock = clock
         self._begun.clear()
         self._masks.clear()
-        with bounded() as guard:
+        torn = self._torn.starts(data)
+        with bounded(TICKS // TURNS) as guard:
             for start, mask in lines.items():
-                if mask & wanted:
+                if mask & wanted and start not in torn:
                     self._ask(data, start, mask, rows, start in taken, guard)
 
     def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:
@@ -127,12 +130,14 @@ class Plan:
     ) -> None:
         """Ask the native filters of a mask about a line, those that jails name first.
 
+        One that takes too long is left out and the others go on; after TURNS of them the line is let be.
         The line is in hand within the `try` alone: elsewhere nobody takes TooSlow for an answer.
         """
         end = data.find(b"\n", start) + 1 or len(data)
         entry: Entry | None = None
+        turns = TURNS
         for number, matcher in self._asked(mask):
-            if taken and number >= self._named:
+            if not turns or (taken and number >= self._named):
                 break
             try:
                 guard.at = start
@@ -142,7 +147,8 @@ class Plan:
                 guard.at = NO_LINE
             except TooSlow:
                 matcher.skipped(data[start : end - 1])
-                break
+                turns -= 1
+                continue
             if found:
                 rows[number].extend(found)
                 taken = True

@@ -147,6 +147,7 @@ def _journal(program: str, line: str) -> str:
         "__REALTIME_TIMESTAMP": f"{AT_MS}000",
         "SYSLOG_IDENTIFIER": program,
         "_HOSTNAME": "web",
+        "_PID": "4711",
         "MESSAGE": line,
     }
     return orjson.dumps(entry).decode()

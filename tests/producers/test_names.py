@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+import producers.names
 from eventlog.memory import MemoryLog
-from producers.names import MOST_WAITING, TOO_MANY, Names, Waiting, addresses_of
+from producers.names import MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
 from producers.producer import Producer, Watch
 from schemas.codec import decode_frame
 from schemas.records import AuthEvent
@@ -84,6 +89,37 @@ def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
     assert [(each.ip, each.user) for each in events(log)] == [("192.0.2.7", "bob")]
     second.close()
     silent.open.set()
+
+
+@pytest.mark.parametrize(
+    "failure", [UnicodeError("label"), ValueError("no address"), OSError(5), KeyError("x")]
+)
+def test_a_question_that_fails_is_answered_by_nothing_and_the_next_are_asked(failure: Exception) -> None:
+    """Whatever a name does to the resolver: it has no address, and nobody else's question waits for ever."""
+
+    def look_up(name: str) -> Sequence[str]:
+        if name.startswith("bad"):
+            raise failure
+        return ["192.0.2.7"]
+
+    names = Names(look_up)
+    for number in range(2 * THREADS):
+        eventually(partial(lambda name: names.ask(name) == [], f"bad{number}"), "an answer")
+    eventually(lambda: names.ask("good") == ["192.0.2.7"], "an answer after it")
+
+
+def test_two_threads_forget_what_is_oldest_without_stumbling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of answers at once, of which few are remembered: the resolver is still at work afterwards."""
+    monkeypatch.setattr(producers.names, "MOST_KNOWN", 2)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        names = Names(lambda name: [name])
+        for number in range(20_000):
+            names.ask(str(number))
+        eventually(lambda: names.ask("good") == ["good"], "an answer after them")
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_names_without_an_address_and_too_many_of_them_are_counted() -> None:

@@ -6,6 +6,7 @@ anchor. Expressions are compiled when they are first needed: loading a hundred f
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,15 @@ TIME: Final = ANY_TIME.decode()
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+
+
+class Doubled(bytes):
+    """What a key holds that stands there twice: nothing, and it is told from every other nothing by `is`."""
+
+    __slots__ = ()
+
+
+TWICE: Final = Doubled()
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,12 @@ class FieldsPattern:
         """What its keys hold, when the values are as they should be."""
         del own
         value = self.value(entry)
-        if value is None:
-            return None
+        groups = None if value is None else self._groups(value)
+        if groups and self.rule.shape == "json" and _twice(entry.text, self._names):
+            groups.pop("ip", None)
+        return groups
+
+    def _groups(self, value: Mapping[str, Any]) -> dict[str, bytes] | None:
         groups: dict[str, bytes] = {}
         for path, test in self.tests:
             found = test.fullmatch(self.text_at(value, path))
@@ -129,10 +143,21 @@ class FieldsPattern:
                 return None
             _capture(found, groups)
         for name, keys in self.keys.items():
-            held = next((text for key in keys if (text := _text(_at(value, tuple(key.split(".")))))), None)
-            if held is not None:
-                groups.setdefault(name, held)
+            texts = [text for key in keys if (text := self.text_at(value, tuple(key.split("."))))]
+            if texts and not (self.rule.shape == "kv" and self._is_odd(value, keys, texts)):
+                groups.setdefault(name, texts[0])
         return groups
+
+    @staticmethod
+    def _is_odd(value: Mapping[str, Any], keys: tuple[str, ...], texts: list[bytes]) -> bool:
+        """Whether a client may have written one of the pairs: they differ, or one stands there twice."""
+        return len(set(texts)) > 1 or any(value.get(key) is TWICE for key in keys)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Every name on the way to a value that is looked at."""
+        asked = {key for key, _ in self.where}.union(*self.keys.values())
+        return frozenset(asked).union(*(key.split(".") for key in asked))
 
 
 Pattern = LinePattern | FieldsPattern
@@ -158,10 +183,9 @@ def check_expressions(definition: Definition) -> None:
 def pairs(text: bytes) -> dict[str, Any] | None:
     """The key=value pairs of a line; None when it is anything else, or holds anything else as well.
 
-    Of a key that stands there twice nothing is told: one of the two may be a client's.
+    Of a key that stands there twice nothing is told but that (TWICE): one of the two may be a client's.
     """
     found: dict[str, Any] = {}
-    twice: set[str] = set()
     before = PRIORITY.match(text)
     at = 0 if before is None else before.end()
     while at < len(text):
@@ -170,9 +194,10 @@ def pairs(text: bytes) -> dict[str, Any] | None:
             return None
         at, key, quoted = match.end(), match[1].decode(), match[2]
         if key in found:
-            twice.add(key)
-        found[key] = match[3] if quoted is None else UNESCAPE.sub(rb"\1", quoted)
-    return {key: value for key, value in found.items() if key not in twice} or None
+            found[key] = TWICE
+        else:
+            found[key] = match[3] if quoted is None else UNESCAPE.sub(rb"\1", quoted)
+    return found or None
 
 
 def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
@@ -209,6 +234,24 @@ def _apart(text: str, seen: Counter[str]) -> str:
         return found[0] if seen[found[1]] == 1 else f"(?P<{found[1]}{AGAIN}{seen[found[1]]}>"
 
     return re.sub(r"\(\?P<(\w+)>", group, text)
+
+
+def _twice(text: bytes, names: frozenset[str]) -> bool:
+    """Whether one of these keys stands twice in one object of a JSON text; true when it cannot be told.
+
+    Readers differ on which of the two counts, and writers that know no better may let a client add one.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        keys = [key for key, _ in pairs if key in names]
+        if len(set(keys)) < len(keys):
+            raise ValueError("twice")
+
+    try:
+        json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:

@@ -29,7 +29,8 @@ says = ["failed", "192.0.2.7", "bob"]
 
 `kv = {...}` and `[kv]` are the same for key=value lines, `clf = {...}` for access logs of web servers.
 A `[[session]]` line names a connection by `{session}` and its address; another line of that session needs no
-address of its own. `ends = true`: the session is over with this line.
+address of its own. `ends = true`: the session is over with this line. `sessions = "pid"` at the top of the
+file: the messages of one process are one session, by the process id that syslog or the journal names.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ HEAD: Final = frozenset(
         "sources",
         "headers",
         "bare",
+        "sessions",
         "pieces",
         "json",
         "kv",
@@ -94,6 +96,7 @@ class Definition:
         engine: code of its own reads its lines; empty for none.
         generic: lines of many services are its: where a line is routed, others are asked first.
         bare: its messages may stand alone, without a header or the name of a program.
+        sessions: `pid` where the messages of one process are one session; else empty.
         json, kv: by field (FIELDS) the keys that may hold it.
     """
 
@@ -107,6 +110,7 @@ class Definition:
     sources: tuple[str, ...]
     headers: tuple[str, ...]
     bare: bool
+    sessions: str
     pieces: Mapping[str, str]
     json: Mapping[str, tuple[str, ...]]
     kv: Mapping[str, tuple[str, ...]]
@@ -151,6 +155,7 @@ class _Reader:
             sources=self._texts(top, "sources"),
             headers=self._texts(top, "headers"),
             bare=self._get(top, "bare", bool, False),  # noqa: FBT003 - the default of a key
+            sessions=self._sessions(top),
             pieces=self._texts_by(top, "pieces"),
             json=self._keys(top, "json"),
             kv=self._keys(top, "kv"),
@@ -158,6 +163,12 @@ class _Reader:
         )
         if not rules and not found.engine:
             raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+        return found
+
+    def _sessions(self, top: Mapping[str, Any]) -> str:
+        found: str = self._get(top, "sessions", str, "")
+        if found not in {"", "pid"}:
+            raise self._wrong("sessions", f'expected "pid", not {found!r}')
         return found
 
     def _rule(self, kind: Kind, table: Any, place: str) -> Rule:

@@ -27,7 +27,13 @@ from producers.filters.native.times import CLOCK
 from producers.stamps import TIME as SYSLOG_TIME
 
 MOST_REPEATS: Final = 32
+PIECES: Final = frozenset({"CONTAINER_PARTIAL_MESSAGE", "CONTAINER_PARTIAL_ID"})
+"""By these Docker's journald driver marks the pieces of a torn line (`producers.filters.native.torn`)."""
+MOST_PID: Final = 128
+"""As many characters as RFC 5424 lets a process id have."""
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+DOCKER: Final = frozenset({"log", "stream", "attrs", "time"})
+"""json-file's keys, as Docker's `daemon/logger/jsonfilelog/jsonlog` writes them."""
 CRI: Final = re.compile(
     rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) "
     rb"(?:stdout|stderr) [FP](?::\w+)? (.*)",
@@ -41,12 +47,12 @@ SYSLOG: Final = re.compile(
     + CLOCK
     + rb" \d{4}) "
     rb"(?:(?P<host>[^\s:\[\]]{1,255}) )??(?:[a-z0-9]{3,9}\.[a-z]{3,7} )?"
-    rb"(?P<program>[^\s:\[\]]{1,128})(?:\[\d{1,10}\])?: (?P<text>.*)",
+    rb"(?P<program>[^\s:\[\]]{1,128})(?:\[(?P<pid>\d{1,10})\])?: (?P<text>.*)",
     re.DOTALL,
 )
 RFC5424: Final = re.compile(
-    rb"(?:<\d{1,3}>)1 (?P<time>\S{1,40}) (?P<host>\S{1,255}) (?P<program>\S{1,48}) \S{1,128} \S{1,32} "
-    rb"(?:-|(?:\[(?:[^\]\\\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?",
+    rb"(?:<\d{1,3}>)1 (?P<time>\S{1,40}) (?P<host>\S{1,255}) (?P<program>\S{1,48}) (?P<pid>\S{1,128}) "
+    rb"\S{1,32} (?:-|(?:\[(?:[^\]\\\"]|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<text>.*))?",
     re.DOTALL,
 )
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.*)\]", re.DOTALL)
@@ -65,7 +71,8 @@ class Entry:
         program: the program it names; None where there is no such header.
         times: how often the message was written.
         sent: the time in a syslog header.
-        process: the process id that the journal names; None of what is no entry of the journal.
+        pid: the process id that a syslog header or the journal names; empty where there is none.
+        journal: an entry of the journal.
     """
 
     line: bytes
@@ -75,7 +82,8 @@ class Entry:
     program: bytes | None = None
     times: int = 1
     sent: bytes = b""
-    process: bytes | None = None
+    pid: bytes = b""
+    journal: bool = False
 
     def plain(self) -> Entry:
         """The line, taken for no message of a program: what looks like a header is the service's own."""
@@ -95,6 +103,11 @@ def json_object(text: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def is_docker(value: dict[str, Any]) -> bool:
+    """Whether an object is Docker's envelope, and no service's own that has such keys among others."""
+    return value.keys() <= DOCKER and isinstance(value.get("log"), str) and "time" in value
+
+
 def unwrap(line: bytes) -> Entry:
     """Take a line, without its newline, out of its envelopes."""
     time, inner = b"", line
@@ -102,7 +115,7 @@ def unwrap(line: bytes) -> Entry:
         value = json_object(line)
         if value is not None and "MESSAGE" in value:
             return _journal(value)
-        if value is not None and isinstance(value.get("log"), str) and "time" in value:
+        if value is not None and is_docker(value):
             time, inner = str(value["time"]).encode(), value["log"].rstrip("\r\n").encode("utf-8", "replace")
     elif (cri := CRI.fullmatch(line)) is not None:
         time, inner = cri[1], cri[2]
@@ -119,7 +132,8 @@ def _message(line: bytes, time: bytes) -> Entry:
     text = (found["text"] or b"").removeprefix(BYTE_ORDER_MARK)
     times, text = _repeated(text)
     name = None if host is None or host == b"-" else host.decode("utf-8", "replace")
-    return Entry(line, text, time, name, program, times, found["time"])
+    pid = found["pid"] or b""
+    return Entry(line, text, time, name, program, times, found["time"], b"" if pid == b"-" else pid)
 
 
 def _repeated(text: bytes) -> tuple[int, bytes]:
@@ -132,7 +146,7 @@ def _repeated(text: bytes) -> tuple[int, bytes]:
 
 def _journal(value: dict[str, Any]) -> Entry:
     """An entry of `journalctl -o json` (Journal Export Formats): byte strings are lists, long ones null."""
-    message = value["MESSAGE"]
+    message = None if PIECES & value.keys() else value["MESSAGE"]
     try:
         text = bytes(message if isinstance(message, list) else ())
     except (ValueError, TypeError):
@@ -148,5 +162,6 @@ def _journal(value: dict[str, Any]) -> Entry:
         str(stamp).encode(),
         host if isinstance(host, str) else None,
         program.encode("utf-8", "replace") if isinstance(program, str) else None,
-        process=str(value.get("SYSLOG_PID") or value.get("_PID") or 1).encode("utf-8", "replace"),
+        pid=str(value.get("_PID") or value.get("SYSLOG_PID") or "")[:MOST_PID].encode("utf-8", "replace"),
+        journal=True,
     )

@@ -38,7 +38,8 @@ ENGINES: Final = {
     )
 }
 RULES_MODULES: Final = tuple(
-    f"native/{module}.py" for module in ("access", "compiler", "entries", "matcher", "pieces", "times")
+    f"native/{module}.py"
+    for module in ("access", "compiler", "entries", "matcher", "pieces", "times", "torn")
 )
 
 

@@ -1,4 +1,4 @@
-"""Can a client forge an address? An expression is looked at for places where it could.
+r"""Can a client forge an address? An expression is looked at for places where it could.
 
 The address stands behind literal texts, its leads: ` from `, `, client: `. A part of the expression is
 open when it could hold a copy of the lead and an address: a client who fills that part can write one there.
@@ -11,13 +11,22 @@ A part is fenced when it is said to be without the lead: `{user!, client: }`.
 | open ones fenced | open ones fenced | there is but one; a line with two is not read |
 | some open | some open | nobody can tell: refused |
 
-A line is always matched whole, so no expression lacks an anchor.
+An address that need not be there is refused where free text stands right beside it: in a line in which the
+service wrote none, a client may write one. So is one within an assertion.
+
+A line is always matched whole, so no expression lacks an anchor. The same holds for an address in the text of
+an object's value: what a client wrote may stand within that text. A value that is an address is the service's
+own; whether its key stands there once is looked at in each line (`producers.filters.native.compiler`).
+
+A header that could go on into the message would undo all that: it is refused unless what its free parts hold
+ends where a character of the text behind them stands first, as in `\[[^\]]{1,64}\] `.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any, Final
 
 from producers.filters.ambiguity import ambiguous
@@ -29,13 +38,16 @@ from producers.filters.native.compiler import (
     compile_rules,
 )
 from producers.filters.native.definition import Definition
-from producers.filters.syntax import CHARACTERS, REPEATS, character, op, parser
+from producers.filters.native.pieces import expand
+from producers.filters.syntax import CHARACTERS, REPEATS, ZERO_WIDTHS, character, op, parser
 
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
 DIGIT: Final = 0x31
 SHORTEST: Final = 2
 """A repeat of fewer characters holds no address."""
+OPTIONAL: Final = (op.AT, None)
+"""Stands, as a part without width, on both sides of what need not be there."""
 
 Part = tuple[Any, Any]
 
@@ -57,11 +69,42 @@ def dangers(definition: Definition) -> Iterator[str]:
 
 def forgeries(definition: Definition) -> Iterator[str]:
     """A sentence for each way in which a client could write an address of his own."""
+    for header in definition.headers:
+        if _goes_on(list(parser.parse(expand(header, definition.pieces).encode(), re.DOTALL)), []):
+            yield (
+                f"{definition.name}, the header {header!r}: its free text could go on into the message; "
+                "end it at a character that it cannot hold, as in \\[[^\\]]+\\]"
+            )
     for pattern in compile_rules(definition):
-        if isinstance(pattern, LinePattern):
-            problem = forgery(pattern.source)
+        texts = [("", pattern.source)] if isinstance(pattern, LinePattern) else pattern.where
+        for key, text in texts:
+            problem = forgery(text)
             if problem is not None:
-                yield f"{definition.name}, {pattern.rule.place}: {problem}"
+                yield f"{definition.name}, {pattern.rule.place}: {f'{key}: ' if key else ''}{problem}"
+
+
+def _goes_on(parts: list[Part], behind: list[Part]) -> bool:
+    """Whether some free text among these parts may hold all of the literal text behind it."""
+    for number, (code, argument) in enumerate(parts, start=1):
+        following = [*parts[number:], *behind]
+        if _is_free(code, argument) and argument[1] >= SHORTEST:
+            ends = (each[1] for each in takewhile(lambda each: each[0] is op.LITERAL, following))
+            if all(_takes(code, argument, byte=byte) for byte in ends):
+                return True
+        elif any(_goes_on(inner, following) for inner in _inner(code, argument)):
+            return True
+    return False
+
+
+def _inner(code: Any, argument: Any) -> list[list[Part]]:
+    """The sequences of parts that a part is made of."""
+    if code is op.BRANCH:
+        return [list(each) for each in argument[1]]
+    if code is op.SUBPATTERN:
+        return [list(argument[3])]
+    if code is op.ATOMIC_GROUP:
+        return [list(argument)]
+    return [list(argument[2])] if code in REPEATS else []
 
 
 def forgery(source: str) -> str | None:
@@ -75,10 +118,13 @@ def forgery(source: str) -> str | None:
 def _forgery(tree: Any, group: int) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
-    _split(list(tree), group, before, after)
+    if not _split(list(tree), group, before, after):
+        return "the address stands within an assertion or a condition"
     leads = _leads(before)
     trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
     raw, fenced = _Side(leads, trusted, fenced=False), _Side(leads, trusted, fenced=True)
+    if any(map(fenced.is_open, (*_beside(before[::-1]), *_beside(after)))):
+        return f"the address need not be there, and free text beside it may hold what leads to it, {leads}"
     if not any(map(raw.is_open, before)):
         return None
     if leads and not any(map(raw.is_open, after)):
@@ -103,22 +149,30 @@ def _split(parts: list[Part], group: int, before: list[Part], after: list[Part])
     return found
 
 
+def _beside(parts: list[Part]) -> Iterator[Part]:
+    """What stands right beside each end of what need not be there."""
+    wanted = False
+    for part in parts:
+        if wanted and part[0] not in ZERO_WIDTHS:
+            yield part
+        wanted = part == OPTIONAL or (wanted and part[0] in ZERO_WIDTHS)
+
+
 def _split_inner(code: Any, argument: Any, group: int, before: list[Part], after: list[Part]) -> bool:
-    if code is op.SUBPATTERN:
-        return _split(list(argument[3]), group, before, after)
-    if code in REPEATS:
-        return _split(list(argument[2]), group, before, after)
-    branch = next(each for each in argument[1] if any(_holds(part, group) for part in each))
-    return _split(list(branch), group, before, after)
+    branches = _inner(code, argument)
+    branch = next(each for each in branches if any(_holds(part, group) for part in each))
+    optional = [OPTIONAL] if [] in branches or (code in REPEATS and argument[0] == 0) else []
+    before += optional
+    found = _split(branch, group, before, after)
+    after += optional
+    return found
 
 
 def _holds(part: Part, group: int) -> bool:
     code, argument = part
-    if code is op.SUBPATTERN:
-        return argument[0] == group or any(_holds(part, group) for part in argument[3])
-    if code in REPEATS:
-        return any(_holds(part, group) for part in argument[2])
-    return code is op.BRANCH and any(_holds(part, group) for each in argument[1] for part in each)
+    if code is op.SUBPATTERN and argument[0] == group:
+        return True
+    return any(_holds(each, group) for inner in _inner(code, argument) for each in inner)
 
 
 def _leads(before: list[Part]) -> list[bytes]:
@@ -141,10 +195,10 @@ def _leads(before: list[Part]) -> list[bytes]:
 
 
 def _flat(parts: list[Part]) -> list[Part]:
-    """Parts with the groups that stand there once taken apart."""
+    """Parts with the groups that stand there once taken apart, but for those that ignore case or the like."""
     flat: list[Part] = []
     for code, argument in parts:
-        flat += _flat(list(argument[3])) if code is op.SUBPATTERN else [(code, argument)]
+        flat += _flat(list(argument[3])) if code is op.SUBPATTERN and not argument[1] else [(code, argument)]
     return flat
 
 
@@ -169,11 +223,11 @@ class _Side:
     def is_open(self, part: Part) -> bool:
         """Whether a part may hold a copy of the lead, and an address."""
         code, argument = part
-        if code is op.SUBPATTERN:
-            return argument[0] not in self._trusted and any(map(self.is_open, argument[3]))
-        if code is op.BRANCH:
-            return any(self.is_open(each) for branch in argument[1] for each in branch)
-        return code in REPEATS and self._repeat_is_open(argument)
+        if code in REPEATS:
+            return self._repeat_is_open(argument)
+        if code is op.SUBPATTERN and argument[0] in self._trusted:
+            return False
+        return any(self.is_open(each) for inner in _inner(code, argument) for each in inner)
 
     def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
         _, most, parts = argument
@@ -191,12 +245,9 @@ def _literals(parts: Any) -> bytes:
 
 def _takes(code: Any, argument: Any, *, byte: int) -> bool:
     """Whether one part of a repeat may be this byte."""
-    if code is op.SUBPATTERN:
-        return any(_takes(*each, byte=byte) for each in argument[3])
-    if code is op.BRANCH:
-        return any(_takes(*each, byte=byte) for branch in argument[1] for each in branch)
-    if code in REPEATS:
-        return any(_takes(*each, byte=byte) for each in argument[2])
-    # Latin-1 characters under ASCII's classes are what bytes are to an expression on bytes.
-    flags = re.DOTALL | re.ASCII
-    return code in CHARACTERS and character(code, argument, flags).match(chr(byte)) is not None
+    if code in CHARACTERS:
+        # Latin-1 characters under ASCII's classes are what bytes are to one on bytes; a group around
+        # them may ignore case.
+        flags = re.DOTALL | re.ASCII | re.IGNORECASE
+        return character(code, argument, flags).match(chr(byte)) is not None
+    return any(_takes(*each, byte=byte) for inner in _inner(code, argument) for each in inner)

@@ -10,6 +10,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
@@ -17,6 +18,7 @@ from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.times import plain_time
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Needles, Row
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
@@ -67,10 +69,13 @@ class NativeRules:
         mine = entry.program is not None and self.is_mine(entry.program)
         taken = entry if mine else entry.plain()
         addressless: tuple[Pattern, Groups, Entry] | None = None
+        by_pid = self.definition.sessions == "pid"
         own = not mine and (entry.program is not None or not self.definition.bare)
         for pattern in self.patterns:
             if mine or pattern.whole or entry.program is None:
                 found = pattern.find(taken, own=own)
+                if found is not None and by_pid and taken.pid:
+                    found = {"session": taken.pid, **found}
                 if found is not None and ("ip" in found or "session" in found):
                     return pattern, found, taken
                 if found is not None:
@@ -83,30 +88,15 @@ class NativeRules:
         return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
 
 
-class Streams:
-    """What one filter remembers of one stream: its sessions' addresses, the oldest forgotten first."""
-
-    __slots__ = ("sessions",)
-
-    def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
-
-    def learn(self, session: str, ip: str, port: int | None) -> None:
-        """A session has an address."""
-        self.sessions.pop(session, None)
-        self.sessions[session] = (ip, port)
-        if len(self.sessions) > MOST_SESSIONS:
-            del self.sessions[next(iter(self.sessions))]
-
-
 class NativeMatcher:
-    """One filter on one stream. `rules` may be shared."""
+    """One filter on one stream: it remembers its sessions' addresses. `rules` may be shared."""
 
     def __init__(self, rules: NativeRules, stamps: Stamps | None = None) -> None:
         self._rules = rules
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
-        self._streams = Streams()
+        self._sessions: dict[str, Session] = {}
+        self._torn = Torn()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
 
@@ -120,8 +110,11 @@ class NativeMatcher:
         """The events in whole lines, in order."""
         self.begin(clock)
         rows: list[Row] = []
+        torn = self._torn.starts(data)
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
+                if start in torn:
+                    continue
                 try:
                     guard.at = start
                     end = data.find(b"\n", start) + 1 or len(data)
@@ -132,7 +125,9 @@ class NativeMatcher:
         return rows
 
     def take(self, entry: Entry, start: int, end: int) -> list[Row]:
-        """The events of one entry, which is the line from `start` to `end`."""
+        """The events of one entry, which is the line from `start` to `end`; none of a line that was cut."""
+        if end - start > LINE_LIMIT_BYTES:
+            return []
         found = self._rules.first(entry)
         if found is None:
             return []
@@ -140,9 +135,9 @@ class NativeMatcher:
         session = self._session(entry, groups)
         ip, port = self._party(groups, session)
         if session and pattern.rule.ends:
-            self._streams.sessions.pop(session, None)
+            self._sessions.pop(session, None)
         elif session and ip and pattern.rule.kind == "session":
-            self._streams.learn(session, ip, port)
+            self._learn(session, ip, port)
         if pattern.rule.kind == "session":
             return []
         if not ip:
@@ -160,7 +155,7 @@ class NativeMatcher:
 
     def save(self) -> dict[str, Any]:
         """The addresses of the sessions."""
-        return {"sessions": [[name, *party] for name, party in self._streams.sessions.items()]}
+        return {"sessions": [[name, *party] for name, party in self._sessions.items()]}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on where `save` was called."""
@@ -171,8 +166,7 @@ class NativeMatcher:
             }
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidMessage(f"not the sessions of a filter: {error!r}", field="sessions") from error
-        self._streams.sessions.clear()
-        self._streams.sessions.update(found)
+        self._sessions = found
 
     def notices(self) -> Mapping[str, int]:
         """What was seen and gave no event: a sentence, and how often."""
@@ -183,10 +177,17 @@ class NativeMatcher:
         session = groups.get("session")
         return None if session is None else f"{entry.host or ''} {session.decode('utf-8', 'replace')}"
 
+    def _learn(self, session: str, ip: str, port: int | None) -> None:
+        """A session has an address; of more than MOST_SESSIONS the oldest is forgotten."""
+        self._sessions.pop(session, None)
+        self._sessions[session] = (ip, port)
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
     def _party(self, groups: Groups, session: str | None) -> Session:
         raw = groups.get("ip")
         if raw is None:
-            return self._streams.sessions.get(session or "", ("", None))
+            return self._sessions.get(session or "", ("", None))
         port = groups.get("port")
         ip = address_of(raw.strip(b"[]"))
         if ip is None:

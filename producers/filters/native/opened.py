@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.times import plain_time
+from producers.filters.native.torn import Torn
 from producers.filters.rows import Matcher, Row
 from producers.stamps import Clock, Stamps
 
@@ -28,12 +29,13 @@ class Opened:
     def __init__(self, inner: Matcher, stamps: Stamps | None = None) -> None:
         self._inner = inner
         self._stamps = stamps or Stamps()
+        self._torn = Torn()
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order."""
-        if ENVELOPE.match(data) is None:
+        if not _enveloped(data):
             return self._inner.scan(data, clock, starts)
-        plain, begins, places = _opened(data)
+        plain, begins, places = _opened(data, self._torn.starts(data))
         rows = self._inner.scan(plain, clock)
         self._stamps.begin(clock)
         return [self._placed(row, places[bisect_right(begins, row[3]) - 1]) for row in rows]
@@ -58,7 +60,19 @@ class Opened:
         return kind, at_ms, ip, start, end, user, port, host, skewed, nth, fields
 
 
-def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
+def _enveloped(data: bytes) -> bool:
+    """Whether some line is in an envelope: going by the first one and the last, and by JSON anywhere.
+
+    A log is of one form, but a crash may tear a line, and a writer be set up anew. No client writes a line.
+    """
+    last = data.rfind(b"\n", 0, -1) + 1
+    if ENVELOPE.match(data) is not None or ENVELOPE.match(data, last) is not None:
+        return True
+    # The sign alone is looked for first: that is eight times as fast, and most logs have none.
+    return b"{" in data and b'\n{"' in data
+
+
+def _opened(data: bytes, torn: frozenset[int]) -> tuple[bytes, list[int], list[Place]]:
     """The plain lines, where each begins, and where it came from."""
     lines: list[bytes] = []
     begins: list[int] = []
@@ -67,7 +81,7 @@ def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
         entry = unwrap(data[start:end].rstrip(b"\r\n"))
-        line = _plain(entry).replace(b"\n", b" ") + b"\n"
+        line = b"\n" if start in torn else _plain(entry).replace(b"\n", b" ") + b"\n"
         lines.append(line)
         begins.append(size)
         places.append((start, end, entry.time))
@@ -77,7 +91,7 @@ def _opened(data: bytes) -> tuple[bytes, list[int], list[Place]]:
 
 def _plain(entry: Entry) -> bytes:
     """A line without its envelope; the journal's message with a header."""
-    if entry.process is None:
+    if not entry.journal:
         return entry.line
     host, time = (entry.host or "-").encode(), plain_time(entry.time)
-    return b"%s %s %s[%s]: %s" % (time, host, entry.program or b"-", entry.process, entry.text)
+    return b"%s %s %s[%s]: %s" % (time, host, entry.program or b"-", entry.pid or b"1", entry.text)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from producers.filters.bounds import TooSlow, bounded
+from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
 
 ENDLESS = re.compile("(a+)+$")
 BAIT = "a" * 40 + "b"
@@ -25,6 +25,28 @@ def test_an_endless_match_is_broken_off_and_the_next_line_goes_on() -> None:
             assert time.process_time() - began < 1
         guard.at = 3
         assert ENDLESS.match("aaa")
+
+
+@pytest.mark.parametrize(
+    ("ticks", "lines", "broken"),
+    [
+        (4, [1, 1, 1, 1], [3]),
+        (4, [1, 1, 1, 2, 2, 2, 1], []),
+        (2, [1, 1, 2, 2, 2, 2], [1, 3, 5]),
+        (2, [NO_LINE, NO_LINE, NO_LINE, 1, NO_LINE, 1], []),
+        (1, [1, NO_LINE, 1], [0, 2]),
+    ],
+)
+def test_a_line_may_see_so_many_ticks_in_a_row(ticks: int, lines: list[int], broken: list[int]) -> None:
+    """At the last of them it is broken off; another line, or none, begins anew."""
+    guard, found = Guard(ticks), []
+    for number, line in enumerate(lines):
+        guard.at = line
+        try:
+            guard.tick()
+        except TooSlow:
+            found.append(number)
+    assert found == broken
 
 
 def test_many_quick_lines_are_not_broken_off() -> None:

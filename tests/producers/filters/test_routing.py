@@ -145,10 +145,31 @@ def test_a_line_that_takes_too_long_stops_nobody(named: int | None) -> None:
     assert one.notices()[f"filter slow: {TOO_SLOW}"] == 2
 
 
+@pytest.mark.parametrize("named", [None, 0])
+@pytest.mark.parametrize(("slow", "asked"), [(1, True), (2, False), (20, False)])
+def test_a_line_that_one_filter_reads_slowly_is_still_the_others(
+    slow: int,
+    asked: bool,  # noqa: FBT001
+    named: int | None,
+) -> None:
+    """One slow filter hides no line from those behind it; all together have no more than the 50 ms."""
+    slows = [filter_of(f"slow{number}", f".*=.*=.*=.* bad {{ip}} {number}") for number in range(slow)]
+    one = Plan((*slows, filter_of("behind", "=+ bad {ip}")), named)
+    names(one, "=== bad 9.9.9.9")
+    bait = "=" * 65_000
+    began = time.process_time()
+    found = names(one, f"{bait} bad 1.1.1.1", "=== bad 2.2.2.2")
+    assert time.process_time() - began < 0.3
+    assert found[-1] == (["1.1.1.1", "2.2.2.2"] if asked else ["2.2.2.2"])
+    assert sum(one.notices()[f"filter slow{number}: {TOO_SLOW}"] for number in range(min(slow, 2))) == min(
+        slow, 2
+    )
+
+
 def test_between_two_matches_no_line_is_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that comes when a slow line has just been read breaks nothing off."""
-    guard = Guard()
-    monkeypatch.setattr(plan, "bounded", lambda: nullcontext(guard))
+    guard = Guard(2)
+    monkeypatch.setattr(plan, "bounded", lambda _: nullcontext(guard))
 
     class Ticking(list[Row]):
         """Rows of a line; looked at, they tick twice."""

@@ -30,8 +30,8 @@ def groups(text: str, line: str) -> dict[str, str] | None:
         (r'a="x \" b=\\ y"', {"a": b'x " b=\\ y'}),
         ("a=b=c", {"a": b"b=c"}),
         ("a.b/c@d-e=1", {"a.b/c@d-e": b"1"}),
-        ("a=1 b=2 a=3", {"b": b"2"}),
-        ("a=1 a=1", None),
+        ("a=1 b=2 a=3", {"a": b"", "b": b"2"}),
+        ("a=1 a=1", {"a": b""}),
         ('a="x"y b=1', None),
         ('a="x', None),
         ('a=x"y"', None),
@@ -117,6 +117,54 @@ def test_pairs_are_fields() -> None:
     assert groups(text, line) == {"ip": "192.0.2.7", "user": 'a "b'}
     assert groups(text, f"{line} srcip=198.51.100.8") == {"user": 'a "b'}
     assert groups(text, f"{line} action=deny") is None
+
+
+FORGED_PAIRS = [
+    ("user=bob remip=192.0.2.7", "192.0.2.7"),
+    ("user=x srcip=203.0.113.9 remip=192.0.2.7", None),
+    ("user=x srcip=192.0.2.7 remip=192.0.2.7", "192.0.2.7"),
+    ("user=x remip=203.0.113.9 remip=192.0.2.7", None),
+    ("user=x remip=203.0.113.9 srcip=203.0.113.9 remip=192.0.2.7", None),
+    ('user="x" srcip=203.0.113.9 y="" remip=192.0.2.7', None),
+    ('user="x srcip=203.0.113.9" remip=192.0.2.7', "192.0.2.7"),
+    (r'user="x\" srcip=203.0.113.9 y=\"" remip=192.0.2.7', "192.0.2.7"),
+    ("user= remip=192.0.2.7", "192.0.2.7"),
+    ("remip=192.0.2.7 user=x remip=203.0.113.9", None),
+    ("remip=192.0.2.7 user=x srcip=203.0.113.9", None),
+]
+
+
+@pytest.mark.parametrize(("line", "ip"), FORGED_PAIRS)
+def test_a_client_who_writes_a_pair_of_his_own_is_not_believed(line: str, ip: str | None) -> None:
+    """Where a service does not quote, he may: a key that is there twice, or two that differ, name nobody."""
+    text = "[[failed]]\nkv = { action = 'deny' }\n[kv]\nip = ['srcip', 'remip']\nuser = 'user'"
+    found = groups(text, f"action=deny {line}")
+    assert found is not None
+    assert found.get("ip") == ip
+
+
+FORGED_OBJECTS = [
+    ('{"msg":"bad","user":"x","ip":"192.0.2.7"}', "192.0.2.7"),
+    ('{"msg":"bad","user":"x","ip":"203.0.113.9","ip":"192.0.2.7"}', None),
+    ('{"msg":"bad","ip":"192.0.2.7","user":"x","ip":"203.0.113.9"}', None),
+    ('{"msg":"bad","ip":"192.0.2.7","user":"x","ip":null}', None),
+    ('{"msg":"good","ip":"192.0.2.7","user":"x","msg":"bad"}', None),
+    ('{"msg":"bad","user":"x","\\u0069p":"203.0.113.9","ip":"192.0.2.7"}', None),
+    ('{"msg":"bad","user":"x","peer":{"ip":"203.0.113.9"},"peer":{"ip":"192.0.2.7"}}', None),
+    ('{"msg":"bad","user":"x","peer":{"ip":"203.0.113.9","ip":"192.0.2.7"}}', None),
+    ('{"msg":"bad","user":"x","peer.ip":"203.0.113.9","peer.ip":"192.0.2.7"}', None),
+    ('{"msg":"bad","time":1,"time":2,"ip":"192.0.2.7"}', "192.0.2.7"),
+    ('{"msg":"bad","a":{"b":1},"c":[{"ip":"203.0.113.9"},{"ip":"x"}],"ip":"192.0.2.7"}', "192.0.2.7"),
+    ('{"msg":"bad","user":"x\\",\\"ip\\":\\"203.0.113.9","ip":"192.0.2.7"}', "192.0.2.7"),
+    ('{"msg":"bad","ip":"192.0.2.7","n":' + "9" * 5_000 + "}", None),
+]
+
+
+@pytest.mark.parametrize(("line", "ip"), FORGED_OBJECTS, ids=lambda value: str(value)[:70])
+def test_a_key_that_stands_twice_in_an_object_names_nobody(line: str, ip: str | None) -> None:
+    """Which of the two is the service's nobody can tell; a key that nobody looks at may stand there twice."""
+    found = groups("[[failed]]\njson = { msg = 'bad' }\n[json]\nip = ['ip', 'peer.ip']\nuser = 'user'", line)
+    assert (found or {}).get("ip") == ip
 
 
 CLF = [

@@ -11,37 +11,47 @@ from producers.filters.native.entries import Entry, json_object, unwrap
 
 STAMP = "2026-11-22T09:00:00.123456789Z"
 SYSLOG = [
-    ("Nov 22 09:00:00 web sshd[7]: hello", "Nov 22 09:00:00", "web", "sshd", "hello"),
-    ("<38>Nov 22 09:00:00 web sshd[7]: hello", "Nov 22 09:00:00", "web", "sshd", "hello"),
-    ("Nov  2 09:00:00 sshd: hello", "Nov  2 09:00:00", None, "sshd", "hello"),
+    ("Nov 22 09:00:00 web sshd[7]: hello", "Nov 22 09:00:00", "web", "sshd", "hello", "7"),
+    ("<38>Nov 22 09:00:00 web sshd[7]: hello", "Nov 22 09:00:00", "web", "sshd", "hello", "7"),
+    ("Nov  2 09:00:00 sshd: hello", "Nov  2 09:00:00", None, "sshd", "hello", ""),
     (
         "2026-11-22T09:00:00.5+01:00 web postfix/smtpd[7]: a: b",
         "2026-11-22T09:00:00.5+01:00",
         "web",
         "postfix/smtpd",
         "a: b",
+        "7",
     ),
-    ("2026-11-22 09:00:00 web php: x", "2026-11-22 09:00:00", "web", "php", "x"),
-    ("Sun 2026-11-22 09:00:00 UTC web sshd[7]: x", "Sun 2026-11-22 09:00:00 UTC", "web", "sshd", "x"),
-    ("1795338000.123456 web sshd[7]: x", "1795338000.123456", "web", "sshd", "x"),
+    ("2026-11-22 09:00:00 web php: x", "2026-11-22 09:00:00", "web", "php", "x", ""),
+    ("Sun 2026-11-22 09:00:00 UTC web sshd[7]: x", "Sun 2026-11-22 09:00:00 UTC", "web", "sshd", "x", "7"),
+    ("1795338000.123456 web sshd[7]: x", "1795338000.123456", "web", "sshd", "x", "7"),
     (
         "Sun Nov 22 09:00:00 2026 authpriv.warn dropbear[7]: x",
         "Sun Nov 22 09:00:00 2026",
         None,
         "dropbear",
         "x",
+        "7",
     ),
-    ("Nov 22 09:00:00 router authpriv.warn dropbear[7]: x", "Nov 22 09:00:00", "router", "dropbear", "x"),
-    ("<38>1 2026-11-22T09:00:00Z web sshd 7 - - x", "2026-11-22T09:00:00Z", "web", "sshd", "x"),
-    ("<38>1 2026-11-22T09:00:00Z - sshd - - - x", "2026-11-22T09:00:00Z", None, "sshd", "x"),
+    (
+        "Nov 22 09:00:00 router authpriv.warn dropbear[7]: x",
+        "Nov 22 09:00:00",
+        "router",
+        "dropbear",
+        "x",
+        "7",
+    ),
+    ("<38>1 2026-11-22T09:00:00Z web sshd 7 - - x", "2026-11-22T09:00:00Z", "web", "sshd", "x", "7"),
+    ("<38>1 2026-11-22T09:00:00Z - sshd - - - x", "2026-11-22T09:00:00Z", None, "sshd", "x", ""),
     (
         '<38>1 2026-11-22T09:00:00Z web sshd 7 ID [a@1 b="c \\" ] d"][e] \ufeffx',
         "2026-11-22T09:00:00Z",
         "web",
         "sshd",
         "x",
+        "7",
     ),
-    ("<38>1 2026-11-22T09:00:00Z web sshd 7 - -", "2026-11-22T09:00:00Z", "web", "sshd", ""),
+    ("<38>1 2026-11-22T09:00:00Z web sshd 7 - -", "2026-11-22T09:00:00Z", "web", "sshd", "", "7"),
 ]
 PLAIN = [
     "",
@@ -55,19 +65,21 @@ PLAIN = [
     '["log", "time"]',
     '{"log": 7, "time": "x"}',
     '{"log": "x"}',
+    '{"log": "Nov 22 09:00:00 web sshd[7]: x", "time": "y", "level": "info"}',
+    '{"log": "Nov 22 09:00:00 web sshd[7]: x", "time": "y", "level": "info"}',
     '{"message": "x"}',
     "a b | c",
     "\0\0\0",
 ]
 
 
-@pytest.mark.parametrize(("line", "sent", "host", "program", "text"), SYSLOG)
-def test_a_header_names_time_host_and_program(
-    line: str, sent: str, host: str | None, program: str, text: str
+@pytest.mark.parametrize(("line", "sent", "host", "program", "text", "pid"), SYSLOG)
+def test_a_header_names_time_host_and_program(  # noqa: PLR0913, PLR0917 - a row of the table
+    line: str, sent: str, host: str | None, program: str, text: str, pid: str
 ) -> None:
     """Whatever wrote the header; the line stays as the service's own log would hold it."""
     raw = line.encode()
-    expected = Entry(raw, text.encode(), b"", host, program.encode(), sent=sent.encode())
+    expected = Entry(raw, text.encode(), b"", host, program.encode(), sent=sent.encode(), pid=pid.encode())
     assert unwrap(raw) == expected
 
 
@@ -106,34 +118,36 @@ def test_composes_column_is_taken_off(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "text", "time", "program", "process"),
+    ("more", "text", "time", "program", "pid"),
     [
-        ({"MESSAGE": "x"}, b"x", b"", None, b"1"),
-        ({"MESSAGE": [120, 255, 0]}, b"x\xff\0", b"", None, b"1"),
-        ({"MESSAGE": [[120], [121]]}, b"", b"", None, b"1"),
-        ({"MESSAGE": [300]}, b"", b"", None, b"1"),
-        ({"MESSAGE": None}, b"", b"", None, b"1"),
-        ({"MESSAGE": 9_000_000_000}, b"", b"", None, b"1"),
-        ({"MESSAGE": {"a": 1}}, b"", b"", None, b"1"),
+        ({"MESSAGE": "x"}, b"x", b"", None, b""),
+        ({"MESSAGE": [120, 255, 0]}, b"x\xff\0", b"", None, b""),
+        ({"MESSAGE": [[120], [121]]}, b"", b"", None, b""),
+        ({"MESSAGE": [300]}, b"", b"", None, b""),
+        ({"MESSAGE": None}, b"", b"", None, b""),
+        ({"MESSAGE": 9_000_000_000}, b"", b"", None, b""),
+        ({"MESSAGE": {"a": 1}}, b"", b"", None, b""),
         ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": "sshd", "_COMM": "y", "_PID": "7"}, b"x", b"", b"sshd", b"7"),
-        ({"MESSAGE": "x", "_COMM": "sshd", "SYSLOG_PID": "8", "_PID": "7"}, b"x", b"", b"sshd", b"8"),
-        ({"MESSAGE": "x", "__REALTIME_TIMESTAMP": "2"}, b"x", b"2", None, b"1"),
+        ({"MESSAGE": "x", "_COMM": "sshd", "SYSLOG_PID": "8", "_PID": "7"}, b"x", b"", b"sshd", b"7"),
+        ({"MESSAGE": "x", "_COMM": "sshd", "SYSLOG_PID": "8"}, b"x", b"", b"sshd", b"8"),
+        ({"MESSAGE": "x", "SYSLOG_PID": "8" * 999}, b"x", b"", None, b"8" * 128),
+        ({"MESSAGE": "x", "__REALTIME_TIMESTAMP": "2"}, b"x", b"2", None, b""),
         (
             {"MESSAGE": "x", "__REALTIME_TIMESTAMP": "2", "_SOURCE_REALTIME_TIMESTAMP": "1"},
             b"x",
             b"1",
             None,
-            b"1",
+            b"",
         ),
-        ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": ["a", "b"]}, b"x", b"", None, b"1"),
+        ({"MESSAGE": "x", "SYSLOG_IDENTIFIER": ["a", "b"]}, b"x", b"", None, b""),
     ],
 )
 def test_an_entry_of_the_journal(
-    more: dict[str, object], text: bytes, time: bytes, program: bytes | None, process: bytes
+    more: dict[str, object], text: bytes, time: bytes, program: bytes | None, pid: bytes
 ) -> None:
     """`journalctl -o json`: bytes are lists, what is too long is null, a field may be there twice."""
     entry = unwrap(orjson.dumps({"_HOSTNAME": "web", **more}))
-    assert entry == Entry(text, text, time, "web", program, process=process)
+    assert entry == Entry(text, text, time, "web", program, pid=pid, journal=True)
 
 
 def test_the_journals_message_is_no_header() -> None:

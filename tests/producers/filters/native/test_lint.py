@@ -36,6 +36,10 @@ SAFE = [
     "user {user! from } from {ip}: {rest! from }",
     "user {user! from } from {ip}:{rest! from }",
     "user {user!, client: }, client: {ip}, {text!client: }x",
+    "user '{user}'(?:, from {ip})?",
+    "user {user! from }(?: from {ip})?",
+    "(?:from {ip})?: {rest}",
+    "user (?>[a-z]{1,9}) from {ip} {rest}",
 ]
 FORGED = [
     "{user} from {ip} {rest}",
@@ -52,6 +56,19 @@ FORGED = [
     r"user (?P<name>.*?) from {ip} (?P<reason>[^\]]*)",
     "user (?:x|{user}) from {ip} {rest}",
     "user .{0,200} from {ip} .{0,200}",
+    "user (?>.{0,200}) from {ip}(?>.*)",
+    "user .{0,200}+ from {ip} .*+",
+    "user {user! from }(?i: from ){ip} {rest! from }",
+    "(?i:user [a-z .0-9]{1,99} FROM ){ip} (?i:[a-z .0-9]{1,99})",
+    "user (?i:[a-z .0-9]{1,99}) FROM {ip} (?i:[a-z .0-9]{1,99})",
+]
+OPTIONAL = [
+    "user {user}(?: from {ip})?",
+    "user {user}(?: from {ip}|)",
+    "user {user}(?:| from {ip})",
+    "(?:from {ip} )?{rest}",
+    "(?:from {ip} )?(?=x){rest}",
+    "bad(?: (?:from|at) {ip})?{rest}",
 ]
 
 
@@ -67,6 +84,59 @@ def test_an_address_that_a_client_could_write_is_named(line: str) -> None:
     problem = forgery(apart(line))
     assert problem is not None
     assert problem.startswith("free text stands both before the address and after it")
+
+
+@pytest.mark.parametrize("line", OPTIONAL)
+def test_an_address_that_need_not_be_there_is_no_clients_to_add(line: str) -> None:
+    """Where the service wrote none, the free text beside its place could be read as one."""
+    problem = forgery(apart(line))
+    assert problem is not None
+    assert problem.startswith("the address need not be there")
+
+
+@pytest.mark.parametrize("line", ["(?=.*from {ip}).*", "(?=from {ip})from .*", "(a)?(?(1) from {ip}|b) x"])
+def test_an_address_within_an_assertion_is_refused(line: str) -> None:
+    """What stands before it and after it cannot be told."""
+    assert forgery(apart(line)) == "the address stands within an assertion or a condition"
+
+
+@pytest.mark.parametrize("shape", ["json", "kv"])
+def test_an_address_in_the_text_of_a_value_is_looked_at_as_a_lines(shape: str) -> None:
+    """A client's words may stand within the value; a value that is an address is the service's own."""
+
+    def found(value: str) -> list[str]:
+        text = f"[[failed]]\n{shape} = {{ status = '401', msg = '''{value}''' }}"
+        return list(dangers(parse_definition("x", text, "x.toml")))
+
+    assert [line for line in SAFE if found(line)] == []
+    assert [line for line in FORGED if not found(line)] == []
+    assert found(FORGED[0])[0].startswith("x, [[failed]] 1: msg: free text stands both before")
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("{time} ", False),
+        (r"{time} \[\w+\] ", False),
+        (r"{time} \[[^\]]{1,64}\](?: \[[^\]]{1,64}\])?: ", False),
+        (r"\[{session}\] {time} ", False),
+        (r'{time} "[^"]*" (?:a|b "[^"]*") ', False),
+        (r"(?:\[\w+\(\S+:\d+\)\] )?", False),
+        (r"(?:[^\[]{0,80}: )?\[x\] ", False),
+        (r"(?:(?:[^\[]{0,80}:)? )?\[x\] ", False),
+        ("{time} {text}: ", True),
+        ("{time} {text!: }: ", True),
+        (r"{time} [^\]]{1,64}: ", True),
+        ("{time} (?:a|.*) x", True),
+        ("(?:{time} .*)? x", True),
+        ("{time} .{1,80}", True),
+    ],
+)
+def test_a_header_that_could_go_on_into_the_message_is_named(header: str, named: bool) -> None:  # noqa: FBT001
+    """A client's copy of the message behind it would be taken for the message."""
+    text = f"headers = ['''{header}''']\n[[failed]]\nline = 'from {{ip}}: {{rest}}'"
+    found = list(dangers(parse_definition("x", text, "x.toml")))
+    assert ["its free text could go on into the message" in each for each in found] == [True] * named
 
 
 def apart(line: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC
 from typing import Any, cast
@@ -91,6 +91,91 @@ def test_a_session_may_be_named_anew() -> None:
         f"{HEAD}s1: bad password for bob",
     )
     assert [(row[IP], row[PORT]) for row in rows] == [("198.51.100.8", 6)]
+
+
+PROCESSES = """
+programs = ["app"]
+headers = ['\\[{session}\\] {time} ']
+sessions = "pid"
+[[session]]
+line = 'connection from {ip}:{port}'
+[[failed]]
+line = 'no such user'
+[[failed]]
+line = 'bad password for {user} from {ip}'
+[[probed]]
+line = 'gone'
+ends = true
+"""
+
+
+def journal(pid: str, message: str) -> str:
+    """`journalctl -o json`."""
+    entry = {"_HOSTNAME": "web", "SYSLOG_IDENTIFIER": "app", "_PID": pid, "MESSAGE": message}
+    return json.dumps(entry | {"__REALTIME_TIMESTAMP": f"{NOW_MS}000"})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "Nov 22 09:00:00 web app[{}]: {}",
+        "<38>1 2026-11-22T09:00:00Z web app {} - - {}",
+        "2026-11-22T09:00:00Z stderr F Nov 22 09:00:00 web app[{}]: {}",
+        "[{}] Nov 22 09:00:00 {}",
+        "2026-11-22T09:00:00Z stderr F [{}] Nov 22 09:00:00 {}",
+        "Nov 22 09:00:00 web app[1]: [{}] Nov 22 09:00:00 {}",
+        journal,
+    ],
+    ids=str,
+)
+def test_the_messages_of_one_process_are_a_session(form: str | Callable[[str, str], str]) -> None:
+    """By the process id of the envelope, or by the session in the service's own header; per process."""
+    written = form.format if isinstance(form, str) else form
+    rows = scan(
+        matcher_of(PROCESSES),
+        written("7", "no such user"),
+        written("7", "connection from 192.0.2.7:5"),
+        written("8", "connection from 198.51.100.8:6"),
+        written("7", "no such user"),
+        written("8", "bad password for bob from 203.0.113.9"),
+        written("8", "no such user"),
+        written("7", "gone"),
+        written("7", "no such user"),
+    )
+    assert [(row[KIND], row[IP], row[PORT]) for row in rows] == [
+        ("failed", "192.0.2.7", 5),
+        ("failed", "203.0.113.9", None),
+        ("failed", "198.51.100.8", 6),
+        ("probed", "192.0.2.7", 5),
+    ]
+
+
+@pytest.mark.parametrize("head", ["Nov 22 09:00:00 web app: ", "<38>1 2026-11-22T09:00:00Z web app - - - "])
+def test_messages_without_a_process_id_are_no_session(head: str) -> None:
+    """They may be of any process: nobody is blamed."""
+    one = matcher_of(PROCESSES)
+    assert scan(one, f"{head}connection from 192.0.2.7:5", f"{head}no such user") == []
+    assert one.notices() == {NO_ADDRESS: 1}
+    assert one.save() == {"sessions": []}
+
+
+def test_a_process_of_another_host_or_program_is_another() -> None:
+    """Hosts count their processes apart; a message of another program is no session's."""
+    rows = scan(
+        matcher_of(PROCESSES),
+        "Nov 22 09:00:00 web app[7]: connection from 192.0.2.7:5",
+        "Nov 22 09:00:00 db app[7]: no such user",
+        "Nov 22 09:00:00 web other[7]: connection from 203.0.113.9:5",
+        "Nov 22 09:00:00 web app[7]: no such user",
+    )
+    assert [row[IP] for row in rows] == ["192.0.2.7"]
+
+
+def test_processes_are_sessions_only_where_the_filter_says() -> None:
+    """One process may serve many clients at once."""
+    text = PROCESSES.replace('sessions = "pid"', "")
+    rows = scan(matcher_of(text), f"{HEAD}connection from 192.0.2.7:5", f"{HEAD}no such user")
+    assert rows == []
 
 
 def test_sessions_are_bounded_and_the_oldest_goes_first() -> None:
@@ -321,7 +406,7 @@ def test_a_line_that_takes_too_long_is_skipped_and_counted() -> None:
 
 def test_between_two_lines_none_is_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick that comes when a slow line has just been read breaks nothing off."""
-    guard = Guard()
+    guard = Guard(2)
     monkeypatch.setattr(matcher, "bounded", lambda: nullcontext(guard))
     data = b"x 192.0.2.7\n" * 3
 

@@ -98,6 +98,32 @@ def test_where_the_stream_is_cut_makes_no_difference(form: Callable[[int, str], 
         assert rows == whole
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("other", ["torn", '{"log":"torn', "", f"{HEAD}hello"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_torn_line_or_a_plain_one_blinds_nobody(
+    form: Callable[[int, str], str],
+    other: str,
+    first: bool,  # noqa: FBT001
+) -> None:
+    """A crash may tear a line, a writer be set up anew: the events are those of the lines that are whole."""
+    lines = "".join(f"{form(number, message)}\n" for number, message in enumerate(MESSAGES))
+    mixed = f"{other}\n{lines}" if first else f"{lines}{other}\n"
+    rows = matcher().scan(mixed.encode(), CLOCK)
+    assert [row[:3] for row in rows] == [row[:3] for row in matcher().scan(lines.encode(), CLOCK)]
+
+
+@pytest.mark.parametrize("form", [docker, journal])
+def test_plain_lines_and_json_may_be_mixed_anyhow(form: Callable[[int, str], str]) -> None:
+    """Between plain lines, too: a connection's lines belong together in whatever form each came."""
+    lines = [
+        f"{HEAD}{message}" if number in {0, 3, 6} else form(number, message)
+        for number, message in enumerate(MESSAGES)
+    ]
+    rows = matcher().scan("".join(f"{line}\n" for line in lines).encode(), CLOCK)
+    assert [(row[KIND], row[IP]) for row in rows] == [(row[KIND], row[IP]) for row in plain_rows()]
+
+
 def test_a_newline_within_a_message_begins_no_line() -> None:
     """What a program logs with a newline is one message: nobody can write a line of sshd's by one."""
     lines = docker(0, "hello\n" + HEAD + MESSAGES[0]), journal(1, "hello\nFailed password for x from 1.2.3.4")
