@@ -13,7 +13,7 @@ from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, line_starts
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
-from producers.filters.samples import CLOCK, Sample, written, wrong
+from producers.filters.samples import CLOCK, FORMS, Sample, written, wrong
 from producers.stamps import Stamps
 
 LIBRARY = every_filter()
@@ -70,6 +70,18 @@ def test_a_line_finds_its_filter(filter_: NativeFilter, sample: Sample) -> None:
         if sample.says or (filter_.name, name) not in TAKEN_BY_ANOTHER
     ]
     assert found == [(say.kind, say.ip) for say in sample.says], form
+
+
+@pytest.mark.parametrize(
+    ("filter_", "sample"), [each for each in SAMPLES if each[1].says and not each[1].whole], ids=name_of
+)
+@pytest.mark.parametrize("form", ["rfc 3164", "rfc 5424"])
+def test_no_service_is_heard_in_a_foreign_programs_name(
+    filter_: NativeFilter, sample: Sample, form: str
+) -> None:
+    """A shop that logs what a client wrote says nothing in another service's name, wherever `auto` reads."""
+    lines = "\n".join(FORMS[form].format(program="shop", line=line) for line in sample.text.split("\n"))
+    assert routed(lines) == [], filter_.name
 
 
 @given(
