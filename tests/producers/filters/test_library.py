@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
-from producers.filters.samples import CLOCK, Sample, written, wrong
+from producers.filters.samples import CLOCK, FORMS, Sample, written, wrong
 from producers.stamps import Stamps
 
 LIBRARY = every_filter()
@@ -23,6 +25,7 @@ LINES = sorted(
     {line for each, sample in SAMPLES for line in "\n".join(written(each, sample).values()).split("\n")}
 )
 NATIVE = [each for each in LIBRARY if each.engine is None]
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "filters.md"
 TAKEN_BY_ANOTHER = {("sshd", "pam"), ("postfix-ddos", "postfix")}
 """Whose samples of lines that are nothing to it are something to another filter."""
 
@@ -71,6 +74,34 @@ def test_a_line_finds_its_filter(filter_: NativeFilter, sample: Sample) -> None:
         if sample.says or (filter_.name, name) not in TAKEN_BY_ANOTHER
     ]
     assert found == [(say.kind, say.ip) for say in sample.says], form
+
+
+@pytest.mark.parametrize(
+    ("filter_", "sample"), [each for each in SAMPLES if each[1].says and not each[1].whole], ids=name_of
+)
+@pytest.mark.parametrize("form", ["rfc 3164", "rfc 5424"])
+def test_no_service_is_heard_in_a_foreign_programs_name(
+    filter_: NativeFilter, sample: Sample, form: str
+) -> None:
+    """A shop that logs what a client wrote says nothing in another service's name, wherever `auto` reads."""
+    lines = "\n".join(FORMS[form].format(program="shop", line=line) for line in sample.text.split("\n"))
+    assert routed(lines) == [], filter_.name
+
+
+@pytest.mark.parametrize(
+    ("said", "listed"),
+    [
+        ("It believes a header: ", r"which any client may send: ([\w, ]+), in some of their"),
+        ("source is not public", r"The source of ([\w, ]+) is not public"),
+    ],
+)
+def test_the_documentation_lists_the_filters_that_say_so_themselves(said: str, listed: str) -> None:
+    """docs/filters.md names exactly the filters whose first lines say what it says of them."""
+    text = " ".join(DOCUMENTATION.read_text(encoding="utf-8").split())
+    found = re.search(listed, text)
+    assert found is not None
+    names = re.split(r", | and ", found[1])
+    assert names == [each.name for each in LIBRARY if said in " ".join(each.text.split("\n# "))]
 
 
 @given(
