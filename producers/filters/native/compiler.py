@@ -248,7 +248,7 @@ def _twice(text: bytes, names: frozenset[str]) -> bool:
             raise ValueError("twice")
 
     try:
-        json.loads(text, object_pairs_hook=once)
+        json.loads(text.decode("utf-8", "replace"), object_pairs_hook=once)
     except (ValueError, RecursionError):
         return True
     return False

@@ -95,11 +95,15 @@ class Entry:
 
 
 def json_object(text: bytes) -> dict[str, Any] | None:
-    """The JSON object that a text is; None when it is none."""
+    """The JSON object that a text is; None when it is none.
+
+    Bytes that are no UTF-8 are replaced: nginx's `escape=json` lets a client's pass.
+    """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None
+        replaced = text.decode("utf-8", "replace").encode()
+        return None if replaced == text else json_object(replaced)
     return value if isinstance(value, dict) else None
 
 

@@ -11,6 +11,8 @@ A part is fenced when it is said to be without the lead: `{user!, client: }`.
 | open ones fenced | open ones fenced | there is but one; a line with two is not read |
 | some open | some open | nobody can tell: refused |
 
+A session's name tells an address too, and is looked at in the same way.
+
 An address that need not be there is refused where free text stands right beside it: in a line in which the
 service wrote none, a client may write one. So is one within an assertion.
 
@@ -43,6 +45,8 @@ from producers.filters.syntax import CHARACTERS, REPEATS, ZERO_WIDTHS, character
 
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
+NAMING: Final = {"ip": "the address", "session": "the session"}
+"""What says whom an event is of."""
 DIGIT: Final = 0x31
 SHORTEST: Final = 2
 """A repeat of fewer characters holds no address."""
@@ -108,30 +112,33 @@ def _inner(code: Any, argument: Any) -> list[list[Part]]:
 
 
 def forgery(source: str) -> str | None:
-    """What lets a client forge the address in an expression; None when nothing does, or it has none."""
+    """What lets a client forge the address in an expression, or the session; None when nothing does."""
     tree = parser.parse(source.encode(), re.DOTALL)
-    groups = [number for name, number in tree.state.groupdict.items() if name.partition(AGAIN)[0] == "ip"]
-    problems = (_forgery(tree, group) for group in groups)
-    return next((problem for problem in problems if problem), None)
+    for name, group in tree.state.groupdict.items():
+        what = NAMING.get(name.partition(AGAIN)[0])
+        problem = None if what is None else _forgery(tree, group, what)
+        if problem is not None:
+            return problem
+    return None
 
 
-def _forgery(tree: Any, group: int) -> str | None:
+def _forgery(tree: Any, group: int, what: str) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
     if not _split(list(tree), group, before, after):
-        return "the address stands within an assertion or a condition"
+        return f"{what} stands within an assertion or a condition"
     leads = _leads(before)
     trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
     raw, fenced = _Side(leads, trusted, fenced=False), _Side(leads, trusted, fenced=True)
     if any(map(fenced.is_open, (*_beside(before[::-1]), *_beside(after)))):
-        return f"the address need not be there, and free text beside it may hold what leads to it, {leads}"
+        return f"{what} need not be there, and free text beside it may hold what leads to it, {leads}"
     if not any(map(raw.is_open, before)):
         return None
     if leads and not any(map(raw.is_open, after)):
         return None
     if leads and not any(map(fenced.is_open, (*before, *after))):
         return None
-    return f"free text stands both before the address and after it, and may hold what leads to it, {leads}"
+    return f"free text stands both before {what} and after it, and may hold what leads to it, {leads}"
 
 
 def _split(parts: list[Part], group: int, before: list[Part], after: list[Part]) -> bool:

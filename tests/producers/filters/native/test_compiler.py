@@ -6,7 +6,7 @@ import pytest
 
 from producers.filters.native.compiler import compile_rules, pairs
 from producers.filters.native.definition import parse_definition
-from producers.filters.native.entries import unwrap
+from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeRules
 
 AT = "[22/Nov/2026:09:00:00 +0000]"
@@ -165,6 +165,22 @@ def test_a_key_that_stands_twice_in_an_object_names_nobody(line: str, ip: str | 
     """Which of the two is the service's nobody can tell; a key that nobody looks at may stand there twice."""
     found = groups("[[failed]]\njson = { msg = 'bad' }\n[json]\nip = ['ip', 'peer.ip']\nuser = 'user'", line)
     assert (found or {}).get("ip") == ip
+
+
+def test_bytes_that_are_no_utf8_hide_no_object() -> None:
+    """A client may write some where a service lets them pass; what follows them stays what it is."""
+    (pattern,) = compile_rules(
+        parse_definition(
+            "x", "[[failed]]\njson = { msg = 'bad' }\n[json]\nip = 'ip'\nuser = 'user'", "x.toml"
+        )
+    )
+    line = b'{"msg":"bad","user":"\xff\xe2","ip":"192.0.2.7"}'
+    assert pattern.find(Entry(line, line), own=True) == {
+        "user": "\ufffd\ufffd".encode(),
+        "ip": b"192.0.2.7",
+    }
+    forged = line.replace(b'"ip"', b'"ip":"203.0.113.9","ip"')
+    assert "ip" not in (pattern.find(Entry(forged, forged), own=True) or {})
 
 
 CLF = [

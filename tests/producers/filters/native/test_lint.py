@@ -86,6 +86,22 @@ def test_an_address_that_a_client_could_write_is_named(line: str) -> None:
     assert problem.startswith("free text stands both before the address and after it")
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{session}: bad {user}", None),
+        ("bad {user} in {session}", None),
+        ("bad {user! in } in {session} {rest! in }", None),
+        ("bad {user} in {session} {rest}", "free text stands both before the session and after it"),
+        ("bad {user}(?: in {session})?", "the session need not be there"),
+    ],
+)
+def test_a_session_that_a_client_could_write_is_named(line: str, problem: str | None) -> None:
+    """He would have the address of another connection blamed."""
+    found = forgery(apart(line))
+    assert found is None if problem is None else found is not None and found.startswith(problem)
+
+
 @pytest.mark.parametrize("line", OPTIONAL)
 def test_an_address_that_need_not_be_there_is_no_clients_to_add(line: str) -> None:
     """Where the service wrote none, the free text beside its place could be read as one."""
