@@ -14,13 +14,14 @@ Only the main thread is bounded: elsewhere Python delivers no signals.
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import AnyStr, Final
 
 TICK_S: Final = 0.0125
 TICKS: Final = 4
@@ -108,3 +109,15 @@ def bounded(ticks: int = TICKS) -> Iterator[Guard]:
 def _on_tick(_number: int, _frame: FrameType | None) -> None:
     if _guards:
         _guards[-1].tick()
+
+
+def compiled(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """An expression that is compiled when a line first needs it: that is no part of the line's time."""
+    if not _guards or threading.current_thread() is not threading.main_thread():
+        return re.compile(source, flags)
+    guard = _guards[-1]
+    line, guard.at = guard.at, NO_LINE
+    try:
+        return re.compile(source, flags)
+    finally:
+        guard.at = line

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from producers.filters.bounds import compiled
 from producers.filters.fail2ban.expressions import Expression
 from producers.filters.fail2ban.pruning import pruned
 from producers.filters.fail2ban.trees import beginnings, is_anchored
@@ -87,7 +88,7 @@ class Merged:
             marker = before + expression.pattern.groups + 1
             numbers[marker] = (at, (*(before + index for index in expression.indices), marker, marker))
             before = marker
-        return re.compile(merged or NEVER).match, numbers
+        return compiled(merged or NEVER).match, numbers
 
 
 class OneByOne:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from producers.filters.bounds import compiled
 from producers.filters.literals import contains, required_literals
 from producers.filters.native.access import access_line
 from producers.filters.native.definition import Definition, Rule
@@ -67,12 +68,12 @@ class LinePattern:
     def expression(self) -> re.Pattern[bytes]:
         """Over a message, with the service's own header or without."""
         optional = "" if self.headed is None else f"(?:{self.headed})?"
-        return re.compile((optional + self.source).encode(), re.DOTALL)
+        return compiled((optional + self.source).encode(), re.DOTALL)
 
     @cached_property
     def own(self) -> re.Pattern[bytes]:
         """Over a line of the service's own log: the header has to be there."""
-        return re.compile((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
+        return compiled((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
 
     @cached_property
     def needles(self) -> Needles | None:
@@ -105,9 +106,7 @@ class FieldsPattern:
     @cached_property
     def tests(self) -> tuple[tuple[tuple[str, ...], re.Pattern[bytes]], ...]:
         """By path, what the value has to be."""
-        return tuple(
-            (tuple(key.split(".")), re.compile(text.encode(), re.DOTALL)) for key, text in self.where
-        )
+        return tuple((tuple(key.split(".")), compiled(text.encode(), re.DOTALL)) for key, text in self.where)
 
     @cached_property
     def needles(self) -> Needles | None:

@@ -22,6 +22,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from producers.filters.bounds import compiled
+
 MONTHS: Final = (
     b"jan",
     b"feb",
@@ -149,7 +151,7 @@ TIME: Final = (
 def plain_time(text: bytes) -> bytes:
     """A time in a form that `Stamps.read` knows; what has none of the forms above is returned as it is."""
     if not _COMPILED:
-        _COMPILED.extend((re.compile(expression), rewrite) for expression, rewrite in EXPRESSIONS)
+        _COMPILED.extend((compiled(expression), rewrite) for expression, rewrite in EXPRESSIONS)
     for expression, rewrite in _COMPILED:
         found = expression.fullmatch(text)
         if found is not None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded
+from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded, compiled
 
 ENDLESS = re.compile("(a+)+$")
 BAIT = "a" * 40 + "b"
@@ -47,6 +47,19 @@ def test_a_line_may_see_so_many_ticks_in_a_row(ticks: int, lines: list[int], bro
         except TooSlow:
             found.append(number)
     assert found == broken
+
+
+def test_what_is_compiled_when_a_line_needs_it_is_no_part_of_its_time() -> None:
+    """An expression that takes long to compile costs the first line nothing; matching has its bound still."""
+    words = "|".join(f"{word:x}y[{word % 7}-9]" for word in range(20_000))
+    with bounded() as guard:
+        guard.at = 2
+        began = time.process_time()
+        assert compiled(words).match("ffy3")
+        assert time.process_time() - began > 0.1
+        assert guard.at == 2
+        with pytest.raises(TooSlow):
+            ENDLESS.match(BAIT)
 
 
 def test_many_quick_lines_are_not_broken_off() -> None:
