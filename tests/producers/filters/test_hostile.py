@@ -11,7 +11,7 @@ import pytest
 
 from producers.filters import NativeFilter, every_filter
 from producers.filters.plan import Plan
-from producers.filters.rows import IP, START
+from producers.filters.rows import IP
 from producers.filters.samples import CLOCK
 from producers.stamps import Stamps
 from tests.producers.filters.hostile import FOREIGN, borrowed_lines, hostile_lines
@@ -48,5 +48,5 @@ def test_no_client_of_one_service_speaks_for_another(seed: int) -> None:
     data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
     plan = Plan(every_filter(), 0)
     for filter_, rows in zip(plan.filters, plan.scan(data, CLOCK), strict=True):
-        foreign = [data[row[START] :].partition(b"\n")[0] for row in rows if row[IP] == FOREIGN]
+        foreign = [data[start:end] for _, _, ip, start, end, *_ in rows if ip == FOREIGN]
         assert foreign == [], filter_.name
