@@ -62,6 +62,24 @@ def hostile_lines(filter_: NativeFilter, sample: Sample, chance: random.Random) 
         yield template.replace("{line}", replaced(filter_, text, spans, chance))
 
 
+def borrowed_lines(sampled: list[tuple[NativeFilter, Sample]], chance: random.Random) -> Iterator[str]:
+    """Endless: samples in which a client wrote a line of another service, with a foreign address in it."""
+    others = [_foreign(sample.text.replace("\n", " ")) for _, sample in sampled]
+    places = [
+        (filter_, sample, spans)
+        for filter_, sample in sampled
+        if (spans := client_spans(filter_, sample.text))
+    ]
+    while places:
+        filter_, sample, spans = chance.choice(places)
+        start, end, how = chance.choice(spans)
+        word = chance.choice(GLUE) + chance.choice(others) + chance.choice(GLUE)
+        text = sample.text[:start] + written_as(how, word) + sample.text[end:]
+        program = filter_.programs[0] if filter_.programs else "x"
+        template = "{line}" if sample.whole else FORMS["rfc 3164"]
+        yield "\n".join(template.format(program=program, line=line) for line in text.split("\n"))
+
+
 def client_spans(filter_: NativeFilter, text: str) -> list[tuple[int, int, str]]:
     """Where a client's words stand in a sample, and how the service writes them."""
     lines = text.split("\n")

@@ -10,13 +10,16 @@ from itertools import islice
 import pytest
 
 from producers.filters import NativeFilter, every_filter
+from producers.filters.plan import Plan
 from producers.filters.rows import IP
 from producers.filters.samples import CLOCK
 from producers.stamps import Stamps
-from tests.producers.filters.hostile import FOREIGN, hostile_lines
+from tests.producers.filters.hostile import FOREIGN, borrowed_lines, hostile_lines
 
 LINES = int(os.environ.get("BANSTREAM_HOSTILE_LINES", "40000"))
 """In all; a million takes about three minutes."""
+NARROW = {"hestia"}
+"""Whose log begins with the client's name, which the service takes only if it is a word."""
 FILTERS = [each for each in every_filter() if each.engine is None]
 
 
@@ -30,3 +33,20 @@ def test_hostile_lines_ban_nobody_but_the_true_source(filter_: NativeFilter) -> 
         for line in islice(hostile_lines(filter_, sample, chance), each_count):
             rows = filter_.matcher(Stamps(UTC)).scan(f"{line}\n".encode("utf-8", "replace"), CLOCK)
             assert FOREIGN not in [row[IP] for row in rows], line
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_client_of_one_service_speaks_for_another(seed: int) -> None:
+    """With the whole library at hand, a line of one service in a client's words to another bans nobody."""
+    sampled = [
+        (each, sample)
+        for each in FILTERS
+        for sample in each.samples
+        if sample.says and each.name not in NARROW
+    ]
+    lines = list(islice(borrowed_lines(sampled, random.Random(seed)), LINES // 4))
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    plan = Plan(every_filter(), 0)
+    for filter_, rows in zip(plan.filters, plan.scan(data, CLOCK), strict=True):
+        foreign = [data[start:end] for _, _, ip, start, end, *_ in rows if ip == FOREIGN]
+        assert foreign == [], filter_.name
