@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
-from producers.filters.candidates import finder_of
+from producers.filters.candidates import finder_of, spelt_out
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher, line_starts
 from producers.filters.native.torn import Torn
@@ -92,6 +92,9 @@ class Plan:
         blind = sum(bit for bit, number, _ in self._native if self.filters[number].needles is None)
         if blind:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
+        hidden = spelt_out(data)
+        if hidden:
+            lines = dict(sorted({**lines, **dict.fromkeys(hidden, wanted)}.items()))
         for _, _, matcher in self._native:
             matcher.begin(clock)
         torn = self._torn.starts(data)
