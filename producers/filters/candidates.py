@@ -146,6 +146,18 @@ def line_starts(data: bytes) -> Iterator[int]:
         start = data.find(b"\n", start) + 1 or len(data)
 
 
+BYTES: Final = LiteralFinder(b'"MESSAGE":[')
+
+
+def spelt_out(data: bytes) -> list[int]:
+    """Where entries of the journal start whose message hides what it holds.
+
+    `journalctl -o json` writes a message as a list of bytes when it has one that is no printable UTF-8: a
+    client may see to that.
+    """
+    return BYTES.starts(data) if data.startswith(b"{") else []
+
+
 @lru_cache(maxsize=64)
 def finder_of(needles: tuple[Needles | None, ...]) -> SharedFinder:
     """The finder of some filters, made once."""

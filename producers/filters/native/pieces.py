@@ -5,15 +5,18 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{ip}` | a literal address | ip |
 | `{host}` | a literal address or a host name | ip |
 | `{port}` | a port | port |
-| `{user}` | whatever a client gave for a name: up to 1,024 characters, may be empty | user |
+| `{user}` | whatever a client gave for a name, may be empty | user |
 | `{session}` | the name under which a service speaks of one connection | session |
 | `{time}` | a time in any form (producers.filters.native.times) | time |
 | `{utc}` | the same, of a service that always writes UTC and does not say so | utc |
-| `{text}` | free text, up to 2,048 characters | |
+| `{text}` | free text | |
 | `{rest}` | free text to the end of the line | |
 | `{word}` | characters other than blanks | |
 | `{int}` | digits | |
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
+
+Of several free texts in a line `{user}` may have 1,024 characters and `{text}` 2,048, since what is tried
+grows with their product; one alone may have as many as the line, so that no name is too long to be read.
 
 `{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so
 that the last TEXT of the line is the service's own, wherever the client wrote another. Behind an address, a
@@ -28,6 +31,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.native.times import TIME
 
 IPV4: Final = r"\d{1,3}(?:\.\d{1,3}){3}"
@@ -58,14 +62,25 @@ def expand(text: str, own: Mapping[str, str]) -> str:
 
     Raises ValueError, naming the piece, when there is no such piece or it holds itself.
     """
-    return _Expansion(own).expand(text, DEPTH)
+    short = _Expansion(own, USER_CHARACTERS, TEXT_CHARACTERS)
+    expression = short.expand(text, DEPTH)
+    if short.free != 1:
+        return expression
+    return _Expansion(own, LINE_LIMIT_BYTES, LINE_LIMIT_BYTES).expand(text, DEPTH)
 
 
 class _Expansion:
-    """One expansion: free texts are numbered, since each is a group of its own."""
+    """One expansion: free texts are numbered, since each is a group of its own.
 
-    def __init__(self, own: Mapping[str, str]) -> None:
+    Attributes:
+        free: how many free texts there are.
+    """
+
+    def __init__(self, own: Mapping[str, str], user_characters: int, text_characters: int) -> None:
+        self.free = 0
         self._own = own
+        self._user_characters = user_characters
+        self._text_characters = text_characters
         self._texts = 0
         self._addressed = False
 
@@ -89,11 +104,12 @@ class _Expansion:
 
     def _free(self, name: str, without: str | None) -> str:
         one = "." if without is None else f"(?:(?!{without}).)"
+        self.free += 1
         unbegun = _unbegun(without) if without and self._addressed else ""
         if name == "user":
-            return f"{unbegun}(?P<user>{one}{{0,{USER_CHARACTERS}}}?)"
+            return f"{unbegun}(?P<user>{one}{{0,{self._user_characters}}}?)"
         self._texts += 1
-        many = "*" if name == "rest" else f"{{0,{TEXT_CHARACTERS}}}?"
+        many = "*" if name == "rest" else f"{{0,{self._text_characters}}}?"
         return f"{unbegun}(?P<_text{self._texts}>{one}{many})"
 
 

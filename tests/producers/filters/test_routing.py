@@ -117,6 +117,18 @@ def test_a_filter_without_needles_sees_every_line() -> None:
     ]
 
 
+def test_a_message_that_the_journal_spells_out_is_nobodys_to_hide() -> None:
+    """A byte that is not printable makes `journalctl -o json` write numbers: a candidate all the same."""
+    lines = [
+        json.dumps({"MESSAGE": message, "__REALTIME_TIMESTAMP": "1795338000000000"}, separators=(",", ":"))
+        for message in ("x", list(b"bad 1.1.1.1"), "bad 2.2.2.2", list(b"worse 3.3.3.3"), list(b"hello"))
+    ]
+    data = "".join(f"{line}\n" for line in lines).encode()
+    assert [row[IP] for row in A.matcher().scan(data, CLOCK)] == ["1.1.1.1", "2.2.2.2", "3.3.3.3"]
+    assert names(Plan((A, B)), *lines) == [["1.1.1.1", "2.2.2.2", "3.3.3.3"], ["1.1.1.1", "2.2.2.2"]]
+    assert names(Plan((B, BLIND), 0), *lines) == [["1.1.1.1", "2.2.2.2"], ["3.3.3.3"]]
+
+
 def test_what_a_plan_remembers_is_saved_by_filter() -> None:
     """As JSON; a state of a filter that the plan has not is let be."""
     first, second = Plan((SESSION, A)), Plan((SESSION, B, A))

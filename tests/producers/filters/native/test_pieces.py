@@ -31,7 +31,11 @@ def captured(text: str, line: str, **own: str) -> dict[str, str] | None:
         ("from {host}", "from a b", None),
         ("user {user} x", "user  x", {"user": ""}),
         ("user {user} x", "user a x x", {"user": "a x"}),
-        ("user {user} x", f"user {'a' * 1_025} x", None),
+        ("user {user} x", f"user {'a' * 60_000} x", {"user": "a" * 60_000}),
+        ("{user!, } {client} x", f"{'a' * 60_000} at ::1 x", {"user": "a" * 60_000, "ip": "::1"}),
+        ("user {user} x{rest}", f"user {'a' * 1_024} x", {"user": "a" * 1_024, "_text1": ""}),
+        ("user {user} x{rest}", f"user {'a' * 1_025} x", None),
+        ("user {user} x {free}", f"user {'a' * 1_025} x ", None),
         ("{user!, } x", "a, b x", None),
         ("{user!, } x", "a,b x", {"user": "a,b"}),
         ("{session}: {ip}", "a1: 192.0.2.7", {"session": "a1", "ip": "192.0.2.7"}),
@@ -39,7 +43,8 @@ def captured(text: str, line: str, **own: str) -> dict[str, str] | None:
         ("{time} x", "22/Nov/2026:09:00:00 +0000 x", {"time": "22/Nov/2026:09:00:00 +0000"}),
         ("{utc} x", "2026-11-22 09:00:00 x", {"utc": "2026-11-22 09:00:00"}),
         ("a{text}c", "abbc", {"_text1": "bb"}),
-        ("a{text}c", f"a{'b' * 2_049}c", None),
+        ("a{text}c", f"a{'b' * 60_000}c", {"_text1": "b" * 60_000}),
+        ("a{text}c{rest}", f"a{'b' * 2_049}c", None),
         ("a{rest}", f"a{'b' * 60_000}", {"_text1": "b" * 60_000}),
         ("a{text}b{rest!b}", "axbyby", {"_text1": "xby", "_text2": "y"}),
         ("{word} {int}", "a-b 12", {}),
@@ -57,7 +62,7 @@ def test_a_piece_stands_for_what_its_table_says(
     text: str, line: str, expected: dict[str, str] | None
 ) -> None:
     """Whole lines; a filter's own piece may hold others, and a regular expression's `{2,3}` is left alone."""
-    assert captured(text, line, client="at {ip}") == expected
+    assert captured(text, line, client="at {ip}", free="{text}") == expected
 
 
 def test_a_filters_own_piece_comes_first() -> None:
