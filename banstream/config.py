@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -16,9 +16,7 @@ from typing import Final, Literal, cast, get_args
 from banstream import values
 from banstream.toml import Problems, Table, read_files
 from eventlog.urls import check_url
-from producers.filters import AUTO, every_filter, filter_names, load_filter
-from producers.sources import check_source
-from producers.usual import usual_sources
+from producers.library import AUTO, check_name, library_names
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from streams.rules import MANUAL, Jail, Rules
@@ -30,6 +28,8 @@ LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
 FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
 Start = Literal["recent", "beginning", "end"]
+Check = Literal["names", "filters", "sources"]
+"""How far what jails name is looked into: filters by name alone, filters, filters and sources."""
 BACKENDS: Final = ("nftables", "null")
 
 
@@ -140,11 +140,13 @@ class Settings:
         )
 
 
-def load_settings(file: str | None, *, reading: bool = True) -> Settings:
+def load_settings(file: str | None, *, check: Check = "sources") -> Settings:
     """Read the configuration: this file, or the first of the usual ones, or none.
 
-    `reading`: its sources are going to be read, so that one that cannot be is a problem, too. Who looks at
-    the log or gives a command needs no right to read them.
+    `check`: `sources` for who is going to read them: one that cannot be read is a problem, too. `filters` for
+    who has no need to, and no right perhaps. `names` for who decides, enforces, gives a command or looks at
+    the log: filters and sources may be another host's. Jails then have the sources they name, and no usual
+    ones, and no filter's code is loaded.
 
     Raises:
         ConfigError: with every problem found.
@@ -153,7 +155,7 @@ def load_settings(file: str | None, *, reading: bool = True) -> Settings:
     problems = Problems()
     paths = [path, *sorted((path.parent / "conf.d").glob("*.toml"))] if path else []
     top = read_files(paths, problems)
-    settings = _settings(top, tuple(map(str, paths)), reading=reading)
+    settings = _settings(top, tuple(map(str, paths)), check=check)
     top.done()
     if problems.found:
         raise ConfigError(*problems.found)
@@ -178,7 +180,7 @@ def _find(file: str | None) -> Path | None:
     return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.exists()), None)
 
 
-def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
+def _settings(top: Table, files: tuple[str, ...], *, check: Check) -> Settings:
     log = top.table("log")
     log_url = log.take("url", _log_url, default_log_url())
     log.done()
@@ -192,7 +194,7 @@ def _settings(top: Table, files: tuple[str, ...], *, reading: bool) -> Settings:
     return Settings(
         files=files,
         log_url=log_url,
-        jails=_jails(top, reading=reading),
+        jails=_jails(top, check=check),
         ship=ship,
         enforcer=enforcer,
         decider=workers,
@@ -244,14 +246,14 @@ def _ship(table: Table) -> ShipSettings:
     return settings
 
 
-def _jails(top: Table, *, reading: bool) -> tuple[JailSettings, ...]:
+def _jails(top: Table, *, check: Check) -> tuple[JailSettings, ...]:
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
     defaults_table.done()
     jail_tables = dict(top.table("jail").tables())
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
-    read = [_enabled_jail(name, table, defaults, reading=reading) for name, table in jail_tables.items()]
+    read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
     return _told_apart(_routed(tuple(filter(None, read))))
 
 
@@ -261,16 +263,17 @@ def _built_in() -> JailSettings:
     )
 
 
-def _enabled_jail(name: str, table: Table, defaults: JailSettings, *, reading: bool) -> JailSettings | None:
+def _enabled_jail(name: str, table: Table, defaults: JailSettings, *, check: Check) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
-    own: tuple[str, ...] = (name,) if name in filter_names() else ()
-    filters = table.take("filter", _filters, own)
+    own: tuple[str, ...] = (name,) if name in library_names() else ()
+    filters = table.take("filter", _filters(check), own)
     if not filters:
         table.problem("filter", None, FILTER)
     if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
         table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
     unset: tuple[str, ...] = ()
-    sources = table.take("source", _sources if reading else values.texts, unset)
+    sources = table.take("source", _sources if check == "sources" else values.texts, unset)
+    sources = sources or defaults.sources or _usual_sources(filters, check)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     table.done()
     return jail if enabled else None
@@ -299,7 +302,7 @@ def _jail(
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
         ),
-        sources=sources or usual.sources or (usual_sources(filters) if name else ()),
+        sources=sources,
         start=table.take("start", _start, usual.start),
     )
 
@@ -307,7 +310,7 @@ def _jail(
 def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
     """A jail that says `auto` has the filters that no other jail names."""
     named = {name for jail in jails for name in jail.rules.filters}
-    rest = tuple(each.name for each in every_filter() if each.name not in named) if AUTO in named else ()
+    rest = tuple(each for each in library_names() if each not in named)
     return tuple(
         replace(jail, rules=replace(jail.rules, filters=rest), auto=True)
         if AUTO in jail.rules.filters
@@ -342,20 +345,42 @@ def _start(value: object) -> Start:
     return cast("Start", values.one_of(*get_args(Start))(value))
 
 
-def _filters(value: object) -> tuple[str, ...]:
-    names = values.texts(value)
-    for name in names:
-        try:
-            if name != AUTO:
-                load_filter(name)
-        except ConfigError as error:
-            raise ValueError(f"{FILTER} ({error})") from error
-    if AUTO in names and len(names) > 1:
-        raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
-    return names
+def _filters(check: Check) -> Callable[[object], tuple[str, ...]]:
+    def filters(value: object) -> tuple[str, ...]:
+        names = values.texts(value)
+        for name in names:
+            try:
+                if name != AUTO:
+                    _check_filter(name, check)
+            except ConfigError as error:
+                raise ValueError(f"{FILTER} ({error})") from error
+        if AUTO in names and len(names) > 1:
+            raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
+        return names
+
+    return filters
+
+
+def _check_filter(name: str, check: Check) -> None:
+    if check == "names":
+        check_name(name)
+    else:
+        from producers.filters import load_filter
+
+        load_filter(name)
+
+
+def _usual_sources(filters: tuple[str, ...], check: Check) -> tuple[str, ...]:
+    if check == "names":
+        return ()
+    from producers.usual import usual_sources
+
+    return usual_sources(filters)
 
 
 def _sources(value: object) -> tuple[str, ...]:
+    from producers.sources import check_source
+
     specs = values.texts(value)
     wrong = [problem for spec in specs for problem in check_source(spec)]
     if wrong:

@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from banstream.config import Settings
+from banstream.enforcing import HEARTBEAT_MS
 from banstream.instants import now_ms
 from banstream.reading import SILENT_MS, messages, open_to_read, placed
-from banstream.roles import HEARTBEAT_MS, SHIPPER
+from banstream.shipping import SHIPPER
 from banstream.show import instant, json_line, say, show, table
 from eventlog.contract import EventLog
 from producers.spool import Spool

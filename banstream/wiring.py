@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import Any
 
-from banstream.config import EnforcerSettings, JailSettings, Settings, Start
+from banstream.config import Settings
+from banstream.enforcing import enforcer_config
+from banstream.shipping import watches
 from enforcers.backends import open_backend
-from enforcers.bans import Heeded
 from enforcers.contract import Backend
-from enforcers.enforcer import Enforcer, EnforcerConfig
-from enforcers.safety import BreakerLimits
+from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
-from producers.producer import Producer, Watch
+from producers.producer import Producer
 from schemas.errors import ConfigError, Transient
 from streams.embedded import EmbeddedDecider
 
@@ -98,42 +98,3 @@ class Stages:
             "rules": self.settings.rules().version,
             "files": self.settings.files,
         }
-
-
-def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:
-    """The enforcer's configuration on this host; `heartbeat_ms`: as EnforcerConfig says."""
-    return EnforcerConfig(
-        host=settings.host,
-        never_ban=settings.never_ban,
-        protect_ssh_peers=settings.protect_ssh_peers,
-        keep_on_stop=settings.keep_on_stop,
-        breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
-        heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
-        heartbeat_ms=heartbeat_ms,
-    )
-
-
-def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
-    """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
-    found: dict[str, Watch] = {}
-    for jail in jails:
-        for spec in jail.sources:
-            old = found.get(spec)
-            found[spec] = Watch(
-                source=spec,
-                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
-                auto=jail.auto or (old is not None and old.auto),
-                start=jail.start if old is None else _earlier(old.start, jail.start),
-                labels=labels,
-                recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
-            )
-    return list(found.values())
-
-
-def _named(jail: JailSettings) -> tuple[str, ...]:
-    return () if jail.auto else jail.rules.filters
-
-
-def _earlier(one: Start, other: Start) -> Start:
-    """Where two jails' sources begin: at the earlier of both places."""
-    return "beginning" if "beginning" in {one, other} else "recent" if "recent" in {one, other} else "end"

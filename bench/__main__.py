@@ -20,6 +20,7 @@ PARTS = (
     "pipeline",
     "kafka",
     "worker",
+    "scaling",
     "fleet",
 )
 

@@ -62,12 +62,8 @@ def main() -> None:
 @contextmanager
 def broker(folder: Path) -> Iterator[str]:
     """The url of a log on a broker of our own, as an operator would run it."""
-    made = Broker(folder / "kafka", jvm=())
-    try:
-        made.start()
+    with Broker(folder / "kafka", jvm=()) as made:
         yield made.url(4)
-    finally:
-        made.kill()
 
 
 @contextmanager

@@ -28,6 +28,8 @@ EVENTS_SENT: Final = 1_000_000
 FRAME: Final = 300
 DECIDING: Final = 100
 """One event of so many decides a ban."""
+AT_ONCE: Final = 200
+"""As many frames as a producer has in its hands."""
 RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 3\nfindtime = "1d"\nbantime = "7d"\n'
 
 
@@ -72,12 +74,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     if address := os.environ.get("BANSTREAM_KAFKA"):
         yield Cluster(address)
         return
-    broker = Broker(folder / "kafka", jvm=())
-    try:
-        broker.start()
+    with Broker(folder / "kafka", jvm=()) as broker:
         yield broker
-    finally:
-        broker.kill()
 
 
 def start(config: Path, log: EventLog, *options: str) -> subprocess.Popen[bytes]:
@@ -96,7 +94,15 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
 
 
 def fill(log: EventLog) -> int:
-    """Append the events, a frame to each partition in turn; returns how many bans they decide.
+    """Append the events; returns how many bans they decide."""
+    appends, bans = frames(log.partitions)
+    for first in range(0, len(appends), AT_ONCE):
+        log.append(appends[first : first + AT_ONCE])
+    return bans
+
+
+def frames(partitions: int) -> tuple[list[Append], int]:
+    """The events, a frame to each partition in turn, and how many bans they decide.
 
     Of each DECIDING three are one address's. Partitions are not those of the addresses: a decider does not
     ask.
@@ -110,12 +116,8 @@ def fill(log: EventLog) -> int:
             nth = number % DECIDING
             bans += nth == DECIDING - 1
             lines.append(line(number - nth if nth >= DECIDING - 3 else number, number, now_ms))
-        appends.append(Append(EVENTS.name, b"\n".join(lines), partition=first // FRAME % log.partitions))
-        if len(appends) == 200:  # noqa: PLR2004 - as many as a producer has in its hands
-            log.append(appends)
-            appends = []
-    log.append(appends)
-    return bans
+        appends.append(Append(EVENTS.name, b"\n".join(lines), partition=first // FRAME % partitions))
+    return appends, bans
 
 
 def line(address: int, position: int, at_ms: int) -> bytes:
@@ -143,6 +145,12 @@ def line(address: int, position: int, at_ms: int) -> bytes:
 
 def wait_s(log: EventLog, count: int) -> float:
     """Wait for so many decisions; seconds from the first to the last, by the log's clock."""
+    times = decided(log, count)
+    return (max(times) - min(times)) / 1_000
+
+
+def decided(log: EventLog, count: int) -> list[int]:
+    """Wait for so many decisions; when they were made, in Unix milliseconds by the log's clock."""
     held, offsets = 0, dict.fromkeys(range(log.partitions), 0)
     times: list[int] = []
     while held < count:
@@ -155,7 +163,7 @@ def wait_s(log: EventLog, count: int) -> float:
             times.append(message.at_ms)
         if not found:
             time.sleep(0.1)
-    return (max(times) - min(times)) / 1_000
+    return times
 
 
 def restarted(config: Path, log: EventLog, nth: int) -> float:

@@ -19,7 +19,6 @@ from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog
 from eventlog.kafka.options import parse_url
 from eventlog.memory import MemoryLog
-from eventlog.sqlite import SqliteLog
 from eventlog.terms import Clock
 from schemas.errors import ConfigError
 
@@ -40,6 +39,8 @@ def open_log(
         return MemoryLog(now_ms=now_ms)
     if url.startswith("kafka://"):
         return _kafka(url, read_only=read_only, patience_ms=patience_ms)
+    from eventlog.sqlite import SqliteLog  # noqa: PLC0415 - SQLite's library, for who keeps a log in a file
+
     return SqliteLog.open(sqlite_path(url), read_only=read_only, now_ms=now_ms)
 
 

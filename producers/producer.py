@@ -17,11 +17,12 @@ import orjson
 
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
-from producers.filters import AUTO, filters_of, warnings_of
+from producers.filters import filters_of, warnings_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
 from producers.frames import Origin, appends, late_appends, wires
+from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import Start, open_source
 from producers.stamps import Clock

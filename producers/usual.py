@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producers.filters import AUTO, Filter, NativeFilter, load_filter
-from producers.filters.fail2ban import Fail2banFilter
+from producers.filters import Filter, NativeFilter, load_filter
+from producers.library import AUTO
 from producers.sources import check_source, default_sources, missing_files
 
 SSHD = "sshd"
@@ -26,6 +26,8 @@ def _places_of(filter_: Filter) -> Sequence[str]:
     """Where a filter says its lines are: fail2ban's only how to ask the journal for them."""
     if isinstance(filter_, NativeFilter):
         return filter_.definition.sources
+    from producers.filters.fail2ban import Fail2banFilter  # noqa: PLC0415 - loaded where such a filter is
+
     return (
         [f"journald:{match}" for match in filter_.journalmatch] if isinstance(filter_, Fail2banFilter) else ()
     )

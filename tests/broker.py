@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kafka.errors import KafkaError
 
@@ -104,6 +104,19 @@ class Broker(Cluster):
         self._properties = directory / "broker.properties"
         self._properties.write_text(self._configured(protocols, settings or {}))
         self._run("kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c")
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it, whatever was done to it."""
+        self.kill()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -68,9 +68,5 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if address:
         yield Cluster(address)
         return
-    made = Broker(tmp_path_factory.mktemp("kafka"))
-    try:
-        made.start()
+    with Broker(tmp_path_factory.mktemp("kafka")) as made:
         yield made
-    finally:
-        made.kill()

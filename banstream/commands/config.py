@@ -30,7 +30,7 @@ def check_command(config_file: str | None) -> int:
 @config_option
 def show_command(as_json: bool, config_file: str | None) -> int:
     """The configuration in force, every default filled in."""
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="filters")
     if as_json:
         json_line(
             {

@@ -35,7 +35,7 @@ def decide_command(
         level=logging.WARNING if quiet else logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     if not settings.log_url.startswith("kafka://"):
         raise ConfigError(
             f"log.url = {settings.log_url!r}: `decide` needs a log on Kafka, such as kafka://host:9092; "

@@ -51,7 +51,7 @@ def _findings(config_file: str | None) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("python", "good", f"{version}, SQLite {sqlite3.sqlite_version}")
     try:
-        settings = load_settings(config_file, reading=False)
+        settings = load_settings(config_file, check="filters")
     except ConfigError as error:
         for problem in error.problems:
             yield Finding("configuration", "bad", problem)

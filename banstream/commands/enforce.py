@@ -24,17 +24,17 @@ def enforce_command(config_file: str | None, quiet: bool) -> int:
     `[enforcer] jails` are left alone. While the broker is away its bans stay in force and end when they
     should. Without root, or without libnftables, it observes only, and says so.
     """
+    from banstream.enforcing import PATIENCE_MS, Enforcing
     from banstream.loop import Loop, to_stderr
-    from banstream.roles import PATIENCE_MS, Enforcing
 
     to_stderr(quiet=quiet)
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
     log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
     loop = Loop(
         "enforce",
         Enforcing(settings, event_log, now_ms),
-        reload=lambda: load_settings(config_file, reading=False),
+        reload=lambda: load_settings(config_file, check="names"),
         now_ms=now_ms,
     )
     try:

@@ -70,7 +70,7 @@ def explain_command(subject: str, as_json: bool, config_file: str | None) -> int
             subject = read_prefix(subject)
         except ValueError as error:
             raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
-    log = open_to_read(load_settings(config_file, reading=False))
+    log = open_to_read(load_settings(config_file, check="names"))
     try:
         chains = [chain_of(log, decision) for decision in decisions_about(log, subject, by_id=by_id)]
         if chains:

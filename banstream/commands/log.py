@@ -60,7 +60,7 @@ def migrate_command(source: str, target: str, as_json: bool, config_file: str | 
         raise ConfigError(f"target {target!r}: expected kafka://host:port,host:port")
     if not path.exists():
         raise LogError(f"{path}: no such file")
-    ship = load_settings(config_file, reading=False).ship
+    ship = load_settings(config_file, check="names").ship
     with _held(path, "up"), _held(ship.spool, "ship"):
         old = SqliteLog.open(path)
         new = open_log(target)

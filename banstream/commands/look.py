@@ -43,7 +43,7 @@ def status_command(
     """
     if role is not None:
         return _tell_health(role, as_json=as_json)
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     if fleet or settings.log_url.startswith("kafka://"):
         from banstream import fleet as hosts
 
@@ -103,7 +103,7 @@ def _show_status(facts: dict[str, Any]) -> None:
 @config_option
 def bans_command(as_json: bool, config_file: str | None) -> int:
     """The bans in force, oldest decision first. Exit code 1 when there is none."""
-    log = open_to_read(load_settings(config_file, reading=False))
+    log = open_to_read(load_settings(config_file, check="names"))
     try:
         standings = [decode(message.value) for message in log.latest(BANS.name)]
     finally:
@@ -138,7 +138,7 @@ def events_command(
     prefix: str | None, since: int | None, last: int | None, as_json: bool, config_file: str | None
 ) -> int:
     """The events read from the logs, oldest first; only those of one address when it is named."""
-    log = open_to_read(load_settings(config_file, reading=False))
+    log = open_to_read(load_settings(config_file, check="names"))
     containing = f'"ip":"{prefix}"'.encode() if prefix else b""
     try:
         found: Iterator[Placed] | list[Placed] = records(
@@ -160,7 +160,7 @@ def events_command(
 @config_option
 def watch_command(as_json: bool, config_file: str | None) -> int:
     """Events and decisions as they happen, until Ctrl-C."""
-    log = open_to_read(load_settings(config_file, reading=False))
+    log = open_to_read(load_settings(config_file, check="names"))
     topics = [(topic.name, number) for topic in (EVENTS, DECISIONS) for number in range(log.partitions)]
     offsets = {place: log.end(*place) for place in topics}
     note("Watching; Ctrl-C ends it.")

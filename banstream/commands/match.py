@@ -16,10 +16,11 @@ from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
 from banstream.show import harmless, instant, json_line, note, printable, say
-from producers.filters import AUTO, Filter, NativeFilter, filters_of
+from producers.filters import Filter, NativeFilter, filters_of
 from producers.filters.literals import contains
 from producers.filters.native.reasons import reason, shown, taken
 from producers.filters.rows import Row
+from producers.library import AUTO
 from producers.offline import Batch, match_files
 
 SHAPES: Final = 30

@@ -107,7 +107,7 @@ def operator() -> str:
 
 
 def _give(config_file: str | None, as_json: bool, command: Command) -> int:
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     _check_jail(settings, command)
     log = open_log(settings.log_url)
     try:

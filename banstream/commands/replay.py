@@ -76,10 +76,10 @@ class Options:
 
 
 def _replay(files: tuple[str, ...], options: Options) -> int:
-    settings = load_settings(options.config_file, reading=False)
+    settings = load_settings(options.config_file, check="filters")
     both = [settings]
     if options.other_file:
-        both.append(load_settings(options.other_file, reading=False))
+        both.append(load_settings(options.other_file, check="filters"))
     rules = [each.rules() for each in both]
     counts, started = Counts(), perf_counter()
     if files:

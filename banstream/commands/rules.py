@@ -37,7 +37,7 @@ def push_command(as_json: bool, config_file: str | None) -> int:
 
     Failures counted so far and bans in force stay. Those in force already are not pushed again.
     """
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     if not settings.log_url.startswith("kafka://"):
         raise ConfigError(
             f"log.url = {settings.log_url!r}: `banstream up` puts its own file's rules in force, at its "
@@ -75,7 +75,7 @@ def push_command(as_json: bool, config_file: str | None) -> int:
 @config_option
 def list_command(as_json: bool, config_file: str | None) -> int:
     """List the rules there were, the newest and those in force first. Exit code 1 when there are none."""
-    settings = load_settings(config_file, reading=False)
+    settings = load_settings(config_file, check="names")
     log = open_to_read(settings)
     try:
         found = list(_versions(log))[::-1]

@@ -25,7 +25,7 @@ def ship_command(config_file: str | None, quiet: bool) -> int:
     the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
     """
     from banstream.loop import Loop, to_stderr
-    from banstream.roles import SEND_MS, Shipping
+    from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
 
     to_stderr(quiet=quiet)

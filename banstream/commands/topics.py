@@ -78,7 +78,7 @@ def describe_command(as_json: bool, config_file: str | None) -> int:
 
 def _options(config_file: str | None) -> KafkaOptions:
     """The cluster that the configuration names; ConfigError when its log is another."""
-    url = load_settings(config_file, reading=False).log_url
+    url = load_settings(config_file, check="names").log_url
     if not url.startswith("kafka://"):
         raise ConfigError(f"log.url = {url!r}: has no topics to make; expected kafka://host:port,host:port")
     from eventlog.kafka.options import parse_url

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
-from kafka.errors import KafkaError
+from kafka.errors import IllegalStateError, KafkaError
 
 from eventlog.contract import Append
 from eventlog.kafka.errors import FENCED, away, from_kafka, told
@@ -120,6 +120,8 @@ class KafkaWriter:
                 # The library has many words for a producer that a newer one fenced: the broker has one.
                 self._transactions.give_up()
                 self._go_on()
+                if isinstance(error, IllegalStateError):  # it fenced back meanwhile
+                    raise self._transient(error) from error
             raise refused from error
         commit = _Commit(tuple(appends), dict(positions), tuple(zip(written, offsets, strict=True)))
         self._end(commit)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Final
 
-from producers.filters import fail2ban
-from producers.filters.native.filter import LIBRARY, NativeFilter, library_names, own_filter, read_filter
+from producers.filters.native.filter import NativeFilter, own_filter, read_filter
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
-from schemas.errors import ConfigError
+from producers.library import LIBRARY, OWN_ENDING, check_name, library_names
 
 __all__ = [
-    "AUTO",
     "Filter",
     "Matcher",
     "NativeFilter",
@@ -22,19 +18,10 @@ __all__ = [
     "Needles",
     "Row",
     "every_filter",
-    "filter_names",
     "filters_of",
     "load_filter",
     "warnings_of",
 ]
-
-AUTO: Final = "auto"
-"""The name that stands for whichever filter of the library a line is for."""
-
-
-def filter_names() -> list[str]:
-    """The names of the library's filters."""
-    return list(library_names())
 
 
 @cache
@@ -49,15 +36,14 @@ def load_filter(name: str) -> Filter:
 
     Raises ConfigError when there is none, and for what is wrong in it.
     """
+    check_name(name)
     if name in library_names():
         return read_filter(LIBRARY / f"{name}.toml", name)
-    if name.endswith(".toml"):
+    if name.endswith(OWN_ENDING):
         return own_filter(Path(name), name)
-    if fail2ban.is_named(name):
-        return fail2ban.load(name)
-    close = get_close_matches(name, library_names(), n=1, cutoff=0.75)
-    near = "".join(f"; did you mean {each}?" for each in close)
-    raise ConfigError(f"no filter is named {name!r}{near}; see `banstream filters list`")
+    from producers.filters import fail2ban  # noqa: PLC0415 - megabytes, for who uses fail2ban's filters
+
+    return fail2ban.load(name)
 
 
 def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
@@ -68,4 +54,8 @@ def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
 
 def warnings_of(filter_: Filter) -> list[str]:
     """What a person should know of a filter that is used nevertheless, a sentence each."""
+    if isinstance(filter_, NativeFilter):
+        return []
+    from producers.filters import fail2ban  # noqa: PLC0415 - as in load_filter
+
     return fail2ban.slow(filter_) if isinstance(filter_, fail2ban.Fail2banFilter) else []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from faust.types.auth import CredentialsT
 from yarl import URL
@@ -16,6 +18,36 @@ from eventlog.kafka.options import KafkaOptions
 
 SESSION_S: Final = 6.0
 """A worker that says nothing for so long is taken for dead, and its partitions are given to others."""
+
+
+class Client(Protocol):
+    """A consumer or a producer of aiokafka."""
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaError or OSError."""
+
+    async def stop(self) -> None:
+        """Let go. Raises the same."""
+
+
+AnyClient = TypeVar("AnyClient", bound=Client)
+
+
+async def opened(client: AnyClient) -> AnyClient:
+    """A client that is connected; of one that cannot be, nothing stays. Raises KafkaError or OSError."""
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+    return client
+
+
+async def closed(client: Client | None) -> None:
+    """Let go of a client, if there is one, whether or not the broker is there."""
+    if client is not None:
+        with suppress(KafkaError, OSError):
+            await client.stop()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eventlog.contract import Append, EventLog
 from schemas.codec import encode
-from schemas.errors import LogError
+from schemas.errors import Fenced, Transient
 from schemas.records import RulesChanged
 from schemas.topics import EVENTS, RULES
 from streams.rules import Rules
@@ -20,15 +20,19 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
     """The version of the rules in force; on a log that has none, these are put in force first.
 
     Of workers that do so at once one comes first: the others are fenced, or find its rules.
+
+    Raises:
+        Transient: another worker is about to, or was killed at it: look again later, rather than fence it.
+        LogError: nothing was written.
     """
     while (version := in_force(log)) is None:
         writer = log.writer(WRITER)
         try:
             if in_force(log) is None:
                 writer.commit(_changes(log, rules, now_ms), {})
-        except LogError:
+        except Fenced as error:
             if in_force(log) is None:
-                raise
+                raise Transient("another worker is putting rules in force") from error
         finally:
             writer.close()
     return version

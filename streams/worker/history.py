@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from eventlog.contract import Message
 from schemas.topics import EVENTS, STATE
-from streams.worker.connection import Cluster
+from streams.worker.connection import Cluster, closed, opened
 
 FETCH_BYTES: Final = 8 * 1024 * 1024
 POLL_MS: Final = 25
@@ -85,10 +83,8 @@ class History:
 
     async def close(self) -> None:
         """Let go. Idempotent."""
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            with suppress(KafkaError, OSError):
-                await consumer.stop()
+        consumer, self._consumer = self._consumer, None
+        await closed(consumer)
 
     def _place(self, topic: str, partition: int) -> TopicPartition:
         return TopicPartition(self._cluster.topic(topic), partition)
@@ -104,12 +100,7 @@ class History:
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 retry_backoff_ms=50,
             )
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
-            self._consumer = consumer
+            self._consumer = await opened(consumer)
         return self._consumer
 
     async def _end(self, place: TopicPartition) -> int:

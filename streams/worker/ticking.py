@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from logging import getLogger
 from time import monotonic
 from typing import Final
@@ -14,7 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import encode
 from schemas.records import Tick
 from schemas.topics import EVENTS
-from streams.worker.connection import Cluster
+from streams.worker.connection import Cluster, closed, opened
 from streams.worker.owner import Owner
 
 AGAIN_S: Final = 5.0
@@ -54,10 +53,8 @@ class Ticking:
 
     async def close(self) -> None:
         """Let go. Idempotent."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            with suppress(KafkaError, OSError):
-                await producer.stop()
+        producer, self._producer = self._producer, None
+        await closed(producer)
 
     def _is_due(self, owner: Owner, now_ms: int) -> bool:
         end_ms = owner.next_expiry_ms()
@@ -71,11 +68,5 @@ class Ticking:
 
     async def _open(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(**self._cluster.client(), enable_idempotence=True)
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
+            self._producer = await opened(AIOKafkaProducer(**self._cluster.client(), enable_idempotence=True))
         return self._producer

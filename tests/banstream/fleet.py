@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from eventlog.kafka.log import KafkaLog
 from schemas.codec import encode
 from schemas.records import AuthEvent, Enforcement, Heartbeat, Hold, Standing
 from schemas.topics import BANS, ENFORCEMENTS, EVENTS
-from tests.banstream.service import Service, eventually, stamp
+from tests.banstream.service import Service, ended, eventually, stamp
 from tests.namespaces import Host
 
 
@@ -69,16 +69,9 @@ class Role(Service):
         return self.process is None or self.process.poll() is not None
 
 
-@contextmanager
-def role(name: str, folder: Path, host: Host | None = None) -> Iterator[Role]:
+def role(name: str, folder: Path, host: Host | None = None) -> AbstractContextManager[Role]:
     """A role that is not running yet; killed at the end if it still is."""
-    made = Role(folder, host, name=name)
-    try:
-        yield made
-    finally:
-        if made.process is not None:
-            made.process.kill()
-            made.process.wait()
+    return ended(Role(folder, host, name=name))
 
 
 @contextmanager

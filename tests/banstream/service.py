@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from banstream.reading import records
 from eventlog.urls import open_log
@@ -172,6 +172,9 @@ class Service:
         }
 
 
+AnyService = TypeVar("AnyService", bound=Service)
+
+
 def _prefix(element: Any, set_name: str) -> str:
     value = element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
     length = int(set_name.split("_")[1])
@@ -192,6 +195,13 @@ def service(folder: Path, host: Host | None = None) -> Iterator[Service]:
     made = Service(folder, host)
     made.configure()
     made.log.touch()
+    with ended(made):
+        yield made
+
+
+@contextmanager
+def ended(made: AnyService) -> Iterator[AnyService]:
+    """A service whose process is killed at the end if it still runs."""
     try:
         yield made
     finally:

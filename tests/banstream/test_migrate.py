@@ -21,7 +21,8 @@ from tests.banstream.fleet import Role, relay, role, shipped
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Cluster
 from tests.namespaces import fleet
-from tests.streams.fleet import failure, now_ms
+from tests.streams.fleet import now_ms
+from tests.streams.folding import failure
 
 PARTITIONS = 4
 ATTACKER, OLD, UNMOVED = "203.0.113.9", "203.0.113.10", "203.0.113.11"
@@ -166,7 +167,7 @@ def attack(seed: int, frames: int, at_ms: int) -> list[bytes]:
     return [
         encode_frame(
             [
-                failure(f"10.{seed}.{frame % 20}.{nth}", at_ms + frame, frame * 50 + nth, f"s{seed}")
+                failure(f"10.{seed}.{frame % 20}.{nth}", at_ms + frame, frame * 50 + nth, source=f"s{seed}")
                 for nth in range(50)
             ]
         )

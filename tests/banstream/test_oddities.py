@@ -19,6 +19,7 @@ from tests.banstream.fleet import Role, role
 from tests.banstream.service import eventually
 from tests.broker import Cluster
 from tests.streams import fleet as workers
+from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
 ALICE, BOB = "192.0.2.1", "192.0.2.2"
@@ -107,8 +108,8 @@ def test_two_shippers_that_give_one_name(decide: workers.Fleet, tmp_path: Path) 
 
 def test_two_shippers_that_say_they_are_one_source(decide: workers.Fleet) -> None:
     """What comes at a position seen before is passed over, which the worker says with the source's name."""
-    decide.send([[workers.failure(ALICE, now_ms(), number) for number in range(2)]])
-    decide.send([[workers.failure(BOB, now_ms(), number) for number in range(2)]])
+    decide.send([[failure(ALICE, now_ms(), number) for number in range(2)]])
+    decide.send([[failure(BOB, now_ms(), number) for number in range(2)]])
     eventually(lambda: "sent again" in decide.said, "the worker says so")
     assert "source=file:/var/log/auth.log incarnation=0 events=2" in decide.said
 

@@ -13,7 +13,8 @@ from schemas.records import Ban, RulesChanged
 from schemas.topics import EVENTS
 from tests.banstream.service import BANSTREAM, eventually, service
 from tests.broker import Cluster
-from tests.streams.fleet import RULES, Fleet, failure, fleet, now_ms, records
+from tests.streams.fleet import RULES, Fleet, fleet, now_ms, records
+from tests.streams.folding import failure
 
 ALICE, BOB = "192.0.2.1", "198.51.100.2"
 STRICTER = RULES.replace("maxretry = 3", "maxretry = 2")

@@ -126,7 +126,7 @@ def test_the_image_is_made_of_what_is_there(tmp_path: Path) -> None:
 
 def test_its_configuration_is_one(tmp_path: Path) -> None:
     """It reads, and names the broker as the services do."""
-    settings = load_settings(str(ROOT / CONFIG), reading=False)
+    settings = load_settings(str(ROOT / CONFIG), check="names")
     assert settings.log_url == "kafka://broker:9092"
     assert settings.ship.host
     del tmp_path

@@ -21,7 +21,7 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
 from eventlog.kafka.writer import KafkaWriter
-from schemas.errors import Fenced, LogError
+from schemas.errors import Fenced, LogError, Transient
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, STATE
 from tests.broker import Cluster
 
@@ -285,3 +285,16 @@ def test_a_writer_fenced_in_the_midst_of_a_commit_is_fenced(log: KafkaLog) -> No
     manager.begin_transaction = begin_and_be_fenced
     with pytest.raises(Fenced):
         older.commit([Append(DECISIONS.name, b"2")], {})
+
+
+def test_a_writer_whose_library_lost_its_transaction_may_try_again(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers that fence each other in turns: the library begins anew unasked, amid the sends of a commit."""
+    writer = log.writer("w")
+    assert isinstance(writer, KafkaWriter)
+    producer = writer._transactions._producer  # noqa: SLF001 - the moment cannot be met otherwise
+    monkeypatch.setattr(producer, "begin_transaction", lambda: None)
+    with pytest.raises(Transient):
+        writer.commit([Append(DECISIONS.name, b"1")], {})
+    assert writer.commit([Append(DECISIONS.name, b"2")], {}) == [0]

@@ -30,12 +30,8 @@ TIMEOUT_S = 1
 @pytest.fixture(scope="module")
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that tests may kill; each leaves it up."""
-    broker = Broker(tmp_path_factory.mktemp("mortal"))
-    try:
-        broker.start()
+    with Broker(tmp_path_factory.mktemp("mortal")) as broker:
         yield broker
-    finally:
-        broker.kill()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from schemas.records import AuthEvent, Ban, Enforcement, Hold, Standing
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, partition_of
 from streams.embedded import EmbeddedDecider
 from tests.broker import Cluster
-from tests.streams.folding import rules
+from tests.streams.folding import failure, rules
 
 pytestmark = pytest.mark.real("kafka")
 
@@ -47,18 +47,7 @@ def frames(seed: int) -> list[list[Append]]:
         for index in range(chosen.randrange(1, 12)):
             ip = chosen.choice(ADDRESSES)
             at_ms = start_ms + number * 1_000 + index
-            event = AuthEvent(
-                kind="failed",
-                at_ms=at_ms,
-                seen_at_ms=at_ms,
-                filter="sshd",
-                filter_version="1",
-                ip=ip,
-                source="file:/var/log/auth.log",
-                incarnation="1",
-                position=number * 100 + index,
-                line="Failed password",
-            )
+            event = failure(ip, at_ms, number * 100 + index)
             events.setdefault(partition_of(ip, PARTITIONS), []).append(event)
         commits.append(
             [Append(EVENTS.name, encode_frame(each), partition=number) for number, each in events.items()]

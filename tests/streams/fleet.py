@@ -19,6 +19,7 @@ from schemas.topics import BANS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition
 from tests.banstream.service import BANSTREAM, eventually
+from tests.streams.folding import failure
 
 PATIENCE_S = 60.0
 RULES = """
@@ -167,28 +168,15 @@ def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
         made.append(
             [
                 failure(
-                    f"10.0.{network}.{chance.randrange(1, 30)}", at_ms, number * events + index, f"s{seed}"
+                    f"10.0.{network}.{chance.randrange(1, 30)}",
+                    at_ms,
+                    number * events + index,
+                    source=f"s{seed}",
                 )
                 for index in range(events)
             ]
         )
     return made
-
-
-def failure(ip: str, at_ms: int, position: int, source: str = "file:/var/log/auth.log") -> AuthEvent:
-    """A failed login."""
-    return AuthEvent(
-        kind="failed",
-        at_ms=at_ms,
-        seen_at_ms=at_ms,
-        filter="sshd",
-        filter_version="0",
-        ip=ip,
-        source=source,
-        incarnation="0",
-        position=position,
-        line=f"Failed password for root from {ip} port 22 ssh2",
-    )
 
 
 def now_ms() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.records import Ban, Decision, Unban
+from schemas.records import AuthEvent, Ban, Decision, Unban
 from streams.decider import Decider, Run
 from streams.rules import Jail, Rules
 from streams.window import reference, reference_of
@@ -27,6 +27,24 @@ def rules(**jail: object) -> Rules:
         **jail,
     }
     return Rules(jails=(Jail(**fields),))  # type: ignore[arg-type]
+
+
+def failure(ip: str, at_ms: int, position: int, **fields: object) -> AuthEvent:
+    """A failed login, seen at once, at a position of its source; `fields` are put over what is usual."""
+    usual: dict[str, object] = {
+        "kind": "failed",
+        "at_ms": at_ms,
+        "seen_at_ms": at_ms,
+        "filter": "sshd",
+        "filter_version": "0",
+        "ip": ip,
+        "source": "file:/var/log/auth.log",
+        "incarnation": "0",
+        "position": position,
+        "line": f"Failed password for root from {ip} port 22 ssh2",
+        **fields,
+    }
+    return AuthEvent(**usual)  # type: ignore[arg-type]
 
 
 def failed(ip: str, at_s: float, kind: str = "failed") -> tuple[str, int, str]:

@@ -14,23 +14,9 @@ from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Ban, Tick
 from streams.decider import Run
 from streams.inputs import Frame, read_frame
-from tests.streams.folding import T0
+from tests.streams.folding import T0, failure
 
-EVENT = AuthEvent(
-    kind="failed",
-    at_ms=T0,
-    seen_at_ms=T0,
-    filter="sshd",
-    filter_version="1",
-    ip="192.0.2.1",
-    source="file:/var/log/auth.log",
-    incarnation="1",
-    position=7,
-    line="a line",
-    user="root",
-    port=22,
-    host="web",
-)
+EVENT = failure("192.0.2.1", T0, 7, user="root", port=22, host="web")
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -112,7 +98,7 @@ def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
     frame = read(*lines, marks={("file:/var/log/auth.log", "1"): 6})
     assert frame.sent_again.total() == 1
     assert frame.marks == {("file:/var/log/auth.log", "1"): 9, ("file:/var/log/auth.log", "2"): 3}
-    assert frame.line_of(1) == "a line"
+    assert frame.line_of(1) == EVENT.line
 
 
 def test_a_frame_of_one_route_is_one_run() -> None:

@@ -28,8 +28,7 @@ from schemas.topics import (
 )
 from streams.embedded import EmbeddedDecider
 from streams.rules import Jail, Rules
-from tests.streams.fleet import failure
-from tests.streams.folding import MINUTE, T0
+from tests.streams.folding import MINUTE, T0, failure
 
 RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE),))
 NOW = T0 + DAY_MS

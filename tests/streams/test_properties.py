@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
-from schemas.records import AuthEvent, RulesChanged
+from schemas.records import RulesChanged
 from schemas.topics import EVENTS, STATE
 from streams.decider import Decider
 from streams.partition import Partition
-from tests.streams.folding import MINUTE, T0, Oracle, bans, failed, fold, rules
+from tests.streams.folding import MINUTE, T0, Oracle, bans, failed, failure, fold, rules
 
 ADDRESSES = [f"192.0.2.{last}" for last in range(1, 5)] + ["2001:db8::1", "2001:db8::2"]
 EVENTS_OF_SOME = st.lists(
@@ -91,19 +91,7 @@ def test_an_ignored_address_is_never_banned_whatever_happens(
 def message(offset: int, events: list[tuple[str, int, str]], position: int) -> Message:
     """A message of the events topic holding these, at ascending positions of one source."""
     frame = encode_frame(
-        AuthEvent(
-            kind=kind,  # type: ignore[arg-type]
-            at_ms=at_ms,
-            seen_at_ms=at_ms,
-            filter="sshd",
-            filter_version="1",
-            ip=ip,
-            source="file:/var/log/auth.log",
-            incarnation="1",
-            position=position + index,
-            line="a line",
-        )
-        for index, (kind, at_ms, ip) in enumerate(events)
+        failure(ip, at_ms, position + index, kind=kind) for index, (kind, at_ms, ip) in enumerate(events)
     )
     return Message(0, offset, None, frame, T0 + 120 * MINUTE)
 

@@ -8,12 +8,12 @@ import pytest
 
 from eventlog.contract import Message
 from schemas.codec import encode, encode_frame
-from schemas.records import AuthEvent, Ban, Command, Tick
+from schemas.records import Ban, Command, Tick
 from schemas.shipments import Shipment, key_of
 from streams.decider import Decider
 from streams.fold import SKEW_MS, WRONG_MS, Fold
 from streams.witness import TURNS, Witness
-from tests.streams.folding import ALICE, BOB, MINUTE, T0, rules
+from tests.streams.folding import ALICE, BOB, MINUTE, T0, failure, rules
 
 DAY_MS = 86_400_000
 
@@ -21,21 +21,7 @@ DAY_MS = 86_400_000
 def shipped(clock_ms: int, ips: list[str], *, offset: int = 1) -> Message:
     """Failures just seen and sent by a host whose clock is off by so much; the log has it at T0."""
     at_ms = T0 + clock_ms
-    events = [
-        AuthEvent(
-            kind="failed",
-            at_ms=at_ms,
-            seen_at_ms=at_ms,
-            filter="sshd",
-            filter_version="1",
-            ip=ip,
-            source="file:/var/log/auth.log",
-            incarnation=f"web1/{offset}",
-            position=position,
-            line="a line",
-        )
-        for position, ip in enumerate(ips)
-    ]
+    events = [failure(ip, at_ms, position, incarnation=f"web1/{offset}") for position, ip in enumerate(ips)]
     return Message(0, offset, key_of(Shipment("web1", at_ms)), encode_frame(events), T0)
 
 

@@ -19,7 +19,8 @@ from schemas.topics import DEADLETTERS, EVENTS, partition_of
 from streams.partition import Partition
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
-from tests.streams.fleet import RULES, Fleet, attack, failure, fleet, now_ms, records
+from tests.streams.fleet import RULES, Fleet, attack, fleet, now_ms, records
+from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
 ALICE, BOB, CAROL = "192.0.2.1", "192.88.99.2", "100.64.0.1"

@@ -15,10 +15,10 @@ from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.definition import Definition, read_definition
 from producers.filters.fail2ban.matcher import Fail2banMatcher
 from producers.filters.fail2ban.plan import Plan, compile_plan
-from producers.filters.fail2ban.specification import ENDINGS, FOLDER, parse_specification
+from producers.filters.fail2ban.specification import parse_specification
 from producers.filters.rows import Matcher, Needles
 
-__all__ = ["Fail2banFilter", "is_named", "load", "slow"]
+__all__ = ["Fail2banFilter", "load", "slow"]
 
 VERSION_LENGTH: Final = 12
 
@@ -53,12 +53,6 @@ class Fail2banFilter:
     def matcher(self) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
         return BufferedMatcher(self.plan) if self.plan.maxlines > 1 else Fail2banMatcher(self.plan)
-
-
-def is_named(spec: str) -> bool:
-    """Whether a text names a filter of fail2ban's: by its options, its path or one that is installed."""
-    name = spec.partition("[")[0].strip()
-    return "[" in spec or name.endswith(ENDINGS) or ("/" not in name and (FOLDER / f"{name}.conf").is_file())
 
 
 def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from producers.library import FAIL2BAN_ENDINGS, FAIL2BAN_FOLDER
 from schemas.errors import ConfigError
 
-FOLDER: Final = Path("/etc/fail2ban/filter.d")
-ENDINGS: Final = (".conf", ".local")
 NAMED: Final = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<options>.*)\])?\s*", re.DOTALL)
 OPTION: Final = re.compile(
     r"""\s* (?P<key>[\w.-]+) = (?: "(?P<double>[^"]*)" | '(?P<single>[^']*)' | (?P<bare>[^,\]]*) )
@@ -34,14 +33,14 @@ class Specification(NamedTuple):
     options: Mapping[str, str]
 
 
-def parse_specification(text: str, folder: Path = FOLDER) -> Specification:
+def parse_specification(text: str, folder: Path = FAIL2BAN_FOLDER) -> Specification:
     """The file and the options that a text asks for; ConfigError when it is no such text."""
     named = NAMED.fullmatch(text.strip())
     if named is None:
         raise ConfigError(f"filter {text!r}: expected NAME, PATH.conf or either with [option=value, ...]")
     name = named["name"].strip()
     path = Path(name) if "/" in name else folder / name
-    if path.suffix not in ENDINGS:
+    if path.suffix not in FAIL2BAN_ENDINGS:
         path = path.with_name(path.name + ".conf")
     options = _options(text, named["options"] or "")
     return Specification(

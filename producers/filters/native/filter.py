@@ -7,19 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from producers.filters.native.definition import Definition, parse_definition
-from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher, NativeRules
 from producers.filters.native.opened import Opened
 from producers.filters.rows import Matcher, Needles
-from producers.filters.samples import Sample, parse_samples
 from producers.filters.sshd_matcher import SshdMatcher
+from producers.library import LIBRARY
 from producers.stamps import Stamps
 from schemas.errors import ConfigError
 
-LIBRARY: Final = Path(__file__).parent.parent / "library"
+if TYPE_CHECKING:
+    from producers.filters.samples import Sample
+
 VERSION_LENGTH: Final = 12
 
 
@@ -99,12 +100,6 @@ class NativeFilter:
 
 
 @cache
-def library_names() -> tuple[str, ...]:
-    """The names of the library's filters."""
-    return tuple(sorted(path.stem for path in LIBRARY.glob("*.toml")))
-
-
-@cache
 def read_filter(path: Path, name: str) -> NativeFilter:
     """The filter in a file. Raises ConfigError, naming the file and what is wrong in it."""
     try:
@@ -122,15 +117,21 @@ def own_filter(path: Path, name: str) -> NativeFilter:
     Raises ConfigError as `read_filter`, with what is wrong in its samples, and with every way in which a line
     could fool or stop it.
     """
+    from producers.filters.native.lint import dangers  # noqa: PLC0415 - only a user's own filter is looked at
+
     found = read_filter(path, name)
-    parse_samples(found.text, found.file)
+    _samples_of(found.text, found.file)
     problems = list(dangers(found.definition))
     if problems:
         raise ConfigError(f"{path}: " + "; ".join(problems))
     return found
 
 
-_samples_of = cache(parse_samples)
+@cache
+def _samples_of(text: str, file: str) -> tuple[Sample, ...]:
+    from producers.filters.samples import parse_samples  # noqa: PLC0415 - for tests of filters, not for their work
+
+    return parse_samples(text, file)
 
 
 @cache

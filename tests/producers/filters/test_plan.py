@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from producers.filters import Row, load_filter, sshd_matcher
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
-from producers.filters.native.filter import LIBRARY, read_filter
+from producers.filters.native.filter import read_filter
 from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
+from producers.library import LIBRARY
 from producers.stamps import Clock, Stamps
 
 CLOCK = Clock(1_795_338_000_000, "backlog")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from producers.filters import Matcher, NativeFilter, Row, every_filter, load_filter, sshd
-from producers.filters.native.filter import LIBRARY, read_filter
+from producers.filters.native.filter import read_filter
 from producers.filters.rows import HOST, IP, KIND
 from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, Say, written, wrong
 from producers.filters.sshd_matcher import SshdMatcher
+from producers.library import LIBRARY
 from producers.stamps import Clock, Stamps
 
 SSHD = read_filter(LIBRARY / "sshd.toml", "sshd")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.filters.fail2ban import is_named, load
-from producers.filters.fail2ban.specification import FOLDER, parse_specification
+from producers.filters.fail2ban import load
+from producers.filters.fail2ban.specification import parse_specification
 from producers.filters.fail2ban.zones import minutes_east
+from producers.library import FAIL2BAN_FOLDER as FOLDER
+from producers.library import is_fail2ban
 from schemas.errors import ConfigError
 
 
@@ -119,7 +121,7 @@ def test_zones_are_offsets(text: str, minutes: int) -> None:
 
 def test_fail2bans_names_are_told_from_others() -> None:
     """Options, or a file that ends as fail2ban's do, or the name of one that is installed."""
-    assert is_named("anything[a=b]")
-    assert is_named("/x/y.conf")
-    assert not is_named("/x/y.toml")
-    assert not is_named("surely-not-installed")
+    assert is_fail2ban("anything[a=b]")
+    assert is_fail2ban("/x/y.conf")
+    assert not is_fail2ban("/x/y.toml")
+    assert not is_fail2ban("surely-not-installed")

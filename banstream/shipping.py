@@ -1,36 +1,27 @@
-"""One stage a process, on the log that all hosts share: what `banstream ship` and `banstream enforce` turn.
+"""The producer's stage alone, on the log that all hosts share: what `banstream ship` turns.
 
-Both start while the broker is away, say so, and go on when it is there.
+It starts while the broker is away, says so, and goes on when it is there. It imports no other stage.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
 from typing import Any, Final
 
 import orjson
 
-from banstream.bell import Bell, Waits
-from banstream.config import Settings
+from banstream.config import JailSettings, Settings, Start
 from banstream.loop import Works
-from banstream.wiring import enforcer_config, watches
-from enforcers.backends import open_backend
-from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
-from producers.producer import Producer
+from producers.producer import Producer, Watch
 from producers.spool import Spool
 from producers.uplink import Uplink
 from schemas.errors import ConfigError, Transient
-from schemas.topics import BANS
 
-HEARTBEAT_MS: Final = 10_000
 LOOK_MS: Final = 200
-"""How often a log that cannot wait is looked at."""
-IDLE_MS: Final = 1_000
-PATIENCE_MS: Final = 3_000
-"""How long an enforcer waits for the brokers at most: meanwhile it sees to neither firewall nor signals."""
+"""How often sources that cannot wake it are looked at."""
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
 SAY_MS: Final = 1_000
@@ -42,91 +33,6 @@ RESUME_SHARE: Final = 0.5
 """Reading waits from the first share of a full spool on until the second, rather than at every step."""
 
 log = getLogger("banstream")
-
-
-class Enforcing:
-    """This host's enforcer, following the bans of the whole fleet."""
-
-    def __init__(self, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> None:
-        self._settings = settings
-        self._log = event_log
-        self._now_ms = now_ms
-        self._backend, self.observing = open_backend(settings.enforcer.backend)
-        self._enforcer: Enforcer | None = None
-        self._bell: Bell | None = None
-        self._started = False
-
-    def works(self) -> Works:
-        """The one stage."""
-        return {"enforcer": self._turn}
-
-    def endings(self) -> Works:
-        """Stop listening, let go of the firewall and the log; bans stay, as configured."""
-        return {"stopping the enforcer": self._stop}
-
-    def filenos(self) -> Iterable[int]:
-        """The firewall's descriptors, and the log's."""
-        bell = [self._bell.fileno] if self._bell is not None else []
-        return (*self._backend.filenos(), *bell)
-
-    def idle_ms(self) -> int:
-        """Short where nothing wakes it."""
-        return LOOK_MS if self._bell is None else IDLE_MS
-
-    def renew(self, settings: Settings) -> None:
-        """Start anew under these settings, on the same firewall. Raises ConfigError."""
-        old = self._settings
-        if _fixed(settings) != _fixed(old):
-            raise ConfigError("log.url, enforcer.backend and enforcer.host change only with a restart")
-        self._settings = settings
-        if self._enforcer is not None:
-            self._enforcer.hand_over()
-        self._enforcer, self._started = None, False
-
-    def _turn(self) -> bool:
-        enforcer = self._start()
-        more = enforcer.poll()
-        if self._bell is not None:
-            self._bell.answer()
-        return more
-
-    def _start(self) -> Enforcer:
-        """The enforcer, started when the log is there. Raises Transient, EnforcementFailed and LogError."""
-        if self._enforcer is None:
-            config = enforcer_config(self._settings.enforcer, HEARTBEAT_MS)
-            self._enforcer = Enforcer(
-                self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms
-            )
-        if not self._started:
-            self._enforcer.start()
-            self._started = True
-            self._announce(self._enforcer)
-        if self._bell is None and isinstance(self._log, Waits):
-            self._bell = Bell(self._log, BANS.name, self._next_offset)
-        return self._enforcer
-
-    def _next_offset(self) -> int:
-        return self._enforcer.next_offset if self._enforcer is not None else 0
-
-    def _announce(self, enforcer: Enforcer) -> None:
-        status = enforcer.status()
-        jails = ",".join(self._settings.enforcer.jails) or "all"
-        log.info("Never banned prefixes=%s", ",".join(status["never_ban"]))
-        if self.observing:
-            log.warning("OBSERVING ONLY, nothing is enforced reason=%s", self.observing)
-        else:
-            labels = ",".join(f"{name}={value}" for name, value in self._settings.enforcer.labels.items())
-            facts = (status["host"], status["backend"], jails, labels or "none", status["in_force"])
-            log.info("Enforcing host=%s backend=%s jails=%s labels=%s in_force=%d", *facts)
-
-    def _stop(self) -> None:
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
-        if self._enforcer is not None:
-            self._enforcer.close()
-        else:
-            self._backend.close()
 
 
 class Shipping:
@@ -235,5 +141,27 @@ class Shipping:
         self._spool.keep(SHIPPER, orjson.dumps(facts, default=str))
 
 
-def _fixed(settings: Settings) -> tuple[str, str, str]:
-    return settings.log_url, settings.enforcer.backend, settings.enforcer.host
+def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
+    """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
+    found: dict[str, Watch] = {}
+    for jail in jails:
+        for spec in jail.sources:
+            old = found.get(spec)
+            found[spec] = Watch(
+                source=spec,
+                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
+                auto=jail.auto or (old is not None and old.auto),
+                start=jail.start if old is None else _earlier(old.start, jail.start),
+                labels=labels,
+                recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
+            )
+    return list(found.values())
+
+
+def _named(jail: JailSettings) -> tuple[str, ...]:
+    return () if jail.auto else jail.rules.filters
+
+
+def _earlier(one: Start, other: Start) -> Start:
+    """Where two jails' sources begin: at the earlier of both places."""
+    return "beginning" if "beginning" in {one, other} else "recent" if "recent" in {one, other} else "end"

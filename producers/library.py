@@ -1,0 +1,38 @@
+"""The names by which jails ask for filters. It loads no filter: who decides or enforces knows names alone."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from schemas.errors import ConfigError
+
+AUTO: Final = "auto"
+"""The name that stands for whichever filter of the library a line is for."""
+LIBRARY: Final = Path(__file__).parent / "filters" / "library"
+OWN_ENDING: Final = ".toml"
+FAIL2BAN_FOLDER: Final = Path("/etc/fail2ban/filter.d")
+FAIL2BAN_ENDINGS: Final = (".conf", ".local")
+
+
+@cache
+def library_names() -> tuple[str, ...]:
+    """The names of the library's filters, sorted."""
+    return tuple(sorted(path.stem for path in LIBRARY.glob("*.toml")))
+
+
+def is_fail2ban(name: str) -> bool:
+    """Whether a text names a filter of fail2ban's: by its options, its path or one that is installed."""
+    file = name.partition("[")[0].strip()
+    installed = "/" not in file and (FAIL2BAN_FOLDER / f"{file}.conf").is_file()
+    return "[" in name or file.endswith(FAIL2BAN_ENDINGS) or installed
+
+
+def check_name(name: str) -> None:
+    """Raise ConfigError for a text that names no filter; whether a named file is there is not looked at."""
+    if name not in library_names() and not name.endswith(OWN_ENDING) and not is_fail2ban(name):
+        close = get_close_matches(name, library_names(), n=1, cutoff=0.75)
+        near = "".join(f"; did you mean {each}?" for each in close)
+        raise ConfigError(f"no filter is named {name!r}{near}; see `banstream filters list`")
