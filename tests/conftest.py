@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,11 @@ REAL_PARTS: Final = {
     "logrotate": _root_with("logrotate"),
     "kafka": _kafka,
 }
+
+
+def pytest_configure() -> None:
+    """Heed SIGINT, which background shells have ignored: it is what stops programs under test."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
