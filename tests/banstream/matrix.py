@@ -85,7 +85,7 @@ class Attack(threading.Thread):
 
     def _draw(self) -> None:
         number, self._addresses = self._addresses, self._addresses + 1
-        ip = f"10.{number % 97}.{number // 97 % 250}.{1 + number // 24_250}"
+        ip = f"10.{128 + number % 97}.{number // 97 % 250}.{1 + number // 24_250}"  # none is a host's own
         for _ in range(self._chance.choice(FAILURES)):
             heappush(self._due, (time.monotonic() + self._chance.uniform(0, SPREAD_S), ip))
 

@@ -100,7 +100,12 @@ def settled(fleet: Fleet, attack: Attack) -> None:
     held = Counter(each.prefix for each in bans(fleet.decide.decisions()) if each.jail == "sshd")
     assert held == Counter(wanted), "an address banned twice, or wrongly"
     for enforcer in fleet.enforcers:
-        eventually(lambda enforcer=enforcer: enforcer.elements() == wanted, "the firewall holds them", 120)  # type: ignore[misc]
+        try:
+            eventually(
+                lambda enforcer=enforcer: enforcer.elements() == wanted, "the firewall holds them", 120
+            )  # type: ignore[misc]
+        finally:
+            print(enforcer.name, sorted(enforcer.elements() ^ wanted)[:10])  # noqa: T201 - to be seen where it failed
     fleet.measure()
     print(fleet.peak_kb)  # noqa: T201 - to be seen where it failed
     over = {name: kb for name, kb in fleet.peak_kb.items() if kb > MOST_KB[name]}
