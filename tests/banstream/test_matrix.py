@@ -14,6 +14,7 @@ import pytest
 
 from schemas.records import AuthEvent, Ban, Decision, Record
 from schemas.topics import EVENTS
+from tests.banstream.fleet import Role
 from tests.banstream.matrix import PARTITIONS, Attack, Fleet, attacked, reopen, running
 from tests.banstream.service import eventually
 from tests.streams.fleet import records
@@ -100,16 +101,19 @@ def settled(fleet: Fleet, attack: Attack) -> None:
     held = Counter(each.prefix for each in bans(fleet.decide.decisions()) if each.jail == "sshd")
     assert held == Counter(wanted), "an address banned twice, or wrongly"
     for enforcer in fleet.enforcers:
-        try:
-            eventually(
-                lambda enforcer=enforcer: enforcer.elements() == wanted, "the firewall holds them", 120
-            )  # type: ignore[misc]
-        finally:
-            print(enforcer.name, sorted(enforcer.elements() ^ wanted)[:10])  # noqa: T201 - to be seen where it failed
+        holds(enforcer, wanted)
     fleet.measure()
     print(fleet.peak_kb)  # noqa: T201 - to be seen where it failed
     over = {name: kb for name, kb in fleet.peak_kb.items() if kb > MOST_KB[name]}
     assert not over
+
+
+def holds(enforcer: Role, wanted: set[str]) -> None:
+    """Wait until a host's firewall holds these, and no others."""
+    try:
+        eventually(lambda: enforcer.elements() == wanted, "the firewall holds them", 120)
+    finally:
+        print(enforcer.name, sorted(enforcer.elements() ^ wanted)[:10])  # noqa: T201 - to be seen where it failed
 
 
 def bans(decisions: list[Decision]) -> list[Ban]:
