@@ -5,7 +5,9 @@ It starts while the broker is away, says so, and goes on when it is there. It im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from logging import getLogger
 from typing import Final
 
@@ -84,7 +86,8 @@ class Enforcing:
                 self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms
             )
         if not self._started:
-            self._enforcer.start()
+            with _uncollected():
+                self._enforcer.start()
             self._started = True
             self._announce(self._enforcer)
         if self._bell is None and isinstance(self._log, Waits):
@@ -113,6 +116,16 @@ class Enforcing:
             self._enforcer.close()
         else:
             self._backend.close()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without a search for cycles: a hundred thousand bans hold none, and it is an eighth of a start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _fixed(settings: Settings) -> tuple[str, str, str]:
