@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -77,7 +78,9 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
             if str(error) != said:
                 log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
             said = str(error)
-            await _pause(stopped, error.retry_after_ms / 1_000)
+            # Workers that came at once, and were in each other's way, shall not come at once again.
+            later = random.uniform(0.5, 2.5)  # noqa: S311 - no secret
+            await _pause(stopped, error.retry_after_ms / 1_000 * later)
     beating.cancel()
     log.info("Stopped")
     return 0

@@ -91,22 +91,27 @@ def test_a_live_run_decides_as_a_replay_of_the_same_lines(up: Service) -> None:
             time.sleep(chance.random() * 0.04)
     up.fail("198.51.100.250", 3)
     eventually(lambda: up.bans() and up.bans()[-1].prefix == "198.51.100.250", "the last line is decided")
-    assert up.stop() == 0
-    live = [
-        {**to_wire(each), "kind": each.TYPE} for each in up.kept(DECISIONS) if isinstance(each, Ban | Unban)
-    ]
-    of_file = up.json("replay", str(up.log))
-    of_log = up.json("replay", "--since", "1h")
     ban, unban = ("until_ms", "count", "ban_count"), ("reason", "while_banned")
+    of_file = up.json("replay", str(up.log))
+    # A line that is read a moment after the clock has ended its address's ban is not among that ban's.
+    due = facts(of_file, "unban", "reason")
+    eventually(lambda: due <= facts(lived(up), "unban", "reason"), "what ends with the last line has ended")
+    assert up.stop() == 0
+    live = lived(up)
+    of_log = up.json("replay", "--since", "1h")
     bans = facts(of_file, "ban", *ban)
     assert len(bans) > 50
     assert {jail for _, jail, *_ in bans} == {"sshd", "slow"}
-    live = [{"while_banned": 0, **each} for each in live]
     assert facts(live, "ban", *ban) == bans
     assert facts(of_log, "ban", *ban) == bans
     assert facts(live, "unban", *unban) == facts(of_log, "unban", *unban)
-    assert facts(of_file, "unban", *unban) <= facts(live, "unban", *unban)
-    assert facts(of_file, "unban", *unban)
+    assert due
+
+
+def lived(up: Service) -> list[dict[str, Any]]:
+    """What was decided live so far."""
+    decisions = [each for each in up.kept(DECISIONS) if isinstance(each, Ban | Unban)]
+    return [{"while_banned": 0, **to_wire(each), "kind": each.TYPE} for each in decisions]
 
 
 def backlog(up: Service) -> None:

@@ -62,7 +62,10 @@ class Fleet:
 
     def governed(self) -> None:
         """Wait until rules are in force."""
-        eventually(lambda: list(self.log.latest(RULES_TOPIC.name)), f"rules are in force: {self.said}")
+        try:
+            eventually(lambda: list(self.log.latest(RULES_TOPIC.name)), "rules are in force", 90)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.said}") from error
 
     @property
     def said(self) -> str:
