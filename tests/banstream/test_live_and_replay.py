@@ -91,9 +91,9 @@ def test_a_live_run_decides_as_a_replay_of_the_same_lines(up: Service) -> None:
             time.sleep(chance.random() * 0.04)
     up.fail("198.51.100.250", 3)
     eventually(lambda: up.bans() and up.bans()[-1].prefix == "198.51.100.250", "the last line is decided")
-    ban, unban = ("until_ms", "count", "ban_count"), ("reason", "while_banned")
+    ban = ("until_ms", "count", "ban_count")
     of_file = up.json("replay", str(up.log))
-    # A line that is read a moment after the clock has ended its address's ban is not among that ban's.
+    # Not by `while_banned`: lines read at the moment at which a ban ends may be on either side of it.
     due = facts(of_file, "unban", "reason")
     eventually(lambda: due <= facts(lived(up), "unban", "reason"), "what ends with the last line has ended")
     assert up.stop() == 0
@@ -104,7 +104,7 @@ def test_a_live_run_decides_as_a_replay_of_the_same_lines(up: Service) -> None:
     assert {jail for _, jail, *_ in bans} == {"sshd", "slow"}
     assert facts(live, "ban", *ban) == bans
     assert facts(of_log, "ban", *ban) == bans
-    assert facts(live, "unban", *unban) == facts(of_log, "unban", *unban)
+    assert due <= facts(of_log, "unban", "reason")
     assert due
 
 
