@@ -91,7 +91,12 @@ class SharedFinder:
         """By where it starts, ascending: the mask of each line that may interest some filter."""
         if not self._texts:
             return {}
-        return self._found_apart(data) if hyperscan is None else self._found_together(data)
+        found = self._found_apart(data) if hyperscan is None else self._found_together(data)
+        hidden = spelt_out(data)
+        if hidden:
+            every = sum(bit for bit, _ in self._needles)
+            found = dict(sorted({**found, **dict.fromkeys(hidden, every)}.items()))
+        return found
 
     def _found_together(self, data: bytes) -> dict[int, int]:
         ends: list[int] = []
@@ -150,7 +155,7 @@ BYTES: Final = LiteralFinder(b'"MESSAGE":[')
 
 
 def spelt_out(data: bytes) -> list[int]:
-    """Where entries of the journal start whose message hides what it holds.
+    """Where entries of the journal start whose message hides what it holds: they may interest every filter.
 
     `journalctl -o json` writes a message as a list of bytes when it has one that is no printable UTF-8: a
     client may see to that.

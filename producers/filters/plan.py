@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
-from producers.filters.candidates import finder_of, line_starts, spelt_out
+from producers.filters.candidates import finder_of, line_starts
 from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeMatcher
 from producers.filters.native.torn import Torn
@@ -97,9 +97,6 @@ class Plan:
         wanted, blind = self._wanted, self._blind
         if blind:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
-        hidden = spelt_out(data)
-        if hidden:
-            lines = dict(sorted({**lines, **dict.fromkeys(hidden, wanted)}.items()))
         self._clock = clock
         self._begun.clear()
         self._masks.clear()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
-from producers.filters.candidates import finder_of, line_starts, spelt_out
+from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
@@ -147,10 +147,7 @@ class NativeMatcher:
 
     def _starts(self, data: bytes) -> Iterable[int]:
         needles = self._rules.needles
-        if needles is None:
-            return line_starts(data)
-        found, hidden = finder_of((needles,)).lines(data), spelt_out(data)
-        return sorted({*found, *hidden}) if hidden else found
+        return line_starts(data) if needles is None else finder_of((needles,)).lines(data)
 
     def skipped(self, line: bytes) -> None:
         """A line took too long."""
