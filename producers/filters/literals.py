@@ -19,9 +19,10 @@ The idea is Russ Cox's (Regular Expression Matching with a Trigram Index, 2012).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from producers.filters.rows import Needle, Needles
@@ -98,6 +99,8 @@ class _Analysis:
     def __init__(self, *, text: bool, but: frozenset[str]) -> None:
         self._text = text
         self._but = but
+        excepted = re.escape("".join(sorted(but)))
+        self._pieces = re.compile(f"[{excepted}]|[^{excepted}]{{1,{LONGEST}}}")
         self._reads: dict[Any, Callable[[Any, int], _Known]] = {
             op.BRANCH: self._choice,
             op.IN: self._class,
@@ -109,8 +112,7 @@ class _Analysis:
         """Parts after each other: runs of exact ones make longer texts."""
         run: frozenset[Needle] | None = EMPTY
         whole, best = True, None
-        for code, argument in parts:
-            known = self._part(code, argument, flags)
+        for known in self._knowns(parts, flags):
             joined = _joined(run, known.exact)
             if joined is not None:
                 run = joined
@@ -119,6 +121,21 @@ class _Analysis:
             run, whole = (known.exact, False) if known.exact is not None else (EMPTY, False)
         best = rarer(best, _usable(run))
         return _Known(run if whole else None, best)
+
+    def _knowns(self, parts: Iterable[tuple[Any, Any]], flags: int) -> Iterator[_Known]:
+        """What is known of each part; characters that stand together are taken together."""
+        for code, alike in groupby(parts, itemgetter(0)):
+            if code is op.LITERAL and not flags & IGNORECASE:
+                text = "".join(chr(number) for _, number in alike)
+                yield from map(self._literal, self._pieces.findall(text))
+            else:
+                for _, argument in alike:
+                    yield self._part(code, argument, flags)
+
+    def _literal(self, text: str) -> _Known:
+        if text in self._but:
+            return UNKNOWN
+        return _Known(frozenset({Needle(text.encode("utf-8" if self._text else "latin-1"))}), None)
 
     def _part(self, code: Any, argument: Any, flags: int) -> _Known:
         if code is op.LITERAL:
