@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby, product
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -99,8 +99,7 @@ class _Analysis:
     def __init__(self, *, text: bool, but: frozenset[str]) -> None:
         self._text = text
         self._but = but
-        excepted = re.escape("".join(sorted(but)))
-        self._pieces = re.compile(f"[{excepted}]|[^{excepted}]{{1,{LONGEST}}}")
+        self._pieces = _pieces(but).findall
         self._reads: dict[Any, Callable[[Any, int], _Known]] = {
             op.BRANCH: self._choice,
             op.IN: self._class,
@@ -127,7 +126,7 @@ class _Analysis:
         for code, alike in groupby(parts, itemgetter(0)):
             if code is op.LITERAL and not flags & IGNORECASE:
                 text = "".join(chr(number) for _, number in alike)
-                yield from map(self._literal, self._pieces.findall(text))
+                yield from map(self._literal, self._pieces(text))
             else:
                 for _, argument in alike:
                     yield self._part(code, argument, flags)
@@ -173,6 +172,13 @@ class _Analysis:
             best = None if best is None or needed is None else best | needed
         whole = None if exact is None or len(exact) > MOST_EXACT else frozenset(exact)
         return _Known(whole, frozenset(best) if best else None)
+
+
+@cache
+def _pieces(but: frozenset[str]) -> re.Pattern[str]:
+    """Cuts a text into the characters that no needle holds, and what stands between them."""
+    excepted = re.escape("".join(sorted(but)))
+    return re.compile(f"[{excepted}]|[^{excepted}]{{1,{LONGEST}}}")
 
 
 @lru_cache(maxsize=4_096)
