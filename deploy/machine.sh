@@ -12,7 +12,7 @@ test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
   logrotate:/usr/sbin/logrotate systemd:/usr/bin/journalctl util-linux:/usr/bin/unshare
   systemd-journal-remote:/lib/systemd/systemd-journal-remote fail2ban:/usr/bin/fail2ban-regex"
 # What the broker needs that the tests start; another Java or Maven that is there will do.
-command -v java >/dev/null || test_packages="$test_packages openjdk-17-jre-headless:/nowhere"
+command -v java >/dev/null || test_packages="$test_packages default-jre-headless:/nowhere"
 [ -e .cache/kafka/.complete ] || command -v mvn >/dev/null || test_packages="$test_packages maven:/usr/bin/mvn"
 bench_packages=$test_packages
 

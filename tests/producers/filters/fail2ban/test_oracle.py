@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real("fail2ban")
 
 ZONE: Final = "Europe/Zurich"
 CLOCK: Final = Clock(NOW_S * 1_000, "offline")
-PARTS: Final = frozenset({"apache-common", "botsearch-common", "common", "exim-common", "selinux-common"})
+PARTS: Final = frozenset(path.stem for path in FILTERS.glob("*common.conf"))
 INSTALLED: Final = sorted(path.stem for path in FILTERS.glob("*.conf") if path.stem not in PARTS)
 WITH_OPTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
     *(
@@ -109,6 +109,11 @@ def canonical(text: str) -> str:
         return text
 
 
+def as_in_1_0(expression: str) -> str:
+    """An expression of fail2ban 1.1's, whose IPv6 addresses may begin with one colon, as 1.0 has it."""
+    return expression.replace("{1,4}::?|:){1,7}", "{1,4}::?|::){1,7}")
+
+
 def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, str]) -> int:
     """Both read the lines; how many failures both found. A line that fail2ban dies of is left out."""
     filter_ = load(spec_of(path, options))
@@ -118,10 +123,10 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
         lines = [line for at, line in enumerate(lines) if at not in lost]
         answer = oracle.ask(path, lines, NOW_S, options)
     assert "error" not in answer, answer
-    rules = filter_.plan.rules
-    assert [each.source for each in rules.failures] == answer["failregex"]
+    rules, prefix = filter_.plan.rules, answer["prefregex"]
+    assert [each.source for each in rules.failures] == [as_in_1_0(each) for each in answer["failregex"]]
     assert [each.source for each in rules.ignored] == answer["ignoreregex"]
-    assert (rules.prefix and rules.prefix.source) == answer["prefregex"]
+    assert (rules.prefix.source if rules.prefix else None) == (prefix and as_in_1_0(prefix))
     assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
     theirs, ours = expected(answer), found_in(filter_, lines)
     for line, *_ in ours:
