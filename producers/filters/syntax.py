@@ -10,7 +10,8 @@ from typing import Any, Final
 parser: Final[Any] = import_module("re._parser")
 op: Final[Any] = import_module("re._constants")
 REPEATS: Final = frozenset({op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT})
-ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT})
+ZERO_WIDTHS: Final = frozenset({op.AT, op.ASSERT, op.ASSERT_NOT, op.FAILURE})
+"""FAILURE is how `(?!)` is read since Python 3.12."""
 CHARACTERS: Final = frozenset({op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN})
 CATEGORIES: Final[dict[Any, str]] = {
     op.CATEGORY_DIGIT: r"\d",

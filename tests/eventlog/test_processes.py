@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,10 +145,11 @@ def test_a_claim_ends_with_its_process(child: Child, log: SqliteLog, path: Path)
     holder.kill()
     holder.wait(60)
     log.claim("up")
-    with pytest.raises(LogError, match="in use"):
-        SqliteLog.open(path).claim("up")
-    log.close()
-    SqliteLog.open(path).claim("up")
+    with closing(SqliteLog.open(path)) as other:
+        with pytest.raises(LogError, match="in use"):
+            other.claim("up")
+        log.close()
+        other.claim("up")
 
 
 def test_a_lock_held_too_long_is_transient(

@@ -15,6 +15,7 @@ from producers.filters.native.filter import NativeFilter
 from producers.filters.native.pieces import PLACE, expand
 
 SHOWN: Final = 60
+MOST_PROGRAMS: Final = 6
 STEP: Final = re.compile(PLACE.pattern + r"|\(\?P<\w+>|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
 
 
@@ -40,12 +41,16 @@ def reason(filter_: NativeFilter, line: bytes) -> str:
     if needles is not None and not contains(line, needles):
         return "it holds nothing of what the filter looks for"
     entry = unwrap(line)
-    rules = filter_.rules
-    own = [each for each in rules.patterns if each.whole]
-    if entry.program is not None and not rules.is_mine(entry.program) and not own:
+    read, why = max(_near(filter_, entry), default=(0, "no pattern is like it"))
+    if not read and entry.program is not None and not filter_.rules.is_mine(entry.program):
         name = entry.program.decode("utf-8", "replace")
-        return f"it is of the program {name}, not of {', '.join(filter_.programs) or 'a log of its own'}"
-    return max(_near(filter_, entry), default=(0, "no pattern is like it"))[1]
+        return f"it is of the program {name}, not of {_listed(filter_.programs) or 'a log of its own'}"
+    return why
+
+
+def _listed(programs: tuple[str, ...]) -> str:
+    more = len(programs) - MOST_PROGRAMS
+    return ", ".join(programs[:MOST_PROGRAMS]) + (f" or {more} more" if more > 0 else "")
 
 
 def _near(filter_: NativeFilter, entry: Entry) -> Iterator[tuple[int, str]]:

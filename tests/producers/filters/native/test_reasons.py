@@ -89,12 +89,21 @@ def test_the_nearest_pattern_comes_first() -> None:
     assert reason(FILTER, b"2026-11-22 09:00:00 login of bob from x").startswith("[[failed]] 1: reads")
 
 
-def test_another_programs_message_is_said_to_be() -> None:
-    """Where no table is for a whole line."""
-    text = "programs = ['app', 'appd']\n[[failed]]\nline = 'login from {ip}'"
+@pytest.mark.parametrize("headers", ["", r"headers = ['(?!)']", r"headers = ['{time} ']"])
+def test_another_programs_message_is_said_to_be(headers: str) -> None:
+    """Also where the service has a log of its own whose lines begin otherwise."""
+    text = f"programs = ['app', 'appd']\n{headers}\n[[failed]]\nline = 'login from {{ip}}'"
     one = NativeFilter(parse_definition("x", text, "x.toml"), text, "x.toml")
     line = b"Nov 22 09:00:00 web other[7]: login from 192.0.2.7"
     assert reason(one, line) == "it is of the program other, not of app, appd"
+
+
+def test_of_many_programs_some_are_said() -> None:
+    """The first six, and how many more there are."""
+    text = "programs = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']\n[[failed]]\nline = 'login from {ip}'"
+    one = NativeFilter(parse_definition("x", text, "x.toml"), text, "x.toml")
+    line = b"Nov 22 09:00:00 web other[7]: login from 192.0.2.7"
+    assert reason(one, line) == "it is of the program other, not of a, b, c, d, e, f or 2 more"
 
 
 def test_code_of_its_own_gives_no_reason() -> None:
