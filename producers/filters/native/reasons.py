@@ -42,10 +42,11 @@ def reason(filter_: NativeFilter, line: bytes) -> str:
         return "it holds nothing of what the filter looks for"
     entry = unwrap(line)
     read, why = max(_near(filter_, entry), default=(0, "no pattern is like it"))
-    if not read and entry.program is not None and not filter_.rules.is_mine(entry.program):
-        name = entry.program.decode("utf-8", "replace")
-        return f"it is of the program {name}, not of {_listed(filter_.programs) or 'a log of its own'}"
-    return why
+    if entry.program is None or filter_.rules.is_mine(entry.program):
+        return why
+    name = entry.program.decode("utf-8", "replace")
+    foreign = f"it is of the program {name}, not of {_listed(filter_.programs) or 'a log of its own'}"
+    return f"{foreign}; for a line of its own log, {why}" if read else foreign
 
 
 def _listed(programs: tuple[str, ...]) -> str:
