@@ -130,3 +130,11 @@ def test_what_takes_a_line_and_what_it_captures() -> None:
 def test_a_hostile_line_has_a_reason_too(line: bytes) -> None:
     """No error, whatever it holds."""
     assert reason(FILTER, line)
+
+
+def test_a_line_that_opens_a_session_is_said_to() -> None:
+    """It names who connects; an event comes with a later line."""
+    text = "[[session]]\nline = '{session} from {ip}'\n[[failed]]\nline = '{session} refused'"
+    one = NativeFilter(parse_definition("x", text, "x.toml"), text, "x.toml")
+    said = "[[session]] 1: it tells of a connection, which is no event by itself"
+    assert reason(one, b"7f from 192.0.2.7") == said
