@@ -80,7 +80,10 @@ def _stops(
         if found is not None:
             read, rest = found[0].decode("utf-8", "replace"), text[found.end() :].decode("utf-8", "replace")
             if end == len(line) and not rest and pattern.rule.kind == "session":
-                return found.end(), f"{pattern.rule.place}: it tells of a connection, which is no event by itself"
+                return (
+                    found.end(),
+                    f"{pattern.rule.place}: it tells of a connection, which is no event by itself",
+                )
             wanted = f"wants {line[end : end + SHOWN]!r}" if line[end:] else "ends"
             stops = f"reads {read[-SHOWN:]!r}, then {wanted}, and finds {rest[:SHOWN]!r}"
             return found.end(), f"{pattern.rule.place}: {stops}"
