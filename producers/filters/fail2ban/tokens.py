@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
 from producers.filters.fail2ban.instants import MONTHS, WEEKDAYS
@@ -11,6 +12,8 @@ WEEK: Final = r"5[0-3]|[0-4]\d|\d"
 ABBREVIATION: Final = r"[A-Z](?:[A-Z]{2,4})?"
 OFFSET: Final = r"[+-][01]\d(?::?\d{2})?"
 FIRST_YEAR: Final = 2000
+HOUR_AFTER_BLANK: Final = "| [1-9]" if sys.version_info >= (3, 13) else ""
+"""fail2ban takes this token from Python's strptime, which reads ` 9` for `09` since 3.13."""
 
 
 def _named(names: tuple[str, ...]) -> str:
@@ -27,7 +30,7 @@ TOKENS: Final[dict[str, str]] = {
     "f": r"(?P<f>[0-9]{1,6})",
     "G": r"(?P<G>\d\d\d\d)",
     "H": r"(?P<H>[0-1]?\d|2[0-3])",
-    "I": r"(?P<I>1[0-2]|0[1-9]|[1-9])",
+    "I": rf"(?P<I>1[0-2]|0[1-9]|[1-9]{HOUR_AFTER_BLANK})",
     "j": r"(?P<j>36[0-6]|3[0-5]\d|[1-2]\d\d|0[1-9]\d|00[1-9]|[1-9]\d|0[1-9]|[1-9])",
     "k": r" ?(?P<H>[0-2]?\d)",
     "l": r" ?(?P<I>1?\d)",
