@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.real("fail2ban")
 
 ZONE: Final = "Europe/Zurich"
 CLOCK: Final = Clock(NOW_S * 1_000, "offline")
+LONE_COLON: Final = re.compile(r":(?!:)")
+"""What fail2ban 1.1 takes for the beginning of an IPv6 address; 1.0 does not, nor does banstream."""
 PARTS: Final = frozenset(path.stem for path in FILTERS.glob("*common.conf"))
 INSTALLED: Final = sorted(path.stem for path in FILTERS.glob("*.conf") if path.stem not in PARTS)
 WITH_OPTIONS: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
@@ -110,7 +113,7 @@ def canonical(text: str) -> str:
 
 
 def as_in_1_0(expression: str) -> str:
-    """An expression of fail2ban 1.1's, whose IPv6 addresses may begin with one colon, as 1.0 has it."""
+    """An expression of fail2ban 1.1's, whose IPv6 addresses may begin with a lone colon, as 1.0 has it."""
     return expression.replace("{1,4}::?|:){1,7}", "{1,4}::?|::){1,7}")
 
 
@@ -125,10 +128,14 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
     assert "error" not in answer, answer
     rules, prefix = filter_.plan.rules, answer["prefregex"]
     assert [each.source for each in rules.failures] == [as_in_1_0(each) for each in answer["failregex"]]
-    assert [each.source for each in rules.ignored] == answer["ignoreregex"]
+    assert [each.source for each in rules.ignored] == [as_in_1_0(each) for each in answer["ignoreregex"]]
     assert (rules.prefix.source if rules.prefix else None) == (prefix and as_in_1_0(prefix))
     assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
-    theirs, ours = expected(answer), found_in(filter_, lines)
+    odd = {line for line, fid, *_ in answer["failures"] if LONE_COLON.match(fid)}
+    theirs, ours = (
+        [failure for failure in found if failure[0] not in odd]
+        for found in (expected(answer), found_in(filter_, lines))
+    )
     for line, *_ in ours:
         assert filter_.needles is None or contains(lines[line].encode(), filter_.needles), lines[line]
     for their, our in zip(theirs, ours, strict=False):
