@@ -164,7 +164,7 @@ class Container:
             if "ro" in options:
                 yield f"mount -o remount,ro,bind $W/root{target}"
         if self.service["read_only"]:
-            yield "mount -o remount,ro $W/root"
+            yield "mount -o remount,ro,bind $W/root"
 
 
 @contextmanager
