@@ -118,15 +118,15 @@ def burst() -> None:
     filters = {"sshd": "burst_to_last_ban"}
     if FAIL2BANS_SSHD.exists():
         filters[str(FAIL2BANS_SSHD)] = "burst_to_last_ban_by_fail2bans_filter"
+    with folder_of_bench() as folder:
+        lines = attack(folder, BURST_LINES)
     for filter_, figure in filters.items():
-        with folder_of_bench() as folder:
-            lines = attack(folder, BURST_LINES)
-            with running(folder, 5, filter_):
-                news.drain()
-                started = time.perf_counter()
-                append(folder / "auth.log", lines)
-                ended = news.last(1.5, 60)
-            say(figure, None if ended is None else ended - started, "s")
+        with folder_of_bench() as folder, running(folder, 5, filter_):
+            news.drain()
+            started = time.perf_counter()
+            append(folder / "auth.log", lines)
+            ended = news.last(1.5, 60)
+        say(figure, None if ended is None else ended - started, "s")
     with folder_of_bench() as folder, Fail2ban.running(folder, 5) as other:
         if other is None:
             return

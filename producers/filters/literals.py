@@ -107,11 +107,11 @@ class _Analysis:
             **dict.fromkeys(REPEATS, self._repeat),
         }
 
-    def sequence(self, parts: Iterable[tuple[Any, Any]], flags: int) -> _Known:
-        """Parts after each other: runs of exact ones make longer texts."""
+    def sequence(self, parts: Any, flags: int) -> _Known:
+        """Parts after each other, as `re`'s parser lists them: runs of exact ones make longer texts."""
         run: frozenset[Needle] | None = EMPTY
         whole, best = True, None
-        for known in self._knowns(parts, flags):
+        for known in self._knowns(parts.data, flags):
             joined = _joined(run, known.exact)
             if joined is not None:
                 run = joined

@@ -21,8 +21,7 @@ from producers.filters.literals import contains, required_literals
 from producers.filters.native.access import access_line
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.entries import Entry
-from producers.filters.native.pieces import PIECES, expand
-from producers.filters.native.times import TIME as ANY_TIME
+from producers.filters.native.pieces import expand, outline
 from producers.filters.rows import Needles
 from schemas.errors import ConfigError
 
@@ -36,7 +35,6 @@ PRIORITY: Final = re.compile(rb"(?:<\d{1,3}>)?\s*")
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
-TIME: Final = ANY_TIME.decode()
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
 UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
@@ -77,9 +75,8 @@ class LinePattern:
 
     @cached_property
     def needles(self) -> Needles | None:
-        """What its messages hold; a time and an address, which hold nothing certain, are not looked into."""
-        source = self.source.replace(TIME, ".").replace(PIECES["ip"], ".")
-        return required_literals(source.encode(), re.DOTALL, but=ESCAPED)
+        """What its messages hold."""
+        return required_literals(outline(self.source).encode(), re.DOTALL, but=ESCAPED)
 
     def find(self, entry: Entry, *, own: bool) -> Groups | None:
         """What it captures of an entry: of the service's own log if `own`, else of a program's message."""

@@ -51,6 +51,11 @@ PIECES: Final[Mapping[str, str]] = {
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
+CAPTURING: Final = re.compile(
+    "|".join(re.escape(piece) for piece in PIECES.values() if piece.startswith("(?P<"))
+    + r"|\(\?P<(?:user|_text\d+)>\.(?:\*|\{0,\d+\}\?)\)"
+)
+"""Pieces within an expansion; free texts that are without something are not among them."""
 DEPTH: Final = 4
 ADDRESSES: Final = frozenset({"ip", "host"})
 CHARACTER: Final = re.compile(r"[^\\.\[\](){}*+?|^$]|\\[^A-Za-z0-9]")
@@ -67,6 +72,11 @@ def expand(text: str, own: Mapping[str, str]) -> str:
     if short.free != 1:
         return expression
     return _Expansion(own, LINE_LIMIT_BYTES, LINE_LIMIT_BYTES).expand(text, DEPTH)
+
+
+def outline(source: str) -> str:
+    """An expansion with a dot for each piece that captures: none of them holds anything certain."""
+    return CAPTURING.sub(".", source)
 
 
 class _Expansion:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from producers.filters.native.pieces import expand
+from producers.filters.native.pieces import expand, outline
 
 
 def captured(text: str, line: str, **own: str) -> dict[str, str] | None:
@@ -85,3 +85,17 @@ def test_what_is_no_piece_is_an_error_that_names_it(text: str, message: str) -> 
     own = {"client": "at {ip}", "self": "a{self}", "ping": "{pong}", "pong": "{ping}"}
     with pytest.raises(ValueError, match=message):
         expand(text, own)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{time} from {ip}:{port} of {user}", ". from .:. of ."),
+        ("{session} {host} {text} x {rest}", ". . . x ."),
+        (r"{ip}? (?:{user})? \({ip}\) (?P<why>\w+)", r".? (?:.)? \(.\) (?P<why>\w+)"),
+        ("a {utc}", "a ."),
+    ],
+)
+def test_an_outline_has_a_dot_for_each_piece_that_captures(text: str, expected: str) -> None:
+    """What else is written stays as it is, groups of the filter's own too."""
+    assert outline(expand(text, {})) == expected
