@@ -2,7 +2,7 @@
 
 | form | written by | example |
 |---|---|---|
-| common log format | web servers | `22/Nov/2026:09:00:00 +0000` |
+| common log format | web servers; with a blank, Python's | `22/Nov/2026:09:00:00 +0000`, `22/Nov/2026 09:00:00` |
 | with slashes | nginx's error log, Go's `log` | `2026/11/22 09:00:00` |
 | ctime(3) | Apache's error log, MongoDB, OpenVPN | `Sun Nov 22 09:00:00.123456 2026` |
 | day first | BIND, Tomcat | `22-Nov-2026 09:00:00.123` |
@@ -10,6 +10,7 @@
 | American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM`, `11/22/2026-09:00:00` |
 | European | FreeSWITCH's tools, TeamCity | `22/11/2026 09:00:00`, `22.11.2026 09:00:00` |
 | without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `20261122-09:00:00`, `261122  9:00:00` |
+| digits | Zabbix, ISO 8601's basic form | `20261122:090000.123`, `20261122T090000Z` |
 | Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
 | TAI64N | daemontools, s6 | `@400000006b02f1da075bca00` |
 | ISO 8601 and what is like it | everything else | `2026-11-22T09:00:00.123Z`, `2026-11-22 09:00:00,123 UTC` |
@@ -89,6 +90,11 @@ def _named(found: Match) -> bytes:
     return b"%s-%02d-%02dT%s%s" % (full, number, int(parts["day"]), clock, _zone(parts.get("zone")))
 
 
+def _digits(found: Match) -> bytes:
+    year, month, day, hour, minute, second, zone = found.groups()
+    return b"%s-%s-%sT%s:%s:%s%s" % (year, month, day, hour, minute, second, _zone(zone))
+
+
 def _epoch(found: Match) -> bytes:
     digits, fraction = found[1], found[2] or b""
     return digits[:EPOCH_DIGITS] + b"." + (digits[EPOCH_DIGITS:] + fraction or b"0")[:9]
@@ -100,7 +106,7 @@ def _tai(found: Match) -> bytes:
 
 
 FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
-    (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4}):(?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
+    (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4})[: ](?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
     (
         rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)(?:T| {1,2})(?P<clock>%(c)s)(?P<zone>%(z)s)",
         _named,
@@ -130,6 +136,7 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
     (rb"(?P<year>\d{4}):(?P<month>\d\d):(?P<day>\d\d)-(?P<clock>%(c)s)", _named),
     (rb"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4}),? (?P<clock>%(c)s)", _named),
     (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d)(?: +|[T-])(?P<clock>%(c)s)", _named),
+    (rb"(\d{4})(\d\d)(\d\d)[:T](\d\d)(\d\d)(\d\d(?:\.\d{1,9})?)(%(z)s)", _digits),
     (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
     (rb"(\d{10}(?:\d{3}){0,3})(?:\.(\d{1,9}))?", _epoch),
 )
