@@ -43,6 +43,7 @@ ODD_CASES: Final = frozenset("iIkKsS")
 """Letters that an expression on text takes for others than ASCII's when case is ignored (U+0130, U+212A,
 U+017F)."""
 EMPTY: Final = frozenset({Needle(b"")})
+NOTHING: Final = frozenset({Needle(b""), Needle(b"", caseless=True)})
 IGNORECASE: Final = int(re.IGNORECASE)
 """A number: `&` of flags takes ten times as long."""
 
@@ -197,6 +198,8 @@ def _joined(left: frozenset[Needle] | None, right: frozenset[Needle] | None) -> 
     """Every text of one after every text of the other; None when that is not finite and small."""
     if left is None or right is None or len(left) * len(right) > MOST_EXACT:
         return None
+    if left is EMPTY or right is EMPTY:
+        return right if left is EMPTY else left
     joined = frozenset(
         Needle(
             (one.text.lower() if other.caseless else one.text)
@@ -209,9 +212,10 @@ def _joined(left: frozenset[Needle] | None, right: frozenset[Needle] | None) -> 
 
 
 def _usable(exact: frozenset[Needle] | None) -> frozenset[Needle] | None:
-    return None if exact is None or any(not each.text for each in exact) else exact
+    return exact if exact is not None and NOTHING.isdisjoint(exact) else None
 
 
+@lru_cache(maxsize=4_096)
 def _worth(needles: frozenset[Needle]) -> tuple[float, int, int]:
     """How rare the least rare is, up to a point; after that, how few there are, then the length."""
     least = min(_rarity(each.text) for each in needles)

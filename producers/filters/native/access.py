@@ -3,8 +3,8 @@ r"""Access logs of web servers: Common Log Format, combined, with or without a v
 Columns as Apache's mod_log_config documents them, `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"`;
 nginx, lighttpd, Caddy's transform encoder, Traefik, HAProxy's httplog in CLF, Tomcat's valve and others write
 the same. What a client chose (user, request, referer, agent) stands in quotes or after the address, and
-servers escape quotes in it: `\"` or `\x22`. So the address, at the line's beginning, is the server's own. Where a
-list of addresses stands there, which `X-Forwarded-For` is, none of them is told from a client's words: no event.
+servers escape quotes in it: `\"` or `\x22`. So the address, at the line's beginning, is the server's own. A
+list of addresses there is what a header said, and no word for an address: such a line is not read.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 | form | written by | example |
 |---|---|---|
-| common log format | web servers; with a blank, Python's | `22/Nov/2026:09:00:00 +0000`, `22/Nov/2026 09:00:00` |
+| common log format | web servers | `22/Nov/2026:09:00:00 +0000`, `22/Nov/2026 09:00:00` (Werkzeug) |
 | with slashes | nginx's error log, Go's `log` | `2026/11/22 09:00:00` |
 | ctime(3) | Apache's error log, MongoDB, OpenVPN | `Sun Nov 22 09:00:00.123456 2026` |
 | day first | BIND, Tomcat | `22-Nov-2026 09:00:00.123` |
