@@ -8,6 +8,7 @@
 | day first | BIND, Tomcat | `22-Nov-2026 09:00:00.123` |
 | RFC 2822 | Synology, Rails | `Sun, 22 Nov 2026 09:00:00 +0000` |
 | American | Java, IIS, Plex | `Nov 22, 2026 9:00:00 AM`, `11/22/2026 9:00:00 AM`, `11/22/2026-09:00:00` |
+| rare | Half-Life, ASSP, xinetd | `11/22/2026 - 09:00:00`, `Nov-22-26 09:00:00`, `26/11/22@09:00:00` |
 | European | FreeSWITCH's tools, TeamCity | `22/11/2026 09:00:00`, `22.11.2026 09:00:00` |
 | without dashes | MySQL 5, Samba's tools | `20261122 09:00:00`, `20261122-09:00:00`, `261122  9:00:00` |
 | digits | Zabbix, ISO 8601's basic form | `20261122:090000.123`, `20261122T090000Z` |
@@ -132,7 +133,9 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
         rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}),? (?P<clock>%(c)s) (?P<half>[AaPp][Mm])",
         _named,
     ),
-    (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4})-(?P<clock>%(c)s)", _named),
+    (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4})(?:-| - )(?P<clock>%(c)s)", _named),
+    (rb"(?P<month>%(m)s)-(?P<day>\d\d)-(?P<year>\d\d) (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d\d)/(?P<month>\d{1,2})/(?P<day>\d{1,2})@(?P<clock>%(c)s)", _named),
     (rb"(?P<year>\d{4}):(?P<month>\d\d):(?P<day>\d\d)-(?P<clock>%(c)s)", _named),
     (rb"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.](?P<year>\d{4}),? (?P<clock>%(c)s)", _named),
     (rb"(?P<year>\d{4}|\d\d)(?P<month>\d\d)(?P<day>\d\d)(?: +|[T-])(?P<clock>%(c)s)", _named),
