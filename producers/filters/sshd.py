@@ -160,7 +160,7 @@ RARES: Final = (
     _rare(REFUSED, rb"User {user} from {address} not allowed because " + NOT_ALLOWED),
     _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {peer}(?: \[preauth\])?"),
     _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {address}"),
-    _rare(PAM, rb"PAM: [A-Z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"),
+    _rare(PAM, rb"PAM: [A-Za-z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"),
     _rare(PROBE, rb"Unable to negotiate with {peer}: .*+"),
     _rare(PROBE, rb"ssh_dispatch_run_fatal: Connection from {peer}: .*+"),
     _rare(

@@ -80,6 +80,30 @@ def borrowed_lines(sampled: list[tuple[NativeFilter, Sample]], chance: random.Ra
         yield "\n".join(template.format(program=program, line=line) for line in text.split("\n"))
 
 
+def repeating_lines(filter_: NativeFilter, sample: Sample) -> Iterator[str]:
+    """The sample with names that go on as its own line does, at every place where the line has the name.
+
+    A log's prefix may hold a name that the message holds too, and no pattern need capture it there. What
+    is a value of JSON, a column of a CSV or a text in quotes is left alone: such a name cannot end it.
+    """
+    escaped = {
+        sample.text[start:end] for start, end, how in client_spans(filter_, sample.text) if how != "plain"
+    }
+    program = filter_.programs[0] if filter_.programs else "x"
+    template = "{line}" if sample.whole else FORMS["rfc 3164"]
+    *above, last = [template.format(program=program, line=line) for line in sample.text.split("\n")]
+    foreign = _foreign(last)
+    how = "plain" if json_object(last.encode()) is None else "json"
+    for name in {say.user for say in sample.says if say.user} - escaped:
+        if f',"{name}",' in last:
+            continue
+        for place in re.finditer(re.escape(name), foreign):
+            for end in range(foreign.find(FOREIGN, place.start()) + len(FOREIGN), len(foreign) + 1):
+                word = foreign[place.start() : end]
+                if FOREIGN in word:
+                    yield "\n".join([*above, last.replace(name, written_as(how, word))])
+
+
 def client_spans(filter_: NativeFilter, text: str) -> list[tuple[int, int, str]]:
     """Where a client's words stand in a sample, and how the service writes them."""
     lines = text.split("\n")
