@@ -23,8 +23,11 @@ on user names here are such that a cut message never matches: its true end is go
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
+from producers.filters.bounds import compiled
 from producers.filters.connections import (
     CLOSED,
     EXCEEDED,
@@ -90,16 +93,18 @@ HEADER: Final = (
 """(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
 
 
-class Rare(NamedTuple):
-    """A line too rare for the common expression: its class, whether it ends the connection, its text.
-
-    Attributes:
-        text: groups `peer` (`ADDRESS port N`) or `address`, and `user` where there is one.
-    """
+@dataclass(frozen=True)
+class Rare:
+    """A line too rare for the common expression: its class, whether it ends the connection, its text."""
 
     code: int
     over: bool
-    text: re.Pattern[bytes]
+    source: bytes
+
+    @cached_property
+    def text(self) -> re.Pattern[bytes]:
+        """Groups `peer` (`ADDRESS port N`) or `address`, and `user` where there is one."""
+        return compiled(self.source)
 
 
 def _rare(code: int, text: bytes, *, over: bool = False) -> Rare:
@@ -112,7 +117,7 @@ def _rare(code: int, text: bytes, *, over: bool = False) -> Rare:
         (b"{key}", rb"\S+ \S+"),
     ):
         text = text.replace(name, expression)
-    return Rare(code, over, re.compile(text))
+    return Rare(code, over, text)
 
 
 NOT_ALLOWED: Final = (

@@ -22,7 +22,7 @@ from producers.filters.native.access import access_line
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.entries import Entry
 from producers.filters.native.pieces import expand, outline
-from producers.filters.rows import Needles
+from producers.filters.rows import Needle, Needles
 from schemas.errors import ConfigError
 
 Groups = Mapping[str, bytes]
@@ -110,7 +110,7 @@ class FieldsPattern:
     def needles(self) -> Needles | None:
         """The best of its values' needles; else the name of a key."""
         found = [required_literals(text.encode(), re.DOTALL, but=ESCAPED_VALUE) for _, text in self.where]
-        keys = [required_literals(re.escape(key.rpartition(".")[2])) for key, _ in self.where]
+        keys = [frozenset({Needle(key.rpartition(".")[2].encode())}) for key, _ in self.where]
         known = [each for each in (*found, *keys) if each]
         return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None
 

@@ -51,11 +51,9 @@ PIECES: Final[Mapping[str, str]] = {
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
-CAPTURING: Final = re.compile(
-    "|".join(re.escape(piece) for piece in PIECES.values() if piece.startswith("(?P<"))
-    + r"|\(\?P<(?:user|_text\d+)>\.(?:\*|\{0,\d+\}\?)\)"
-)
-"""Pieces within an expansion; free texts that are without something are not among them."""
+CAPTURING: Final = tuple(piece for piece in PIECES.values() if piece.startswith("(?P<"))
+FREE_TEXT: Final = re.compile(r"\(\?P<(?:user|_text\d+)>\.(?:\*|\{0,\d+\}\?)\)")
+"""Free text within an expansion, but for that which is without something."""
 DEPTH: Final = 4
 ADDRESSES: Final = frozenset({"ip", "host"})
 CHARACTER: Final = re.compile(r"[^\\.\[\](){}*+?|^$]|\\[^A-Za-z0-9]")
@@ -76,7 +74,9 @@ def expand(text: str, own: Mapping[str, str]) -> str:
 
 def outline(source: str) -> str:
     """An expansion with a dot for each piece that captures: none of them holds anything certain."""
-    return CAPTURING.sub(".", source)
+    for piece in CAPTURING:
+        source = source.replace(piece, ".")
+    return FREE_TEXT.sub(".", source)
 
 
 class _Expansion:
