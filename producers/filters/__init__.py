@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from producers.filters.native.filter import NativeFilter, own_filter, read_filter
+from producers.filters.native.remembered import with_needles
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
 from producers.library import LIBRARY, OWN_ENDING, check_name, library_names
 
@@ -28,6 +29,7 @@ __all__ = [
 def every_filter() -> tuple[NativeFilter, ...]:
     """The whole library, in the order in which a line is routed: those of many services come last."""
     filters = [read_filter(LIBRARY / f"{name}.toml", name) for name in library_names()]
+    with_needles(pattern for each in filters if each.engine is None for pattern in each.rules.patterns)
     return tuple(sorted(filters, key=lambda each: (each.definition.generic, each.name)))
 
 

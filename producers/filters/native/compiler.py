@@ -57,6 +57,11 @@ class LinePattern:
     source: str
     headed: str | None
 
+    @property
+    def text(self) -> str:
+        """What its needles follow from."""
+        return self.source
+
     @cached_property
     def whole(self) -> bool:
         """Whether it can be a whole line of a log of the service's own: with its header, or a time in it."""
@@ -100,6 +105,11 @@ class FieldsPattern:
     where: tuple[tuple[str, str], ...]
     keys: Mapping[str, tuple[str, ...]]
     whole: bool = field(default=False, init=False)
+
+    @property
+    def text(self) -> str:
+        """What its needles follow from."""
+        return repr(self.where)
 
     @cached_property
     def tests(self) -> tuple[tuple[tuple[str, ...], re.Pattern[bytes]], ...]:
