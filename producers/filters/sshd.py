@@ -140,6 +140,7 @@ RARES: Final = (
         rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+",
     ),
     _rare(INVALID, rb"Invalid user {user} from {address}"),
+    _rare(INVALID, rb"Illegal user {user} from {address}"),
     _rare(
         EXCEEDED,
         rb"maximum authentication attempts exceeded for (?:invalid user )?{user} from {peer}"
@@ -167,6 +168,7 @@ RARES: Final = (
     _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {address}"),
     _rare(PAM, rb"PAM: [A-Za-z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"),
     _rare(PROBE, rb"Unable to negotiate with {peer}: .*+"),
+    _rare(PROBE, rb"Unable to negotiate with {address}: .*+"),
     _rare(PROBE, rb"ssh_dispatch_run_fatal: Connection from {peer}: .*+"),
     _rare(
         PROBE,
@@ -177,8 +179,10 @@ RARES: Final = (
     _rare(PROBE, rb"Did not receive identification string from {peer}"),
     _rare(PROBE, rb"Did not receive identification string from {address}"),
     _rare(PROBE, rb"Bad protocol version identification '.{0,380}' from {peer}"),
+    _rare(PROBE, rb"Bad protocol version identification '.{0,380}' from {address}"),
     _rare(PROBE, rb"Protocol major versions differ for {peer}: .*+"),
     _rare(PROBE, rb"Timeout before authentication for {peer}\.?"),
+    _rare(PROBE, rb"Timeout before authentication for {address}"),
     _rare(PROBE, rb"Timeout before authentication for connection from {address} to \S+?, pid = \d+"),
     _rare(PROBE, rb"drop connection #\d+ from \[(?P<address>[0-9A-Fa-f:.%\w]{2,62})\]:\d+ on .*+"),
     _rare(PROBE, rb"refused connect from {name}(?: \((?P<address>[0-9A-Fa-f:.]{2,45})\))"),
@@ -199,8 +203,8 @@ RARES: Final = (
 
 
 RARE_BY_WORD: Final[dict[bytes, list[Rare]]] = {
-    word: [rare for rare in RARES if rare.text.pattern.split(b" ")[0] == word]
-    for word in sorted({rare.text.pattern.split(b" ")[0] for rare in RARES} | {b"message"})
+    word: [rare for rare in RARES if rare.source.split(b" ")[0] == word]
+    for word in sorted({rare.source.split(b" ")[0] for rare in RARES} | {b"message"})
 }
 """The rare lines by the word they begin with, which is literal in each."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})\]")
