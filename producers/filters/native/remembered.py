@@ -70,7 +70,10 @@ def _write(file: Path, found: Mapping[str, Needles | None]) -> None:
     """In one move, so that nobody reads half of it; older ones go."""
     file.parent.mkdir(exist_ok=True)
     written = file.with_suffix(f".{os.getpid()}")
-    written.write_bytes(orjson.dumps({text: _plain(needles) for text, needles in found.items()}))
-    for old in file.parent.glob("needles-*.json"):
-        old.unlink(missing_ok=True)
-    written.replace(file)
+    try:
+        written.write_bytes(orjson.dumps({text: _plain(needles) for text, needles in found.items()}))
+        for old in file.parent.glob("needles-*.json"):
+            old.unlink(missing_ok=True)
+        written.replace(file)
+    finally:
+        written.unlink(missing_ok=True)
