@@ -21,6 +21,8 @@ from producers.filters.samples import FORMS, Sample
 
 FOREIGN = "203.0.113.66"
 TRUSTED = {"ip", "port", "time", "utc", "session", "date", "path", "pam_service", "event"}
+COLUMNS = {"iis"}
+"""Whose logs' columns have no quotes and no blanks: IIS writes a `+` for one."""
 GLUE = (
     "",
     " ",
@@ -116,6 +118,8 @@ def client_spans(filter_: NativeFilter, text: str) -> list[tuple[int, int, str]]
             elif pattern.find(entry, own=True) is not None:
                 found |= {(offset + a, offset + b, how) for a, b, how in _of_fields(pattern, line)}
         offset += len(line) + 1
+    if filter_.name in COLUMNS:
+        return sorted((start, end, "word") for start, end, _ in found)
     return sorted(found)
 
 
