@@ -87,7 +87,7 @@ METHOD: Final = (
 
 HEADER: Final = (
     rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
-    rb"([^ \n]++ sshd(?:-session|-auth|)[\[ ]\d{1,10})"
+    rb"([^ \n\"',;=<>()]++ sshd(?:-session|-auth|)[\[ ]\d{1,10})"
     rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) (?:\xef\xbb\xbf|))"
 )
 """(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""

@@ -57,6 +57,8 @@ PLAIN = [
     "",
     "hello",
     "Nov 22 09:00:00 web kernel",
+    '2026-11-22 09:00:00.123 UTC,", auth: no host has such a name',
+    "Nov 22 09:00:00 user=x, sshd[7]: no host has such a name",
     "Nov 22 09:00:00",
     "hello Nov 22 09:00:00 web sshd[7]: x",
     "<38>1 2026-11-22T09:00:00Z web sshd 7 - [a",
