@@ -14,6 +14,7 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{word}` | characters other than blanks | |
 | `{int}` | digits | |
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
+| `{login_path}` | what the path of a login is named after, but not of a token's renewal | |
 
 Of several free texts in a line `{user}` may have 1,024 characters and `{text}` 2,048, since what is tried
 grows with their product; one alone may have as many as the line, so that no name is too long to be read.
@@ -48,6 +49,7 @@ PIECES: Final[Mapping[str, str]] = {
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
+    "login_path": r'(?:[Ll]og_?-?[IiOo]n|[Ss]ign_?-?[Ii]n|[Aa]uth)(?![^" ]{0,256}[Rr]e(?:fresh|new))',
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
