@@ -49,7 +49,7 @@ PIECES: Final[Mapping[str, str]] = {
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
-    "login_path": r'(?:[Ll]og_?-?[IiOo]n|[Ss]ign_?-?[Ii]n|[Aa]uth)(?![^" ]{0,256}[Rr]e(?:fresh|new))',
+    "login_path": r'(?:[Ll]og_?-?[IiOo]n|[Ss]ign_?-?[Ii]n|[Aa]uth)(?![^" ?]{0,256}[Rr]e(?:fresh|new))',
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
