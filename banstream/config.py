@@ -19,7 +19,7 @@ from eventlog.urls import check_url
 from producers.library import AUTO, check_name, library_names
 from schemas.errors import ConfigError
 from schemas.records import Kind
-from streams.rules import MANUAL, Jail, Rules
+from schemas.rules import MANUAL, Jail, Rules
 
 LOCAL_FILE: Final = Path("banstream.toml")
 SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
@@ -114,7 +114,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
-        lateness_ms, max_subjects: see streams.rules.Rules.
+        lateness_ms, max_subjects: see schemas.rules.Rules.
     """
 
     files: tuple[str, ...]

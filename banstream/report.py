@@ -13,7 +13,7 @@ from banstream.show import instant, printable
 from schemas.durations import format_duration
 from schemas.errors import SourceError
 from schemas.records import Ban
-from streams.rules import Rules
+from schemas.rules import Rules
 
 STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"

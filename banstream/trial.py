@@ -19,11 +19,11 @@ from eventlog.contract import EventLog
 from producers.filters import Filter
 from producers.offline import Batch
 from schemas.records import Ban, Decision, Prolong, Unban
+from schemas.rules import Rules
 from schemas.topics import EVENTS
 from streams.decider import Decider, Row, Run
 from streams.fold import Fold
 from streams.routes import route_to
-from streams.rules import Rules
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192

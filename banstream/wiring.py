@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from logging import getLogger
-from typing import Any
+from typing import Any, Final
 
 from banstream.config import Settings
 from banstream.enforcing import enforcer_config
@@ -18,6 +18,11 @@ from eventlog.contract import EventLog
 from producers.producer import Producer
 from schemas.errors import ConfigError, Transient
 from streams.embedded import EmbeddedDecider
+
+SENT_AGAIN: Final = (
+    "events were passed over as counted before: two sources name one file in two ways, or another log's were "
+    "written into this one"
+)
 
 log = getLogger("banstream")
 
@@ -86,12 +91,16 @@ class Stages:
         producer = Producer(self.event_log, watches(settings.jails, settings.ship.labels), now_ms=self.now_ms)
         return replace(self, settings=settings, producer=producer, enforcer=enforcer)
 
+    def _notices(self) -> dict[str, int]:
+        passed_over = self.decider.sent_again
+        return {**self.producer.notices(), **({SENT_AGAIN: passed_over} if passed_over else {})}
+
     def status(self) -> dict[str, Any]:
         """What `banstream status` shows of each stage."""
         return {
             "observing": self.observing,
             "sources": self.producer.describe(),
-            "notices": self.producer.notices(),
+            "notices": self._notices(),
             "decider": self.decider.status(),
             "decided": [partition.next_offset for partition in self.decider.partitions],
             "enforcer": self.enforcer.status(),

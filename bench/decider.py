@@ -9,8 +9,8 @@ from random import Random
 from typing import Final
 
 from bench.figures import say
+from schemas.rules import Jail, Rules
 from streams.decider import Decider, Run
-from streams.rules import Jail, Rules
 from streams.window import reference
 
 START_MS: Final = 1_795_000_000_000

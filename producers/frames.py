@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, cast
 
 import orjson
@@ -31,39 +33,50 @@ class Origin:
     labels: Mapping[str, str]
 
 
-def frame(data: bytes, rows: Sequence[Row], origin: Origin) -> bytes:
-    """The events of rows as one frame: NDJSON; fields at their default are left out, as in the codec.
+def appends(events: Sequence[dict[str, Any]], partitions: int) -> list[Append]:
+    """The messages that hold events as `wires` writes them, each in the partition of its address."""
+    by_partition: dict[int, Sequence[dict[str, Any]]] = {0: events}
+    if partitions > 1:
+        by_partition = {number: [] for number in range(partitions)}
+        for wire in events:
+            part = by_partition[partition_of_address(wire["ip"], partitions)]
+            cast("list[dict[str, Any]]", part).append(wire)
+    return [
+        Append(EVENTS.name, packed(frame), partition=partition)
+        for partition, part in by_partition.items()
+        for frame in _cut(part)
+    ]
+
+
+def in_line_order(found: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What several filters found in one piece of data, as a replay folds it: line by line.
+
+    However the lines are cut into pieces, the order is the same; and where one line has events of several
+    filters, theirs is.
+    """
+    if len(found) == 1:
+        return list(found[0])
+    return sorted(chain.from_iterable(found), key=itemgetter("position"))
+
+
+def _cut(events: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    """Events in frames of EVENTS_PER_FRAME; those of one line stay together, as they may share a position."""
+    start = 0
+    while start < len(events):
+        end = min(start + EVENTS_PER_FRAME, len(events))
+        while end < len(events) and events[end]["position"] == events[end - 1]["position"]:
+            end += 1
+        yield events[start:end]
+        start = end
+
+
+def packed(events: Sequence[dict[str, Any]]) -> bytes:
+    """Events as a frame.
 
     All are written at once, as an array, and cut apart where one object ends and the next begins: orjson's
     results take a page each while they live. Inside a string the quote of `},{"type"` would be escaped, and
     one that ends a string is followed by a comma, a colon or a brace, so no text can forge a cut.
     """
-    return _packed(list(wires(data, rows, origin)))
-
-
-def late_appends(events: Sequence[dict[str, Any]], partitions: int) -> list[Append]:
-    """The messages that hold events as `wires` writes them, each in the partition of its address."""
-    by_partition: dict[int, list[dict[str, Any]]] = {}
-    for wire in events:
-        by_partition.setdefault(partition_of_address(wire["ip"], partitions), []).append(wire)
-    return [Append(EVENTS.name, _packed(part), partition=number) for number, part in by_partition.items()]
-
-
-def appends(data: bytes, rows: Sequence[Row], origin: Origin, partitions: int) -> list[Append]:
-    """The messages that hold the events of rows, each in the partition of its address."""
-    by_partition: dict[int, Sequence[Row]] = {0: rows}
-    if partitions > 1:
-        by_partition = {number: [] for number in range(partitions)}
-        for row in rows:
-            cast("list[Row]", by_partition[partition_of_address(row[2], partitions)]).append(row)
-    return [
-        Append(EVENTS.name, frame(data, part[at : at + EVENTS_PER_FRAME], origin), partition=partition)
-        for partition, part in by_partition.items()
-        for at in range(0, len(part), EVENTS_PER_FRAME)
-    ]
-
-
-def _packed(events: list[dict[str, Any]]) -> bytes:
     return orjson.dumps(events)[1:-1].replace(BETWEEN, b"}\n{" + BETWEEN[3:])
 
 

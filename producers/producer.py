@@ -21,7 +21,7 @@ from producers.filters import filters_of, warnings_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
-from producers.frames import Origin, appends, late_appends, wires
+from producers.frames import Origin, appends, in_line_order, wires
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import Start, open_source
@@ -115,21 +115,22 @@ class _Stream:
     def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
         """The events of a chunk; the position is now past it."""
         clock = Clock(now_ms, "live" if chunk.live else "backlog")
-        found: list[Append] = []
+        found: list[list[dict[str, Any]]] = []
         plan = self._plan_of(chunk.origin)
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
                 told = self._told(chunk.data, rows, origin)
-                found += appends(chunk.data, told, origin, partitions) if told else []
+                if told:
+                    found.append(list(wires(chunk.data, told, origin)))
         self.resume = chunk.resume
-        return found
+        return appends(in_line_order(found), partitions) if found else []
 
     def late(self, now_ms: int, partitions: int) -> list[Append]:
         """The events of hosts whose addresses have become known."""
         due = self.waiting.due(now_ms) if len(self.waiting) else []
-        return late_appends(due, partitions)
+        return appends(due, partitions) if due else []
 
     def position(self) -> bytes:
         """The position, and what the matchers remember."""

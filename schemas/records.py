@@ -94,7 +94,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesChanged:
-    """From here on these rules hold. `rules` is as streams.rules writes it; `version` is its hash."""
+    """From here on these rules hold. `rules` is as schemas.rules writes it; `version` is its hash."""
 
     TYPE: ClassVar[str] = "rules"
     version: str

@@ -6,9 +6,9 @@ from typing import assert_never
 
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Command, UnbanReason
+from schemas.rules import MANUAL
 from streams.decider import Decider
 from streams.jail import Held, JailState
-from streams.rules import MANUAL
 
 
 def obey(decider: Decider, command: Command, *, owned: bool = True) -> None:

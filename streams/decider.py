@@ -26,9 +26,9 @@ from typing import Any, Final, NamedTuple, cast
 
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
+from schemas.rules import MANUAL, Jail, Rules
 from streams.jail import IGNORED, Held, JailState, Past
 from streams.routes import Routes
-from streams.rules import MANUAL, Jail, Rules
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
 
 Row = tuple[str, int, str, int, *tuple[Any, ...]]

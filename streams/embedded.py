@@ -8,9 +8,9 @@ from time import perf_counter
 from eventlog.contract import Append, EventLog
 from schemas.codec import encode
 from schemas.records import RulesChanged, Tick
+from schemas.rules import Rules
 from schemas.topics import EVENTS, RULES
 from streams.partition import Partition
-from streams.rules import Rules
 
 MESSAGES_A_POLL = 16
 CHECKPOINT_MS = 5_000
@@ -91,6 +91,11 @@ class EmbeddedDecider:
                 for noun, count in jail.counts().items():
                     total[noun] = total.get(noun, 0) + count
         return counts
+
+    @property
+    def sent_again(self) -> int:
+        """Events passed over since the start because they had been folded before."""
+        return sum(each.fold.sent_again for each in self.partitions)
 
     def checkpoint(self) -> None:
         """Write the state, so that a restart has little to fold again."""

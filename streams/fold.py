@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from eventlog.contract import Message
 from schemas.errors import InvalidMessage
 from schemas.records import Command, Decision, RulesChanged, Tick
+from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
 from streams.commands import obey
 from streams.decider import Decider, Run
 from streams.inputs import Frame, Mark, Other, read_frame
-from streams.rules import Rules
 from streams.window import reference
 from streams.witness import Witness
 
@@ -30,7 +30,8 @@ class Fold:
         partitions: how many partitions the log has.
         governed: the rules change with the log's RulesChanged records; a replay under rules of its own
             ignores them.
-        marks: the highest position folded, by source and incarnation.
+        marks: the highest position folded, by source, incarnation and filter; the last to move comes last.
+        sent_again: events passed over because they were folded before, in all.
         events: events folded.
         witness: what there is to tell about those who send.
     """
@@ -40,6 +41,7 @@ class Fold:
     governed: bool = True
     marks: dict[Mark, int] = field(default_factory=dict)
     events: int = 0
+    sent_again: int = 0
     witness: Witness = field(default_factory=Witness)
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
@@ -51,9 +53,12 @@ class Fold:
             not_after_ms=message.at_ms + SKEW_MS,
             behind_ms=self._behind_ms(message),
         )
-        self.marks.update(frame.marks)
+        for mark, position in frame.marks.items():
+            self.marks.pop(mark, None)
+            self.marks[mark] = position
         while len(self.marks) > MOST_MARKS:
             del self.marks[next(iter(self.marks))]
+        self.sent_again += frame.sent_again.total()
         self.witness.see(frame.marks, frame.sent_again)
         decisions: list[Decision] = []
         for run in frame.runs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -51,7 +52,11 @@ _shapes: dict[tuple[str, ...], tuple[type, ...] | None] = {}
 """By the keys of a JSON object, in order: the types of a plain event's values; None where it is none."""
 
 Other = Command | Tick | RulesChanged
-Mark = tuple[str, str]
+Mark = tuple[str, str, str]
+"""A source id, an incarnation of it, and the filter: each filter's events of a source come in their order."""
+ANY_FILTER: Final = ""
+"""In marks of before, when there was one for all filters of a source: the least that each has seen."""
+Sender = tuple[str, str]
 """A source id and an incarnation of it."""
 
 
@@ -63,7 +68,7 @@ class Frame:
         runs: in order; events that take one route, or the index and the record of anything else.
         wires: the JSON object of each line (None where there is none), for the lines of the decisions.
         refused: the index and the reason of each line that cannot be read.
-        marks: the highest position of each source and incarnation among its events.
+        marks: the highest position of each source, incarnation and filter among its events.
         sent_again: events dropped because an earlier frame held them already, by source and incarnation.
     """
 
@@ -71,7 +76,7 @@ class Frame:
     wires: list[dict[str, Any] | None] = field(default_factory=list)
     refused: list[tuple[int, InvalidMessage]] = field(default_factory=list)
     marks: dict[Mark, int] = field(default_factory=dict)
-    sent_again: Counter[Mark] = field(default_factory=Counter)
+    sent_again: Counter[Sender] = field(default_factory=Counter)
 
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
@@ -80,13 +85,13 @@ class Frame:
 
 
 def read_frame(
-    message: Message, marks: dict[Mark, int], *, selective: bool, not_after_ms: int, behind_ms: int = 0
+    message: Message, marks: Mapping[Mark, int], *, selective: bool, not_after_ms: int, behind_ms: int = 0
 ) -> Frame:
     """Read the frame of a message.
 
     Args:
         message: of the events topic.
-        marks: the highest position folded so far, by source and incarnation; events at or below are dropped.
+        marks: the highest position folded so far; events at or below their own are dropped.
         selective: whether routes name source, host and labels (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
@@ -95,7 +100,7 @@ def read_frame(
     base = reference(message.offset)
     rows: list[Row] = []
     run: Run | None = None
-    source = incarnation = ""
+    source = incarnation = name = ""
     seen = highest = -1
     for index, line in enumerate(message.value.split(b"\n")):
         try:
@@ -109,16 +114,16 @@ def read_frame(
             frame.runs.append((index, other))
             run = None
             continue
-        if wire["incarnation"] != incarnation or wire["source"] != source:
-            source, incarnation = wire["source"], wire["incarnation"]
-            seen = marks.get((source, incarnation), -1)
-            highest = max(seen, frame.marks.get((source, incarnation), -1))
+        if wire["filter"] != name or wire["incarnation"] != incarnation or wire["source"] != source:
+            mark = source, incarnation, name = wire["source"], wire["incarnation"], wire["filter"]
+            seen = seen_of(marks, mark)
+            highest = max(seen, frame.marks.get(mark, -1))
         position = wire["position"]
         if position <= seen:
             frame.sent_again[source, incarnation] += 1
             continue
         if position > highest:
-            highest = frame.marks[source, incarnation] = position
+            highest = frame.marks[source, incarnation, name] = position
         route = _route_of(wire) if selective else wire["filter"]
         if run is None or route != run.route:
             rows = []
@@ -127,6 +132,12 @@ def read_frame(
         at_ms = wire["at_ms"] + behind_ms
         rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
     return frame
+
+
+def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
+    """Up to which position the events of a source, incarnation and filter are folded; -1: none is."""
+    seen = marks.get(mark)
+    return marks.get((mark[0], mark[1], ANY_FILTER), -1) if seen is None else seen
 
 
 def _route_of(wire: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from streams.rules import Jail
+from schemas.rules import Jail
 from streams.window import MOST_KEPT, at_ms_of
 
 

@@ -20,12 +20,12 @@ from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode
 from schemas.errors import InvalidMessage
 from schemas.records import LINE_BYTES, DeadLetter, Decision, Record
+from schemas.rules import Rules
 from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.inputs import Frame
 from streams.poison import Poison
-from streams.rules import Rules
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
 
 POSITION: Final = "position"

@@ -15,10 +15,10 @@ from zlib import crc32
 
 import orjson
 
+from schemas.rules import Jail, Rules
 from streams.decider import Decider
-from streams.inputs import Mark
+from streams.inputs import ANY_FILTER, Mark
 from streams.jail import Held, JailState, Past
-from streams.rules import Jail, Rules
 from streams.window import AT_SHIFT, REFERENCE_MASK
 
 BUCKETS: Final = 1_024
@@ -35,7 +35,7 @@ def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> byte
             "sweep_at_ms": decider.sweep_at_ms,
             "rules": decider.rules.to_wire(),
             "allowed": decider.allowed,
-            "marks": [[source, incarnation, position] for (source, incarnation), position in marks.items()],
+            "marks": [[*mark, position] for mark, position in marks.items()],
             "jails": {
                 name: [jail.failures, jail.ignored, jail.bans, jail.dropped]
                 for name, jail in decider.jails.items()
@@ -54,7 +54,10 @@ def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, i
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped = counts
-    marks = {(source, incarnation): position for source, incarnation, position in whole["marks"]}
+    marks = {
+        (source, incarnation, *(name or [ANY_FILTER])): position
+        for source, incarnation, *name, position in whole["marks"]
+    }
     return decider, whole["offset"], marks
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.inputs import Mark
+from streams.inputs import Mark, Sender
 
 TURNS: Final = 4
 """A file that was rotated away may get some last lines while the new one has its first: not so many."""
@@ -42,17 +42,17 @@ class Witness:
 
     wrong_clocks: dict[str, int] = field(default_factory=dict)
     twins: set[tuple[str, str]] = field(default_factory=set)
-    sent_again: Counter[Mark] = field(default_factory=Counter)
+    sent_again: Counter[Sender] = field(default_factory=Counter)
     _turns: dict[tuple[str, str], _Turns] = field(default_factory=dict)
 
-    def see(self, marks: Iterable[Mark], sent_again: Counter[Mark]) -> None:
+    def see(self, marks: Iterable[Mark], sent_again: Counter[Sender]) -> None:
         """Take in the marks of a frame, and what it held a second time."""
         if len(self._turns) + len(self.sent_again) + len(self.wrong_clocks) > MOST_KNOWN:
             self._turns.clear()
             self.sent_again.clear()
             self.wrong_clocks.clear()
         self.sent_again += sent_again
-        for source, incarnation in marks:
+        for source, incarnation in dict.fromkeys(mark[:2] for mark in marks):
             host, slash, _ = incarnation.rpartition("/")
             if slash:
                 self._take_turns((host, source), incarnation)

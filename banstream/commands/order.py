@@ -23,8 +23,8 @@ from eventlog.urls import open_log
 from schemas.codec import encode, to_wire
 from schemas.errors import ConfigError
 from schemas.records import Ban, Command, Decision, Enforcement, Prolong, Unban, Verb
+from schemas.rules import MANUAL
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, partition_of, spans_partitions
-from streams.rules import MANUAL
 
 WAIT_S = 5.0
 SETTLE_S = 0.5

@@ -24,7 +24,7 @@ from producers.filters import filters_of
 from producers.offline import Batch, match_files
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
-from streams.rules import Rules
+from schemas.rules import Rules
 
 
 @click.command("replay")

@@ -16,8 +16,8 @@ from eventlog.urls import open_log
 from schemas.codec import decode
 from schemas.errors import ConfigError, Fenced, InvalidMessage, Transient
 from schemas.records import RulesChanged
+from schemas.rules import Rules, differences
 from schemas.topics import RULES
-from streams.rules import Rules, differences
 
 
 @click.group("rules")

@@ -10,8 +10,8 @@ from eventlog.contract import Append, EventLog
 from schemas.codec import encode
 from schemas.errors import Fenced, Transient
 from schemas.records import RulesChanged
+from schemas.rules import Rules
 from schemas.topics import EVENTS, RULES
-from streams.rules import Rules
 
 WRITER = "rules"
 

@@ -123,11 +123,11 @@ def bans(decisions: list[Decision]) -> list[Ban]:
 
 def distinct(found: list[Record]) -> list[AuthEvent]:
     """A partition's events as they count: one at or below the mark of its source was sent twice."""
-    marks: dict[tuple[str, str], int] = {}
+    marks: dict[tuple[str, str, str], int] = {}
     kept = []
     for event in found:
         if isinstance(event, AuthEvent):
-            key = event.source, event.incarnation
+            key = event.source, event.incarnation, event.filter
             if event.position > marks.get(key, -1):
                 marks[key] = event.position
                 kept.append(event)

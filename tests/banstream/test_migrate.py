@@ -14,9 +14,9 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.sqlite import SqliteLog
 from schemas.codec import encode, encode_frame
 from schemas.records import Ban
+from schemas.rules import Jail, Rules
 from schemas.topics import BANS, DAY_MS, DECISIONS, EVENTS
 from streams.embedded import EmbeddedDecider
-from streams.rules import Jail, Rules
 from tests.banstream.fleet import Role, relay, role, shipped
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Cluster

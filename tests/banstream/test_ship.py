@@ -66,10 +66,10 @@ def loaded(target: Role, lines_a_turn: int = 50) -> Iterator[Load]:
 
 def distinct(events: list[AuthEvent]) -> list[AuthEvent]:
     """What a decider makes of them: an event at or below the mark of its source and partition is dropped."""
-    marks: dict[tuple[int, str], int] = {}
+    marks: dict[tuple[int, str, str], int] = {}
     kept = []
     for event in events:
-        key = partition_of(event.ip, PARTITIONS), event.incarnation
+        key = partition_of(event.ip, PARTITIONS), event.incarnation, event.filter
         if event.position > marks.get(key, -1):
             marks[key] = event.position
             kept.append(event)

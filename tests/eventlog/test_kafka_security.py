@@ -17,8 +17,8 @@ from eventlog.kafka.admin import create
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from schemas.errors import LogError, Transient
+from schemas.rules import Jail, Rules
 from schemas.topics import ALL, BANS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, RAW, RULES, STATE
-from streams.rules import Jail, Rules
 from streams.worker.governing import push
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured

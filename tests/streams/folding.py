@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.records import AuthEvent, Ban, Decision, Unban
+from schemas.rules import Jail, Rules
 from streams.decider import Decider, Run
-from streams.rules import Jail, Rules
 from streams.window import reference, reference_of
 
 T0 = 1_700_000_000_000

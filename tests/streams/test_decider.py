@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from schemas.records import Ban, Command, Prolong, Unban, Verb
+from schemas.rules import MANUAL, Jail, Rules
 from streams.commands import obey
 from streams.decider import Decider, Run
 from streams.routes import route_to
-from streams.rules import MANUAL, Jail, Rules
 from streams.window import reference
 from tests.streams.folding import ALICE, BOB, MINUTE, SIX, T0, bans, failed, fold, rules, unbans
 

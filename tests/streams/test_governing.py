@@ -12,8 +12,8 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
 from eventlog.writer import LogWriter
 from schemas.errors import Transient
+from schemas.rules import Jail, Rules
 from schemas.topics import RULES as RULES_TOPIC
-from streams.rules import Jail, Rules
 from streams.worker.governing import in_force, put_in_force
 from tests.broker import Cluster
 

@@ -13,7 +13,7 @@ from schemas.codec import decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Ban, Tick
 from streams.decider import Run
-from streams.inputs import Frame, read_frame
+from streams.inputs import ANY_FILTER, Frame, Mark, read_frame
 from tests.streams.folding import T0, failure
 
 EVENT = failure("192.0.2.1", T0, 7, user="root", port=22, host="web")
@@ -28,7 +28,7 @@ VALUES = st.one_of(
 )
 
 
-def read(*lines: bytes, marks: dict[tuple[str, str], int] | None = None) -> Frame:
+def read(*lines: bytes, marks: dict[Mark, int] | None = None) -> Frame:
     """A frame of these lines, read."""
     message = Message(0, 5, None, b"\n".join(lines), T0)
     return read_frame(message, marks or {}, selective=False, not_after_ms=T0 + 10**6)
@@ -90,14 +90,22 @@ def test_a_time_ahead_of_the_logs_own_is_taken_for_the_limit() -> None:
 
 
 def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
-    """Each source and incarnation has a mark of its own; events of one line share a position."""
+    """Each source, incarnation and filter has a mark of its own; events of one line share a position."""
     lines = [
-        orjson.dumps({**to_wire(EVENT), "position": position, "incarnation": incarnation})
-        for incarnation, position in (("1", 6), ("1", 7), ("1", 7), ("2", 3), ("1", 9))
+        orjson.dumps({**to_wire(EVENT), "position": position, "incarnation": incarnation, "filter": name})
+        for incarnation, name, position in (
+            ("1", "sshd", 6),
+            ("1", "sshd", 7),
+            ("1", "sshd", 7),
+            ("2", "sshd", 3),
+            ("1", "sshd", 9),
+            ("1", "dovecot", 2),
+        )
     ]
-    frame = read(*lines, marks={("file:/var/log/auth.log", "1"): 6})
-    assert frame.sent_again.total() == 1
-    assert frame.marks == {("file:/var/log/auth.log", "1"): 9, ("file:/var/log/auth.log", "2"): 3}
+    log = "file:/var/log/auth.log"
+    frame = read(*lines, marks={(log, "1", "sshd"): 6})
+    assert frame.sent_again == {(log, "1"): 1}
+    assert frame.marks == {(log, "1", "sshd"): 9, (log, "2", "sshd"): 3, (log, "1", "dovecot"): 2}
     assert frame.line_of(1) == EVENT.line
 
 
@@ -105,3 +113,14 @@ def test_a_frame_of_one_route_is_one_run() -> None:
     """Commands and ticks cut it."""
     frame = read(encode_frame([EVENT]), encode(Tick(at_ms=T0)), encode(EVENT))
     assert [type(each) for each in frame.runs] == [Run, tuple, Run]
+
+
+def test_a_mark_of_before_is_the_least_of_every_filter() -> None:
+    """A state written when a source had one mark for all filters lets nothing count twice."""
+    lines = [
+        orjson.dumps({**to_wire(EVENT), "position": at, "filter": name}) for name in "ab" for at in (6, 7)
+    ]
+    log = ("file:/var/log/auth.log", "0")
+    frame = read(*lines, marks={(*log, ANY_FILTER): 6, (*log, "b"): 7})
+    assert frame.sent_again.total() == 3
+    assert frame.marks == {(*log, "a"): 7}

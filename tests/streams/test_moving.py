@@ -14,6 +14,7 @@ from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
 from schemas.errors import LogError
 from schemas.records import AuthEvent, Ban, Command, DeadLetter, Standing, Unban
+from schemas.rules import Jail, Rules
 from schemas.topics import (
     ALL,
     BANS,
@@ -27,7 +28,6 @@ from schemas.topics import (
     spans_partitions,
 )
 from streams.embedded import EmbeddedDecider
-from streams.rules import Jail, Rules
 from tests.streams.folding import MINUTE, T0, failure
 
 RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE),))

@@ -66,11 +66,11 @@ def test_two_incarnations_that_take_turns_are_two_shippers() -> None:
     """Once more than a rotation could explain; a new file after the other is none."""
     witness = Witness()
     for number in range(100):
-        witness.see([("file:/a", f"web1/{number}")], Counter())
+        witness.see([("file:/a", f"web1/{number}", "sshd")], Counter())
     assert not witness.twins
     for number in range(TURNS):
         assert not witness.twins
-        witness.see([("file:/a", f"web1/{98 + number % 2}")], Counter())
+        witness.see([("file:/a", f"web1/{98 + number % 2}", "sshd")], Counter())
     assert witness.twins == {("web1", "file:/a")}
 
 
@@ -78,7 +78,7 @@ def test_files_of_different_hosts_are_no_twins() -> None:
     """Each host has a file of that name, and they come in any order."""
     witness = Witness()
     for number in range(100):
-        witness.see([("file:/a", f"web{number % 2}/1")], Counter())
+        witness.see([("file:/a", f"web{number % 2}/1", "sshd")], Counter())
     assert not witness.twins
 
 
