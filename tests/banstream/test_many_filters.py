@@ -160,7 +160,7 @@ class Life:
         self.settings = configured
         self.log = MemoryLog(partitions=3 if spooled else 1, now_ms=lambda: NOW_MS)
         self.spool: Spool | None = None
-        self.spool_file = (configured.files and Path(configured.files[-1]).parent / "spool.db") or Path()
+        self.spool_file = Path(configured.files[-1]).parent / "spool.db"
         self.spooled = spooled
         self.begin_shipper()
         self.begin_decider()
