@@ -17,29 +17,29 @@ from schemas.errors import BanstreamError, ConfigError, LogError, SourceError, T
 
 VERSION: Final = "0.1.0"
 
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "up": ("up", "Protect this machine: the whole pipeline in one process."),
-    "ship": ("ship", "Send this machine's events to the fleet's log."),
-    "decide": ("decide", "Decide on a log on Kafka: one worker or several, of any number on any hosts."),
-    "enforce": ("enforce", "Follow the fleet's bans with this machine's firewall."),
-    "demo": ("demo", "Ten seconds that show what this is, without touching the machine."),
-    "match": ("match", "Lines to events: which lines of a log a filter matches."),
-    "replay": ("replay", "What the rules would decide, over log files or over the event log."),
-    "status": ("look", "What is going on: jails, counts, the firewall, warnings."),
-    "bans": ("look", "The bans in force."),
-    "events": ("look", "The events read from the logs, oldest first."),
-    "watch": ("look", "Events and decisions as they happen."),
-    "ban": ("order", "Ban an address or prefix."),
-    "unban": ("order", "End bans of an address or prefix, or all."),
-    "forgive": ("order", "Forget the failures counted so far."),
-    "allow": ("order", "Unban an address or prefix, and never ban it."),
-    "explain": ("explain", "Why: lines, events, rules, decision, what the enforcer did."),
-    "config": ("config", "Check or show the configuration."),
-    "filters": ("filters", "List filters, or test them on their own samples."),
-    "rules": ("rules", "Put rules in force in a fleet, and list them."),
-    "topics": ("topics", "Make or show the topics of the log on a Kafka cluster."),
-    "log": ("log", "Move an embedded log to a Kafka cluster."),
-    "doctor": ("doctor", "Check what this machine has and lacks."),
+COMMANDS: Final[dict[str, str]] = {
+    "up": "Protect this machine: the whole pipeline in one process.",
+    "ship": "Send this machine's events to the fleet's log.",
+    "decide": "Decide on a log on Kafka: one worker or several, of any number on any hosts.",
+    "enforce": "Follow the fleet's bans with this machine's firewall.",
+    "demo": "Ten seconds that show what this is, without touching the machine.",
+    "match": "Lines to events: which lines of a log a filter matches.",
+    "replay": "What the rules would decide, over log files or over the event log.",
+    "status": "What is going on: jails, counts, the firewall, warnings.",
+    "bans": "The bans in force.",
+    "events": "The events read from the logs, oldest first.",
+    "watch": "Events and decisions as they happen.",
+    "ban": "Ban an address or prefix.",
+    "unban": "End bans of an address or prefix, or all.",
+    "forgive": "Forget the failures counted so far.",
+    "allow": "Unban an address or prefix, and never ban it.",
+    "explain": "Why: lines, events, rules, decision, what the enforcer did.",
+    "config": "Check or show the configuration.",
+    "filters": "List filters, or test them on their own samples.",
+    "rules": "Put rules in force in a fleet, and list them.",
+    "topics": "Make or show the topics of the log on a Kafka cluster.",
+    "log": "Move an embedded log to a Kafka cluster.",
+    "doctor": "Check what this machine has and lacks.",
 }
 
 
@@ -56,7 +56,7 @@ class LazyCommands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"banstream.commands.{COMMANDS[cmd_name][0]}")
+        module = import_module(f"banstream.commands.{cmd_name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
             # Docstrings with a backslash are raw ones, and click wants the character: keep these lines apart
@@ -67,7 +67,7 @@ class LazyCommands(click.Group):
         """The commands with their sentences, from the table: `--help` imports none of them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(

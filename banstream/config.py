@@ -108,6 +108,17 @@ class DeciderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """Where a role says how it is, to Prometheus.
+
+    Attributes:
+        listen: an address of this machine and a port; None: nowhere.
+    """
+
+    listen: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything configured.
 
@@ -123,6 +134,7 @@ class Settings:
     ship: ShipSettings
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
 
@@ -191,6 +203,9 @@ def _settings(top: Table, files: tuple[str, ...], *, check: Check) -> Settings:
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
     ship = _ship(top.table("ship"))
+    metrics = top.table("metrics")
+    listen = metrics.take("listen", values.listen, None)
+    metrics.done()
     return Settings(
         files=files,
         log_url=log_url,
@@ -198,6 +213,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: Check) -> Settings:
         ship=ship,
         enforcer=enforcer,
         decider=workers,
+        metrics=MetricsSettings(listen=listen),
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
     )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from logging import getLogger
 from typing import Final
 
-from banstream.bell import Bell, Waits
+from banstream.account import Account, RoleStatus
 from banstream.config import EnforcerSettings, Settings
 from banstream.loop import Works
 from enforcers.backends import open_backend
@@ -19,12 +19,10 @@ from enforcers.bans import Heeded
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.safety import BreakerLimits
 from eventlog.contract import EventLog
+from eventlog.follower import Wakeup
 from schemas.errors import ConfigError
-from schemas.topics import BANS
 
 HEARTBEAT_MS: Final = 10_000
-LOOK_MS: Final = 200
-"""How often a log that cannot wait is looked at."""
 IDLE_MS: Final = 1_000
 PATIENCE_MS: Final = 3_000
 """How long an enforcer waits for the brokers at most: meanwhile it sees to neither firewall nor signals."""
@@ -41,8 +39,7 @@ class Enforcing:
         self._now_ms = now_ms
         self._backend, self.observing = open_backend(settings.enforcer.backend)
         self._enforcer: Enforcer | None = None
-        self._bell: Bell | None = None
-        self._started = False
+        self._wakeup: Wakeup | None = None
 
     def works(self) -> Works:
         """The one stage."""
@@ -54,64 +51,76 @@ class Enforcing:
 
     def filenos(self) -> Iterable[int]:
         """The firewall's descriptors, and the log's."""
-        bell = [self._bell.fileno] if self._bell is not None else []
-        return (*self._backend.filenos(), *bell)
+        wakeup = [self._wakeup.fileno] if self._wakeup is not None else []
+        return (*self._backend.filenos(), *wakeup)
 
     def idle_ms(self) -> int:
-        """Short where nothing wakes it."""
-        return LOOK_MS if self._bell is None else IDLE_MS
+        """Until the next heartbeat."""
+        return IDLE_MS
 
     def renew(self, settings: Settings) -> None:
-        """Start anew under these settings, on the same firewall. Raises ConfigError."""
-        old = self._settings
-        if _fixed(settings) != _fixed(old):
-            raise ConfigError("log.url, enforcer.backend and enforcer.host change only with a restart")
-        self._settings = settings
+        """Go on under these settings, on the same firewall. Whatever it raises, the old enforcer goes on."""
+        if _fixed(settings) != _fixed(self._settings):
+            raise ConfigError(
+                "log.url, metrics.listen, enforcer.backend and enforcer.host change only with a restart"
+            )
         if self._enforcer is not None:
-            self._enforcer.hand_over()
-        self._enforcer, self._started = None, False
+            new = self._made(settings)
+            with _uncollected():
+                new.load()
+            new.succeed(self._enforcer)
+            self._enforcer = new
+        self._settings = settings
+
+    def account(self) -> Account:
+        """How the enforcer is; nothing before it has started."""
+        return Account(
+            files=self._settings.files,
+            enforcer=None if self._enforcer is None else self._enforcer.status(),
+        )
+
+    def tell(self, status: RoleStatus) -> None:
+        """The enforcer's own heartbeats in the log say it."""
 
     def _turn(self) -> bool:
-        enforcer = self._start()
-        more = enforcer.poll()
-        if self._bell is not None:
-            self._bell.answer()
+        more = self._started().poll()
+        if self._wakeup is not None:
+            self._wakeup.clear()
         return more
 
-    def _start(self) -> Enforcer:
+    def _started(self) -> Enforcer:
         """The enforcer, started when the log is there. Raises Transient, EnforcementFailed and LogError."""
         if self._enforcer is None:
-            config = enforcer_config(self._settings.enforcer, HEARTBEAT_MS)
-            self._enforcer = Enforcer(
-                self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms
-            )
-        if not self._started:
+            new = self._made(self._settings)
             with _uncollected():
-                self._enforcer.start()
-            self._started = True
-            self._announce(self._enforcer)
-        if self._bell is None and isinstance(self._log, Waits):
-            self._bell = Bell(self._log, BANS.name, self._next_offset)
+                new.start()
+            self._enforcer = new
+            self._wakeup = Wakeup(self._wait)
+            self._announce(new)
         return self._enforcer
 
-    def _next_offset(self) -> int:
-        return self._enforcer.next_offset if self._enforcer is not None else 0
+    def _made(self, settings: Settings) -> Enforcer:
+        config = enforcer_config(settings.enforcer, HEARTBEAT_MS)
+        return Enforcer(self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms)
+
+    def _wait(self, timeout_ms: int) -> bool:
+        return self._enforcer is not None and self._enforcer.follower.wait(timeout_ms)
 
     def _announce(self, enforcer: Enforcer) -> None:
         status = enforcer.status()
         jails = ",".join(self._settings.enforcer.jails) or "all"
-        log.info("Never banned prefixes=%s", ",".join(status["never_ban"]))
+        log.info("Never banned prefixes=%s", ",".join(status.never_ban))
         if self.observing:
             log.warning("OBSERVING ONLY, nothing is enforced reason=%s", self.observing)
         else:
             labels = ",".join(f"{name}={value}" for name, value in self._settings.enforcer.labels.items())
-            facts = (status["host"], status["backend"], jails, labels or "none", status["in_force"])
+            facts = (status.host, status.backend, jails, labels or "none", status.in_force)
             log.info("Enforcing host=%s backend=%s jails=%s labels=%s in_force=%d", *facts)
 
     def _stop(self) -> None:
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        if self._wakeup is not None:
+            self._wakeup.close()
+            self._wakeup = None
         if self._enforcer is not None:
             self._enforcer.close()
         else:
@@ -128,8 +137,8 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _fixed(settings: Settings) -> tuple[str, str, str]:
-    return settings.log_url, settings.enforcer.backend, settings.enforcer.host
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    return settings.log_url, settings.metrics, settings.enforcer.backend, settings.enforcer.host
 
 
 def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:

@@ -11,10 +11,11 @@ import orjson
 from banstream.config import Settings
 from banstream.enforcing import HEARTBEAT_MS
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, messages, open_to_read, placed
+from banstream.reading import SILENT_MS, messages, open_to_read
 from banstream.shipping import SHIPPER
 from banstream.show import instant, json_line, say, show, table
 from eventlog.contract import EventLog
+from eventlog.follower import located
 from producers.spool import Spool
 from schemas.codec import to_wire
 from schemas.records import Heartbeat
@@ -44,11 +45,18 @@ def show_shipper(settings: Settings, *, as_json: bool) -> int:
     else:
         state = "running" if facts["running"] else "not running; last heard of"
         say(f"banstream ship: {state} (process {facts['pid']}, {instant(facts['at_ms'])})")
-        if facts["away"]:
-            say(f"THE LOG IS AWAY for {facts['away_s']} s, events wait in the spool: {facts['away']}")
+        uplink = facts["uplink"]
+        if uplink["away"]:
+            say(f"THE LOG IS AWAY for {uplink['away_s']} s, events wait in the spool: {uplink['away']}")
         shown = ("spooled_frames", "spooled_bytes", "spool_bytes", "spool_refusals", "acknowledged")
-        show(table("Spool", ("fact", "value"), [(name, facts[name]) for name in shown]))
-        show(table("Sources", ("source",), [(source,) for source in facts["sources"]]))
+        show(table("Spool", ("fact", "value"), [(name, uplink[name]) for name in shown]))
+        show(
+            table(
+                "Sources",
+                ("source",),
+                [(source,) for source in (facts.get("producer") or {}).get("sources", ())],
+            )
+        )
         for problem, count in facts["notices"].items():
             say(f"WARNING: {problem} ({count})")
     return 0 if facts["running"] else 1
@@ -111,7 +119,7 @@ def heartbeats(log: EventLog, now: int) -> dict[str, Heard]:
     """Each host's newest heartbeat."""
     found: dict[str, Heard] = {}
     for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
-        for each in placed(message, b'"type":"heartbeat"'):
+        for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"'):
             if isinstance(each.record, Heartbeat):
                 found[each.record.host] = Heard(each.record, message.at_ms)
     return found

@@ -1,16 +1,14 @@
-"""One thread that turns stages in a loop, until SIGTERM: what `up`, `ship` and `enforce` have in common.
+"""One thread that turns a role's stages in a loop, until SIGTERM: what `up`, `ship` and `enforce` share.
 
 It sleeps until a stage's descriptor has something, or for as long as the stages say. A stage that meets a
-passing error waits while the others go on.
+passing error waits while the others go on. Once a second the role says how it is (banstream.account).
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import selectors
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import CDLL
@@ -18,12 +16,16 @@ from dataclasses import dataclass
 from logging import getLogger
 from typing import Final, Protocol
 
+from banstream.account import Account, RoleStatus
+from banstream.cli import VERSION
 from banstream.config import Settings
-from banstream.pulse import Pulse
-from schemas.errors import ConfigError, EnforcementFailed, Transient
+from banstream.health import Pulse
+from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Transient
 
 FIREWALL_RETRY_MS: Final = 1_000
 TRIM_MS: Final = 5_000
+WAITING_MS: Final = 200
+"""While a stage waits for better times nothing wakes the loop, so it looks as often."""
 
 log = getLogger("banstream")
 
@@ -31,7 +33,7 @@ Works = Mapping[str, Callable[[], object]]
 """What to do, by name, in order; a true result means that there is more to do at once."""
 
 
-class Turned(Protocol):
+class Role(Protocol):
     """Stages that a loop turns."""
 
     def works(self) -> Works:
@@ -51,8 +53,28 @@ class Turned(Protocol):
         ...
 
     def renew(self, settings: Settings) -> None:
-        """Go on under new settings; raises ConfigError, or Transient, and then goes on as before."""
+        """Go on under new settings: all that is new starts first, and fences nobody; then the swap.
+
+        Whatever it raises (ConfigError, Transient, EnforcementFailed), the old stages go on as they were.
+        """
         ...
+
+    def account(self) -> Account:
+        """How its stages are."""
+        ...
+
+    def tell(self, status: RoleStatus) -> None:
+        """Say how the role is where others read it. Raises as `works`."""
+        ...
+
+
+class Listener(Protocol):
+    """Who is told how the role is, once a second (banstream.metrics)."""
+
+    status: RoleStatus | None
+
+    def close(self) -> None:
+        """No more is coming."""
 
 
 @dataclass(slots=True)
@@ -72,12 +94,21 @@ class Loop:
     """
 
     def __init__(
-        self, role: str, turned: Turned, *, reload: Callable[[], Settings], now_ms: Callable[[], int]
+        self,
+        name: str,
+        role: Role,
+        *,
+        reload: Callable[[], Settings],
+        now_ms: Callable[[], int],
+        listener: Listener | None = None,
     ) -> None:
-        self._pulse = Pulse(role)
-        self._turned = turned
+        self._name = name
+        self._role = role
         self._reload = reload
         self._now_ms = now_ms
+        self._listener = listener
+        self._pulse = Pulse(name)
+        self._started_at_ms = now_ms()
         self._retries: dict[str, Retry] = {}
         self.stopping = self._reloading = False
         self._trim_at_ms = 0
@@ -89,26 +120,50 @@ class Loop:
                 if self._reloading:
                     self._try("reload", self._take_new_settings)
                 busy = self.turn()
-                self._wait(woken, 0 if busy else self._turned.idle_ms())
+                self._wait(woken, 0 if busy else self._role.idle_ms())
 
     def turn(self) -> bool:
         """Let each stage do what it can now; whether there is more to do at once."""
         busy = False
-        self._pulse.beat(self.waiting())
-        for stage, work in self._turned.works().items():
+        due = self._pulse.beat(self.waiting())
+        for stage, work in self._role.works().items():
             busy = self._try(stage, work) or busy
+        if due:
+            self._try("heartbeat", lambda: self._tell(stopped=False))
         self._trim()
         return busy
 
     def close(self) -> None:
         """Stop cleanly, each stage by itself."""
-        for stage, work in self._turned.endings().items():
+        for stage, work in self._role.endings().items():
             self._try(stage, work)
+        self._try("last heartbeat", lambda: self._tell(stopped=True))
         self._pulse.end()
+        if self._listener is not None:
+            self._listener.close()
 
     def waiting(self) -> dict[str, str]:
         """The stages that wait to try again, and what they met."""
         return {stage: retry.error for stage, retry in self._retries.items()}
+
+    def status(self, *, stopped: bool = False) -> RoleStatus:
+        """How the role is now."""
+        return RoleStatus(
+            role=self._name,
+            version=VERSION,
+            pid=os.getpid(),
+            started_at_ms=self._started_at_ms,
+            at_ms=self._now_ms(),
+            stopped=stopped,
+            waiting=self.waiting(),
+            account=self._role.account(),
+        )
+
+    def _tell(self, *, stopped: bool) -> None:
+        status = self.status(stopped=stopped)
+        if self._listener is not None:
+            self._listener.status = status
+        self._role.tell(status)
 
     def _try(self, stage: str, work: Callable[[], object]) -> bool:
         """Do a stage's work unless it waits for better times; a passing error makes it wait."""
@@ -138,13 +193,15 @@ class Loop:
         self._reloading = False
         try:
             settings = self._reload()
-            self._turned.renew(settings)
+            self._role.renew(settings)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("Configuration refused, going on with the old one problem=%s", problem)  # noqa: TRY400 - a fact for people, not a traceback
-        except Transient:
+        except (Transient, EnforcementFailed):
             self._reloading = True
             raise
+        except BanstreamError as error:
+            log.error("Configuration not taken, going on with the old one reason=%s", error)  # noqa: TRY400 - as above
         else:
             log.info("Configuration reloaded rules=%s", settings.rules().version)
 
@@ -157,9 +214,12 @@ class Loop:
     def _wait(self, woken: int, sleep_ms: int) -> None:
         if sleep_ms == 0:
             return
+        filenos = set() if self._retries else set(self._role.filenos())
         with selectors.DefaultSelector() as selector:
-            for descriptor in {woken, *self._turned.filenos()}:
+            for descriptor in {woken, *filenos}:
                 selector.register(descriptor, selectors.EVENT_READ)
+            if self._retries:
+                sleep_ms = min(sleep_ms, WAITING_MS)
             if any(key.fd == woken for key, _ in selector.select(sleep_ms / 1_000)):
                 os.read(woken, 4_096)
 
@@ -168,16 +228,6 @@ class Loop:
 
     def _hang_up(self) -> None:
         self._reloading = True
-
-
-def to_stderr(*, quiet: bool) -> None:
-    """Log to stderr, warnings and errors only when `quiet`; a SIGHUP waits until the loop runs."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def give_memory_back() -> None:

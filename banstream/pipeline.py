@@ -1,24 +1,25 @@
 """The whole pipeline in one process, left to right: producer, decider, enforcer, with the log in between.
 
-One loop turns the three stages. It sleeps until a source or the firewall has something, until the next ban
-ends, or for COMMANDS_MS, after which it looks for commands that others have appended.
+One loop turns the three stages. It sleeps until a source, the firewall or the log has something (a command
+that somebody else appended), or until the next ban ends.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
+from banstream.account import Account, RoleStatus
 from banstream.config import Settings
-from banstream.loop import Loop, Works
-from banstream.reading import HEARTBEAT, HEARTBEAT_MS
+from banstream.loop import Listener, Loop, Works
+from banstream.reading import HEARTBEAT
 from banstream.wiring import Stages
 from eventlog.contract import EventLog
+from eventlog.follower import Wakeup
 
-COMMANDS_MS: Final = 200
+IDLE_MS: Final = 1_000
 RETAIN_MS: Final = 600_000
 
 
@@ -36,15 +37,15 @@ class Pipeline:
         *,
         reload: Callable[[], Settings],
         now_ms: Callable[[], int],
+        listener: Listener | None = None,
     ) -> None:
         self._log = event_log
         self.stages = stages
         self._now_ms = now_ms
-        self._loop = Loop("up", self, reload=reload, now_ms=now_ms)
+        self._loop = Loop("up", self, reload=reload, now_ms=now_ms, listener=listener)
         self._writer = event_log.writer("up")
-        self._heartbeat_at_ms = 0
+        self._wakeup = Wakeup(self._wait)
         self._retain_at_ms = now_ms() + RETAIN_MS
-        self._started_at_ms = now_ms()
 
     def run(self) -> None:
         """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
@@ -56,6 +57,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop cleanly: what has been read is decided and enforced, the state is written."""
+        self._wakeup.close()
         self._loop.close()
         self._writer.close()
         self._log.close()
@@ -65,52 +67,53 @@ class Pipeline:
         stages = self.stages
         return {
             "producer": stages.producer.poll,
-            "decider": stages.decider.poll,
+            "decider": self._decide,
             "enforcer": stages.enforcer.poll,
             "time": stages.decider.tick,
             "housekeeping": self._keep_house,
         }
 
     def endings(self) -> Works:
-        """The stages from left to right, and a last word."""
+        """The stages from left to right."""
         stages = self.stages
         return {
             "stopping the producer": stages.producer.close,
             "stopping the decider": stages.decider.close,
             "stopping the enforcer": stages.enforcer.close,
-            "heartbeat": lambda: self._beat(stopped=True),
         }
 
     def filenos(self) -> Iterable[int]:
-        """What the sources and the firewall wake it by."""
-        return (*self.stages.producer.filenos(), *self.stages.enforcer.filenos())
+        """What the sources, the firewall and the log wake it by."""
+        return (*self.stages.producer.filenos(), *self.stages.enforcer.filenos(), self._wakeup.fileno)
 
     def idle_ms(self) -> int:
-        """Until the next ban ends, or the next look for commands."""
+        """Until the next ban ends, or the next heartbeat."""
         expiry_ms = self.stages.decider.next_expiry_ms()
-        until_expiry_ms = COMMANDS_MS if expiry_ms is None else expiry_ms - self._now_ms()
-        return min(COMMANDS_MS, max(until_expiry_ms, 1))
+        until_expiry_ms = IDLE_MS if expiry_ms is None else expiry_ms - self._now_ms()
+        return min(IDLE_MS, max(until_expiry_ms, 1))
 
     def renew(self, settings: Settings) -> None:
-        """Go on under new settings. Raises ConfigError and Transient."""
+        """Go on under new settings. Whatever it raises, the old stages go on."""
         self.stages = self.stages.renewed(settings)
+
+    def account(self) -> Account:
+        """How its stages are."""
+        return self.stages.account()
+
+    def tell(self, status: RoleStatus) -> None:
+        """Keep the heartbeat in the log, where `banstream status` reads it."""
+        self._writer.commit([], {HEARTBEAT: orjson.dumps(status.to_wire())})
+
+    def _decide(self) -> bool:
+        more = self.stages.decider.poll()
+        self._wakeup.clear()
+        return more
+
+    def _wait(self, timeout_ms: int) -> bool:
+        return self._log.wait(self.stages.decider.offsets(), timeout_ms=timeout_ms)
 
     def _keep_house(self) -> None:
         now_ms = self._now_ms()
-        if now_ms >= self._heartbeat_at_ms:
-            self._beat(stopped=False)
-            self._heartbeat_at_ms = now_ms + HEARTBEAT_MS
         if now_ms >= self._retain_at_ms:
             self._log.retain(now_ms)
             self._retain_at_ms = now_ms + RETAIN_MS
-
-    def _beat(self, *, stopped: bool) -> None:
-        facts: dict[str, Any] = {
-            "pid": os.getpid(),
-            "started_at_ms": self._started_at_ms,
-            "at_ms": self._now_ms(),
-            "stopped": stopped,
-            "waiting": self._loop.waiting(),
-            **self.stages.status(),
-        }
-        self._writer.commit([], {HEARTBEAT: orjson.dumps(facts, default=str)})

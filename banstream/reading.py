@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,26 +10,15 @@ import orjson
 
 from banstream.config import Settings
 from eventlog.contract import EventLog, Message
+from eventlog.follower import Located, located
 from eventlog.urls import open_log
 from schemas.codec import decode
-from schemas.errors import InvalidMessage
 from schemas.records import Record
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
 """The name under which `up` keeps what it says of itself in the log's positions."""
-HEARTBEAT_MS: Final = 1_000
 SILENT_MS: Final = 15_000
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A record and where it stands in its topic."""
-
-    partition: int
-    offset: int
-    index: int
-    record: Record
 
 
 def open_to_read(settings: Settings) -> EventLog:
@@ -48,7 +36,7 @@ def messages(log: EventLog, topic: str, partition: int, start: int) -> Iterator[
 
 def records(
     log: EventLog, topic: str, *, since_ms: int | None = None, containing: bytes = b""
-) -> Iterator[Placed]:
+) -> Iterator[Located]:
     """The records of all partitions of a topic; `containing`: only lines with these bytes are read.
 
     Lines that hold no record are passed over: they are in the dead letters.
@@ -58,18 +46,7 @@ def records(
         if since_ms is not None:
             start = log.offset_at(topic, partition, since_ms)
         for message in messages(log, topic, partition, start):
-            if containing in message.value:
-                yield from placed(message, containing)
-
-
-def placed(message: Message, containing: bytes = b"") -> Iterator[Placed]:
-    """The records of one message."""
-    for index, line in enumerate(message.value.split(b"\n")):
-        if containing in line:
-            try:
-                yield Placed(message.partition, message.offset, index, decode(line))
-            except InvalidMessage:
-                continue
+            yield from located(topic, message, containing)
 
 
 def heartbeat(log: EventLog) -> dict[str, Any] | None:

@@ -5,18 +5,19 @@ It starts while the broker is away, says so, and goes on when it is there. It im
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
+from banstream.account import Account, RoleStatus
 from banstream.config import JailSettings, Settings, Start
 from banstream.loop import Works
 from eventlog.contract import EventLog
 from producers.producer import Producer, Watch
 from producers.spool import Spool
+from producers.status import UplinkStatus
 from producers.uplink import Uplink
 from schemas.errors import ConfigError, Transient
 
@@ -24,7 +25,6 @@ LOOK_MS: Final = 200
 """How often sources that cannot wake it are looked at."""
 SHIPPER: Final = "ship/heartbeat"
 """The name under which a shipper keeps what it says of itself in its spool."""
-SAY_MS: Final = 1_000
 SEND_MS: Final = 20_000
 """How long a shipper waits for an acknowledgement at most: what is under way for longer looks like a clock
 that is wrong (streams.fold)."""
@@ -47,8 +47,6 @@ class Shipping:
         self._producer: Producer | None = None
         self._uplink = Uplink(spool, event_log, settings.ship.host, now_ms)
         self._full = self._told_full = False
-        self._said_at_ms = 0
-        self._started_at_ms = now_ms()
 
     @property
     def ended(self) -> bool:
@@ -56,15 +54,14 @@ class Shipping:
         return self._uplink.ended
 
     def works(self) -> Works:
-        """Read, see to the thread, and say how it is."""
-        return {"producer": self._read, "log": self._uplink.check, "status": self._say}
+        """Read, and see to the thread."""
+        return {"producer": self._read, "log": self._uplink.check}
 
     def endings(self) -> Works:
-        """Store where it stands, send what can be sent soon, and leave a last word."""
+        """Store where it stands, and send what can be sent soon."""
         return {
             "stopping the producer": self._close_producer,
             "stopping the uplink": self._uplink.close,
-            "status": lambda: self._write_status(stopped=True),
         }
 
     def filenos(self) -> Iterable[int]:
@@ -78,10 +75,27 @@ class Shipping:
     def renew(self, settings: Settings) -> None:
         """Go on under new settings. Raises ConfigError, and Transient while the spool is full."""
         old = self._settings
-        if (settings.log_url, settings.ship) != (old.log_url, old.ship):
-            raise ConfigError("log.url and the keys of [ship] change only with a restart")
-        self._close_producer()
+        if (settings.log_url, settings.ship, settings.metrics) != (old.log_url, old.ship, old.metrics):
+            raise ConfigError("log.url, metrics.listen and the keys of [ship] change only with a restart")
+        if self._producer is not None:
+            new = self._producer.prepared(watches(settings.jails, settings.ship.labels))
+            self._producer.release()
+            self._producer = new
         self._settings = settings
+
+    def account(self) -> Account:
+        """How the producer and the uplink are."""
+        producer = self._producer
+        return Account(
+            files=self._settings.files,
+            notices={} if producer is None else producer.notices(),
+            producer=None if producer is None else producer.status(),
+            uplink=UplinkStatus(**self._spool.status(), **self._uplink.status()),
+        )
+
+    def tell(self, status: RoleStatus) -> None:
+        """Keep the heartbeat in the spool, where `banstream status` reads it, broker or not."""
+        self._spool.keep(SHIPPER, orjson.dumps({**status.to_wire(), "host": self._settings.ship.host}))
 
     def _read(self) -> bool:
         if self._spool.known_partitions is None and not self._uplink.away:
@@ -119,26 +133,6 @@ class Shipping:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             producer.close()
-
-    def _say(self) -> None:
-        if self._now_ms() - self._said_at_ms >= SAY_MS:
-            self._said_at_ms = self._now_ms()
-            self._write_status(stopped=False)
-
-    def _write_status(self, *, stopped: bool) -> None:
-        producer = self._producer
-        facts: dict[str, Any] = {
-            "pid": os.getpid(),
-            "host": self._settings.ship.host,
-            "started_at_ms": self._started_at_ms,
-            "at_ms": self._now_ms(),
-            "stopped": stopped,
-            "sources": producer.describe() if producer is not None else [],
-            "notices": producer.notices() if producer is not None else {},
-            **self._spool.status(),
-            **self._uplink.status(),
-        }
-        self._spool.keep(SHIPPER, orjson.dumps(facts, default=str))
 
 
 def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:

@@ -16,6 +16,7 @@ from schemas.errors import InvalidMessage
 SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+MOST_PORT = 65_535
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
 
@@ -81,6 +82,15 @@ def directory(value: Any) -> str:
     if not path.startswith("/"):
         raise ValueError("an absolute path of a directory")
     return path
+
+
+def listen(value: Any) -> tuple[str, int]:
+    """An address of this machine and a port: host:port, with an IPv6 address in brackets."""
+    host, _, port = text(value).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdigit() or not 1 <= int(port) <= MOST_PORT:
+        raise ValueError('an address and a port, such as "127.0.0.1:9110"')
+    return host, int(port)
 
 
 def between(low: int, high: int) -> Callable[[Any], int]:

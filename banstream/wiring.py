@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from logging import getLogger
-from typing import Any, Final
+from typing import Final
 
+from banstream.account import Account
 from banstream.config import Settings
 from banstream.enforcing import enforcer_config
 from banstream.shipping import watches
@@ -16,7 +16,7 @@ from enforcers.contract import Backend
 from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
 from producers.producer import Producer
-from schemas.errors import ConfigError, Transient
+from schemas.errors import ConfigError
 from streams.embedded import EmbeddedDecider
 
 SENT_AGAIN: Final = (
@@ -71,13 +71,12 @@ class Stages:
     def renewed(self, settings: Settings) -> Stages:
         """The same log and decider under new settings; ConfigError for what only a restart can change.
 
-        Raises Transient while the log cannot take the new rules; the old stages are as they were then.
+        All that is new starts on a side that fences nobody, and the rules come into force last: whatever
+        fails (Transient, EnforcementFailed), these stages go on as they were; then nothing can fail.
         """
         old = self.settings
-        if settings.log_url != old.log_url or settings.enforcer.backend != old.enforcer.backend:
-            raise ConfigError("log.url and enforcer.backend change only with a restart")
-        self.decider.catch_up()
-        self.decider.govern(settings.rules())
+        if _fixed(settings) != _fixed(old):
+            raise ConfigError("log.url, enforcer.backend and metrics.listen change only with a restart")
         enforcer = Enforcer(
             self.event_log,
             self.backend,
@@ -85,25 +84,33 @@ class Stages:
             observing=self.observing,
             now_ms=self.now_ms,
         )
-        enforcer.start()
-        with suppress(Transient):  # what could not be stored is read again
-            self.producer.close()
-        producer = Producer(self.event_log, watches(settings.jails, settings.ship.labels), now_ms=self.now_ms)
+        enforcer.load()
+        producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
+        try:
+            self.decider.catch_up()
+            self.decider.govern(settings.rules())
+        except BaseException:
+            producer.release()
+            raise
+        self.producer.release()
+        enforcer.succeed(self.enforcer)
         return replace(self, settings=settings, producer=producer, enforcer=enforcer)
 
-    def _notices(self) -> dict[str, int]:
-        passed_over = self.decider.sent_again
-        return {**self.producer.notices(), **({SENT_AGAIN: passed_over} if passed_over else {})}
+    def account(self) -> Account:
+        """How each stage is."""
+        decider = self.decider.status()
+        notices = dict(self.producer.notices())
+        if decider.sent_again:
+            notices[SENT_AGAIN] = decider.sent_again
+        return Account(
+            rules=self.settings.rules().version,
+            files=self.settings.files,
+            notices=notices,
+            producer=self.producer.status(),
+            decider=decider,
+            enforcer=self.enforcer.status(),
+        )
 
-    def status(self) -> dict[str, Any]:
-        """What `banstream status` shows of each stage."""
-        return {
-            "observing": self.observing,
-            "sources": self.producer.describe(),
-            "notices": self._notices(),
-            "decider": self.decider.status(),
-            "decided": [partition.next_offset for partition in self.decider.partitions],
-            "enforcer": self.enforcer.status(),
-            "rules": self.settings.rules().version,
-            "files": self.settings.files,
-        }
+
+def _fixed(settings: Settings) -> tuple[object, ...]:
+    return settings.log_url, settings.enforcer.backend, settings.metrics

@@ -13,8 +13,8 @@ import time
 from logging import getLogger
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from banstream.health import BEAT_S, Pulse, health
 from banstream.instants import now_ms
-from banstream.pulse import BEAT_S, Pulse, health
 from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ import sys
 import time
 from typing import Final
 
-from banstream.bell import Bell
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
+from eventlog.follower import Wakeup
 from eventlog.kafka.log import KafkaLog
-from schemas.topics import BANS
 
 HEARTBEAT_MS: Final = 10_000
 IDLE_S: Final = 1.0
@@ -24,23 +23,23 @@ IDLE_S: Final = 1.0
 def main(url: str, number: int) -> None:
     """Follow until killed."""
     selector = selectors.DefaultSelector()
-    followers: list[tuple[Enforcer, Bell]] = []
+    followers: list[tuple[Enforcer, Wakeup]] = []
     for nth in range(number):
         log = KafkaLog.open(url)
         config = EnforcerConfig(host=f"host{nth}", heartbeat_ms=HEARTBEAT_MS)
         enforcer = Enforcer(log, NullBackend(), config)
         enforcer.start()
-        bell = Bell(log, BANS.name, lambda enforcer=enforcer: enforcer.next_offset)  # type: ignore[misc]
-        selector.register(bell.fileno, selectors.EVENT_READ, (enforcer, bell))
-        followers.append((enforcer, bell))
+        wakeup = Wakeup(enforcer.follower.wait)
+        selector.register(wakeup.fileno, selectors.EVENT_READ, (enforcer, wakeup))
+        followers.append((enforcer, wakeup))
     sys.stdout.write("READY\n")
     sys.stdout.flush()
     looked_at = time.monotonic()
     while True:
         for key, _ in selector.select(IDLE_S) if number else ():
-            enforcer, bell = key.data
+            enforcer, wakeup = key.data
             enforcer.poll()
-            bell.answer()
+            wakeup.clear()
         if time.monotonic() >= looked_at + IDLE_S:
             looked_at = time.monotonic()
             for enforcer, _ in followers:

@@ -127,7 +127,7 @@ def follows(log: KafkaLog) -> None:
     def follow() -> None:
         offset = start
         while not done.is_set() or len(came) < FOLLOWED:
-            if log.wait(DECISIONS.name, 0, offset, timeout_ms=1_000):
+            if log.wait({(DECISIONS.name, 0): offset}, timeout_ms=1_000):
                 for message in log.read(DECISIONS.name, 0, offset):
                     came[int(message.value)] = time.perf_counter()
                     offset = message.offset + 1

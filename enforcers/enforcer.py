@@ -2,7 +2,8 @@
 
 | when | it |
 |---|---|
-| it starts | reads every standing ban, lists the firewall, and changes only what differs |
+| it loads | reads every standing ban, and sees that the firewall can be read; nobody notices |
+| it starts | is the one enforcer of its host from now on, and changes only what differs in the firewall |
 | bans change | applies the newest word on each prefix, all of them as one batch |
 | the firewall was changed by others | lists it again and repairs what differs, at most every REPAIR_GAP_MS |
 | a ban failed | tries again, after 1 s and then twice as long each time, up to a minute |
@@ -16,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from enforcers.bans import ALL, Heeded, read_standing
 from enforcers.contract import Backend
@@ -25,8 +26,10 @@ from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
+from eventlog.follower import Follower
 from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage, Transient
 from schemas.records import Heartbeat
 from schemas.topics import BANS
@@ -83,47 +86,69 @@ class Enforcer:
         observing: str | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        """Take an opened backend, and why it only observes, as enforcers.backends.open_backend gives them."""
+        """Take an opened backend, and why it only observes, as enforcers.backends.open_backend gives them.
+
+        Raises LogError and Transient.
+        """
         self._log = log
         self._backend = backend
         self._config = config
         self._observing = observing
         self._now_ms = now_ms
         self._recorder = Recorder(log, config.host, backend.name)
+        self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))
         self._register = Register(backend, self._judge, self._recorder, observing=observing is not None)
-        self._offset = 0
-        self._dirty = False
+        self._loaded = self._reconciled = self._dirty = False
         self._repairs = 0
         self._lag_ms = 0
         self._repair_timer, self._retry_timer, self._refresh_timer = Timer(), Timer(), Timer()
         self._heartbeat_timer = Timer()
         self._retry_ms = FIRST_RETRY_MS
 
+    def load(self) -> None:
+        """Read every standing ban, and see that the firewall can be read. Nothing is changed, nobody fenced.
+
+        Raises:
+            EnforcementFailed: the firewall cannot be read.
+            LogError, Transient: the log cannot be read.
+        """
+        while messages := self._follower.read(BATCH):
+            for _, message in messages:
+                self._learn(message, start=True)
+        self._judge.never_ban = self._networks()
+        self._backend.list()
+        self._loaded = True
+
     def start(self) -> None:
-        """Read every standing ban and bring the firewall in line.
+        """Be the one enforcer of this host from now on, and bring the firewall in line.
 
         Raises:
             EnforcementFailed: the firewall cannot be used.
             LogError, Transient: the log cannot be read.
         """
-        self._offset = 0
-        while messages := self._log.read(BANS.name, 0, self._offset, limit=BATCH):
-            for message in messages:
-                self._learn(message, start=True)
-            self._offset = messages[-1].offset + 1
-        self._judge.never_ban = self._networks()
-        self._register.reconcile(self._now_ms(), start=True)
+        if not self._loaded:
+            self.load()
+        self._recorder.open()
+        self._reconcile(self._now_ms())
         self._recorder.commit()
+
+    def succeed(self, old: Enforcer) -> None:
+        """Take over from another of this process, after `load`; the firewall is brought in line by `poll`.
+
+        Nothing can fail here: what the old one has not recorded yet, this one will.
+        """
+        self._recorder.succeed(old._recorder)
+        self._dirty = True
 
     def filenos(self) -> Sequence[int]:
         """File descriptors that become readable when the firewall may need a repair."""
         return self._backend.filenos()
 
     @property
-    def next_offset(self) -> int:
-        """The offset in the bans topic from which on it has not read."""
-        return self._offset
+    def follower(self) -> Follower:
+        """What follows the bans: for who wants to be woken when there are more."""
+        return self._follower
 
     def poll(self) -> bool:
         """Do what is due, without waiting; whether there was anything to do.
@@ -154,11 +179,6 @@ class Enforcer:
         self._backend.flush()
         self._register.forget_held()
 
-    def hand_over(self) -> None:
-        """Let go of the log; the firewall stays open for a successor."""
-        self._recorder.commit()
-        self._recorder.close()
-
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
         try:
@@ -171,28 +191,29 @@ class Enforcer:
             self._recorder.close()
             self._backend.close()
 
-    def status(self) -> dict[str, Any]:
-        """What there is to say about it, in JSON's types. `applied` to `skipped` count records."""
+    def status(self) -> EnforcerStatus:
+        """How it is now."""
         breaker = self._judge.breaker
-        return {
-            "host": self._config.host,
-            "backend": self._backend.name,
-            "observing": self._observing,
-            "in_force": self._register.in_force(self._now_ms()),
-            **dict(self._recorder.totals.items()),
-            "repairs": self._repairs,
-            "repaired": self._register.repaired,
-            "retrying": len(self._register.failed),
-            "unrecorded": self._recorder.waiting,
-            "breaker": breaker.tripped,
-            "breaker_resets_at_ms": breaker.resets_at_ms if breaker.tripped else None,
-            "breaker_refused": breaker.refused,
-            "never_ban": list(self._judge.never_ban),
-        }
+        return EnforcerStatus(
+            host=self._config.host,
+            backend=self._backend.name,
+            observing=self._observing,
+            in_force=self._register.in_force(self._now_ms()),
+            **self._recorder.totals,
+            repairs=self._repairs,
+            repaired=self._register.repaired,
+            retrying=len(self._register.failed),
+            unrecorded=self._recorder.waiting,
+            breaker=breaker.tripped,
+            breaker_resets_at_ms=breaker.resets_at_ms if breaker.tripped else None,
+            breaker_refused=breaker.refused,
+            lag_ms=self._lag_ms,
+            never_ban=tuple(self._judge.never_ban),
+        )
 
     def _follow(self, now_ms: int) -> bool:
         """Apply the next messages of the bans topic as one batch."""
-        messages = self._log.read(BANS.name, 0, self._offset, limit=BATCH)
+        messages = [message for _, message in self._follower.read(BATCH)]
         self._lag_ms = max(0, now_ms - messages[-1].at_ms) if messages else 0
         if not messages:
             return False
@@ -200,7 +221,6 @@ class Enforcer:
             self._judge.never_ban = self._networks()
         tripped = self._judge.breaker.tripped
         prefixes = dict.fromkeys(filter(None, map(self._learn, messages)))
-        self._offset = messages[-1].offset + 1
         self._register.settle(prefixes, now_ms)
         if self._judge.breaker.tripped != tripped:
             logger.error("new bans are refused reason=%r", self._judge.breaker.tripped)
@@ -255,7 +275,7 @@ class Enforcer:
             return False
         before = self._register.repaired
         try:
-            self._register.reconcile(now_ms, start=False)
+            self._reconcile(now_ms)
         except EnforcementFailed as error:
             logger.error("the firewall cannot be read or repaired, trying again reason=%r", str(error))  # noqa: TRY400 - a fact, not a traceback
             return True
@@ -265,6 +285,11 @@ class Enforcer:
         if repaired:
             logger.warning("others had changed the firewall, and it was repaired prefixes=%d", repaired)
         return True
+
+    def _reconcile(self, now_ms: int) -> None:
+        """Compare with what the firewall holds; the first time every prefix is judged."""
+        self._register.reconcile(now_ms, start=not self._reconciled)
+        self._reconciled = True
 
     def _retry(self, now_ms: int) -> bool:
         """Try again what failed, ever more seldom."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import orjson
 
-from eventlog.contract import Append, EventLog, Message
+from eventlog.contract import Append, EventLog, Message, Writer
 from schemas.codec import encode, to_wire
 from schemas.errors import Fenced, InvalidMessage, Transient
 from schemas.records import LINE_BYTES, DeadLetter, Enforcement, Heartbeat, Outcome
@@ -35,10 +35,10 @@ class Recorder:
     """
 
     def __init__(self, log: EventLog, host: str, backend: str) -> None:
-        """Fence every older enforcer of this host."""
+        """Keep an account; nothing is written before `open` or `succeed`."""
         self._log = log
         self._name = f"enforcer/{host}"
-        self._writer = log.writer(self._name)
+        self._writer: Writer | None = None
         self._away_since: float | None = None
         self._host = host
         self._backend = backend
@@ -48,6 +48,20 @@ class Recorder:
         self._alike: tuple[Verb, Outcome, str | None, int] | None = None
         self._wire: dict[str, Any] = {}
         self.totals: dict[Outcome, int] = {"applied": 0, "refused": 0, "failed": 0, "skipped": 0}
+
+    def open(self) -> None:
+        """Fence every older enforcer of this host. Raises LogError and Transient."""
+        if self._writer is None:
+            self._writer = self._log.writer(self._name)
+
+    def succeed(self, old: Recorder) -> None:
+        """Go on where another of this host and process stands, with what it has not written yet."""
+        old._close_frame()
+        self._writer, old._writer = old._writer, None
+        self._away_since = old._away_since
+        self._frames, self._letters = old._frames + self._frames, old._letters + self._letters
+        for outcome, count in old.totals.items():
+            self.totals[outcome] += count
 
     @property
     def waiting(self) -> int:
@@ -118,18 +132,22 @@ class Recorder:
         recorded twice does no harm; where there is another enforcer of this host indeed, one of the two gives
         way.
         """
+        self.open()
+        writer = cast("Writer", self._writer)
         try:
-            self._writer.commit(appends, {})
+            writer.commit(appends, {})
         except Fenced:
             if self._away_since is None or monotonic() - self._away_since < SILENT_S:
                 raise
-            self._writer.close()
+            writer.close()
             self._writer = self._log.writer(self._name)
             self._writer.commit(appends, {})
 
     def close(self) -> None:
-        """Let go of the writer."""
-        self._writer.close()
+        """Let go of the writer. Idempotent."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _close_frame(self) -> None:
         """Join the lines soon: orjson's bytes keep kilobytes of slack each for as long as they live."""

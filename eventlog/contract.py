@@ -16,6 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+Place = tuple[str, int]
+"""A topic's name and a partition of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Append:
@@ -70,6 +73,13 @@ class EventLog(Protocol):
 
     def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:
         """Up to `limit` messages from `offset` on, in order; empty at the end. Never waits."""
+        ...
+
+    def wait(self, offsets: Mapping[Place, int], *, timeout_ms: int) -> bool:
+        """Whether one of these places has a message at or after its offset; sleeps until one has.
+
+        `timeout_ms`: how long at most. Any number of threads may wait. Raises Transient or LogError.
+        """
         ...
 
     def begin(self, topic: str, partition: int = 0) -> int:

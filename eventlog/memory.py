@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
-from threading import Lock
+from threading import Condition
 
 from eventlog.clock import wall_clock_ms
-from eventlog.contract import Append, Message
+from eventlog.contract import Append, Message, Place
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
 from schemas.errors import Fenced
@@ -65,7 +65,7 @@ class MemoryLog:
         self._streams: dict[tuple[str, int], _Stream] = {}
         self._positions: dict[str, bytes] = {}
         self._epochs: dict[str, int] = {}
-        self._lock = Lock()
+        self._lock = Condition()
 
     @property
     def partitions(self) -> int:
@@ -83,6 +83,16 @@ class MemoryLog:
         with self._lock:
             first = stream.index_of(offset)
             return stream.messages[first : first + limit]
+
+    def wait(self, offsets: Mapping[Place, int], *, timeout_ms: int) -> bool:
+        """Whether one of these places has a message at or after its offset; sleeps until one has."""
+        streams = [(self._stream(*place), offset) for place, offset in offsets.items()]
+
+        def come() -> bool:
+            return any(stream.index_of(offset) < len(stream.messages) for stream, offset in streams)
+
+        with self._lock:
+            return self._lock.wait_for(come, timeout_ms / 1_000)
 
     def begin(self, topic: str, partition: int = 0) -> int:
         """The offset of the oldest message kept; `end` when there is none."""
@@ -142,6 +152,7 @@ class MemoryLog:
     def _write(self, appends: Sequence[Append]) -> list[int]:
         topics = [admit(append, self._partitions) for append in appends]
         at_ms = self._now_ms()
+        self._lock.notify_all()
         return [
             self._stream(append.topic, append.partition).add(append, at_ms, compacted=topic.compacted)
             for append, topic in zip(appends, topics, strict=True)

@@ -20,9 +20,10 @@ from typing import Any, Final, Self
 from eventlog import sqlite_schema as sql
 from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
-from eventlog.contract import Append, Message
+from eventlog.contract import Append, Message, Place
 from eventlog.sqlite_errors import told
 from eventlog.sqlite_file import connect, ensure_streams, identify, initialize, is_blank, transaction
+from eventlog.sqlite_wait import Changes
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
 from schemas.errors import Fenced, LogError, Transient
@@ -47,6 +48,7 @@ class SqliteLog:
         self._now_ms = now_ms
         self._lock = RLock()
         self._claims: list[Claim] = []
+        self._changes = Changes(path)
         self._streams: dict[tuple[str, int], int] = {
             (topic, number): stream for topic, number, stream in connection.execute(sql.STREAMS)
         }
@@ -109,6 +111,17 @@ class SqliteLog:
                 if size >= READ_BYTES:
                     break
         return messages
+
+    def wait(self, offsets: Mapping[Place, int], *, timeout_ms: int) -> bool:
+        """Whether one of these places has a message at or after its offset; sleeps until one has.
+
+        Whoever writes, in this process or another, wakes it.
+        """
+        spans = [
+            (low + max(offset, 0), high)
+            for (low, high), offset in ((self._span(*place), offset) for place, offset in offsets.items())
+        ]
+        return self._changes.wait(lambda: any(self._one(sql.FIRST, *span) for span in spans), timeout_ms)
 
     def begin(self, topic: str, partition: int = 0) -> int:
         """The offset of the oldest message kept; `end` when there is none."""
@@ -195,6 +208,7 @@ class SqliteLog:
         """Let go. Idempotent."""
         with self._lock:
             self._db.close()
+        self._changes.close()
         while self._claims:
             self._claims.pop().release()
 

@@ -26,6 +26,7 @@ from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import Start, open_source
 from producers.stamps import Clock
+from producers.status import ProducerStatus
 from schemas.errors import InvalidMessage
 
 NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
@@ -83,6 +84,25 @@ class Outlet(Protocol):
     def writer(self, name: str) -> Writer:
         """A writer; it fences every older one of its name."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """An outlet whose writer is handed on, so that nobody is fenced."""
+
+    outlet: Outlet
+    given: Writer
+
+    @property
+    def partitions(self) -> int:
+        return self.outlet.partitions
+
+    def position(self, reader: str) -> bytes | None:
+        return self.outlet.position(reader)
+
+    def writer(self, name: str) -> Writer:
+        del name
+        return self.given
 
 
 class _Stream:
@@ -189,14 +209,22 @@ class Producer:
         host: str = "",
         names: Names | None = None,
     ) -> None:
+        """Go on where the sources were left, then fence every older producer of this log."""
         self._now_ms = now_ms or _clock_ms
         self._log = log
-        self._writer = log.writer(WRITER)
+        self._host = host
+        self._names = names or Names()
         self._streams: list[_Stream] = []
-        asked = names or Names()
-        for watch in watches:
-            stored = log.position(f"source/{watch.source}")
-            self._streams.append(_Stream(watch, stored, self._now_ms, host, asked))
+        self._read_bytes = self._events = 0
+        self._last_event_at_ms: int | None = None
+        try:
+            for watch in watches:
+                stored = log.position(f"source/{watch.source}")
+                self._streams.append(_Stream(watch, stored, self._now_ms, host, self._names))
+            self._writer = log.writer(WRITER)
+        except BaseException:
+            self.release()
+            raise
         self._appends: list[Append] = []
         self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
         self._moved_at_ms = 0
@@ -219,6 +247,7 @@ class Producer:
             chunk = stream.source.read(READ_BYTES)
             if chunk is not None:
                 more = True
+                self._read_bytes += len(chunk.data)
                 self._moved_at_ms = self._moved_at_ms or self._now_ms()
                 self._appends += stream.appends(chunk, self._now_ms(), self._log.partitions)
                 self._moved.add(index)
@@ -230,14 +259,31 @@ class Producer:
             self._commit()
         return more
 
+    def prepared(self, watches: Sequence[Watch]) -> Producer:
+        """Another that goes on where this one stands, with other watches; `release` this one before it polls.
+
+        Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.
+        """
+        if self._appends or self._moved:
+            self._commit()
+        outlet = _Handed(self._log, self._writer)
+        new = Producer(outlet, watches, self._now_ms, self._host, self._names)
+        new._read_bytes, new._events = self._read_bytes, self._events
+        new._last_event_at_ms = self._last_event_at_ms
+        return new
+
+    def release(self) -> None:
+        """Let go of the sources, without a word to the log: somebody else goes on."""
+        for stream in self._streams:
+            stream.source.close()
+
     def close(self) -> None:
         """Store where it stands, and let go. Raises as `poll`, after letting go."""
         try:
             if self._moved:
                 self._commit()
         finally:
-            for stream in self._streams:
-                stream.source.close()
+            self.release()
             self._writer.close()
 
     def describe(self) -> list[str]:
@@ -247,6 +293,15 @@ class Producer:
             for stream in self._streams
         ]
 
+    def status(self) -> ProducerStatus:
+        """How it is now."""
+        return ProducerStatus(
+            sources=tuple(self.describe()),
+            read_bytes=self._read_bytes,
+            events=self._events,
+            last_event_at_ms=self._last_event_at_ms,
+        )
+
     def notices(self) -> Mapping[str, int]:
         """What went wrong and was survived: a sentence, and how often."""
         return sum((stream.notices() for stream in self._streams), Counter())
@@ -254,6 +309,9 @@ class Producer:
     def _commit(self) -> None:
         positions = {self._streams[index].reader: self._streams[index].position() for index in self._moved}
         self._writer.commit(self._appends, positions)
+        if self._appends:
+            self._events += sum(append.value.count(b"\n") + 1 for append in self._appends)
+            self._last_event_at_ms = self._now_ms()
         self._appends = []
         self._moved.clear()
         self._moved_at_ms = 0

@@ -19,17 +19,19 @@ class Topic:
         name: its name in every log.
         compacted: only the last record of a key is kept; an empty value is a tombstone.
         retention_ms: how long records are kept, in milliseconds; None keeps them for ever.
+        partitioned: it has all the partitions of the log; any other has one.
     """
 
     name: str
     compacted: bool = False
     retention_ms: int | None = None
+    partitioned: bool = False
 
 
-EVENTS: Final = Topic("banstream.events", retention_ms=30 * DAY_MS)
-DECISIONS: Final = Topic("banstream.decisions", retention_ms=400 * DAY_MS)
+EVENTS: Final = Topic("banstream.events", retention_ms=30 * DAY_MS, partitioned=True)
+DECISIONS: Final = Topic("banstream.decisions", retention_ms=400 * DAY_MS, partitioned=True)
 BANS: Final = Topic("banstream.bans", compacted=True)
-STATE: Final = Topic("banstream.state", compacted=True)
+STATE: Final = Topic("banstream.state", compacted=True, partitioned=True)
 ENFORCEMENTS: Final = Topic("banstream.enforcements", retention_ms=30 * DAY_MS)
 RULES: Final = Topic("banstream.rules", compacted=True)
 DEADLETTERS: Final = Topic("banstream.deadletters", retention_ms=30 * DAY_MS)

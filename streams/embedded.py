@@ -11,6 +11,7 @@ from schemas.records import RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.topics import EVENTS, RULES
 from streams.partition import Partition
+from streams.status import DeciderStatus
 
 MESSAGES_A_POLL = 16
 CHECKPOINT_MS = 5_000
@@ -82,20 +83,25 @@ class EmbeddedDecider:
         """When the next ban ends, or None."""
         return min(filter(None, (each.decider.next_expiry_ms() for each in self.partitions)), default=None)
 
-    def status(self) -> dict[str, dict[str, int]]:
-        """By jail: subjects failing and banned now; failures, bans, ignored and dropped ever."""
-        counts: dict[str, dict[str, int]] = {}
+    def offsets(self) -> dict[tuple[str, int], int]:
+        """By topic and partition, the first offset that is not folded yet: for who waits for more."""
+        return {(EVENTS.name, each.number): each.next_offset for each in self.partitions}
+
+    def status(self) -> DeciderStatus:
+        """How it is now, over all partitions."""
+        jails: dict[str, dict[str, int]] = {}
         for partition in self.partitions:
             for name, jail in partition.decider.jails.items():
-                total = counts.setdefault(name, {})
+                total = jails.setdefault(name, {})
                 for noun, count in jail.counts().items():
                     total[noun] = total.get(noun, 0) + count
-        return counts
-
-    @property
-    def sent_again(self) -> int:
-        """Events passed over since the start because they had been folded before."""
-        return sum(each.fold.sent_again for each in self.partitions)
+        return DeciderStatus(
+            jails=jails,
+            next_offsets=tuple(each.next_offset for each in self.partitions),
+            events=self._events(),
+            sent_again=sum(each.fold.sent_again for each in self.partitions),
+            refused=sum(each.refused for each in self.partitions),
+        )
 
     def checkpoint(self) -> None:
         """Write the state, so that a restart has little to fold again."""

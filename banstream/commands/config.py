@@ -38,6 +38,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
                 "log": {"url": settings.log_url},
                 "rules": settings.rules().to_wire(),
                 "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
+                "metrics": {"listen": settings.metrics.listen},
                 "sources": {jail.rules.name: jail.sources for jail in settings.jails},
                 "enforcer": {
                     name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
@@ -61,6 +62,8 @@ def _toml(settings: Settings) -> list[str]:
     lines += ["", "[ship]", f"directory = {_value(ship.directory)}", f"spool = {ship.spool_bytes}"]
     lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}", "", "[enforcer]"]
     lines += [f"{name} = {_value(getattr(enforcer, name))}" for name in type(enforcer).__slots__]
+    if settings.metrics.listen is not None:
+        lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
     for jail in settings.jails:
         rules = jail.rules
         bantime = -1 if rules.bantime_ms is None else format_duration(rules.bantime_ms)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import logging
+from logging import getLogger
+from typing import Any
 
 import click
 
 from banstream.config import load_settings
 from banstream.instants import now_ms
+from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.urls import open_log
 
-log = logging.getLogger("banstream")
+log = getLogger("banstream")
 
 
 @click.command("enforce")
 @config_option
-@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-def enforce_command(config_file: str | None, quiet: bool) -> int:
+@logging_options
+def enforce_command(config_file: str | None, **logging: Any) -> int:
     """Follow the bans on the log that `[log] url` names with this machine's firewall, until SIGTERM.
 
     It reads every ban in force, changes what differs, and follows. Bans of other jails than those of
@@ -25,9 +27,10 @@ def enforce_command(config_file: str | None, quiet: bool) -> int:
     should. Without root, or without libnftables, it observes only, and says so.
     """
     from banstream.enforcing import PATIENCE_MS, Enforcing
-    from banstream.loop import Loop, to_stderr
+    from banstream.loop import Loop
+    from banstream.serving import listener
 
-    to_stderr(quiet=quiet)
+    to_stderr(**logging)
     settings = load_settings(config_file, check="names")
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
     log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
@@ -36,6 +39,7 @@ def enforce_command(config_file: str | None, quiet: bool) -> int:
         Enforcing(settings, event_log, now_ms),
         reload=lambda: load_settings(config_file, check="names"),
         now_ms=now_ms,
+        listener=listener(settings),
     )
     try:
         loop.run()

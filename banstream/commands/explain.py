@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from banstream.commands.look import sentence
 from banstream.config import load_settings
 from banstream.options import config_option, json_option
 from banstream.reading import at, open_to_read, records
+from banstream.sentences import sentence
 from banstream.show import instant, json_line, printable, say
 from banstream.values import prefix as read_prefix
 from eventlog.contract import EventLog

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from banstream.commands.look import sentence
 from banstream.config import Settings, load_settings
 from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
+from banstream.sentences import sentence
 from banstream.show import json_line, note, printable, say
 from banstream.trial import Counts, over_files, over_log, wire
 from producers.filters import filters_of

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import logging
+from logging import getLogger
+from typing import Any
 
 import click
 
 from banstream.config import load_settings
 from banstream.instants import now_ms
+from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import open_log
 
-log = logging.getLogger("banstream")
+log = getLogger("banstream")
 
 
 @click.command("ship")
 @config_option
-@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-def ship_command(config_file: str | None, quiet: bool) -> int:
+@logging_options
+def ship_command(config_file: str | None, **logging: Any) -> int:
     """Send what this machine's logs hold to the log that `[log] url` names, until SIGTERM or Ctrl-C.
 
     What is read goes through a spool on disk, from which it leaves when the broker has acknowledged it. While
     the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
     """
-    from banstream.loop import Loop, to_stderr
+    from banstream.loop import Loop
+    from banstream.serving import listener
     from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
 
-    to_stderr(quiet=quiet)
+    to_stderr(**logging)
     settings = load_settings(config_file)
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     ship = settings.ship
@@ -37,7 +40,13 @@ def ship_command(config_file: str | None, quiet: bool) -> int:
     facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
     log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
     shipping = Shipping(settings, spool, event_log, now_ms)
-    loop = Loop("ship", shipping, reload=lambda: load_settings(config_file), now_ms=now_ms)
+    loop = Loop(
+        "ship",
+        shipping,
+        reload=lambda: load_settings(config_file),
+        now_ms=now_ms,
+        listener=listener(settings),
+    )
     try:
         loop.run()
     finally:

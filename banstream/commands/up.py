@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-from typing import TYPE_CHECKING
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from banstream.config import Settings, load_settings
 from banstream.instants import now_ms
+from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import open_log, sqlite_path
@@ -19,24 +19,23 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from banstream.wiring import Stages
 
-log = logging.getLogger("banstream")
+log = getLogger("banstream")
 
 
 @click.command("up")
 @config_option
-@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
-def up_command(config_file: str | None, quiet: bool) -> int:
+@logging_options
+def up_command(config_file: str | None, **logging: Any) -> int:
     """Protect this machine: read its logs, decide, record and enforce, until SIGTERM or Ctrl-C.
 
     Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
     again and goes on with the old one where the new one is wrong.
     """
-    from banstream.loop import to_stderr
     from banstream.pipeline import Pipeline
+    from banstream.serving import listener
     from banstream.wiring import Stages
 
-    to_stderr(quiet=quiet)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until the pipeline runs: a reload waits
+    to_stderr(**logging)
     settings = settings_to_watch(config_file)
     if settings.log_url.startswith("kafka://"):
         raise ConfigError(
@@ -47,7 +46,13 @@ def up_command(config_file: str | None, quiet: bool) -> int:
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:
         stages = Stages.connect(settings, event_log, now_ms)
-        pipeline = Pipeline(event_log, stages, reload=lambda: settings_to_watch(config_file), now_ms=now_ms)
+        pipeline = Pipeline(
+            event_log,
+            stages,
+            reload=lambda: settings_to_watch(config_file),
+            now_ms=now_ms,
+            listener=listener(settings),
+        )
         announce(settings, stages)
         try:
             pipeline.run()
@@ -95,8 +100,8 @@ def announce(settings: Settings, stages: Stages) -> None:
             ",".join(rules.ignoreip),
         )
     status = stages.enforcer.status()
-    log.info("Never banned prefixes=%s", ",".join(status["never_ban"]))
+    log.info("Never banned prefixes=%s", ",".join(status.never_ban))
     if stages.observing:
         log.warning("OBSERVING ONLY, nothing is enforced reason=%s", stages.observing)
     else:
-        log.info("Enforcing backend=%s in_force=%d", status["backend"], status["in_force"])
+        log.info("Enforcing backend=%s in_force=%d", status.backend, status.in_force)

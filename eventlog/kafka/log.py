@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Final, Self
@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from eventlog.contract import Append, Message, Writer
+from eventlog.contract import Append, Message, Place, Writer
 from eventlog.kafka import clients
 from eventlog.kafka.admin import DENIED, partition_counts
 from eventlog.kafka.errors import denied, no_topic, told
@@ -83,13 +83,14 @@ class KafkaLog:
         place = self._place(topic, partition)
         return [] if place is None else self._reader.read(place, offset, limit)
 
-    def wait(self, topic: str, partition: int, offset: int, *, timeout_ms: int) -> bool:
-        """Whether there is a message at or after an offset; waits up to `timeout_ms` for one to come.
+    def wait(self, offsets: Mapping[Place, int], *, timeout_ms: int) -> bool:
+        """Whether one of these places has a message at or after its offset; sleeps until one has.
 
         It costs the broker a request every half second, and sees a message within some milliseconds.
         """
-        place = self._place(topic, partition)
-        return place is not None and self._waiter.wait(place, offset, timeout_ms)
+        places = {self._place(*place): offset for place, offset in offsets.items()}
+        places.pop(None, None)
+        return self._waiter.wait({place: offset for place, offset in places.items() if place}, timeout_ms)
 
     def begin(self, topic: str, partition: int = 0) -> int:
         """The offset of the oldest message kept; `end` when there is none."""

@@ -9,7 +9,7 @@ for it, so that he reads what he wrote.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import RLock
 from typing import Any, Final, TypeVar
 
@@ -44,6 +44,7 @@ class Reader:
         self._ends: dict[TopicPartition, int] = {}
         self._expected: dict[TopicPartition, int] = {}
         self._next: tuple[TopicPartition, int] | None = None
+        self._waited: dict[TopicPartition, int] = {}
         self._timeout_ms = options.timeout_ms
 
     def read(self, place: TopicPartition, offset: int, limit: int) -> list[Message]:
@@ -56,9 +57,9 @@ class Reader:
             yield from messages
             offset = messages[-1].offset + 1
 
-    def wait(self, place: TopicPartition, offset: int, timeout_ms: int) -> bool:
-        """Whether there is a message at or after an offset; waits up to `timeout_ms` for one."""
-        return self._ask("waiting", lambda _: bool(self._poll(place, offset, 1, timeout_ms)))
+    def wait(self, offsets: Mapping[TopicPartition, int], timeout_ms: int) -> bool:
+        """Whether one of these has a message at or after its offset; waits up to `timeout_ms` for one."""
+        return self._ask("waiting", lambda _: self._wait(offsets, timeout_ms))
 
     def begin(self, place: TopicPartition) -> int:
         """The offset of the oldest message kept; the end when there is none."""
@@ -133,6 +134,24 @@ class Reader:
         if records:
             self._next = place, records[-1].offset + 1
         return [_message(record) for record in records]
+
+    def _wait(self, offsets: Mapping[TopicPartition, int], timeout_ms: int) -> bool:
+        consumer = self._open()
+        self._next = None
+        if consumer.assignment() != offsets.keys():
+            consumer.assign(list(offsets))
+            self._waited = {}
+        for place, offset in offsets.items():
+            if self._waited.get(place) != offset:
+                consumer.seek(place, max(offset, 0))
+        self._waited = dict(offsets)
+        try:
+            found = consumer.poll(timeout_ms=timeout_ms, max_records=1)
+        except OffsetOutOfRangeError:  # retention dropped what was asked for: there is something to look at
+            found = offsets
+        for place in found:  # the next wait is to find it again
+            del self._waited[place]
+        return bool(found)
 
     def _put(self, place: TopicPartition, offset: int) -> None:
         """Put the consumer at an offset, unless it stands there: what it has fetched ahead would be lost."""

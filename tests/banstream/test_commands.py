@@ -205,8 +205,8 @@ def test_status_shows_jails_sources_and_the_firewall(up: Service) -> None:
         "bans": 1,
     }
     (facts,) = up.json("status", "manual")
-    assert set(facts["decider"]) == {"manual"}
-    assert (facts["running"], facts["observing"], facts["enforcer"]["backend"]) == (True, None, "nftables")
+    assert set(facts["decider"]["jails"]) == {"manual"}
+    assert (facts["running"], facts["enforcer"]["backend"]) == (True, "nftables")
     assert facts["enforcer"]["in_force"] == 1
     text = say(up, "status")
     for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "own address"):
@@ -221,7 +221,7 @@ def test_status_shows_jails_sources_and_the_firewall(up: Service) -> None:
 
 def jail_of(up: Service) -> dict[str, Any]:
     """The counts of the sshd jail, as status has them."""
-    counts: dict[str, Any] = up.json("status", "sshd")[0]["decider"]["sshd"]
+    counts: dict[str, Any] = up.json("status", "sshd")[0]["decider"]["jails"]["sshd"]
     return counts
 
 

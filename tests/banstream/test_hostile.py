@@ -171,7 +171,11 @@ def test_what_is_never_banned_is_never_in_the_firewall_and_the_attempt_is_on_rec
         assert enforced[prefix].outcome == "refused"
         assert f"({why})" in (enforced[prefix].detail or "")
     assert {event.ip for event in up.events()} == {*kept, VICTIM, LAST}
-    eventually(lambda: up.json("status", "sshd")[0]["decider"]["sshd"]["ignored"] == 2, "they are counted")
+
+    def ignored() -> object:
+        return up.json("status", "sshd")[0]["decider"]["jails"]["sshd"]["ignored"]
+
+    eventually(lambda: ignored() == 2, "they are counted")
     assert up.elements() == {LAST}
     eventually(lambda: LAST in monitored.read_text(encoding="utf-8"), "the monitor has seen the last ban")
     added = [line for line in monitored.read_text(encoding="utf-8").splitlines() if "add element" in line]

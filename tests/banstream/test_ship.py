@@ -88,7 +88,8 @@ def counted(url: str) -> list[str]:
 def away(shipper: Role) -> dict[str, Any] | None:
     """The shipper's status, when it says that the broker is away and that the spool was full."""
     (status,) = shipper.json("status")
-    return status if status["away"] and status["spooled_bytes"] > 500_000 else None
+    uplink = status["uplink"]
+    return uplink if uplink["away"] and uplink["spooled_bytes"] > 500_000 else None
 
 
 def test_two_kills_and_a_rotation_lose_nothing(tmp_path: Path) -> None:
@@ -154,7 +155,8 @@ def test_an_absent_broker_fills_the_spool_and_no_more(tmp_path: Path) -> None:
             assert sorted(counted(url)) == sorted(whole)
             assert shipper.stop() == 0
             (status,) = shipper.json("status", code=1)
-            assert (status["away"], status["spooled_frames"], status["stopped"]) == (None, 0, True)
+            uplink = status["uplink"]
+            assert (uplink["away"], uplink["spooled_frames"], status["stopped"]) == (None, 0, True)
         finally:
             broker.kill()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from banstream.cli import COMMANDS
+from banstream.health import SILENT_S
 
 UNITS = sorted((Path(__file__).parents[2] / "deploy" / "systemd").glob("*.service"))
 SYSUSERS = UNITS[0].with_name("banstream.sysusers")
@@ -52,6 +53,14 @@ def test_a_unit_says_where_its_role_is_alive(unit: Path) -> None:
     role = facts["ExecStart"].split()[1]
     assert unit.name == ("banstream.service" if role == "up" else f"banstream-{role}.service")
     assert facts["RuntimeDirectory"] == unit.name.removesuffix(".service")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_role_that_hangs_is_restarted(unit: Path) -> None:
+    """Its service manager listens for its sign of life, and waits longer than a call to a broker takes."""
+    facts = settings(unit)
+    assert (facts["Type"], facts["Restart"]) == ("notify", "always")
+    assert int(facts["WatchdogSec"]) > SILENT_S
 
 
 def test_there_is_a_unit_for_the_main_job_and_for_each_role() -> None:

@@ -117,7 +117,7 @@ def test_a_start_applies_what_stands_and_records_it() -> None:
     assert outcomes(rig.log) == [("ban", "203.0.113.9", "applied"), ("ban", "2001:db8::/64", "applied")]
     record = enforcements(rig.log)[0]
     assert (record.decision, record.host, record.backend, record.at_ms) == ("0-1-0-0", "h1", "null", NOW_MS)
-    assert rig.enforcer.status()["in_force"] == 2
+    assert rig.enforcer.status().in_force == 2
 
 
 def test_a_second_start_touches_nothing_that_is_right() -> None:
@@ -218,7 +218,7 @@ def test_never_ban_is_refused_and_recorded_once() -> None:
         ("ban", "203.0.114.9", "applied"),
     ]
     assert enforcements(rig.log)[2].detail == "never banned: 203.0.113.0/24 (operator)"
-    assert "203.0.113.0/24 (operator)" in rig.enforcer.status()["never_ban"]
+    assert "203.0.113.0/24 (operator)" in rig.enforcer.status().never_ban
 
 
 def test_a_never_ban_address_found_in_the_firewall_is_let_go() -> None:
@@ -241,7 +241,7 @@ def test_a_failure_is_recorded_once_and_tried_again_ever_more_seldom() -> None:
     for _ in range(100):
         rig.follow(after_ms=100)
     assert 2 <= len(rig.backend.batches) - tried <= 4
-    assert rig.enforcer.status()["retrying"] == 1
+    assert rig.enforcer.status().retrying == 1
     rig.backend.fails_on = set()
     rig.follow(after_ms=60_000)
     assert set(rig.held) == {"203.0.113.1", "203.0.113.2"}
@@ -251,7 +251,7 @@ def test_a_failure_is_recorded_once_and_tried_again_ever_more_seldom() -> None:
         ("ban", "203.0.113.1", "applied"),
     ]
     assert enforcements(rig.log)[0].detail == "no room"
-    assert rig.enforcer.status()["retrying"] == 0
+    assert rig.enforcer.status().retrying == 0
 
 
 def test_an_unban_that_failed_is_tried_again() -> None:
@@ -264,7 +264,7 @@ def test_an_unban_that_failed_is_tried_again() -> None:
     rig.follow(after_ms=2_000)
     assert rig.held == {}
     assert [outcome for verb, _, outcome in outcomes(rig.log) if verb == "unban"] == ["failed", "applied"]
-    assert rig.enforcer.status()["in_force"] == 0
+    assert rig.enforcer.status().in_force == 0
 
 
 def test_what_others_changed_is_repaired_recorded_and_counted() -> None:
@@ -278,7 +278,7 @@ def test_what_others_changed_is_repaired_recorded_and_counted() -> None:
     assert set(rig.held) == {"203.0.113.1", "203.0.113.2"}
     assert rig.backend.batches == [("unban", [Element("203.0.113.3")]), ("ban", [Element("203.0.113.1")])]
     status = rig.enforcer.status()
-    assert (status["repairs"], status["repaired"]) == (1, 2)
+    assert (status.repairs, status.repaired) == (1, 2)
     record = enforcements(rig.log)[-2]
     assert (record.prefix, record.outcome) == ("203.0.113.1", "applied")
     assert record.detail == "repaired: others had changed the firewall"
@@ -291,7 +291,7 @@ def test_repairs_are_bounded_in_rate_and_none_is_forgotten() -> None:
         NullBackend.unban(rig.backend, [Element("203.0.113.1")])
         rig.backend.was_changed = True
         rig.follow(after_ms=10)
-    assert 1 <= rig.enforcer.status()["repairs"] <= 3
+    assert 1 <= rig.enforcer.status().repairs <= 3
     rig.follow(after_ms=500)
     assert set(rig.held) == {"203.0.113.1"}
 
@@ -304,14 +304,14 @@ def test_the_breaker_refuses_what_is_too_much_and_says_so() -> None:
     rig.follow(*(standing(f"198.51.100.{n}") for n in range(15)))
     assert len(rig.held) == 60
     status = rig.enforcer.status()
-    assert (status["breaker"], status["refused"]) == ("breaker: more than 10 new bans in a minute", 5)
-    assert status["breaker_resets_at_ms"] == NOW_MS + 60_000
+    assert (status.breaker, status.refused) == ("breaker: more than 10 new bans in a minute", 5)
+    assert status.breaker_resets_at_ms == NOW_MS + 60_000
     rig.backend.was_changed = True
     rig.follow(freed("203.0.113.1"), after_ms=1_000)
     assert len(rig.held) == 59
     rig.follow(after_ms=59_000)
     assert len(rig.held) == 64
-    assert rig.enforcer.status()["breaker"] is None
+    assert rig.enforcer.status().breaker is None
 
 
 def test_an_operator_resets_the_breaker() -> None:
@@ -348,7 +348,7 @@ def test_observing_only_records_skipped_and_never_applied() -> None:
     rig.follow(freed("203.0.113.1"))
     assert outcomes(rig.log) == [("ban", "203.0.113.1", "skipped"), ("unban", "203.0.113.1", "skipped")]
     assert enforcements(rig.log)[0].detail == "observing only"
-    assert rig.enforcer.status()["observing"] == "not root"
+    assert rig.enforcer.status().observing == "not root"
 
 
 def test_stopping_leaves_bans_in_place_unless_told_otherwise() -> None:
@@ -367,7 +367,7 @@ def test_a_flush_empties_the_firewall_and_new_bans_still_come() -> None:
     rig.enforcer.flush()
     rig.follow(standing("203.0.113.2"))
     assert set(rig.held) == {"203.0.113.2"}
-    assert rig.enforcer.status()["in_force"] == 1
+    assert rig.enforcer.status().in_force == 1
 
 
 def test_a_newer_enforcer_of_the_host_fences_the_older() -> None:

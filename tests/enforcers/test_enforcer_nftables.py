@@ -126,7 +126,7 @@ def test_what_others_destroyed_is_repaired_within_two_seconds(
     time.sleep(0.6)
     assert not guard.poll()
     repairs = 0 if "chain" in meddling else 1
-    assert guard.enforcer.status()["repaired"] == repairs
+    assert guard.enforcer.status().repaired == repairs
 
 
 def test_a_restart_leaves_what_is_right_alone(net: Fleet, guard: Guard) -> None:

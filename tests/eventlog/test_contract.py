@@ -7,7 +7,9 @@ that are given a clock, have no gaps, and compact and drop in the moment they ar
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -378,6 +380,33 @@ class TestRetention:
         subject.put(EVENTS.name, b"after the clock was set")
         assert subject.log.retain(START_MS + DAY_MS) == 0
         assert subject.log.retain(START_MS + 31 * DAY_MS) == 2
+
+
+class TestWaiting:
+    """A reader sleeps until there is more, and is woken by whoever writes."""
+
+    def test_what_is_there_is_not_waited_for(self, subject: Subject) -> None:
+        """At once true where a place has a message at its offset, false after the time where none has."""
+        offset = subject.put(EVENTS.name, partition=2)
+        places = {(BANS.name, 0): 0, (EVENTS.name, 2): offset, (EVENTS.name, 3): 0}
+        assert subject.log.wait(places, timeout_ms=10_000)
+        assert subject.log.wait(places, timeout_ms=10_000)
+        assert not subject.log.wait({**places, (EVENTS.name, 2): offset + 1}, timeout_ms=50)
+
+    def test_whoever_writes_wakes_those_who_wait(self, subject: Subject) -> None:
+        """By an append or a commit, to any place that is waited for; a write elsewhere wakes nobody."""
+        offset = subject.put(DECISIONS.name, partition=1)
+        places = {(BANS.name, 0): 0, (DECISIONS.name, 1): offset + 1}
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(subject.log.wait, places, timeout_ms=30_000) for _ in range(2)]
+            subject.put(EVENTS.name)
+            time.sleep(0.1)
+            assert not any(each.done() for each in waiting)
+            started = time.monotonic()
+            with closing(subject.log.writer("w")) as writer:
+                writer.commit([Append(DECISIONS.name, b"1", partition=1)], {})
+            assert all(each.result() for each in waiting)
+            assert time.monotonic() - started < 10
 
 
 class TestRestart:

@@ -161,17 +161,17 @@ def test_compaction_leaves_what_is_in_force(log: KafkaLog, url: str, broker: Clu
 
 def test_waiting_ends_when_something_comes(log: KafkaLog) -> None:
     """`wait` is false after its time, and true soon after a commit elsewhere."""
-    assert not log.wait(BANS.name, 0, 0, timeout_ms=50)
+    assert not log.wait({(BANS.name, 0): 0}, timeout_ms=50)
     writer = log.writer("w")
     timer = threading.Timer(
         0.3, writer.commit, ([Append(BANS.name, b"1", key="a"), Append(DECISIONS.name, b"1")], {})
     )
     timer.start()
     started = time.monotonic()
-    assert log.wait(BANS.name, 0, 0, timeout_ms=DEADLINE_S * 1_000)
+    assert log.wait({(BANS.name, 0): 0}, timeout_ms=DEADLINE_S * 1_000)
     assert time.monotonic() - started < 10
-    assert log.wait(BANS.name, 0, 0, timeout_ms=5_000)
-    assert not log.wait(BANS.name, 0, 1, timeout_ms=50)
+    assert log.wait({(BANS.name, 0): 0}, timeout_ms=5_000)
+    assert not log.wait({(BANS.name, 0): 1}, timeout_ms=50)
     timer.join()
     writer.close()
 

@@ -1,4 +1,4 @@
-"""The operator's words: ban, unban, forgive, allow. They are appended to the log; the decider obeys.
+"""The operator's words (ban, unban, forgive, allow): appended to the log; the decider obeys.
 
 They work while `up` runs, and while it does not: then they are applied when it starts.
 """
@@ -15,10 +15,11 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.instants import Duration, now_ms
-from banstream.options import PREFIX, config_option, json_option
-from banstream.reading import heartbeat, is_up, messages, placed
+from banstream.options import PREFIX
+from banstream.reading import heartbeat, is_up
 from banstream.show import json_line, say, until
 from eventlog.contract import Append, EventLog
+from eventlog.follower import Follower
 from eventlog.urls import open_log
 from schemas.codec import encode, to_wire
 from schemas.errors import ConfigError
@@ -28,7 +29,9 @@ from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, partition_of, spans_
 
 WAIT_S = 5.0
 SETTLE_S = 0.5
-POLL_S = 0.02
+LOOK_MS = 100
+NOT_RUNNING = "`banstream up` is not running and applies it at start"
+BUSY = "`banstream up` is busy, and applies it when it gets there"
 
 why_option = click.option("--why", default="", metavar="TEXT", help="The reason, kept in the audit trail.")
 jail_option = click.option("--jail", metavar="JAIL", help="Only this jail [default: all].")
@@ -38,61 +41,8 @@ for_option = click.option(
 prefix_argument = click.argument("prefix", type=PREFIX)
 
 
-@click.command("ban")
-@prefix_argument
-@for_option
-@click.option("--jail", metavar="JAIL", help=f"In this jail's name [default: {MANUAL}].")
-@why_option
-@json_option
-@config_option
-def ban_command(as_json: bool, config_file: str | None, **facts: str | int | None) -> int:
-    r"""Ban an address or prefix at once, whether or not it has failed.
-
-    \b
-    banstream ban 192.0.2.7
-    banstream ban 2001:db8::/64 --for 1d --why "ticket 4711"
-    """
-    return _give(config_file, as_json, _command("ban", **facts))
-
-
-@click.command("unban")
-@click.argument("prefix", type=PREFIX, required=False)
-@click.option("--all", "everything", is_flag=True, help="Every ban in force.")
-@jail_option
-@why_option
-@json_option
-@config_option
-def unban_command(as_json: bool, config_file: str | None, everything: bool, **facts: str | int | None) -> int:
-    """End the bans of an address, of a prefix and all that lies inside it, or of everything (--all)."""
-    if everything == (facts["prefix"] is not None):
-        raise click.UsageError("name one address or prefix, or --all")
-    return _give(config_file, as_json, _command("unban", **facts))
-
-
-@click.command("forgive")
-@prefix_argument
-@jail_option
-@why_option
-@json_option
-@config_option
-def forgive_command(as_json: bool, config_file: str | None, **facts: str | int | None) -> int:
-    """Forget the failures counted so far of an address, or of all that lies inside a prefix."""
-    return _give(config_file, as_json, _command("forgive", **facts))
-
-
-@click.command("allow")
-@prefix_argument
-@for_option
-@click.option("--remove", is_flag=True, help="Take an earlier allow back.")
-@why_option
-@json_option
-@config_option
-def allow_command(as_json: bool, config_file: str | None, remove: bool, **facts: str | int | None) -> int:
-    """Unban an address or prefix now, and neither count nor ban what lies inside it from now on."""
-    return _give(config_file, as_json, _command("disallow" if remove else "allow", **facts))
-
-
-def _command(verb: Verb, **facts: str | int | None) -> Command:
+def command(verb: Verb, **facts: str | int | None) -> Command:
+    """A command of this operator, now."""
     return Command(id=uuid4().hex, verb=verb, at_ms=now_ms(), who=operator(), **facts)  # type: ignore[arg-type]
 
 
@@ -106,7 +56,8 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
-def _give(config_file: str | None, as_json: bool, command: Command) -> int:
+def give(config_file: str | None, command: Command, *, as_json: bool) -> int:
+    """Append a command, wait for what comes of it, and say that; the exit code."""
     settings = load_settings(config_file, check="names")
     _check_jail(settings, command)
     log = open_log(settings.log_url)
@@ -114,20 +65,21 @@ def _give(config_file: str | None, as_json: bool, command: Command) -> int:
         watcher = Answers(log)
         causes = submit(log, command)
         if not is_up(log, now_ms()):
-            return _settle(
-                as_json, command, "recorded", "`banstream up` is not running and applies it at start"
-            )
+            return _settle(command, "recorded", NOT_RUNNING, as_json=as_json)
         answers = watcher.wait(causes)
         if not answers and not watcher.decided(causes):
             return _settle(
-                as_json, command, "recorded", "`banstream up` is busy, and applies it when it gets there"
+                command,
+                "recorded",
+                BUSY,
+                as_json=as_json,
             )
-        return _report(as_json, command, answers)
+        return _report(command, answers, as_json=as_json)
     finally:
         log.close()
 
 
-def _report(as_json: bool, command: Command, answers: list[tuple[Decision, Enforcement | None]]) -> int:
+def _report(command: Command, answers: list[tuple[Decision, Enforcement | None]], *, as_json: bool) -> int:
     code = 0
     for decision, enforcement in answers:
         outcome = enforcement.outcome if enforcement else "decided"
@@ -135,24 +87,23 @@ def _report(as_json: bool, command: Command, answers: list[tuple[Decision, Enfor
         end = f" {until(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
         sentence = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{end}: {outcome}{detail}"
         wires = {"decision": to_wire(decision), "enforcement": to_wire(enforcement) if enforcement else None}
-        _tell(as_json, {"outcome": outcome, **wires}, sentence)
+        _tell({"outcome": outcome, **wires}, sentence, as_json=as_json)
         code = code if outcome in {"applied", "decided"} else 1
     if not answers and command.verb in {"ban", "unban"}:
-        return _settle(as_json, command, "unchanged", "nothing to change") or int(command.verb == "unban")
-    return code if answers else _settle(as_json, command, "done")
+        return _settle(command, "unchanged", "nothing to change", as_json=as_json) or int(
+            command.verb == "unban"
+        )
+    return code if answers else _settle(command, "done", as_json=as_json)
 
 
-def _settle(as_json: bool, command: Command, outcome: str, sentence: str = "") -> int:
+def _settle(command: Command, outcome: str, sentence: str = "", *, as_json: bool) -> int:
     """Say what came of a command that no decision answers."""
-    _tell(
-        as_json,
-        {"outcome": outcome, "command": to_wire(command)},
-        f"{outcome}: {sentence}" if sentence else outcome,
-    )
+    said = f"{outcome}: {sentence}" if sentence else outcome
+    _tell({"outcome": outcome, "command": to_wire(command)}, said, as_json=as_json)
     return 0
 
 
-def _tell(as_json: bool, wire: dict[str, Any], sentence: str) -> None:
+def _tell(wire: dict[str, Any], sentence: str, *, as_json: bool) -> None:
     if as_json:
         json_line(wire)
     else:
@@ -180,10 +131,11 @@ class Answers:
     """What comes of a command: the decisions it causes, and what this host's enforcer does with them."""
 
     def __init__(self, log: EventLog) -> None:
-        """Remember where the topics end now."""
+        """Follow the log from where it ends now."""
         self._log = log
-        self._decided = [log.end(DECISIONS.name, partition) for partition in range(log.partitions)]
-        self._enforced = log.end(ENFORCEMENTS.name)
+        self._follower = Follower(log, (DECISIONS, ENFORCEMENTS), start="end")
+        self._decisions: list[Ban | Unban | Prolong] = []
+        self._enforced: dict[tuple[str, str], Enforcement] = {}
 
     def wait(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
         """The decisions and enforcements of a command at these offsets by partition, after WAIT_S at most."""
@@ -192,34 +144,28 @@ class Answers:
             decided = self.decided(causes)
             if decided:  # what changes nothing in the firewall is not recorded there
                 deadline = min(deadline, now + SETTLE_S)
+            self._follower.wait(LOOK_MS)
             answers = self._answers(causes)
-            whole = decided or (
-                answers and len(causes) == 1
-            )  # a command's decisions are one commit a partition
+            # a command's decisions are one commit a partition
+            whole = decided or (answers and len(causes) == 1)
             if whole and all(enforcement for _, enforcement in answers):
                 return answers
-            time.sleep(POLL_S)
         return self._answers(causes)
 
     def decided(self, causes: dict[int, int]) -> bool:
         """Whether `up` has said that it is past these offsets: no more decisions come of them."""
-        offsets = (heartbeat(self._log) or {}).get("decided", [])
+        offsets = (heartbeat(self._log) or {}).get("decider", {}).get("next_offsets", [])
         return all(number < len(offsets) and offsets[number] > offset for number, offset in causes.items())
 
     def _answers(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
-        enforced = {
-            (each.record.prefix, each.record.verb): each.record
-            for message in messages(self._log, ENFORCEMENTS.name, 0, self._enforced)
-            for each in placed(message)
-            if isinstance(each.record, Enforcement)
-        }
-        return [
-            (each.record, enforced.get((each.record.prefix, _verb(each.record))))
-            for partition, offset in causes.items()
-            for message in messages(self._log, DECISIONS.name, partition, self._decided[partition])
-            for each in placed(message, f'"{partition}-{offset}-'.encode())
-            if isinstance(each.record, Ban | Unban | Prolong)
-        ]
+        causing = tuple(f"{partition}-{offset}-" for partition, offset in causes.items())
+        for each in self._follower.records():
+            match each.record:
+                case Ban() | Unban() | Prolong() as decision if decision.id.startswith(causing):
+                    self._decisions.append(decision)
+                case Enforcement() as enforcement:
+                    self._enforced[enforcement.prefix, enforcement.verb] = enforcement
+        return [(each, self._enforced.get((each.prefix, _verb(each)))) for each in self._decisions]
 
 
 def _verb(decision: Decision) -> Literal["ban", "unban"]:

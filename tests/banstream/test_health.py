@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import pytest
 
-from banstream.pulse import SILENT_S
+from banstream.health import SILENT_S
 from tests.banstream.service import BANSTREAM, Service, eventually, service
 
 
@@ -112,3 +115,55 @@ def _is_silent(folder: Path, child: Path, old: dict[str, object]) -> bool:
     except AssertionError:
         return True
     return False
+
+
+@pytest.fixture
+def manager(up: Service, tmp_path: Path) -> Iterator[socket.socket]:
+    """What systemd listens with for a unit of Type=notify."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(30)
+        up.env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        yield listening
+
+
+def pending(listening: socket.socket) -> list[bytes]:
+    """What has come and was not read yet."""
+    found = []
+    listening.settimeout(0.05)
+    with suppress(TimeoutError):
+        while True:
+            found.append(listening.recv(4_096))
+    return found
+
+
+def test_the_service_manager_hears_that_it_is_ready_turns_and_stops(
+    up: Service, manager: socket.socket
+) -> None:
+    """READY=1 once the stages turn, WATCHDOG=1 each second, STOPPING=1 at the end (sd_notify(3))."""
+    up.start()
+    first = manager.recv(4_096).decode().split("\n")
+    assert {"READY=1", "WATCHDOG=1", "STATUS=running"} <= set(first)
+    again = manager.recv(4_096).decode().split("\n")
+    assert "WATCHDOG=1" in again
+    assert "READY=1" not in again
+    assert up.stop() == 0
+    heard = ""
+    while "STOPPING=1" not in heard:
+        heard = manager.recv(4_096).decode()
+
+
+def test_a_role_that_hangs_says_nothing(up: Service, manager: socket.socket) -> None:
+    """Halted, it sends no more, so that WatchdogSec= has it restarted; let go, it goes on."""
+    up.start()
+    manager.recv(4_096)
+    assert up.process is not None
+    up.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)
+    heard = len(pending(manager))
+    time.sleep(2.5)
+    assert heard <= 2
+    assert pending(manager) == []
+    manager.settimeout(30)
+    up.process.send_signal(signal.SIGCONT)
+    assert b"WATCHDOG=1" in manager.recv(4_096)

@@ -1,0 +1,66 @@
+"""How a role is: one typed record, made of what its stages count as things happen.
+
+From it come `status`, the heartbeat where others read it, and the metrics. Nothing is counted anew for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streams.worker.status import WorkerStatus
+
+    from enforcers.status import EnforcerStatus
+    from producers.status import ProducerStatus, UplinkStatus
+    from streams.status import DeciderStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a role has to say of its stages; None where it has no such stage.
+
+    Attributes:
+        rules: the version of the rules in this host's configuration.
+        files: the configuration's files.
+        notices: what went wrong and was survived: a sentence, and how often.
+    """
+
+    rules: str | None = None
+    files: tuple[str, ...] = ()
+    notices: Mapping[str, int] = field(default_factory=dict)
+    producer: ProducerStatus | None = None
+    uplink: UplinkStatus | None = None
+    decider: DeciderStatus | None = None
+    enforcer: EnforcerStatus | None = None
+    worker: WorkerStatus | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleStatus:
+    """How a role is.
+
+    Attributes:
+        role: `up`, `ship`, `decide`, `enforce`.
+        version: of banstream.
+        pid: of its process.
+        started_at_ms, at_ms: since when it runs, and when it said so.
+        stopped: it ended cleanly, and this is its last word.
+        waiting: the stages that met a passing error and try again, and what they met.
+    """
+
+    role: str
+    version: str
+    pid: int
+    started_at_ms: int
+    at_ms: int
+    stopped: bool
+    waiting: Mapping[str, str]
+    account: Account
+
+    def to_wire(self) -> dict[str, Any]:
+        """As a flat JSON object; stages that the role has not are left out."""
+        wire = asdict(self)
+        account = wire.pop("account")
+        return {**wire, **{name: value for name, value in account.items() if value is not None}}

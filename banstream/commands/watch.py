@@ -1,0 +1,37 @@
+"""`banstream watch`: events and decisions as they happen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from banstream.config import load_settings
+from banstream.options import config_option, json_option
+from banstream.reading import open_to_read
+from banstream.sentences import print_record
+from banstream.show import flush, note
+from eventlog.follower import Follower
+from schemas.topics import DECISIONS, EVENTS
+
+WAIT_MS: Final = 1_000
+
+
+@click.command("watch")
+@json_option
+@config_option
+def watch_command(as_json: bool, config_file: str | None) -> int:
+    """Events and decisions as they happen, until Ctrl-C."""
+    log = open_to_read(load_settings(config_file, check="names"))
+    try:
+        follower = Follower(log, (EVENTS, DECISIONS), start="end")
+        note("Watching; Ctrl-C ends it.")
+        while True:
+            follower.wait(WAIT_MS)
+            for each in follower.records():
+                print_record(each, as_json=as_json)
+            flush()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        log.close()

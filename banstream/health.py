@@ -1,0 +1,106 @@
+"""Whether a role is alive, said by itself once a second for as long as it turns: to a file, and to systemd.
+
+The file is ROLE.pulse in $RUNTIME_DIRECTORY, which systemd (RuntimeDirectory=) and docker-compose.yml set;
+without that variable there is none. Where the service manager gives a socket (Type=notify), it hears the
+same as WATCHDOG=1: with WatchdogSec= it restarts a role that hangs (sd_notify(3)). A role that was killed,
+hangs, or was never started says nothing. One whose broker is away is alive: it waits, and says that too.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+DIRECTORY: Final = "RUNTIME_DIRECTORY"
+SOCKET: Final = "NOTIFY_SOCKET"
+BEAT_S: Final = 1.0
+SILENT_S: Final = 30.0
+"""Longer than a call to a broker that does not answer takes (20 s)."""
+
+
+class Pulse:
+    """One role's sign of life. A file that cannot be written grows old, and that is the alarm."""
+
+    def __init__(self, role: str) -> None:
+        self._path = path_of(role)
+        self._last = -BEAT_S
+        self._ready = False
+
+    def beat(self, waiting: Mapping[str, str] | None = None) -> bool:
+        """Say that the role turns, once in BEAT_S; whether it was said.
+
+        `waiting`: by stage, what it waits for.
+        """
+        now = time.monotonic()
+        if now - self._last < BEAT_S:
+            return False
+        self._last = now
+        waits = "; ".join(f"{stage} waits: {reason}" for stage, reason in (waiting or {}).items())
+        notify("WATCHDOG=1", f"STATUS={waits or 'running'}", *([] if self._ready else ["READY=1"]))
+        self._ready = True
+        if self._path is not None:
+            value = orjson.dumps({"pid": os.getpid(), "monotonic_s": now, "waiting": waiting or {}})
+            new = self._path.with_suffix(f".{os.getpid()}")
+            with suppress(OSError):
+                new.write_bytes(value)
+                new.replace(self._path)
+        return True
+
+    def end(self) -> None:
+        """The role stopped cleanly."""
+        notify("STOPPING=1")
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.unlink()
+
+
+def notify(*facts: str) -> None:
+    """Tell the service manager, if there is one that listens; a line break in a fact becomes a blank."""
+    address = os.environ.get(SOCKET, "")
+    if not address:
+        return
+    message = "\n".join(" ".join(fact.split()) for fact in facts).encode()
+    place = "\0" + address[1:] if address.startswith("@") else address
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
+        sender.sendto(message, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a role is: whether it is alive, and a sentence about it."""
+
+    alive: bool
+    said: str
+
+
+def path_of(role: str) -> Path | None:
+    """Where a role's file is; None where there is no directory for it."""
+    directory = os.environ.get(DIRECTORY, "").partition(":")[0]
+    return Path(directory) / f"{role}.pulse" if directory else None
+
+
+def health(role: str) -> Health:
+    """How a role on this machine is; nothing is known of it where there is no directory."""
+    path = path_of(role)
+    if path is None:
+        return Health(alive=False, said=f"${DIRECTORY} is not set, so nothing is known of `{role}`")
+    try:
+        facts = orjson.loads(path.read_bytes())
+        pid, old_s = facts["pid"], time.monotonic() - facts["monotonic_s"]
+        waiting = "; ".join(f"{stage} waits: {reason}" for stage, reason in facts["waiting"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Health(alive=False, said=f"`{role}` does not run: it has no {path}")
+    if not Path(f"/proc/{pid}").exists():
+        return Health(alive=False, said=f"`{role}` has died: process {pid} is gone")
+    if not 0 <= old_s < SILENT_S:
+        return Health(alive=False, said=f"`{role}` hangs: process {pid} has not turned for {old_s:.0f} s")
+    return Health(alive=True, said=f"`{role}` runs (process {pid}){'; ' if waiting else ''}{waiting}")

@@ -1,0 +1,119 @@
+"""What the roles say on stderr: a sentence and its facts, one line each, whoever wrote what is in them.
+
+A call gives a constant sentence with facts, `log.info("Watching source=%s", source)`; here the facts are put
+in. What others wrote may hold anything: a value with blanks, quotes or signs is quoted, and what could steer
+a terminal or begin a line is escaped, so that a line of the log is one line, and a fact is one value.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import orjson
+
+from banstream.show import harmless, printable
+
+FACT: Final = re.compile(r"(?: (\w+)=)?%[-+ #0]*\d*(?:\.\d+)?[sdrif]")
+"""A place where a value goes, and the name of the fact that it is, if it has one."""
+BARE: Final = re.compile(r"[^\s\"'=\\]+").fullmatch
+LIBRARIES: Final = ("aiokafka", "asyncio", "faust", "kafka", "mode")
+FORMATS: Final = ("text", "json")
+
+
+def logging_options(command: Any) -> Any:
+    """The options by which every role says how much it tells, and how."""
+    for option in (
+        click.option("--log-format", type=click.Choice(FORMATS), default="text", help="On stderr."),
+        click.option("--debug", is_flag=True, help="Everything, and what the libraries say."),
+        click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr."),
+    ):
+        command = option(command)
+    return command
+
+
+def to_stderr(*, quiet: bool = False, debug: bool = False, log_format: str = "text") -> None:
+    """Log to stderr; a SIGHUP waits until a role's loop runs.
+
+    `debug`: the libraries speak as well; else banstream says in its own words what matters of theirs.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if log_format == "json" else Lines())
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.NOTSET if debug else logging.CRITICAL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+class Lines(logging.Formatter):
+    """For people: time, level, sentence, facts as `name=value`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line of a record, its facts put in."""
+        record.message = _told(record)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """A traceback, each line made harmless."""
+        return "\n".join(map(printable, super().formatException(ei).splitlines()))
+
+
+class JsonLines(logging.Formatter):
+    """For machines: one JSON object a line, each fact a field of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        sentence, facts = taken_apart(record)
+        wire: dict[str, Any] = {
+            **facts,
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": sentence,
+        }
+        if record.exc_info:
+            wire["traceback"] = self.formatException(record.exc_info)
+        return harmless(orjson.dumps(wire, default=str)).decode("utf-8")
+
+
+def taken_apart(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
+    """The sentence of a record, and its facts by name."""
+    arguments = record.args if isinstance(record.args, tuple) else (record.args,) if record.args else ()
+    template = str(record.msg)
+    places = list(FACT.finditer(template))
+    if len(places) != len(arguments):
+        return record.getMessage(), {}
+    facts = {place[1]: value for place, value in zip(places, arguments, strict=True) if place[1]}
+    rest = tuple(value for place, value in zip(places, arguments, strict=True) if not place[1])
+    sentence = FACT.sub(lambda place: "" if place[1] else place[0], template)
+    return sentence % rest if rest else sentence, facts
+
+
+def quoted(value: object) -> object:
+    """A fact's value as one word: numbers as they are, texts quoted where they are no plain word."""
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    return text if BARE(text) and text.isprintable() else printable(json.dumps(text, ensure_ascii=False))
+
+
+def _told(record: logging.LogRecord) -> str:
+    template = str(record.msg)
+    places = list(FACT.finditer(template))
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    if len(places) != len(arguments):
+        return printable(record.getMessage())
+    values = tuple(
+        quoted(value) if place[1] else value for place, value in zip(places, arguments, strict=True)
+    )
+    return printable(template % values) if values else printable(template)

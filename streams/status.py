@@ -1,0 +1,25 @@
+"""How a decider is: one record of counts kept as things happen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeciderStatus:
+    """A decider, over all partitions of a process, at a moment.
+
+    Attributes:
+        jails: by name: subjects `failing`, `banned` and `ignored` now; `failures`, `bans`, `dropped` ever.
+        next_offsets: by partition, the first offset of the events that is not folded yet.
+        events: events folded since the start.
+        sent_again: events passed over since the start because they had been folded before.
+        refused: lines sent to the dead letters since the start.
+    """
+
+    jails: Mapping[str, Mapping[str, int]]
+    next_offsets: tuple[int, ...]
+    events: int
+    sent_again: int
+    refused: int
