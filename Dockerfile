@@ -4,7 +4,6 @@ WORKDIR /src
 RUN python -m venv /opt/banstream
 COPY pyproject.toml README.md LICENSE ./
 COPY banstream banstream
-COPY console console
 COPY enforcers enforcers
 COPY eventlog eventlog
 COPY producers producers

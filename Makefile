@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := banstream console enforcers eventlog producers schemas streams tests bench
+CODE := banstream enforcers eventlog producers schemas streams tests bench
 
 .PHONY: install run demo test lint format bench clean
 

@@ -5,16 +5,35 @@ From it come `status`, the heartbeat where others read it, and the metrics. Noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from banstream.cli import VERSION
 
 if TYPE_CHECKING:
-    from streams.worker.status import WorkerStatus
-
     from enforcers.status import EnforcerStatus
     from producers.status import ProducerStatus, UplinkStatus
     from streams.status import DeciderStatus
+    from streams.worker.status import WorkerStatus
+
+
+NOTHING: Final[Mapping[str, str]] = {}
+
+
+@dataclass(slots=True)
+class Life:
+    """A role's life in this process: since when, by which clock, and whether it has ended cleanly."""
+
+    role: str
+    now_ms: Callable[[], int]
+    started_at_ms: int = field(init=False)
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        """It begins now."""
+        self.started_at_ms = self.now_ms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +77,20 @@ class RoleStatus:
     stopped: bool
     waiting: Mapping[str, str]
     account: Account
+
+    @classmethod
+    def now(cls, life: Life, account: Account, waiting: Mapping[str, str] = NOTHING) -> RoleStatus:
+        """How a role is at this moment."""
+        return cls(
+            role=life.role,
+            version=VERSION,
+            pid=os.getpid(),
+            started_at_ms=life.started_at_ms,
+            at_ms=life.now_ms(),
+            stopped=life.stopped,
+            waiting=waiting,
+            account=account,
+        )
 
     def to_wire(self) -> dict[str, Any]:
         """As a flat JSON object; stages that the role has not are left out."""

@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "unban": "End bans of an address or prefix, or all.",
     "forgive": "Forget the failures counted so far.",
     "allow": "Unban an address or prefix, and never ban it.",
+    "breaker": "Whether the breaker refuses new bans on this machine; reset it.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",
     "config": "Check or show the configuration.",
     "filters": "List filters, or test them on their own samples.",

@@ -19,6 +19,7 @@ from eventlog.urls import check_url
 from producers.library import AUTO, check_name, library_names
 from schemas.errors import ConfigError
 from schemas.records import Kind
+from schemas.registries import BACKENDS
 from schemas.rules import MANUAL, Jail, Rules
 
 LOCAL_FILE: Final = Path("banstream.toml")
@@ -30,7 +31,6 @@ FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fai
 Start = Literal["recent", "beginning", "end"]
 Check = Literal["names", "filters", "sources"]
 """How far what jails name is looked into: filters by name alone, filters, filters and sources."""
-BACKENDS: Final = ("nftables", "null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,10 +234,16 @@ def _application(value: object) -> str:
     return name
 
 
+def _backend(value: object) -> str:
+    from importlib.metadata import entry_points
+
+    return values.one_of(*sorted({each.name for each in entry_points(group=BACKENDS)}))(value)
+
+
 def _enforcer(table: Table) -> EnforcerSettings:
     usual = EnforcerSettings()
     settings = EnforcerSettings(
-        backend=table.take("backend", values.one_of(*BACKENDS), usual.backend),
+        backend=table.take("backend", _backend, usual.backend),
         never_ban=table.take("never_ban", values.prefixes, usual.never_ban),
         protect_ssh_peers=table.take("protect_ssh_peers", values.flag, usual.protect_ssh_peers),
         keep_on_stop=table.take("keep_on_stop", values.flag, usual.keep_on_stop),

@@ -12,12 +12,11 @@ from logging import getLogger
 from typing import Final
 
 from banstream.account import Account, RoleStatus
-from banstream.config import EnforcerSettings, Settings
+from banstream.config import Settings
+from banstream.enforcer_config import enforcer_config
 from banstream.loop import Works
 from enforcers.backends import open_backend
-from enforcers.bans import Heeded
-from enforcers.enforcer import Enforcer, EnforcerConfig
-from enforcers.safety import BreakerLimits
+from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
 from eventlog.follower import Wakeup
 from schemas.errors import ConfigError
@@ -82,6 +81,11 @@ class Enforcing:
     def tell(self, status: RoleStatus) -> None:
         """The enforcer's own heartbeats in the log say it."""
 
+    def reset_breaker(self) -> None:
+        """Let new bans through again; nothing where the enforcer has not started."""
+        if self._enforcer is not None:
+            self._enforcer.reset_breaker()
+
     def _turn(self) -> bool:
         more = self._started().poll()
         if self._wakeup is not None:
@@ -139,16 +143,3 @@ def _uncollected() -> Iterator[None]:
 
 def _fixed(settings: Settings) -> tuple[object, ...]:
     return settings.log_url, settings.metrics, settings.enforcer.backend, settings.enforcer.host
-
-
-def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:
-    """The enforcer's configuration on this host; `heartbeat_ms`: as EnforcerConfig says."""
-    return EnforcerConfig(
-        host=settings.host,
-        never_ban=settings.never_ban,
-        protect_ssh_peers=settings.protect_ssh_peers,
-        keep_on_stop=settings.keep_on_stop,
-        breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
-        heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
-        heartbeat_ms=heartbeat_ms,
-    )

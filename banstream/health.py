@@ -13,11 +13,13 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
+
+from banstream.account import RoleStatus
 
 DIRECTORY: Final = "RUNTIME_DIRECTORY"
 SOCKET: Final = "NOTIFY_SOCKET"
@@ -34,25 +36,22 @@ class Pulse:
         self._last = -BEAT_S
         self._ready = False
 
-    def beat(self, waiting: Mapping[str, str] | None = None) -> bool:
-        """Say that the role turns, once in BEAT_S; whether it was said.
+    def due(self) -> bool:
+        """Whether BEAT_S have passed since the last beat."""
+        return time.monotonic() - self._last >= BEAT_S
 
-        `waiting`: by stage, what it waits for.
-        """
-        now = time.monotonic()
-        if now - self._last < BEAT_S:
-            return False
-        self._last = now
-        waits = "; ".join(f"{stage} waits: {reason}" for stage, reason in (waiting or {}).items())
+    def beat(self, status: RoleStatus) -> None:
+        """Say that the role turns, and how it is."""
+        self._last = time.monotonic()
+        waits = "; ".join(f"{stage} waits: {reason}" for stage, reason in status.waiting.items())
         notify("WATCHDOG=1", f"STATUS={waits or 'running'}", *([] if self._ready else ["READY=1"]))
         self._ready = True
         if self._path is not None:
-            value = orjson.dumps({"pid": os.getpid(), "monotonic_s": now, "waiting": waiting or {}})
+            value = orjson.dumps({**status.to_wire(), "monotonic_s": self._last})
             new = self._path.with_suffix(f".{os.getpid()}")
             with suppress(OSError):
                 new.write_bytes(value)
                 new.replace(self._path)
-        return True
 
     def end(self) -> None:
         """The role stopped cleanly."""
@@ -76,10 +75,17 @@ def notify(*facts: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a role is: whether it is alive, and a sentence about it."""
+    """How a role is.
+
+    Attributes:
+        alive: whether it turns.
+        said: a sentence about it.
+        facts: what it last said of itself (banstream.account); empty where nothing is known.
+    """
 
     alive: bool
     said: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def path_of(role: str) -> Path | None:
@@ -100,7 +106,9 @@ def health(role: str) -> Health:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Health(alive=False, said=f"`{role}` does not run: it has no {path}")
     if not Path(f"/proc/{pid}").exists():
-        return Health(alive=False, said=f"`{role}` has died: process {pid} is gone")
+        return Health(alive=False, said=f"`{role}` has died: process {pid} is gone", facts=facts)
     if not 0 <= old_s < SILENT_S:
-        return Health(alive=False, said=f"`{role}` hangs: process {pid} has not turned for {old_s:.0f} s")
-    return Health(alive=True, said=f"`{role}` runs (process {pid}){'; ' if waiting else ''}{waiting}")
+        said = f"`{role}` hangs: process {pid} has not turned for {old_s:.0f} s"
+        return Health(alive=False, said=said, facts=facts)
+    said = f"`{role}` runs (process {pid}){'; ' if waiting else ''}{waiting}"
+    return Health(alive=True, said=said, facts=facts)

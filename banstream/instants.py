@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
+from typing import Final
 
 import click
 
+from eventlog.clock import wall_clock_ms
 from schemas.durations import parse_duration
 
-
-def now_ms() -> int:
-    """This machine's clock, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
+now_ms: Final = wall_clock_ms
 
 
 class Instant(click.ParamType):

@@ -39,7 +39,7 @@ def logging_options(command: Any) -> Any:
 
 
 def to_stderr(*, quiet: bool = False, debug: bool = False, log_format: str = "text") -> None:
-    """Log to stderr; a SIGHUP waits until a role's loop runs.
+    """Log to stderr; SIGHUP and SIGUSR1 wait until a role's loop runs.
 
     `debug`: the libraries speak as well; else banstream says in its own words what matters of theirs.
     """
@@ -49,7 +49,7 @@ def to_stderr(*, quiet: bool = False, debug: bool = False, log_format: str = "te
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.NOTSET if debug else logging.CRITICAL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
 
 class Lines(logging.Formatter):

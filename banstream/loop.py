@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from logging import getLogger
 from typing import Final, Protocol
 
-from banstream.account import Account, RoleStatus
-from banstream.cli import VERSION
+from banstream.account import Account, Life, RoleStatus
 from banstream.config import Settings
 from banstream.health import Pulse
 from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Transient
@@ -67,6 +66,10 @@ class Role(Protocol):
         """Say how the role is where others read it. Raises as `works`."""
         ...
 
+    def reset_breaker(self) -> None:
+        """An operator's word, by SIGUSR1: let new bans through again. Raises as `works`."""
+        ...
+
 
 class Listener(Protocol):
     """Who is told how the role is, once a second (banstream.metrics)."""
@@ -102,34 +105,40 @@ class Loop:
         now_ms: Callable[[], int],
         listener: Listener | None = None,
     ) -> None:
-        self._name = name
+        self._life = Life(name, now_ms)
         self._role = role
         self._reload = reload
         self._now_ms = now_ms
         self._listener = listener
         self._pulse = Pulse(name)
-        self._started_at_ms = now_ms()
         self._retries: dict[str, Retry] = {}
-        self.stopping = self._reloading = False
+        self.stopping = self._reloading = self._resetting = False
         self._trim_at_ms = 0
 
     def run(self) -> None:
         """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
-        with _signals(self._stop, self._hang_up) as woken:
+        calls = {
+            signal.SIGTERM: self._stop,
+            signal.SIGINT: self._stop,
+            signal.SIGHUP: self._hang_up,
+            signal.SIGUSR1: self._reset,
+        }
+        with _signals(calls) as woken:
             while not self.stopping:
                 if self._reloading:
                     self._try("reload", self._take_new_settings)
+                if self._resetting:
+                    self._try("resetting the breaker", self._reset_breaker)
                 busy = self.turn()
                 self._wait(woken, 0 if busy else self._role.idle_ms())
 
     def turn(self) -> bool:
         """Let each stage do what it can now; whether there is more to do at once."""
         busy = False
-        due = self._pulse.beat(self.waiting())
+        if self._pulse.due():
+            self._try("heartbeat", self._tell)
         for stage, work in self._role.works().items():
             busy = self._try(stage, work) or busy
-        if due:
-            self._try("heartbeat", lambda: self._tell(stopped=False))
         self._trim()
         return busy
 
@@ -137,7 +146,8 @@ class Loop:
         """Stop cleanly, each stage by itself."""
         for stage, work in self._role.endings().items():
             self._try(stage, work)
-        self._try("last heartbeat", lambda: self._tell(stopped=True))
+        self._life.stopped = True
+        self._try("last heartbeat", self._tell)
         self._pulse.end()
         if self._listener is not None:
             self._listener.close()
@@ -146,21 +156,13 @@ class Loop:
         """The stages that wait to try again, and what they met."""
         return {stage: retry.error for stage, retry in self._retries.items()}
 
-    def status(self, *, stopped: bool = False) -> RoleStatus:
+    def status(self) -> RoleStatus:
         """How the role is now."""
-        return RoleStatus(
-            role=self._name,
-            version=VERSION,
-            pid=os.getpid(),
-            started_at_ms=self._started_at_ms,
-            at_ms=self._now_ms(),
-            stopped=stopped,
-            waiting=self.waiting(),
-            account=self._role.account(),
-        )
+        return RoleStatus.now(self._life, self._role.account(), self.waiting())
 
-    def _tell(self, *, stopped: bool) -> None:
-        status = self.status(stopped=stopped)
+    def _tell(self) -> None:
+        status = self.status()
+        self._pulse.beat(status)
         if self._listener is not None:
             self._listener.status = status
         self._role.tell(status)
@@ -205,6 +207,11 @@ class Loop:
         else:
             log.info("Configuration reloaded rules=%s", settings.rules().version)
 
+    def _reset_breaker(self) -> None:
+        self._role.reset_breaker()
+        self._resetting = False
+        log.warning("An operator has reset the breaker: new bans are let through again")
+
     def _trim(self) -> None:
         now_ms = self._now_ms()
         if now_ms >= self._trim_at_ms:
@@ -229,6 +236,9 @@ class Loop:
     def _hang_up(self) -> None:
         self._reloading = True
 
+    def _reset(self) -> None:
+        self._resetting = True
+
 
 def give_memory_back() -> None:
     """Return what a burst has freed to the system, which glibc by itself does not (malloc_trim(3))."""
@@ -238,11 +248,10 @@ def give_memory_back() -> None:
 
 
 @contextmanager
-def _signals(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[int]:
+def _signals(wanted: Mapping[signal.Signals, Callable[[], None]]) -> Iterator[int]:
     """Turn signals into calls; yields a descriptor that becomes readable when one came."""
     readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     old_wakeup = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: hang_up}
     old = {number: signal.signal(number, lambda *_, call=call: call()) for number, call in wanted.items()}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
     try:

@@ -104,6 +104,10 @@ class Pipeline:
         """Keep the heartbeat in the log, where `banstream status` reads it."""
         self._writer.commit([], {HEARTBEAT: orjson.dumps(status.to_wire())})
 
+    def reset_breaker(self) -> None:
+        """Let new bans through again."""
+        self.stages.enforcer.reset_breaker()
+
     def _decide(self) -> bool:
         more = self.stages.decider.poll()
         self._wakeup.clear()

@@ -5,17 +5,18 @@ It starts while the broker is away, says so, and goes on when it is there. It im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from logging import getLogger
 from typing import Final
 
 import orjson
 
 from banstream.account import Account, RoleStatus
-from banstream.config import JailSettings, Settings, Start
+from banstream.config import Settings
 from banstream.loop import Works
+from banstream.watches import watches
 from eventlog.contract import EventLog
-from producers.producer import Producer, Watch
+from producers.producer import Producer
 from producers.spool import Spool
 from producers.status import UplinkStatus
 from producers.uplink import Uplink
@@ -97,6 +98,9 @@ class Shipping:
         """Keep the heartbeat in the spool, where `banstream status` reads it, broker or not."""
         self._spool.keep(SHIPPER, orjson.dumps({**status.to_wire(), "host": self._settings.ship.host}))
 
+    def reset_breaker(self) -> None:
+        """Nothing: who ships has none."""
+
     def _read(self) -> bool:
         if self._spool.known_partitions is None and not self._uplink.away:
             return False
@@ -133,29 +137,3 @@ class Shipping:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             producer.close()
-
-
-def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
-    """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
-    found: dict[str, Watch] = {}
-    for jail in jails:
-        for spec in jail.sources:
-            old = found.get(spec)
-            found[spec] = Watch(
-                source=spec,
-                filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
-                auto=jail.auto or (old is not None and old.auto),
-                start=jail.start if old is None else _earlier(old.start, jail.start),
-                labels=labels,
-                recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
-            )
-    return list(found.values())
-
-
-def _named(jail: JailSettings) -> tuple[str, ...]:
-    return () if jail.auto else jail.rules.filters
-
-
-def _earlier(one: Start, other: Start) -> Start:
-    """Where two jails' sources begin: at the earlier of both places."""
-    return "beginning" if "beginning" in {one, other} else "recent" if "recent" in {one, other} else "end"

@@ -9,8 +9,8 @@ from typing import Final
 
 from banstream.account import Account
 from banstream.config import Settings
-from banstream.enforcing import enforcer_config
-from banstream.shipping import watches
+from banstream.enforcer_config import enforcer_config
+from banstream.watches import watches
 from enforcers.backends import open_backend
 from enforcers.contract import Backend
 from enforcers.enforcer import Enforcer

@@ -13,6 +13,7 @@ import time
 from logging import getLogger
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from banstream.account import Account, Life, RoleStatus
 from banstream.health import BEAT_S, Pulse, health
 from banstream.instants import now_ms
 from schemas.errors import BanstreamError, Transient
@@ -65,7 +66,7 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
     from streams.worker.worker import Worker
 
     stopped = _stopped(leash)
-    beating = asyncio.create_task(_beat(Pulse("decide" if leash is None else f"decide-{os.getpid()}")))
+    beating = asyncio.create_task(_beat("decide" if leash is None else f"decide-{os.getpid()}"))
     cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
     version, said = settings.rules().version, ""
     while not stopped.is_set():
@@ -86,10 +87,11 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
     return 0
 
 
-async def _beat(pulse: Pulse) -> None:
+async def _beat(role: str) -> None:
+    pulse, life = Pulse(role), Life(role, now_ms)
     try:
         while True:
-            pulse.beat()
+            pulse.beat(RoleStatus.now(life, Account()))
             await asyncio.sleep(BEAT_S)
     finally:
         pulse.end()
@@ -158,10 +160,10 @@ def supervise(options: list[str], count: int) -> int:
     ]
     workers = [_start(command, leash) for _ in range(count)]
     code = 0
-    pulse = Pulse("decide")
+    pulse, life = Pulse("decide"), Life("decide", now_ms)
     while not stopping and not code:
         time.sleep(LOOK_S)
-        _beat_with(pulse, workers)
+        _beat_with(pulse, life, workers)
         for place, worker in enumerate(workers):
             ended = worker.poll()
             if ended in FINAL:
@@ -178,10 +180,10 @@ def supervise(options: list[str], count: int) -> int:
     return code
 
 
-def _beat_with(pulse: Pulse, workers: list[subprocess.Popen[bytes]]) -> None:
+def _beat_with(pulse: Pulse, life: Life, workers: list[subprocess.Popen[bytes]]) -> None:
     """They are alive together, or not at all."""
-    if all(health(f"decide-{worker.pid}").alive for worker in workers):
-        pulse.beat()
+    if pulse.due() and all(health(f"decide-{worker.pid}").alive for worker in workers):
+        pulse.beat(RoleStatus.now(life, Account()))
 
 
 def _start(command: list[str], leash: int) -> subprocess.Popen[bytes]:

@@ -223,7 +223,7 @@ class Enforcer:
         prefixes = dict.fromkeys(filter(None, map(self._learn, messages)))
         self._register.settle(prefixes, now_ms)
         if self._judge.breaker.tripped != tripped:
-            logger.error("new bans are refused reason=%r", self._judge.breaker.tripped)
+            logger.error("new bans are refused reason=%s", self._judge.breaker.tripped)
         return True
 
     def _learn(self, message: Message, *, start: bool = False) -> str | None:
@@ -277,7 +277,7 @@ class Enforcer:
         try:
             self._reconcile(now_ms)
         except EnforcementFailed as error:
-            logger.error("the firewall cannot be read or repaired, trying again reason=%r", str(error))  # noqa: TRY400 - a fact, not a traceback
+            logger.error("the firewall cannot be read or repaired, trying again reason=%s", error)  # noqa: TRY400 - a fact, not a traceback
             return True
         self._dirty = False
         repaired = self._register.repaired - before

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from enforcers import layout
@@ -27,6 +28,8 @@ HOPELESS: Final = 16
 LARGE: Final = 64
 """From here on a batch is worth an optimistic try, and the watch is better off without its messages."""
 PRIORITY: Final = -310
+CAP_NET_ADMIN: Final = 12
+NO_RIGHT: Final = "nftables needs root or CAP_NET_ADMIN; run it with sudo, or as a system service"
 TABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII).fullmatch
 
 Texts = dict[str, list[str]]
@@ -216,3 +219,30 @@ def _load() -> Library:
     except OSError as error:
         raise EnforcementFailed(f"libnftables cannot be loaded: {error}") from error
     return library
+
+
+def opened(table: str) -> NftablesBackend:
+    """The firewall, ready; EnforcementFailed where it cannot be used, with what to do about it."""
+    if not _may_administer():
+        raise EnforcementFailed(NO_RIGHT)
+    backend = NftablesBackend(table)
+    try:
+        backend.open()
+    except EnforcementFailed as error:
+        raise EnforcementFailed(f"{error}; {_advice(str(error))}") from error
+    return backend
+
+
+def _advice(reason: str) -> str:
+    if "Python module" in reason:
+        return 'install the extra: pip install "banstream[nftables]"'
+    if "libnftables" in reason:
+        return "install the system's libnftables (Debian: apt install libnftables1)"
+    return "check that this kernel has nf_tables, and that `nft list ruleset` works here"
+
+
+def _may_administer() -> bool:
+    """Whether this process has CAP_NET_ADMIN in effect, by proc_pid_status(5)."""
+    status = Path("/proc/thread-self/status").read_bytes()
+    effective = status.partition(b"CapEff:")[2].split(maxsplit=1)[0]
+    return bool(int(effective, 16) >> CAP_NET_ADMIN & 1)

@@ -58,3 +58,8 @@ class NullBackend:
     def changed(self) -> bool:
         """Never."""
         return False
+
+
+def opened(_table: str) -> NullBackend:
+    """One that is ready, whatever the name."""
+    return NullBackend()

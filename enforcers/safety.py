@@ -78,6 +78,10 @@ def checked_networks(key: str, prefixes: Iterable[str]) -> tuple[str, ...]:
     return tuple(networks)
 
 
+KEYS: Final = {"bans_per_minute": "enforcer.most_per_minute"}
+"""The configuration's names, of what can be configured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerLimits:
     """How much may be banned.
@@ -104,7 +108,7 @@ class BreakerLimits:
             "reset_after_ms": (1, 86_400_000),
         }
         problems = [
-            f"enforcer.breaker.{key}: {getattr(self, key)!r} is not within {low} to {high}"
+            f"{KEYS.get(key, key)}: {getattr(self, key)!r} is not within {low} to {high}"
             for key, (low, high) in ranges.items()
             if not low <= getattr(self, key) <= high
         ]

@@ -4,7 +4,6 @@
 |---|---|
 | `sqlite:///var/lib/banstream/log.db` | a SQLite file, by absolute path |
 | `sqlite:log.db` | a SQLite file, relative to the working directory |
-| `memory:` | in memory; ends with the process |
 | `kafka://host:port,host:port?option=value` | a Kafka cluster; options: eventlog.kafka.options |
 
 A path is taken as it is: nothing is percent-decoded.
@@ -18,13 +17,10 @@ from typing import Final
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog
 from eventlog.kafka.options import parse_url
-from eventlog.memory import MemoryLog
 from eventlog.terms import Clock
 from schemas.errors import ConfigError
 
-KNOWN: Final = (
-    "known are sqlite:///absolute/path, sqlite:relative/path, kafka://host:port,host:port and memory:"
-)
+KNOWN: Final = "known are sqlite:///absolute/path, sqlite:relative/path and kafka://host:port,host:port"
 
 
 def open_log(
@@ -35,8 +31,6 @@ def open_log(
     A Kafka cluster stamps messages by its own clock, and is not asked anything before the first call. No call
     waits for it longer than `patience_ms`, whatever the url says: for who has other things to look after.
     """
-    if url == "memory:":
-        return MemoryLog(now_ms=now_ms)
     if url.startswith("kafka://"):
         return _kafka(url, read_only=read_only, patience_ms=patience_ms)
     from eventlog.sqlite import SqliteLog  # noqa: PLC0415 - SQLite's library, for who keeps a log in a file

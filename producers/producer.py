@@ -7,7 +7,6 @@ the position.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal, Protocol
 
 import orjson
 
+from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
 from producers.filters import filters_of, warnings_of
@@ -210,7 +210,7 @@ class Producer:
         names: Names | None = None,
     ) -> None:
         """Go on where the sources were left, then fence every older producer of this log."""
-        self._now_ms = now_ms or _clock_ms
+        self._now_ms = now_ms or wall_clock_ms
         self._log = log
         self._host = host
         self._names = names or Names()
@@ -315,7 +315,3 @@ class Producer:
         self._appends = []
         self._moved.clear()
         self._moved_at_ms = 0
-
-
-def _clock_ms() -> int:
-    return time.time_ns() // 1_000_000

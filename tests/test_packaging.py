@@ -18,7 +18,7 @@ from banstream.cli import VERSION
 from schemas.records import RECORDS
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("banstream", "console", "enforcers", "eventlog", "producers", "schemas", "streams")
+PACKAGES = ("banstream", "enforcers", "eventlog", "producers", "schemas", "streams")
 
 
 def project() -> dict[str, Any]:

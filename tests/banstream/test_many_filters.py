@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banstream.config import Settings, load_settings
-from banstream.shipping import watches
 from banstream.trial import Counts, over_files
+from banstream.watches import watches
 from eventlog.memory import MemoryLog
 from producers.filters import filters_of
 from producers.offline import match_files

@@ -38,8 +38,8 @@ def test_root_gets_the_firewall() -> None:
 
 def test_an_ordinary_user_observes_only() -> None:
     """Without CAP_NET_ADMIN the null backend is opened, and the reason says what to do."""
-    drop = f"import os; os.setgroups([]); os.setuid({NOBODY})\n" if os.geteuid() == 0 else ""
-    said = opened_by_child(drop)
+    become = f"; os.setgroups([]); os.setuid({NOBODY})" if os.geteuid() == 0 else ""
+    said = opened_by_child(f"import enforcers.nftables, os{become}\n")
     assert said.startswith("null | nftables needs root or CAP_NET_ADMIN; ")
 
 
@@ -88,3 +88,32 @@ def test_an_unknown_backend_is_a_configuration_error() -> None:
         ConfigError, match=r"enforcer\.backend: 'iptables' is unknown; expected one of nftables, null"
     ):
         open_backend("iptables")
+
+
+def test_a_backend_may_be_installed_beside_ours(tmp_path: Path) -> None:
+    """By an entry point: known by its name, opened with the table's, it may say why it cannot be used."""
+    info = tmp_path / "fort-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fort\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(
+        "[banstream.backends]\nfort = fort:opened\nruin = fort:broken\n", encoding="utf-8"
+    )
+    (tmp_path / "fort.py").write_text(
+        "from enforcers.null import NullBackend\n"
+        "from schemas.errors import EnforcementFailed\n"
+        "class Fort(NullBackend):\n    name = 'fort'\n"
+        "def opened(table):\n    made = Fort()\n    made.table = table\n    return made\n"
+        "def broken(table):\n    raise EnforcementFailed('fell down; build it anew')\n",
+        encoding="utf-8",
+    )
+    told = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from enforcers.backends import names, open_backend\n"
+        "print(names())\nbackend, why = open_backend('fort')\nprint(backend.name, backend.table, why)\n"
+        "print(open_backend('ruin')[1])\n"
+    )
+    command = [sys.executable, "-c", told, str(tmp_path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
+    assert said[0] == "('fort', 'nftables', 'null', 'ruin')"
+    assert said[1].startswith("fort banstream ")
+    assert said[2] == "fell down; build it anew"

@@ -71,8 +71,8 @@ def test_limits_out_of_range_are_refused_by_key() -> None:
     with pytest.raises(ConfigError) as caught:
         BreakerLimits(bans_per_minute=0, ipv4_length=33)
     assert [problem.split(":")[0] for problem in caught.value.problems] == [
-        "enforcer.breaker.bans_per_minute",
-        "enforcer.breaker.ipv4_length",
+        "enforcer.most_per_minute",
+        "ipv4_length",
     ]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from eventlog.contract import Append
-from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
 from eventlog.urls import open_log, sqlite_path
 from schemas.errors import ConfigError, LogError
@@ -28,13 +27,6 @@ def test_reading_only_makes_no_log(tmp_path: Path) -> None:
     """`read_only` reaches the log: a missing one is not made."""
     with pytest.raises(LogError, match="no event log there yet"):
         open_log(f"sqlite://{tmp_path}/log.db", read_only=True)
-
-
-def test_a_memory_url_is_a_memory_log() -> None:
-    """`memory:` is an empty log of one partition."""
-    log = open_log("memory:", now_ms=lambda: 7)
-    assert isinstance(log, MemoryLog)
-    assert log.partitions == 1
 
 
 @pytest.mark.parametrize(

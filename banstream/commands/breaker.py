@@ -1,0 +1,85 @@
+"""`banstream breaker`: this machine's breaker on the rate of new bans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from banstream.config import Settings, load_settings
+from banstream.health import health
+from banstream.instants import now_ms
+from banstream.options import config_option, json_option
+from banstream.reading import heartbeat, is_up, open_to_read
+from banstream.show import instant, json_line, say
+from schemas.errors import LogError
+
+WAIT_S: Final = 5.0
+LOOK_S: Final = 0.1
+
+
+@click.command("breaker")
+@click.option("--reset", is_flag=True, help="Let new bans through again, at once.")
+@json_option
+@config_option
+def breaker_command(reset: bool, as_json: bool, config_file: str | None) -> int:
+    """Whether this machine's enforcer refuses new bans, as too many came at once. Exit code 1 when it does.
+
+    A fleet's hosts have a breaker each: this asks `up`, or the `enforce` whose $RUNTIME_DIRECTORY is set.
+    """
+    settings = load_settings(config_file, check="names")
+    facts = _facts(settings)
+    if reset:
+        os.kill(_pid(facts), signal.SIGUSR1)
+        deadline = time.monotonic() + WAIT_S
+        while _tripped(facts) and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            facts = _facts(settings)
+    enforcer = facts["enforcer"]
+    if as_json:
+        names = ("host", "breaker", "breaker_resets_at_ms", "breaker_refused")
+        json_line({name: enforcer[name] for name in names})
+    elif _tripped(facts):
+        again = instant(enforcer["breaker_resets_at_ms"])
+        say(f"New bans are refused until {again}: {enforcer['breaker']}. `--reset` lets them through.")
+    else:
+        say(f"New bans are let through; {enforcer['breaker_refused']} were refused since the start.")
+    return int(_tripped(facts))
+
+
+def _tripped(facts: Mapping[str, Any]) -> bool:
+    return facts["enforcer"]["breaker"] is not None
+
+
+def _facts(settings: Settings) -> Mapping[str, Any]:
+    """What this machine's enforcer last said of itself; LogError where none runs."""
+    found = health("enforce")
+    if found.alive and found.facts.get("enforcer"):
+        return found.facts
+    if settings.log_url.startswith("kafka://"):
+        raise LogError(f"no enforcer runs here that says how it is: {found.said}")
+    log = open_to_read(settings)
+    try:
+        beat = heartbeat(log)
+        if beat is None or not is_up(log, now_ms()):
+            raise LogError("`banstream up` is not running, so there is no breaker to ask")
+    finally:
+        log.close()
+    return beat
+
+
+def _pid(facts: Mapping[str, Any]) -> int:
+    """The process of a role, if it still is one of ours: a number may have been given to another since."""
+    pid = int(facts["pid"])
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError as error:
+        raise LogError(f"process {pid} is gone") from error
+    if b"banstream" not in command:
+        raise LogError(f"process {pid} is no banstream any more")
+    return pid

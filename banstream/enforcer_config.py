@@ -1,0 +1,21 @@
+"""An enforcer's configuration, made from the settings."""
+
+from __future__ import annotations
+
+from banstream.config import EnforcerSettings
+from enforcers.bans import Heeded
+from enforcers.enforcer import EnforcerConfig
+from enforcers.safety import BreakerLimits
+
+
+def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:
+    """The enforcer's configuration on this host; `heartbeat_ms`: as EnforcerConfig says."""
+    return EnforcerConfig(
+        host=settings.host,
+        never_ban=settings.never_ban,
+        protect_ssh_peers=settings.protect_ssh_peers,
+        keep_on_stop=settings.keep_on_stop,
+        breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
+        heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
+        heartbeat_ms=heartbeat_ms,
+    )
