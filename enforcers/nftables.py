@@ -235,7 +235,7 @@ def opened(table: str) -> NftablesBackend:
 
 def _advice(reason: str) -> str:
     if "Python module" in reason:
-        return 'install the extra: pip install "banstream[nftables]"'
+        return "install the extra: pip install 'banstream[nftables]'"
     if "libnftables" in reason:
         return "install the system's libnftables (Debian: apt install libnftables1)"
     return "check that this kernel has nf_tables, and that `nft list ruleset` works here"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,13 @@ def test_every_name_is_of_one_form_and_explained() -> None:
         stage = metric.split("_")[1]
         assert stage in {"role", "producer", "uplink", "decider", "enforcer", "worker"}
         assert metric.is_counter == metric.endswith("_total")
+
+
+def test_the_documentation_lists_every_metric() -> None:
+    """With its help, and none that is not there."""
+    text = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(banstream_\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert listed == {str(metric): said for metric, said in HELP.items()}
 
 
 def test_an_address_that_is_taken_is_said_at_once(tmp_path: Path) -> None:

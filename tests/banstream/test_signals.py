@@ -145,7 +145,7 @@ def test_a_hang_up_follows_new_sources_and_lets_old_ones_go(up: Service) -> None
 BAD: dict[str, tuple[str, str, str]] = {
     "key": ("maxretry", "maxretri", "jail.sshd.maxretri = 3: expected no such key here"),
     "syntax": ("[jail.sshd]", "[jail.sshd", "not TOML"),
-    "url": ("log.db", "other.db", "log.url and enforcer.backend change only with a restart"),
+    "url": ("log.db", "other.db", "log.url, enforcer.backend and metrics.listen change only with a restart"),
     "backend": ("[enforcer]", '[enforcer]\nbackend = "null"', "change only with a restart"),
     "absent": ("", "", "No such file or directory"),
 }
@@ -181,11 +181,11 @@ def test_up_says_what_it_does(up: Service) -> None:
     up.start()
     said = [line.partition("INFO ")[2] for line in up.errors.splitlines()]
     assert said[0] == f"Configuration files={up.config} log=sqlite://{up.folder}/state/log.db"
-    assert said[1].startswith(f"Watching source=file:{up.log} with filter sshd")
+    assert said[1].startswith(f'Watching source="file:{up.log} with filter sshd')
     assert said[2] == (
         "Jail name=sshd filter=sshd maxretry=3 findtime=10m bantime=10m ignoreip=127.0.0.0/8,::1"
     )
-    assert said[3].startswith("Never banned prefixes=")
+    assert said[3].startswith('Never banned prefixes="')
     for network in ("127.0.0.0/8 (loopback)", f"{up.host.ip4} (own address)", "192.0.2.0/24 (operator)"):
         assert network in said[3]
     assert said[4:] == ["Enforcing backend=nftables in_force=0"]

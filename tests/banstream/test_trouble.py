@@ -216,7 +216,7 @@ def test_without_root_it_observes_only_and_says_so(powerless: Service) -> None:
     """Loudly at the start and in `status`; it decides and records all the same."""
     up = powerless
     up.start()
-    assert "WARNING OBSERVING ONLY, nothing is enforced reason=nftables needs root" in up.errors
+    assert 'WARNING OBSERVING ONLY, nothing is enforced reason="nftables needs root' in up.errors
     check_observing(up, "nftables needs root or CAP_NET_ADMIN")
 
 
@@ -237,8 +237,8 @@ def test_without_libnftables_it_observes_only_and_says_so(up: Service) -> None:
     (stub / "nftables.py").write_text("raise ImportError('no such module here')\n", encoding="utf-8")
     up.env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(stub), os.environ.get("PYTHONPATH"))))
     up.start()
-    assert "WARNING OBSERVING ONLY, nothing is enforced reason=the Python module nftables" in up.errors
-    assert 'pip install "banstream[nftables]"' in up.errors
+    assert 'WARNING OBSERVING ONLY, nothing is enforced reason="the Python module nftables' in up.errors
+    assert "pip install 'banstream[nftables]'" in up.errors
     check_observing(up, "the Python module nftables cannot be loaded")
 
 

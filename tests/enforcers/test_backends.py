@@ -49,7 +49,7 @@ def test_without_the_module_or_the_library_it_observes_only() -> None:
     with fleet("server") as net, net["server"].inside():
         absent = opened_by_child("import sys; sys.modules['nftables'] = None\n")
         assert absent.startswith("null | the Python module nftables cannot be loaded: ")
-        assert 'pip install "banstream[nftables]"' in absent
+        assert "pip install 'banstream[nftables]'" in absent
         missing = opened_by_child(
             "import ctypes\n"
             "def fail(name): raise OSError(f'{name}: cannot open shared object file')\n"
