@@ -20,9 +20,9 @@ A ban whose end has already passed when it is decided (a backlog) is recorded as
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
@@ -33,6 +33,20 @@ from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, refe
 
 Row = tuple[str, int, str, int, *tuple[Any, ...]]
 """An authentication event on the hot path: kind, at_ms, ip, index from the base of its run, and anything."""
+
+
+class Rows(Protocol):
+    """Rows, gone through as often as one likes."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __iter__(self) -> Iterator[Row]:
+        """One after the other."""
+        ...
+
+
 LineOf = Callable[[int], str | None]
 
 
@@ -46,7 +60,7 @@ class Run(NamedTuple):
 
     base: int
     route: str
-    rows: Sequence[Row]
+    rows: Rows
 
 
 FOREVER_MS: Final = 1 << 62
