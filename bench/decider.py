@@ -18,8 +18,9 @@ import orjson
 from bench.figures import say
 from eventlog.contract import Message
 from schemas.rules import Jail, Rules
-from streams.decider import Decider, Run
+from streams.decider import Decider
 from streams.inputs import read_frame
+from streams.runs import Run
 from streams.window import reference
 
 START_MS: Final = 1_795_000_000_000

@@ -17,8 +17,8 @@ from eventlog.contract import Message
 from schemas.codec import AuthLine, read_events
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Command, Record, RulesChanged, Tick
-from streams.decider import Row, Run
 from streams.routes import route_to
+from streams.runs import Columns, Run
 from streams.window import reference
 
 Event = AuthLine | AuthEvent
@@ -31,22 +31,6 @@ ANY_FILTER: Final = ""
 Sender = tuple[str, str]
 """A source id and an incarnation of it."""
 MARK: Final = attrgetter("source", "incarnation", "filter")
-
-
-@dataclass(slots=True)
-class Columns:
-    """Rows, kept as columns of the same length."""
-
-    kinds: Sequence[str]
-    at_ms: Sequence[int]
-    ips: Sequence[str]
-    indexes: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.ips)
-
-    def __iter__(self) -> Iterator[Row]:
-        return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from eventlog.contract import Message
 from schemas.codec import decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Ban, Tick
-from streams.decider import Run
 from streams.inputs import ANY_FILTER, Frame, Mark, read_frame
+from streams.runs import Run
 from tests.streams.folding import T0, failure
 
 EVENT = failure("192.0.2.1", T0, 7, user="root", port=22, host="web")
