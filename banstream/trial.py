@@ -21,9 +21,10 @@ from producers.offline import Batch
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import EVENTS
-from streams.decider import Decider, Row, Run
+from streams.decider import Decider
 from streams.fold import Fold
 from streams.routes import route_to
+from streams.runs import EventRow, Run
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
@@ -133,7 +134,7 @@ def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
             yield Run(0, route, [row for _, row in same])
 
 
-def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, Row]]:
+def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, EventRow]]:
     return (
         (run.route, (kind, at_ms, ip, run.base + index))
         for run in runs
@@ -141,7 +142,7 @@ def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, Row]]:
     )
 
 
-def _at_ms_of(routed: tuple[str, Row]) -> int:
+def _at_ms_of(routed: tuple[str, EventRow]) -> int:
     return routed[1][1]
 
 

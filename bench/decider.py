@@ -1,27 +1,61 @@
-"""The decider alone: events a second, and the memory of a million tracked addresses, as JSON lines."""
+"""Reading events and deciding them: events a second, and the memory of a million tracked addresses.
+
+Prints one JSON line a figure. `python -m bench.decider read` measures the reading alone: so two checkouts are
+compared in turns, `PYTHONPATH=OTHER python bench/decider.py read`.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from itertools import accumulate
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from bench.figures import say
+from eventlog.contract import Message
 from schemas.rules import Jail, Rules
-from streams.decider import Decider, Run
+from streams.decider import Decider
+from streams.inputs import read_frame
+from streams.runs import Run
 from streams.window import reference
 
 START_MS: Final = 1_795_000_000_000
 DAY_MS: Final = 86_400_000
 EVENTS: Final = 1_000_000
 FRAME: Final = 512
+READ_FRAMES: Final = 20
+READ_ROUNDS: Final = 40
 RULES: Final = Rules(jails=(Jail(name="sshd", filters=("sshd",)),), max_subjects=2_000_000)
+
+EVENT: Final[dict[str, Any]] = {
+    "type": "auth",
+    "v": 1,
+    "kind": "failed",
+    "at_ms": START_MS,
+    "seen_at_ms": START_MS,
+    "filter": "sshd",
+    "filter_version": "0123456789ab",
+    "ip": "198.51.100.1",
+    "source": "file:/var/log/auth.log",
+    "incarnation": "web1/0123456789abcdef",
+    "position": 0,
+    "line": "",
+    "user": "admin",
+    "port": 22,
+    "service": "sshd",
+    "host": "host",
+}
 
 
 def main() -> None:
-    """Measure both."""
+    """Measure everything, or what the command line names."""
+    reading()
+    if sys.argv[1:] == ["read"]:
+        return
     runs = zipf_runs()
     decider = Decider(RULES)
     started = time.perf_counter()
@@ -30,6 +64,33 @@ def main() -> None:
     say("decider", EVENTS / seconds, "events/s")
     say("decider_decisions", bans, "decisions")
     tracked()
+
+
+def reading() -> None:
+    """A frame as a shipper writes it, read and checked, again and again: the least disturbed round."""
+    messages = [frame_of_events(number) for number in range(READ_FRAMES)]
+    took_s = []
+    for _ in range(READ_ROUNDS):
+        marks: dict[tuple[str, str, str], int] = {}
+        started = time.perf_counter()
+        for message in messages:
+            frame = read_frame(message, marks, selective=False, not_after_ms=message.at_ms)
+            marks.update(frame.marks)
+        took_s.append(time.perf_counter() - started)
+    say("read_an_event", min(took_s) / (READ_FRAMES * FRAME) * 1e6, "us")
+
+
+def frame_of_events(number: int) -> Message:
+    """A frame of failures of some addresses, as the file source and the filter for sshd give them."""
+    random = Random(number)
+    lines = []
+    for index in range(number * FRAME, (number + 1) * FRAME):
+        ip, port = f"198.51.{random.randrange(8)}.{random.randrange(256)}", index % 60_000 + 1_024
+        where = f"Nov 22 09:00:00 host sshd[{port}]"
+        wire = {**EVENT, "at_ms": START_MS + index, "seen_at_ms": START_MS + index, "position": index * 128}
+        wire["line"] = f"{where}: Failed password for invalid user admin from {ip} port {port} ssh2"
+        lines.append(orjson.dumps({**wire, "ip": ip, "port": port}))
+    return Message(0, number, None, b"\n".join(lines), START_MS + DAY_MS)
 
 
 def zipf_runs() -> list[Run]:

@@ -25,7 +25,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from enforcers.contract import Element
-from schemas.addresses import canonical_address, parse_prefix
+from schemas.addresses import canonical_address, is_ipv4, parse_prefix
 from schemas.errors import EnforcementFailed, InvalidMessage
 
 CHAIN: Final = "prerouting"
@@ -36,8 +36,6 @@ DAY_MS: Final = 86_400_000
 MAX_TIMEOUT_MS: Final = 100_000 * DAY_MS
 """274 years; the kernel refuses a million days."""
 
-OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-IS_V4: Final = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}", re.ASCII).fullmatch
 SET_NAME: Final = re.compile(r"v([46])_(\d{1,3})((?:_p\d+)(?:_\d+)*)?", re.ASCII).fullmatch
 SET_BLOCK: Final = re.compile(r"\n\tset (\S+) \{(.*?)\n\t\}", re.DOTALL)
 CHAIN_BLOCK: Final = re.compile(rf"\n\tchain {CHAIN} \{{\n(.*?)\n\t\}}", re.DOTALL)
@@ -92,7 +90,7 @@ def group_of(name: str) -> Group | None:
 def place(element: Element) -> tuple[str, str]:
     """The set an element belongs to, and its address there; EnforcementFailed when it has no place."""
     prefix, ports, _ = element
-    if IS_V4(prefix):
+    if is_ipv4(prefix):
         return name_of(Group(4, 32, ports)) if ports else "v4_32", prefix
     try:
         network = parse_prefix(prefix)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any, Final, Literal, NamedTuple, cast
-
-import orjson
+from typing import Final, NamedTuple, cast
 
 from eventlog.contract import Append, EventLog, Message, Writer
-from schemas.codec import encode, to_wire
+from schemas.codec import EnforcementLine, encode, encode_lines
 from schemas.errors import Fenced, InvalidMessage, Transient
-from schemas.records import LINE_BYTES, DeadLetter, Enforcement, Heartbeat, Outcome
+from schemas.records import LINE_CHARACTERS, DeadLetter, EnforcementVerb, Heartbeat, Outcome
 from schemas.topics import BANS, DEADLETTERS, ENFORCEMENTS
 
 FRAME_RECORDS: Final = 500
 SILENT_S: Final = 30.0
-Verb = Literal["ban", "unban"]
 
 
 class Result(NamedTuple):
@@ -43,10 +40,9 @@ class Recorder:
         self._host = host
         self._backend = backend
         self._frames: list[bytes] = []
-        self._lines: list[bytes] = []
+        self._lines: list[EnforcementLine] = []
         self._letters: list[Append] = []
-        self._alike: tuple[Verb, Outcome, str | None, int] | None = None
-        self._wire: dict[str, Any] = {}
+        self._waiting = 0
         self.totals: dict[Outcome, int] = {"applied": 0, "refused": 0, "failed": 0, "skipped": 0}
 
     def open(self) -> None:
@@ -60,37 +56,43 @@ class Recorder:
         self._writer, old._writer = old._writer, None
         self._away_since = old._away_since
         self._frames, self._letters = old._frames + self._frames, old._letters + self._letters
+        self._waiting += old._waiting
         for outcome, count in old.totals.items():
             self.totals[outcome] += count
 
     @property
     def waiting(self) -> int:
         """How many records the log has not taken yet."""
-        return len(self._frames) * FRAME_RECORDS + len(self._lines) + len(self._letters)
+        return self._waiting
 
-    def note(self, verb: Verb, prefix: str, result: Result, at_ms: int) -> None:
+    def note(self, verb: EnforcementVerb, prefix: str, result: Result, at_ms: int) -> None:
         """Keep what came of a decision."""
         decision, outcome, detail, delay_ms = result
         self.totals[outcome] += 1
-        alike = (verb, outcome, detail, at_ms)
-        if alike != self._alike:
-            self._wire = self._template(*alike)
-            self._alike = alike
-        # A batch of bans differs in these three only: one record in full and the rest by changing them
-        # costs a quarter of making each.
-        self._wire["decision"] = decision
-        self._wire["prefix"] = prefix
-        if delay_ms is not None:
-            self._wire["delay_ms"] = delay_ms
-        else:
-            self._wire.pop("delay_ms", None)
-        self._lines.append(orjson.dumps(self._wire))
+        self._waiting += 1
+        self._lines.append(
+            EnforcementLine(
+                "enforcement",
+                1,
+                decision,
+                prefix,
+                verb,
+                self._host,
+                self._backend,
+                outcome,
+                at_ms,
+                detail,
+                delay_ms,
+            )
+        )
         if len(self._lines) == FRAME_RECORDS:
             self._close_frame()
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Keep a word on how the enforcer is."""
-        self._lines.append(encode(heartbeat))
+        self._close_frame()
+        self._frames.append(encode(heartbeat))
+        self._waiting += 1
 
     def bury(self, message: Message, error: InvalidMessage, at_ms: int) -> None:
         """Keep a message that could not be read, as a dead letter."""
@@ -101,9 +103,10 @@ class Recorder:
             index=0,
             reason=str(error),
             at_ms=at_ms,
-            line=message.value.decode(errors="replace")[:LINE_BYTES],
+            line=message.value.decode(errors="replace")[:LINE_CHARACTERS],
         )
         self._letters.append(Append(DEADLETTERS.name, encode(letter)))
+        self._waiting += 1
 
     def commit(self) -> bool:
         """Write all that was kept; False when the log cannot take it now, and it stays kept.
@@ -123,6 +126,7 @@ class Recorder:
             self._away_since = None
             self._frames.clear()
             self._letters.clear()
+            self._waiting = 0
         return True
 
     def _write(self, appends: list[Append]) -> None:
@@ -150,21 +154,6 @@ class Recorder:
             self._writer = None
 
     def _close_frame(self) -> None:
-        """Join the lines soon: orjson's bytes keep kilobytes of slack each for as long as they live."""
         if self._lines:
-            self._frames.append(b"\n".join(self._lines))
+            self._frames.append(encode_lines(self._lines))
             self._lines.clear()
-
-    def _template(self, verb: Verb, outcome: Outcome, detail: str | None, at_ms: int) -> dict[str, Any]:
-        return to_wire(
-            Enforcement(
-                decision="",
-                prefix="",
-                verb=verb,
-                host=self._host,
-                backend=self._backend,
-                outcome=outcome,
-                at_ms=at_ms,
-                detail=detail,
-            )
-        )

@@ -13,9 +13,9 @@ from typing import Final
 from enforcers.bans import Word
 from enforcers.contract import Backend, Element, Failure
 from enforcers.judge import Judge, Judgement
-from enforcers.recorder import Recorder, Result, Verb
+from enforcers.recorder import Recorder, Result
 from enforcers.standing import Ports, Standing, live, missing, surplus
-from schemas.records import Outcome
+from schemas.records import EnforcementVerb, Outcome
 
 REPAIRED: Final = "repaired: others had changed the firewall"
 OBSERVED: Final = "observing only"
@@ -176,7 +176,7 @@ class Register:
                 outcome, detail = "skipped", OBSERVED
             elif outcome == "applied" and repair:
                 detail = REPAIRED
-            verb: Verb = "ban" if standing.ends else "unban"
+            verb: EnforcementVerb = "ban" if standing.ends else "unban"
             delay_ms = None if repair or standing.decided_at_ms is None else now_ms - standing.decided_at_ms
             self._recorder.note(verb, prefix, Result(standing.decision, outcome, detail, delay_ms), now_ms)
         if standing.outcome == "applied":

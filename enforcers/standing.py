@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.codec import HoldLine
 from schemas.records import Hold, Outcome
 
 Ports = tuple[int, ...]
@@ -42,7 +43,7 @@ class Standing:
     decided_at_ms: int | None = None
 
 
-def ends_of(holds: Sequence[Hold]) -> Ends:
+def ends_of(holds: Sequence[Hold | HoldLine]) -> Ends:
     """Until when each group of ports is banned by these holds."""
     ends: dict[Ports, int | None] = {}
     for hold in holds:

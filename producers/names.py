@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.addresses import canonical_address
+from schemas.codec import AuthLine, changed, lines_from, wires_of
 
 MOST_WAITING: Final = 1_024
 MOST_KNOWN: Final = 4_096
@@ -27,7 +28,6 @@ UNKNOWN: Final = "a host name that has no address; its line is no event"
 RESOLVED: Final = "host names instead of addresses; whoever owns a name's zone chooses whom it bans"
 
 LookUp = Callable[[str], Sequence[str]]
-Wire = dict[str, Any]
 
 
 def addresses_of(name: str) -> list[str]:
@@ -85,38 +85,39 @@ class Waiting:
 
     def __init__(self, names: Names, saved: Mapping[str, Any]) -> None:
         self._names = names
-        self._events: list[Wire] = list(saved.get("waiting", []))
+        self._events: list[AuthLine] = lines_from(saved.get("waiting", []))
         self._last = int(saved.get("last", 0))
         self.counts: Counter[str] = Counter()
 
-    def add(self, wires: Sequence[Wire]) -> None:
+    def add(self, events: Sequence[AuthLine]) -> None:
         """Events whose `ip` is a host's name."""
         room = MOST_WAITING - len(self._events)
-        self._events += wires[:room]
-        if len(wires) > room:
-            self.counts[TOO_MANY] += len(wires) - room
+        self._events += events[:room]
+        if len(events) > room:
+            self.counts[TOO_MANY] += len(events) - room
 
-    def due(self, now_ms: int) -> list[Wire]:
+    def due(self, now_ms: int) -> list[AuthLine]:
         """The events whose names have been resolved, one for each address; they wait no longer."""
-        found: list[Wire] = []
-        left: list[Wire] = []
-        for wire in self._events:
-            addresses = self._names.ask(wire["ip"])
+        found: list[AuthLine] = []
+        left: list[AuthLine] = []
+        for event in self._events:
+            addresses = self._names.ask(event.ip)
             if addresses is None:
-                left.append(wire)
+                left.append(event)
                 continue
             self.counts[RESOLVED if addresses else UNKNOWN] += 1
-            found += (self._event(wire, address, now_ms) for address in addresses)
+            found += (self._event(event, address, now_ms) for address in addresses)
         self._events = left
         return found
 
     def save(self) -> dict[str, Any]:
         """What waits, as JSON; empty when nothing ever did."""
-        return {"waiting": self._events, "last": self._last} if self._last or self._events else {}
+        return {"waiting": wires_of(self._events), "last": self._last} if self._last or self._events else {}
 
     def __len__(self) -> int:
         return len(self._events)
 
-    def _event(self, wire: Wire, address: str, now_ms: int) -> Wire:
+    def _event(self, event: AuthLine, address: str, now_ms: int) -> AuthLine:
         self._last = max(self._last + 1, now_ms * 1_000)
-        return {**wire, "ip": address, "incarnation": f"{wire['incarnation']}/names", "position": self._last}
+        incarnation = f"{event.incarnation}/names"
+        return changed(event, ip=address, incarnation=incarnation, position=self._last)

@@ -21,12 +21,13 @@ from producers.filters import filters_of, warnings_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
-from producers.frames import Origin, appends, in_line_order, wires
+from producers.frames import Origin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import Start, open_source
 from producers.stamps import Clock
 from producers.status import ProducerStatus
+from schemas.codec import AuthLine
 from schemas.errors import InvalidMessage
 
 NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
@@ -135,7 +136,7 @@ class _Stream:
     def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
         """The events of a chunk; the position is now past it."""
         clock = Clock(now_ms, "live" if chunk.live else "backlog")
-        found: list[list[dict[str, Any]]] = []
+        found: list[list[AuthLine]] = []
         plan = self._plan_of(chunk.origin)
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
@@ -143,7 +144,7 @@ class _Stream:
                 origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
                 told = self._told(chunk.data, rows, origin)
                 if told:
-                    found.append(list(wires(chunk.data, told, origin)))
+                    found.append(auth_lines(chunk.data, told, origin))
         self.resume = chunk.resume
         return appends(in_line_order(found), partitions) if found else []
 
@@ -174,7 +175,7 @@ class _Stream:
         for row in rows:
             fields = row[10] or NO_FIELDS
             if "dns" in fields:
-                self.waiting.add(list(wires(data, [row], origin)))
+                self.waiting.add(auth_lines(data, [row], origin))
             elif address_of(row[2].encode()) is None:
                 self.counts[NO_ADDRESS] += 1
             else:

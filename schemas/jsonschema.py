@@ -20,8 +20,9 @@ from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import orjson
 
-from schemas.codec import INT64, VERSION
-from schemas.records import LINE_BYTES, RECORDS, Record
+from schemas.codec import VERSION
+from schemas.fields import INT64
+from schemas.records import LINE_CHARACTERS, RECORDS, Record
 
 Schema = dict[str, Any]
 
@@ -108,7 +109,7 @@ def _object_of(record_type: type[Any]) -> Schema:
 def _meanings(doc: str) -> dict[str, str]:
     """What a docstring's Attributes say of each field; an entry may go on to others: "a: ...; `b`: ..."."""
     meanings = {}
-    entries = doc.partition("Attributes:\n")[2].replace("LINE_BYTES", str(LINE_BYTES))
+    entries = doc.partition("Attributes:\n")[2].replace("LINE_CHARACTERS", str(LINE_CHARACTERS))
     for name, text in ENTRY.findall(entries):
         first, *others = NEXT_NAME.split(" ".join(text.split()))
         meanings[name] = first

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Literal
 Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow"]
 UnbanReason = Literal["expired", "operator", "allowed"]
+EnforcementVerb = Literal["ban", "unban"]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
-LINE_BYTES = 1_024
-"""An event keeps this much of its line, in characters."""
+LINE_CHARACTERS = 1_024
+"""An event keeps this much of its line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class AuthEvent:
         ip: the address the attempt came from.
         source: the source's id, such as `file:/var/log/auth.log`; `incarnation`: which file (or
             boot) of that source; `position`: where in it, ascending. The three are the event's identity.
-        line: the line itself, cut at LINE_BYTES characters.
+        line: the line itself, cut at LINE_CHARACTERS characters.
         skewed: the line's own time was more than 60 s off the producer's clock, so `seen_at_ms` counts.
     """
 
@@ -110,7 +111,7 @@ class Ban:
     Attributes:
         id: `partition-offset-index-ordinal` of its cause: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
-        ban_count: the how-manieth ban of this prefix in this jail this is, from 1.
+        ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
         evidence: the failures that decided it, as `partition-offset-index` in the events topic.
         lines: the deciding line, as it stood in the log, where there is one.
@@ -226,7 +227,7 @@ class Enforcement:
     TYPE: ClassVar[str] = "enforcement"
     decision: str
     prefix: str
-    verb: Literal["ban", "unban"]
+    verb: EnforcementVerb
     host: str
     backend: str
     outcome: Outcome
@@ -269,7 +270,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A line of a frame that could not be read, where it stood, and why. `line` is cut at LINE_BYTES."""
+    """A line of a frame that could not be read, where it stood, and why. `line` is cut at LINE_CHARACTERS."""
 
     TYPE: ClassVar[str] = "deadletter"
     topic: str

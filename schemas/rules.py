@@ -57,7 +57,8 @@ class Rules:
 
     Attributes:
         lateness_ms: how far sources may run behind each other without changing whom a jail bans.
-        max_subjects: how many addresses with failures are remembered at most, over all jails.
+        max_subjects: how many addresses with failures a decider remembers at most, over all jails; bans in
+            force are no part of them.
     """
 
     jails: tuple[Jail, ...]

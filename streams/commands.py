@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from schemas.prefixes import PrefixSet
-from schemas.records import Ban, Command, UnbanReason
+from schemas.records import Command, UnbanReason
 from schemas.rules import MANUAL
-from streams.decider import Decider
-from streams.jail import Held, JailState
+from streams.jail import JailState
+
+if TYPE_CHECKING:
+    from streams.decider import Decider
 
 
 def obey(decider: Decider, command: Command, *, owned: bool = True) -> None:
@@ -36,39 +37,23 @@ def _ban(decider: Decider, command: Command) -> None:
     # A jail that no rule knows (yet) bans nobody, but the operator has: an order is never lost.
     jail = decider.jails.get(command.jail or MANUAL) or decider.jails[MANUAL]
     until_ms = None if command.duration_ms is None else command.at_ms + command.duration_ms
-    held = jail.subjects.get(command.prefix)
-    if type(held) is Held:
-        if held.until_ms != until_ms:
-            decider.prolong(jail, command.prefix, until_ms, who=command.who, why=command.why or None)
-        return
-    ban = Ban(
-        id=decider.identity(),
-        prefix=command.prefix,
-        jail=jail.rules.name,
-        at_ms=command.at_ms,
-        until_ms=until_ms,
-        count=0,
-        ban_count=jail.next_ban_count(command.prefix),
-        rules=decider.version,
-        expired=until_ms is not None and until_ms <= decider.now_ms,
-        who=command.who,
-        why=command.why or None,
-        ports=jail.rules.ports,
-    )
-    decider.impose(jail, ban)
+    facts = {"who": command.who, "why": command.why or None}
+    if jail.held_by(command.prefix) is not None:
+        decider.prolong(jail, command.prefix, until_ms, **facts)
+    else:
+        decider.ban(jail, command.prefix, until_ms=until_ms, at_ms=command.at_ms, count=0, **facts)
 
 
 def _unban(decider: Decider, command: Command, reason: UnbanReason) -> None:
     for jail in _jails(decider, command):
-        for prefix in _subjects(jail, command.prefix, {Held}):
+        for prefix in jail.inside(command.prefix, banned=True):
             decider.release(jail, prefix, reason, who=command.who, why=command.why or None)
 
 
 def _forgive(decider: Decider, command: Command) -> None:
     for jail in _jails(decider, command):
-        for ip in _subjects(jail, command.prefix, {int, list}):
-            del jail.subjects[ip]
-            decider.touched.add(ip)
+        for ip in jail.inside(command.prefix, banned=False):
+            decider.forgive(jail, ip)
 
 
 def _allow(decider: Decider, command: Command) -> None:
@@ -83,15 +68,3 @@ def _allow(decider: Decider, command: Command) -> None:
 
 def _jails(decider: Decider, command: Command) -> list[JailState]:
     return [jail for name, jail in sorted(decider.jails.items()) if command.jail in {None, name}]
-
-
-def _subjects(jail: JailState, prefix: str | None, types: set[type]) -> list[str]:
-    """The subjects of these types inside a prefix (None: all), sorted."""
-    if prefix is not None and "/" not in prefix:
-        return [prefix] if type(jail.subjects.get(prefix)) in types else []
-    inside = None if prefix is None else PrefixSet([prefix])
-    return sorted(
-        name
-        for name, known in jail.subjects.items()
-        if type(known) in types and (inside is None or name in inside)
-    )

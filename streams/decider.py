@@ -15,45 +15,34 @@ same decisions, byte for byte, wherever and whenever it is folded.
 | free again, but the failure is older than the end of its ban | belongs to that ban: not counted again |
 
 A ban whose end has already passed when it is decided (a backlog) is recorded as expired, with its unban.
+
+There are two doors: `fold` for events, `apply` for everything else. The verbs between them are for what is
+behind `apply` (streams.commands).
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
-from schemas.prefixes import PrefixSet
-from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
+from schemas.records import Ban, Command, Decision, Hold, Prolong, Standing, Tick, Unban, UnbanReason
 from schemas.rules import MANUAL, Jail, Rules
-from streams.jail import IGNORED, Held, JailState, Past
+from streams import commands
+from streams.jail import Held, JailState
 from streams.routes import Routes
+from streams.runs import Run
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
 
-Row = tuple[str, int, str, int, *tuple[Any, ...]]
-"""An authentication event on the hot path: kind, at_ms, ip, index from the base of its run, and anything."""
 LineOf = Callable[[int], str | None]
-
-
-class Run(NamedTuple):
-    """Authentication events that take the same route.
-
-    Attributes:
-        base: the reference (streams.window) of index 0: the frame's offset, shifted.
-        route: which jails they concern (streams.routes).
-    """
-
-    base: int
-    route: str
-    rows: Sequence[Row]
-
 
 FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
 ALLOWANCE: Final = ""
 """Stands for a jail's name where what ends is not a ban but an operator's allow."""
 HISTORY_MS: Final = 30 * 86_400_000
+FEWEST_KEPT: Final = 2
+"""Fewer could not even take turns."""
 
 
 class Decider:
@@ -81,6 +70,7 @@ class Decider:
         self._reference = -1
         self._ordinal = 0
         self._decisions: list[Decision] = []
+        self._newcomers = 0
         self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -98,12 +88,27 @@ class Decider:
         self.lists_changed()
 
     def lists_changed(self) -> None:
-        """Look every ignored subject up anew: an ignore or allow list is not what it was."""
-        self._spared = {
-            name: PrefixSet((*state.rules.ignoreip, *self.allowed)) for name, state in self.jails.items()
-        }
+        """An ignore or allow list is not what it was."""
         for state in self.jails.values():
-            state.forget_ignored()
+            state.spare(self.allowed)
+
+    def apply(self, place: int, change: Command | Tick | Rules, *, owned: bool = True) -> list[Decision]:
+        """Take in what is no event; the decisions.
+
+        Args:
+            place: where it stands in its partition (streams.window.reference).
+            change: an operator's command, the passing of time, or other rules.
+            owned: the command's prefix belongs to this partition, so bans of it are made here.
+        """
+        self._begin(place)
+        match change:
+            case Rules():
+                self.adopt(change)
+            case Tick():
+                self.advance(change.at_ms)
+            case Command():
+                commands.obey(self, change, owned=owned)
+        return self._taken()
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
@@ -118,14 +123,16 @@ class Decider:
             if at_ms > now_ms:
                 now_ms = at_ms
                 if now_ms >= wake_at_ms:
-                    self.begin(base + row[3])
+                    self._begin(base + row[3])
                     self.advance(now_ms)
                     wake_at_ms = self._wake_at_ms
             if kind not in wanted:
                 continue
             ip, index = row[2], row[3]
             for jail in jails:
-                known = jail.subjects.get(ip)
+                known: Any = jail.subjects.get(
+                    ip
+                )  # its class is asked once; streams.jail says what it may be
                 shape = known.__class__
                 if kind not in jail.kinds:
                     if kind == "succeeded" and jail.rules.forgive and (shape is int or shape is list):
@@ -133,7 +140,7 @@ class Decider:
                     continue
                 jail.failures += 1
                 if shape is Held:
-                    known.while_banned += 1  # type: ignore[union-attr]
+                    known.while_banned += 1
                     continue
                 if at_ms != stamped_ms:
                     stamped_ms, stamp = at_ms, (at_ms << AT_SHIFT) + base
@@ -141,32 +148,22 @@ class Decider:
                 if known is None:
                     if not self._first(jail, ip, failure):
                         continue
-                elif shape is list and failure > known[-1]:  # type: ignore[index]
-                    known.append(failure)  # type: ignore[union-attr]
-                    if len(known) < jail.maxretry:  # type: ignore[arg-type]
+                elif shape is list and failure > known[-1]:
+                    known.append(failure)
+                    if len(known) < jail.maxretry:
                         continue
-                    if known[-jail.maxretry] < (at_ms - jail.findtime_ms) << AT_SHIFT:  # type: ignore[index]
-                        if len(known) >= jail.trim_at:  # type: ignore[arg-type]
-                            trim(known, jail.keep_ms, jail.most)  # type: ignore[arg-type]
+                    if known[-jail.maxretry] < (at_ms - jail.findtime_ms) << AT_SHIFT:
+                        if len(known) >= jail.trim_at:
+                            trim(known, jail.keep_ms, jail.most)
                         continue
-                elif not self._again(jail, ip, failure):
+                elif not jail.count(ip, failure):
                     continue
                 self.now_ms = now_ms
-                self.begin(base + index)
+                self._begin(base + index)
                 self._judge(jail, ip, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
                 wake_at_ms = self._wake_at_ms
         self.now_ms = now_ms
-        return self.taken()
-
-    def begin(self, reference: int) -> None:
-        """What is decided from now on is caused by the input at this place of the partition."""
-        if self._reference != reference:
-            self._reference, self._ordinal = reference, 0
-
-    def taken(self) -> list[Decision]:
-        """The decisions made since this was last asked, in order."""
-        decisions, self._decisions = self._decisions, []
-        return decisions
+        return self._taken()
 
     def advance(self, at_ms: int) -> None:
         """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
@@ -177,8 +174,8 @@ class Decider:
                 if self.allowed.get(prefix) == until_ms:
                     self.disallow(prefix)
                 continue
-            held = self.jails[name].subjects.get(prefix)
-            if type(held) is Held and held.until_ms == until_ms:
+            held = self.jails[name].held_by(prefix)
+            if held is not None and held.until_ms == until_ms:
                 self.release(self.jails[name], prefix, "expired", at_ms=until_ms)
         if self.now_ms >= self.sweep_at_ms:
             self._sweep()
@@ -186,21 +183,21 @@ class Decider:
 
     def hold(self, jail: JailState, prefix: str, held: Held) -> None:
         """Put a ban in force, and see to its end."""
-        jail.subjects[prefix] = held
+        jail.hold(prefix, held)
         self.touched.add(prefix)
         if held.until_ms is not None:
             heappush(self._expiries, (held.until_ms, jail.rules.name, prefix))
             self._wake()
 
     def release(self, jail: JailState, prefix: str, reason: UnbanReason, **facts: Any) -> None:
-        """End a ban in force. `facts` are the unban's: at_ms (default: now), who, why."""
-        held = cast("Held", jail.subjects.pop(prefix))
-        at_ms = facts.setdefault("at_ms", self.now_ms)
-        jail.history[prefix] = Past(held.ban_count, at_ms)
+        """End a ban in force, if there is one. `facts` are the unban's: at_ms (default: now), who, why."""
+        held = jail.release(prefix, facts.setdefault("at_ms", self.now_ms))
+        if held is None:
+            return
         self.touched.add(prefix)
-        self.decide(
+        self._decisions.append(
             Unban(
-                id=self.identity(),
+                id=self._identity(),
                 prefix=prefix,
                 jail=jail.rules.name,
                 ban=held.ban,
@@ -211,13 +208,15 @@ class Decider:
         )
 
     def prolong(self, jail: JailState, prefix: str, until_ms: int | None, **facts: Any) -> None:
-        """Move the end of a ban in force. `facts` are the prolongation's: who, why."""
-        held = cast("Held", jail.subjects[prefix])
+        """Move the end of a ban in force, if it is another. `facts` are the prolongation's: who, why."""
+        held = jail.held_by(prefix)
+        if held is None or held.until_ms == until_ms:
+            return
         held.until_ms = until_ms
         self.hold(jail, prefix, held)
-        self.decide(
+        self._decisions.append(
             Prolong(
-                id=self.identity(),
+                id=self._identity(),
                 prefix=prefix,
                 jail=jail.rules.name,
                 at_ms=self.now_ms,
@@ -241,15 +240,10 @@ class Decider:
             del self.allowed[prefix]
             self.lists_changed()
 
-    def decide(self, decision: Decision) -> None:
-        """Add a decision."""
-        self._decisions.append(decision)
-
-    def identity(self) -> str:
-        """The identity of the next decision of the present cause."""
-        offset, index = reference_of(self._reference)
-        self._ordinal += 1
-        return f"{self.partition}-{offset}-{index}-{self._ordinal - 1}"
+    def forgive(self, jail: JailState, ip: str) -> None:
+        """Forget a subject's failures."""
+        del jail.subjects[ip]
+        self.touched.add(ip)
 
     def standing(self, prefix: str, decision: Decision) -> Standing | None:
         """The effective state of a prefix after a decision about it; None when it is free."""
@@ -262,7 +256,7 @@ class Decider:
                 labels=jail.rules.labels,
             )
             for name, jail in sorted(self.jails.items())
-            if type(held := jail.subjects.get(prefix)) is Held
+            if (held := jail.held_by(prefix)) is not None
         )
         if not holds:
             return None
@@ -277,7 +271,7 @@ class Decider:
         self._expiries = sorted(
             (held.until_ms, name, prefix)
             for name, jail in self.jails.items()
-            for prefix, held in jail.held().items()
+            for prefix, held in jail.held()
             if held.until_ms is not None
         )
         for prefix, until_ms in self.allowed.items():
@@ -290,42 +284,47 @@ class Decider:
         first_ms = self._expiries[0][0] if self._expiries else FOREVER_MS
         self._wake_at_ms = min(first_ms, self.sweep_at_ms)
 
+    def _begin(self, place: int) -> None:
+        """What is decided from now on is caused by the input at this place of the partition."""
+        if self._reference != place:
+            self._reference, self._ordinal = place, 0
+
+    def _taken(self) -> list[Decision]:
+        decisions, self._decisions = self._decisions, []
+        return decisions
+
+    def _identity(self) -> str:
+        """The identity of the next decision of the present cause."""
+        offset, index = reference_of(self._reference)
+        self._ordinal += 1
+        return f"{self.partition}-{offset}-{index}-{self._ordinal - 1}"
+
     def _first(self, jail: JailState, ip: str, failure: int) -> bool:
         """Count a failure of an unknown subject; whether it may fill a window."""
-        if ip in self._spared[jail.rules.name]:
-            jail.subjects[ip] = IGNORED
-            jail.ignored += 1
+        if not jail.admits(ip, failure):
             return False
-        if jail.belongs_to_past(ip, failure):
-            return False
-        if len(jail.subjects) >= self.rules.max_subjects:
-            self.touched |= jail.shed()
-        jail.subjects[ip] = failure
-        return jail.maxretry == 1
+        limit = max(self.rules.max_subjects, FEWEST_KEPT)
+        if self._newcomers >= limit:  # since they were last counted: they are no more than that
+            self._newcomers = sum(each.failing for each in self.jails.values())
+            if self._newcomers >= limit:
+                self._shed()
+        self._newcomers += 1
+        return jail.count(ip, failure)
 
-    def _again(self, jail: JailState, ip: str, failure: int) -> bool:
-        """Count a failure of a known subject that is not simply its next; whether it may fill a window."""
-        match jail.subjects.get(ip):
-            case None:
-                return self._first(jail, ip, failure)
-            case int() | list() if jail.belongs_to_past(ip, failure):
-                return False
-            case int(only):
-                jail.subjects[ip] = sorted((only, failure))
-                return jail.maxretry <= 2  # noqa: PLR2004 - there are two now
-            case list(failures):
-                insort(failures, failure)
-                return len(failures) >= jail.maxretry
-            case Held() as held:
-                held.while_banned += 1
-            case _:
-                jail.ignored += 1
-        return False
+    def _shed(self) -> None:
+        """Drop the tenth of all subjects that failed least recently, the smaller address first.
+
+        Bans in force stay, whatever their number, and are no part of it.
+        """
+        loose = sorted(each for jail in self.jails.values() for each in jail.newest())
+        for _, ip, name in loose[: max(len(loose) // 10, 1)]:
+            self.jails[name].drop(ip)
+            self.touched.add(ip)
+            self._newcomers -= 1
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full."""
-        known = jail.subjects[ip]
-        failures = [known] if type(known) is int else cast("list[int]", known)
+        failures = jail.failures_of(ip)
         start = full_window(failures, failure, jail.rules.findtime_ms, jail.maxretry)
         if start is None:
             trim(failures, jail.keep_ms, jail.most)
@@ -333,38 +332,43 @@ class Decider:
         end = start + jail.maxretry
         self._ban(jail, ip, failures[start:end], line_of)
         for later in failures[end:]:
-            if self._again(jail, ip, later):
+            known = ip in jail.subjects
+            if jail.count(ip, later) if known else self._first(jail, ip, later):
                 self._judge(jail, ip, later, line_of)
 
     def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: Callable[[], str | None]) -> None:
         rules, at_ms = jail.rules, at_ms_of(evidence[-1])
-        until_ms = None if rules.bantime_ms is None else at_ms + rules.bantime_ms
         places = [reference_of(failure) for failure in evidence]
         line = line_of() if evidence[-1] & REFERENCE_MASK == self._reference else None
-        ban = Ban(
-            id=self.identity(),
-            prefix=ip,
-            jail=rules.name,
+        self.ban(
+            jail,
+            ip,
             at_ms=at_ms,
-            until_ms=until_ms,
+            until_ms=None if rules.bantime_ms is None else at_ms + rules.bantime_ms,
             count=len(evidence),
-            ban_count=jail.next_ban_count(ip),
-            rules=self.version,
             findtime_ms=rules.findtime_ms,
             evidence=tuple(f"{self.partition}-{offset}-{index}" for offset, index in places),
             lines=() if line is None else (line,),
-            expired=until_ms is not None and until_ms <= self.now_ms,
-            ports=rules.ports,
         )
-        self.impose(jail, ban)
 
-    def impose(self, jail: JailState, ban: Ban) -> None:
-        """Put a new ban in force; one whose end has passed ends at once."""
+    def ban(self, jail: JailState, prefix: str, *, until_ms: int | None, **facts: Any) -> None:
+        """Put a new ban in force; one whose end has passed ends at once. `facts` are the ban's."""
+        ban = Ban(
+            id=self._identity(),
+            prefix=prefix,
+            jail=jail.rules.name,
+            until_ms=until_ms,
+            ban_count=jail.next_ban_count(prefix),
+            rules=self.version,
+            expired=until_ms is not None and until_ms <= self.now_ms,
+            ports=jail.rules.ports,
+            **facts,
+        )
         jail.bans += 1
-        self.decide(ban)
-        self.hold(jail, ban.prefix, Held(ban.id, ban.at_ms, ban.until_ms, ban.ban_count))
+        self._decisions.append(ban)
+        self.hold(jail, prefix, Held(ban.id, ban.at_ms, until_ms, ban.ban_count))
         if ban.expired:
-            self.release(jail, ban.prefix, "expired", at_ms=ban.until_ms)
+            self.release(jail, prefix, "expired", at_ms=until_ms)
 
     def _sweep(self) -> None:
         """Forget what is too old to matter; at most every SWEEP_MS of event time."""

@@ -10,9 +10,9 @@ from schemas.records import Command, Decision, RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
-from streams.commands import obey
-from streams.decider import Decider, Run
+from streams.decider import Decider
 from streams.inputs import Frame, Mark, Other, read_frame
+from streams.runs import Run
 from streams.window import reference
 from streams.witness import Witness
 
@@ -81,24 +81,21 @@ class Fold:
         return behind_ms
 
     def _one(self, message: Message, index: int, record: Other, frame: Frame) -> list[Decision]:
-        self.decider.begin(reference(message.offset, index))
         if not isinstance(record, RulesChanged) and record.at_ms > message.at_ms + SKEW_MS:
             # Nobody's wrong clock may end the bans of all.
             record = replace(record, at_ms=message.at_ms + SKEW_MS)
         try:
-            self._obey(record)
+            return self._applied(reference(message.offset, index), record)
         except InvalidMessage as error:
             frame.refused.append((index, error))
-        return self.decider.taken()
+            return []
 
-    def _obey(self, record: Other) -> None:
+    def _applied(self, place: int, record: Other) -> list[Decision]:
         match record:
-            case Command():
-                prefix, number = record.prefix, self.decider.partition
-                owned = prefix is None or partition_of(prefix, self.partitions) == number
-                obey(self.decider, record, owned=owned)
-            case Tick():
-                self.decider.advance(record.at_ms)
             case RulesChanged():
-                if self.governed:
-                    self.decider.adopt(Rules.from_wire(record.rules))
+                return self.decider.apply(place, Rules.from_wire(record.rules)) if self.governed else []
+            case Command(prefix=str(prefix)):
+                owned = partition_of(prefix, self.partitions) == self.decider.partition
+                return self.decider.apply(place, record, owned=owned)
+            case Command() | Tick():
+                return self.decider.apply(place, record)

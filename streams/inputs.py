@@ -1,56 +1,28 @@
 """A frame of the events topic, read for the decider: runs of authentication events, and the rest one by one.
 
-Authentication events stay plain rows; anything unusual about a line sends it through the strict codec, so
-that both ways accept and refuse the same lines.
+Nearly every frame holds events of one source and filter alone; they are taken as columns, all kinds, all
+instants, all addresses, since a row or a record for each would cost more than folding it.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, get_args
-
-import orjson
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, Final, cast
 
 from eventlog.contract import Message
-from schemas.addresses import canonical_address
-from schemas.codec import from_wire, load_line
+from schemas.codec import AuthLine, read_events
 from schemas.errors import InvalidMessage
-from schemas.records import AuthEvent, Command, Kind, RulesChanged, Tick
-from streams.decider import Row, Run
+from schemas.records import AuthEvent, Command, Record, RulesChanged, Tick
 from streams.routes import route_to
+from streams.runs import Columns, Run
 from streams.window import reference
 
-KINDS: Final = frozenset(get_args(Kind))
-TYPES: Final[dict[str, type]] = {
-    "type": str,
-    "v": int,
-    "kind": str,
-    "at_ms": int,
-    "seen_at_ms": int,
-    "filter": str,
-    "filter_version": str,
-    "ip": str,
-    "source": str,
-    "incarnation": str,
-    "position": int,
-    "line": str,
-    "user": str,
-    "port": int,
-    "service": str,
-    "host": str,
-    "skewed": bool,
-    "labels": dict,
-}
-REQUIRED: Final = frozenset(list(TYPES)[:12])
-MOST_SHAPES: Final = 64
-_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_PLAIN_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
-_shapes: dict[tuple[str, ...], tuple[type, ...] | None] = {}
-"""By the keys of a JSON object, in order: the types of a plain event's values; None where it is none."""
-
+Event = AuthLine | AuthEvent
+Line = AuthLine | Record | InvalidMessage
 Other = Command | Tick | RulesChanged
 Mark = tuple[str, str, str]
 """A source id, an incarnation of it, and the filter: each filter's events of a source come in their order."""
@@ -58,6 +30,7 @@ ANY_FILTER: Final = ""
 """In marks of before, when there was one for all filters of a source: the least that each has seen."""
 Sender = tuple[str, str]
 """A source id and an incarnation of it."""
+MARK: Final = attrgetter("source", "incarnation", "filter")
 
 
 @dataclass(slots=True)
@@ -65,23 +38,48 @@ class Frame:
     """What a frame holds.
 
     Attributes:
+        lines: what each line holds.
         runs: in order; events that take one route, or the index and the record of anything else.
-        wires: the JSON object of each line (None where there is none), for the lines of the decisions.
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source, incarnation and filter among its events.
         sent_again: events dropped because an earlier frame held them already, by source and incarnation.
     """
 
+    lines: Sequence[Line]
     runs: list[Run | tuple[int, Other]] = field(default_factory=list)
-    wires: list[dict[str, Any] | None] = field(default_factory=list)
     refused: list[tuple[int, InvalidMessage]] = field(default_factory=list)
     marks: dict[Mark, int] = field(default_factory=dict)
     sent_again: Counter[Sender] = field(default_factory=Counter)
 
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
-        wire = self.wires[index]
-        return None if wire is None else wire.get("line")
+        event = self.lines[index]
+        return event.line if isinstance(event, AuthLine | AuthEvent) else None
+
+    def take(
+        self, mark: Mark, events: Sequence[Event], first: int, seen: int
+    ) -> tuple[Sequence[Event], Sequence[int]]:
+        """Move a mark past events, whose first index is given; those not seen before, and their indexes."""
+        positions = [event.position for event in events]
+        indexes: Sequence[int] = range(first, first + len(events))
+        if min(positions) <= seen:
+            new = [place for place, position in enumerate(positions) if position > seen]
+            self.sent_again[mark[:2]] += len(events) - len(new)
+            events, indexes = [events[place] for place in new], [indexes[place] for place in new]
+        if events:
+            self.marks[mark] = max(self.marks.get(mark, -1), *positions)
+        return events, indexes
+
+    def take_other(self, index: int, other: Record | InvalidMessage) -> None:
+        """Take what is no authentication event."""
+        match other:
+            case Command() | Tick() | RulesChanged():
+                self.runs.append((index, other))
+            case InvalidMessage():
+                self.refused.append((index, other))
+            case _:
+                reason = f"a {other.TYPE} record does not belong among the events"
+                self.refused.append((index, InvalidMessage(reason, field="type")))
 
 
 def read_frame(
@@ -96,41 +94,20 @@ def read_frame(
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
     """
-    frame = Frame()
+    frame = Frame(read_events(message.value))
     base = reference(message.offset)
-    rows: list[Row] = []
-    run: Run | None = None
-    source = incarnation = name = ""
-    seen = highest = -1
-    for index, line in enumerate(message.value.split(b"\n")):
-        try:
-            wire, other = read_line(line)
-        except InvalidMessage as error:
-            frame.refused.append((index, error))
-            frame.wires.append(None)
+    for index, mark, group in _stretches(frame.lines):
+        if mark is None:
+            frame.take_other(index, cast("Record | InvalidMessage", group[0]))
             continue
-        frame.wires.append(wire)
-        if other is not None:
-            frame.runs.append((index, other))
-            run = None
+        events, indexes = frame.take(mark, cast("Sequence[Event]", group), index, seen_of(marks, mark))
+        if not events:
             continue
-        if wire["filter"] != name or wire["incarnation"] != incarnation or wire["source"] != source:
-            mark = source, incarnation, name = wire["source"], wire["incarnation"], wire["filter"]
-            seen = seen_of(marks, mark)
-            highest = max(seen, frame.marks.get(mark, -1))
-        position = wire["position"]
-        if position <= seen:
-            frame.sent_again[source, incarnation] += 1
-            continue
-        if position > highest:
-            highest = frame.marks[source, incarnation, name] = position
-        route = _route_of(wire) if selective else wire["filter"]
-        if run is None or route != run.route:
-            rows = []
-            run = Run(base, route, rows)
-            frame.runs.append(run)
-        at_ms = wire["at_ms"] + behind_ms
-        rows.append((wire["kind"], min(not_after_ms, at_ms), wire["ip"], index))
+        at_ms = [event.at_ms for event in events]
+        if behind_ms or max(at_ms) > not_after_ms:
+            at_ms = [min(not_after_ms, each + behind_ms) for each in at_ms]
+        rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
+        frame.runs += _routed(base, events, rows) if selective else [Run(base, mark[2], rows)]
     return frame
 
 
@@ -140,56 +117,41 @@ def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
     return marks.get((mark[0], mark[1], ANY_FILTER), -1) if seen is None else seen
 
 
-def _route_of(wire: dict[str, Any]) -> str:
-    return route_to(wire["filter"], wire["source"], wire.get("host"), wire.get("labels"))
+def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Mark | None, Sequence[Line]]]:
+    """Events of one mark that follow each other, with the index of the first; all else singly, without."""
+    first = lines[0]
+    if isinstance(first, AuthLine) and _all_like(first, lines):
+        yield 0, MARK(first), lines
+        return
+    index = 0
+    for mark, group in groupby(
+        lines, lambda line: MARK(line) if isinstance(line, AuthLine | AuthEvent) else None
+    ):
+        same = list(group)
+        if mark is not None:
+            yield index, mark, same
+        else:
+            yield from ((place, None, [other]) for place, other in enumerate(same, index))
+        index += len(same)
 
 
-def read_line(line: bytes) -> tuple[dict[str, Any], Other | None]:
-    """The JSON object of a line, and its record where that is no authentication event."""
+def _all_like(first: AuthLine, lines: Sequence[Any]) -> bool:
+    """Whether every line is an event of the first one's mark, as in nearly every frame."""
     try:
-        wire = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        wire = None
-    if type(wire) is dict and _is_plain_auth(wire):
-        return wire, None
-    wire = load_line(line)
-    match from_wire(wire):
-        case AuthEvent():
-            return wire, None
-        case Command() | Tick() | RulesChanged() as other:
-            return wire, other
-        case record:
-            raise InvalidMessage(f"a {record.TYPE} record does not belong among the events", field="type")
-
-
-def _is_plain_auth(wire: dict[str, Any]) -> bool:
-    """Whether it is an authentication event with nothing unusual about it, that the codec would take."""
-    keys = tuple(wire)
-    types = _shapes[keys] if keys in _shapes else _shape(keys)
-    return (
-        types is not None
-        and tuple(map(type, wire.values())) == types
-        and wire["type"] == AuthEvent.TYPE
-        and wire["v"] == 1
-        and wire["kind"] in KINDS
-        and not (wire["at_ms"] | wire["seen_at_ms"] | wire["position"] | wire.get("port", 0)) >> 62
-        and _is_canonical(wire["ip"])
-        and ("labels" not in wire or all(type(label) is str for label in wire["labels"].values()))
-    )
-
-
-def _shape(keys: tuple[str, ...]) -> tuple[type, ...] | None:
-    if len(_shapes) >= MOST_SHAPES:
-        _shapes.clear()
-    plain = set(keys) >= REQUIRED and all(key in TYPES for key in keys)
-    _shapes[keys] = tuple(TYPES[key] for key in keys) if plain else None
-    return _shapes[keys]
-
-
-def _is_canonical(ip: str) -> bool:
-    if _PLAIN_IPV4(ip):  # five times as fast as asking, for an address never seen before
-        return True
-    try:
-        return canonical_address(ip) == ip
-    except ValueError:
+        return (
+            [line.source for line in lines].count(first.source)
+            == [line.incarnation for line in lines].count(first.incarnation)
+            == [line.filter for line in lines].count(first.filter)
+            == len(lines)
+        )
+    except AttributeError:  # there is something else among them
         return False
+
+
+def _routed(base: int, events: Sequence[Event], rows: Columns) -> Iterator[Run]:
+    """Rows as runs where jails are selective."""
+    routed = zip(
+        (route_to(each.filter, each.source, each.host, each.labels) for each in events), rows, strict=True
+    )
+    for route, group in groupby(routed, itemgetter(0)):
+        yield Run(base, route, [row for _, row in group])

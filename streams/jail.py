@@ -1,12 +1,29 @@
-"""What one jail knows about its subjects: the failures of each, the bans it holds, the bans it remembers."""
+"""What one jail knows about its subjects: the failures of each, the bans it holds, the bans it remembers.
+
+| a subject is | stands as |
+|---|---|
+| failing once | its failure, one integer (streams.window) |
+| failing again | its failures, a sorted list |
+| banned | the ban, Held |
+| spared by an ignore or allow list | nothing |
+
+No other module takes them apart but `Decider.fold`, the hot loop. What is counted here is counted as it
+happens, never by going through the subjects: there may be a million.
+"""
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from streams.window import MOST_KEPT, at_ms_of
+
+NEVER_OLD_MS: Final = 1 << 62
+MOST_SPARED: Final = 16_384
 
 
 class Past(NamedTuple):
@@ -27,29 +44,25 @@ class Held:
     while_banned: int = 0
 
 
-class Ignored:
-    """Marks a subject that an ignore or allow list covers; it holds no failures."""
-
-    __slots__ = ()
-
-
-IGNORED: Final = Ignored()
-Subject = int | list[int] | Held | Ignored
+Subject = int | list[int] | Held
 
 
 class JailState:
     """A jail's rules and its subjects; the decider mutates it in place.
 
     Attributes:
-        subjects: per address or prefix its failures (one packed integer, or a sorted list of them), its
-            ban in force, or the mark that it is ignored.
+        subjects: per address or prefix its failures or its ban in force.
         history: per address its past bans.
-        failures, ignored: events counted and events of ignored subjects, ever.
+        banned: bans in force.
+        failures, ignored: events counted and events of spared subjects, ever.
         bans: bans decided, ever.
         dropped: subjects dropped because there were too many, ever.
     """
 
     __slots__ = (
+        "_met",
+        "_spared",
+        "banned",
         "bans",
         "dropped",
         "failures",
@@ -68,11 +81,9 @@ class JailState:
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.subjects: dict[str, Subject] = {}
         self.history: dict[str, Past] = {}
-        self.failures = 0
-        self.ignored = 0
-        self.bans = 0
-        self.dropped = 0
+        self.banned = self.failures = self.ignored = self.bans = self.dropped = 0
         self.adopt(rules, lateness_ms)
+        self.spare(())
 
     def adopt(self, rules: Jail, lateness_ms: int) -> None:
         """Go on under new rules; what was counted stays counted."""
@@ -83,37 +94,107 @@ class JailState:
         self.trim_at = 2 * rules.maxretry + 8
         self.most = max(MOST_KEPT, rules.maxretry)
         self.keep_ms = rules.findtime_ms + lateness_ms
-        self.forget_ignored()
 
-    def forget_ignored(self) -> None:
-        """Look ignored subjects up anew when they next appear: a list has changed."""
-        for subject in [name for name, known in self.subjects.items() if known is IGNORED]:
-            del self.subjects[subject]
+    def spare(self, allowed: Iterable[str]) -> None:
+        """Count nobody inside these prefixes or the rules' ignoreip from now on."""
+        self._spared = PrefixSet((*self.rules.ignoreip, *allowed))
+        self._met: set[str] = set()
 
-    def held(self) -> dict[str, Held]:
-        """The bans in force, by prefix."""
-        return {name: known for name, known in self.subjects.items() if type(known) is Held}
+    @property
+    def failing(self) -> int:
+        """Subjects with failures that have not led to a ban."""
+        return len(self.subjects) - self.banned
 
     def counts(self) -> dict[str, int]:
         """Subjects failing and banned now; failures, bans, ignored and dropped ever."""
-        banned = sum(type(known) is Held for known in self.subjects.values())
-        ignored = sum(known is IGNORED for known in self.subjects.values())
         return {
-            "failing": len(self.subjects) - banned - ignored,
-            "banned": banned,
+            "failing": self.failing,
+            "banned": self.banned,
             "failures": self.failures,
             "bans": self.bans,
             "ignored": self.ignored,
             "dropped": self.dropped,
         }
 
-    def belongs_to_past(self, ip: str, failure: int) -> bool:
-        """Whether a failure is older than the end of the subject's last ban."""
-        past = self.history.get(ip)
-        return past is not None and at_ms_of(failure) < past.free_from_ms
+    def admits(self, ip: str, failure: int) -> bool:
+        """Whether a failure of an unknown subject is one to count."""
+        if ip in self._met or ip in self._spared:
+            self.ignored += 1
+            if len(self._met) >= MOST_SPARED:
+                self._met.clear()
+            self._met.add(ip)
+            return False
+        return not self._belongs_to_past(ip, failure)
+
+    def count(self, ip: str, failure: int) -> bool:
+        """Count a failure of a subject that is known, or admitted; whether it may fill a window."""
+        match self.subjects.get(ip):
+            case None:
+                self.subjects[ip] = failure
+                return self.maxretry == 1
+            case Held() as held:
+                held.while_banned += 1
+                return False
+            case _ if self._belongs_to_past(ip, failure):
+                return False
+            case int(only):
+                self.subjects[ip] = sorted((only, failure))
+                return self.maxretry <= 2  # noqa: PLR2004 - there are two now
+            case list(failures):
+                insort(failures, failure)
+                return len(failures) >= self.maxretry
+
+    def failures_of(self, ip: str) -> list[int]:
+        """A subject's failures, sorted; none where it is banned or unknown."""
+        match self.subjects.get(ip):
+            case int(only):
+                return [only]
+            case list(failures):
+                return failures
+            case _:
+                return []
+
+    def held_by(self, prefix: str) -> Held | None:
+        """The ban in force of a prefix."""
+        known = self.subjects.get(prefix)
+        return known if isinstance(known, Held) else None
+
+    def held(self) -> Iterator[tuple[str, Held]]:
+        """The bans in force, by prefix."""
+        return ((name, known) for name, known in self.subjects.items() if isinstance(known, Held))
+
+    def remember(self, ip: str, failures: list[int]) -> None:
+        """Put a subject's failures back, as they were saved."""
+        self.subjects[ip] = failures[0] if len(failures) == 1 else failures
+
+    def hold(self, prefix: str, held: Held) -> None:
+        """Put a ban in force, or another end to it."""
+        self.banned += self.held_by(prefix) is None
+        self.subjects[prefix] = held
+
+    def release(self, prefix: str, free_from_ms: int) -> Held | None:
+        """End a ban in force, if there is one."""
+        held = self.held_by(prefix)
+        if held is not None:
+            del self.subjects[prefix]
+            self.banned -= 1
+            self.history[prefix] = Past(held.ban_count, free_from_ms)
+        return held
+
+    def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
+        """The subjects inside a prefix (None: all) that are banned, or failing; sorted."""
+        if prefix is not None and "/" not in prefix:
+            known = self.subjects.get(prefix)
+            return [prefix] if known is not None and isinstance(known, Held) == banned else []
+        within = None if prefix is None else PrefixSet([prefix])
+        return sorted(
+            name
+            for name, known in self.subjects.items()
+            if isinstance(known, Held) == banned and (within is None or name in within)
+        )
 
     def next_ban_count(self, prefix: str) -> int:
-        """The how-manieth ban of this prefix the next one is."""
+        """The number that the next ban of this prefix gets, from 1."""
         past = self.history.get(prefix)
         return past.ban_count + 1 if past else 1
 
@@ -130,32 +211,36 @@ class JailState:
             del self.history[name]
         return old | ended
 
-    def shed(self) -> set[str]:
-        """Drop the tenth of the subjects that failed least recently, the smaller address first; returns whom.
-
-        Bans in force stay, whatever their number.
-        """
-        loose = sorted(
-            (_newest_ms(known), name) for name, known in self.subjects.items() if type(known) is not Held
+    def newest(self) -> Iterator[tuple[int, str, str]]:
+        """When each failing subject failed last, who that is, and the jail's name."""
+        name = self.rules.name
+        return (
+            (_newest_ms(known), ip, name)
+            for ip, known in self.subjects.items()
+            if not isinstance(known, Held)
         )
-        shed = {name for _, name in loose[: max(len(loose) // 10, 1)]}
-        for name in shed:
-            del self.subjects[name]
-        self.dropped += len(shed)
-        return shed
+
+    def drop(self, ip: str) -> None:
+        """Forget a failing subject, because there are too many."""
+        del self.subjects[ip]
+        self.dropped += 1
 
     def retire(self) -> set[str]:
         """The jail is gone from the rules: only its bans in force stay. Returns whom it forgets."""
-        return self.forget(_NEVER_OLD_MS, _NEVER_OLD_MS)
+        return self.forget(NEVER_OLD_MS, NEVER_OLD_MS)
 
-
-_NEVER_OLD_MS: Final = 1 << 62
+    def _belongs_to_past(self, ip: str, failure: int) -> bool:
+        """Whether a failure is older than the end of the subject's last ban."""
+        past = self.history.get(ip)
+        return past is not None and at_ms_of(failure) < past.free_from_ms
 
 
 def _newest_ms(known: Subject) -> int:
-    """When the newest of a subject's failures happened; a ban in force is never old, a mark always."""
-    if type(known) is list:
-        return at_ms_of(known[-1])
-    if type(known) is int:
-        return at_ms_of(known)
-    return _NEVER_OLD_MS if type(known) is Held else -_NEVER_OLD_MS
+    """When the newest of a subject's failures happened; a ban in force is never old."""
+    match known:
+        case Held():
+            return NEVER_OLD_MS
+        case int(only):
+            return at_ms_of(only)
+        case list(failures):
+            return at_ms_of(failures[-1])

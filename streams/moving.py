@@ -14,7 +14,8 @@ place is carried along wherever it is written: in decisions and their identities
 Order is kept within each partition. Partition 0 begins with as many empty ticks as the old log had dropped
 messages: so no new decision ever gets the identity of an old one, and to one partition every place stays
 the same, byte for byte. Readers' marks and the clock of the decider go to every partition: it has seen all of
-it. Only unbans that fall due afterwards may be caused by another input than they would have been.
+it. A record is changed as the JSON object that it is, so that what it holds beyond its fields stays where it
+stands. Only unbans that fall due afterwards may be caused by another input than they would have been.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from typing import Any, Final
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
-from schemas.codec import encode
-from schemas.errors import InvalidMessage, LogError
-from schemas.records import Command, Tick
+from schemas.codec import AuthLine, dump_line, encode, frame_of, lines_of, load_line, read_events
+from schemas.errors import LogError
+from schemas.records import AuthEvent, Command, RulesChanged, Tick
 from schemas.topics import (
     BANS,
     DEADLETTERS,
@@ -45,7 +46,7 @@ from schemas.topics import (
     partition_of_address,
     spans_partitions,
 )
-from streams.inputs import read_line
+from streams.inputs import Line
 from streams.partition import POSITION
 from streams.state import WHOLE
 from streams.window import reference, reference_of
@@ -123,20 +124,18 @@ class Moving:
         return partition_of(prefix, self._partitions)
 
     def _homes(self, value: bytes) -> Homes:
-        return tuple(map(self._home_of, value.split(b"\n")))
+        return tuple(map(self._home_of, read_events(value)))
 
-    def _home_of(self, line: bytes) -> tuple[int, ...]:
-        try:
-            wire, other = read_line(line)
-        except InvalidMessage:
-            return (0,)
-        match other:
-            case None:
-                return (partition_of_address(wire["ip"], self._partitions),)
+    def _home_of(self, line: Line) -> tuple[int, ...]:
+        match line:
+            case AuthLine() | AuthEvent():
+                return (partition_of_address(line.ip, self._partitions),)
             case Command(prefix=str(prefix)) if not spans_partitions(prefix):
                 return (self._home(prefix),)
-            case _:
+            case Command() | Tick() | RulesChanged():
                 return self._all
+            case _:
+                return (0,)
 
     def _read_homes(self, offset: int) -> Homes:
         for message in self._source.read(EVENTS.name, 0, offset, limit=1):
@@ -154,24 +153,24 @@ class Moving:
                 yield Append(EVENTS.name, message.value, message.key)
                 continue
             homes = self._homes(message.value)
-            lines = message.value.split(b"\n")
+            lines = lines_of(message.value)
             for partition in sorted({each for home in homes for each in home}):
                 mine = [line for line, home in zip(lines, homes, strict=True) if partition in home]
                 self._moved[partition].append(message.offset)
-                yield Append(EVENTS.name, b"\n".join(mine), message.key, partition)
+                yield Append(EVENTS.name, frame_of(mine), message.key, partition)
 
     def _decisions(self, message: Message) -> Iterator[Append]:
         by_partition: dict[int, list[bytes]] = {}
-        for line in message.value.split(b"\n"):
-            wire = orjson.loads(line)
+        for line in lines_of(message.value):
+            wire = load_line(line)
             prefix = wire["prefix"]
             for key in wire.keys() & {"id", "ban"}:
                 wire[key] = self.identity(wire[key], prefix)
             if "evidence" in wire:
                 wire["evidence"] = [self.identity(place, prefix) for place in wire["evidence"]]
-            by_partition.setdefault(self._home(prefix), []).append(orjson.dumps(wire))
+            by_partition.setdefault(self._home(prefix), []).append(dump_line(wire))
         for partition, lines in by_partition.items():
-            yield Append(DECISIONS.name, b"\n".join(lines), message.key, partition)
+            yield Append(DECISIONS.name, frame_of(lines), message.key, partition)
 
     def _enforcements(self, message: Message) -> Iterator[Append]:
         yield self._changed(ENFORCEMENTS, message, self._change_enforcement)
@@ -184,11 +183,11 @@ class Moving:
 
     def _changed(self, topic: Topic, message: Message, change: Callable[[Wire], None]) -> Append:
         lines = []
-        for line in message.value.split(b"\n"):
-            wire = orjson.loads(line)
+        for line in lines_of(message.value):
+            wire = load_line(line)
             change(wire)
-            lines.append(orjson.dumps(wire))
-        return Append(topic.name, b"\n".join(lines), message.key)
+            lines.append(dump_line(wire))
+        return Append(topic.name, frame_of(lines), message.key)
 
     def _change_enforcement(self, wire: Wire) -> None:
         if wire.get("decision"):  # a heartbeat is of none

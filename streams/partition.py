@@ -17,9 +17,9 @@ from typing import Final, Self
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
-from schemas.codec import encode
+from schemas.codec import encode, frame_of, lines_of
 from schemas.errors import InvalidMessage
-from schemas.records import LINE_BYTES, DeadLetter, Decision, Record
+from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
 from schemas.rules import Rules
 from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
@@ -104,7 +104,7 @@ class Partition:
             decisions, frame = self.fold.take(message)
             self.next_offset = message.offset + 1
             if message.offset > self.decided_offset:
-                self.poison.count(len(frame.wires), len(frame.refused))
+                self.poison.count(len(frame.lines), len(frame.refused))
                 appends += self._letters(message, frame)
                 appends += self._outcome(decisions)
         return appends
@@ -154,7 +154,7 @@ class Partition:
         if not frame.refused:
             return []
         self.refused += len(frame.refused)
-        lines = message.value.split(b"\n")
+        lines = lines_of(message.value)
         letters = [self._letter(message, index, lines[index], error) for index, error in frame.refused]
         return frames(DEADLETTERS.name, letters, 0)
 
@@ -166,7 +166,7 @@ class Partition:
             index=index,
             reason=str(error),
             at_ms=message.at_ms,
-            line=line[:LINE_BYTES].decode("utf-8", "backslashreplace"),
+            line=line[:LINE_CHARACTERS].decode("utf-8", "backslashreplace"),
         )
 
 
@@ -179,8 +179,8 @@ def frames(topic: str, records: Iterable[Record], partition: int) -> list[Append
         lines.append(encode(record))
         size += len(lines[-1])
         if size >= FRAME_BYTES:
-            appends.append(Append(topic, b"\n".join(lines), partition=partition))
+            appends.append(Append(topic, frame_of(lines), partition=partition))
             lines, size = [], 0
     if lines:
-        appends.append(Append(topic, b"\n".join(lines), partition=partition))
+        appends.append(Append(topic, frame_of(lines), partition=partition))
     return appends

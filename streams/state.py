@@ -84,10 +84,10 @@ def load_bucket(decider: Decider, value: bytes) -> None:
     for name, parts in orjson.loads(value).items():
         jail = _jail(decider, name)
         for subject, flat in parts.get("f", {}).items():
-            failures = [at << AT_SHIFT | ref for at, ref in zip(flat[::2], flat[1::2], strict=True)]
-            jail.subjects[subject] = failures[0] if len(failures) == 1 else failures
+            pairs = zip(flat[::2], flat[1::2], strict=True)
+            jail.remember(subject, [at_ms << AT_SHIFT | place for at_ms, place in pairs])
         for subject, facts in parts.get("b", {}).items():
-            jail.subjects[subject] = Held(*facts)
+            jail.hold(subject, Held(*facts))
         for subject, facts in parts.get("h", {}).items():
             jail.history[subject] = Past(*facts)
 
@@ -119,13 +119,12 @@ def _dump_part(jail: JailState, subjects: Iterable[str], past: Iterable[str]) ->
     failures: dict[str, list[int]] = {}
     bans: dict[str, list[Any]] = {}
     for subject in subjects:
-        known = jail.subjects[subject]
-        if type(known) is int:
-            failures[subject] = [known >> AT_SHIFT, known & REFERENCE_MASK]
-        elif type(known) is list:
-            failures[subject] = [part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)]
-        elif type(known) is Held:
-            bans[subject] = [known.ban, known.at_ms, known.until_ms, known.ban_count, known.while_banned]
+        held = jail.held_by(subject)
+        if held is not None:
+            bans[subject] = [held.ban, held.at_ms, held.until_ms, held.ban_count, held.while_banned]
+            continue
+        known = jail.failures_of(subject)
+        failures[subject] = [part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)]
     parts = {"f": failures, "b": bans, "h": {subject: list(jail.history[subject]) for subject in past}}
     return {shape: part for shape, part in parts.items() if part}
 

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.filters import Row, load_filter
-from producers.frames import BETWEEN, EVENTS_PER_FRAME, Origin, appends, in_line_order, packed, wires
+from producers.frames import EVENTS_PER_FRAME, Origin, appends, auth_lines, in_line_order
 from producers.stamps import Clock
-from schemas.codec import decode, decode_frame, encode
-from schemas.records import LINE_BYTES, AuthEvent
+from schemas.codec import AuthLine, changed, decode, decode_frame, encode, encode_lines
+from schemas.records import LINE_CHARACTERS, AuthEvent
 from schemas.topics import partition_of
 
 SSHD = load_filter("sshd")
+EVENT = AuthLine("auth", 1, "failed", 1, 1, "a", "1", "192.0.2.7", "file:/log", "1f", 0, "")
 
 
 def origin(labels: Mapping[str, str] | None = None) -> Origin:
@@ -53,7 +54,7 @@ def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict
         source="file:/log",
         incarnation="1f",
         position=1_000 + nth,
-        line=data[:-1].decode("utf-8", "replace")[:LINE_BYTES],
+        line=data[:-1].decode("utf-8", "replace")[:LINE_CHARACTERS],
         user=user,
         port=port,
         service="sshd",
@@ -62,7 +63,7 @@ def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict
         skewed=skewed,
     )
     sized: Row = (*row[:4], len(data), *row[5:])
-    line = packed(list(wires(data, [sized], origin(labels))))
+    line = encode_lines(auth_lines(data, [sized], origin(labels)))
     assert line == encode(event)
     assert decode(line) == event
 
@@ -76,7 +77,7 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
     )
     found = SSHD.matcher().scan(data, Clock(1_795_338_000_000, "offline"))
     positions: list[int] = []
-    for append in appends(list(wires(data, found, origin())), partitions):
+    for append in appends(auth_lines(data, found, origin()), partitions):
         events = decode_frame(append.value)
         assert len(events) <= EVENTS_PER_FRAME
         for event in events:
@@ -87,25 +88,32 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
     assert partitions > 1 or positions == sorted(positions)
 
 
-@given(st.lists(st.sampled_from([BETWEEN, b"},{", b'"', b"\\", b'"type":"auth","v":1', b"x"]), max_size=9))
+@given(
+    st.lists(
+        st.sampled_from(
+            [b'},{"type":"auth","v":', b"}\\n{", b"},{", b'"', b"\\", b'"type":"auth","v":1', b"x"]
+        ),
+        max_size=9,
+    )
+)
 def test_no_text_can_forge_where_one_event_ends(parts: list[bytes]) -> None:
     """Whatever a line holds, a frame of three events is three events with that line."""
     data = b"".join(parts).rstrip() + b"\n"
     row = ("failed", 1, "192.0.2.7", 0, len(data), data[:-1].decode(), None, None, False, 0, None)
-    events = decode_frame(packed(list(wires(data, [row, row, row], origin()))))
+    events = decode_frame(encode_lines(auth_lines(data, [row, row, row], origin())))
     assert [event.line for event in events if isinstance(event, AuthEvent)] == [data[:-1].decode()] * 3
 
 
 def test_what_several_filters_found_is_told_line_by_line() -> None:
     """Events of one line stay in the order of the filters; those of one filter in their own."""
-    first, second = ([{"position": at, "filter": name} for at in (5, 9)] for name in "ab")
-    second[0]["position"] = 2
+    first, second = ([changed(EVENT, position=at, filter=name) for at in (5, 9)] for name in "ab")
+    second[0].position = 2
     assert in_line_order([first, second]) == [second[0], first[0], first[1], second[1]]
 
 
 def test_events_of_one_position_are_never_cut_apart() -> None:
     """What shares a position in two frames would be taken for sent again."""
-    wire = {"type": "auth", "v": 1, "ip": "192.0.2.7"}
-    events = [{**wire, "position": at} for at in (*range(EVENTS_PER_FRAME - 1), 600, 600, 600, 601)]
+    places = (*range(EVENTS_PER_FRAME - 1), 600, 600, 600, 601)
+    events = [changed(EVENT, position=at) for at in places]
     first, second = (append.value.count(b"\n") + 1 for append in appends(events, 1))
     assert (first, second) == (EVENTS_PER_FRAME + 2, 1)

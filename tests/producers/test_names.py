@@ -14,7 +14,7 @@ import producers.names
 from eventlog.memory import MemoryLog
 from producers.names import MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
 from producers.producer import Producer, Watch
-from schemas.codec import decode_frame
+from schemas.codec import AuthLine, decode_frame
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
 from tests.banstream.service import eventually
@@ -122,12 +122,17 @@ def test_two_threads_forget_what_is_oldest_without_stumbling(monkeypatch: pytest
         sys.setswitchinterval(before)
 
 
+def named(host: str) -> AuthLine:
+    """An event that names a host."""
+    return AuthLine("auth", 1, "failed", NOW_MS, NOW_MS, "x", "1", host, "file:/log", "1", 0, "")
+
+
 def test_names_without_an_address_and_too_many_of_them_are_counted() -> None:
     """No event is made of them, and it is said."""
     directory = Directory()
     directory.open.set()
     waiting = Waiting(Names(directory), {})
-    waiting.add([{"ip": f"{number}.example", "incarnation": "1"} for number in range(MOST_WAITING + 5)])
+    waiting.add([named(f"{number}.example") for number in range(MOST_WAITING + 5)])
     assert waiting.counts[TOO_MANY] == 5
 
     def all_answered() -> bool:

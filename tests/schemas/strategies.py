@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from schemas.addresses import canonical_address, canonical_prefix
-from schemas.codec import INT64, KNOWN
+from schemas.fields import INT64, KNOWN
 from schemas.records import RECORDS, Record
 
 PATIENT: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,9 +40,9 @@ SPECIAL: Final = {"ip": addresses, "prefix": prefixes()}
 SCALARS: Final[dict[Any, st.SearchStrategy[Any]]] = {int: int64s, str: texts, bool: st.booleans()}
 
 
-def records() -> st.SearchStrategy[Record]:
-    """A record of any type, with any values that its types allow."""
-    return st.one_of(*map(_record_of, RECORDS))
+def records(*types: type[Record]) -> st.SearchStrategy[Record]:
+    """A record of these types (none: any), with any values that its types allow."""
+    return st.one_of(*map(_record_of, types or RECORDS))
 
 
 def _record_of(record_type: type[Any]) -> st.SearchStrategy[Any]:

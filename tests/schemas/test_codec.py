@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import FIELDS, INT64, decode, decode_frame, encode, encode_frame, to_wire
+from schemas.codec import (
+    AuthLine,
+    EnforcementLine,
+    HoldLine,
+    StandingLine,
+    decode,
+    decode_frame,
+    encode,
+    encode_frame,
+    encode_lines,
+    frame_of,
+    lines_from,
+    read_events,
+    read_standing,
+    to_wire,
+    wires_of,
+)
 from schemas.errors import InvalidMessage
-from schemas.records import AuthEvent, Record, Standing, Tick
+from schemas.fields import FIELDS, INT64
+from schemas.records import AuthEvent, Enforcement, Hold, Record, Standing, Tick
 from tests.schemas.examples import EXAMPLES
 from tests.schemas.strategies import PATIENT, records
 
@@ -205,3 +223,88 @@ def test_a_long_wrong_text_is_cut_in_the_error() -> None:
         with pytest.raises(InvalidMessage) as refused:
             decode(line.replace(old, b'"' + b"y" * 100_000 + b'"'))
         assert len(str(refused.value)) < 300
+
+
+LINES: dict[type[Any], type[msgspec.Struct]] = {
+    AuthEvent: AuthLine,
+    Hold: HoldLine,
+    Standing: StandingLine,
+    Enforcement: EnforcementLine,
+}
+
+
+@pytest.mark.parametrize("record_type", LINES, ids=lambda each: each.__name__)
+def test_a_line_has_the_fields_of_its_record(record_type: type[Any]) -> None:
+    """The same names in the same order, with the same defaults, after the type and the version."""
+    fields = {each.name: each for each in msgspec.structs.fields(LINES[record_type])}
+    known = [each.name for each in FIELDS[record_type]]
+    assert list(fields) == (known if record_type is Hold else ["type", "v", *known])
+    for each in FIELDS[record_type]:
+        assert fields[each.name].required == (each.default is dataclasses.MISSING)
+
+
+def read_singly(read: Callable[[bytes], Any], line: bytes) -> Any:
+    """What a reader makes of a line, as a dict; or why it refuses it."""
+    try:
+        found = read(line)
+    except InvalidMessage as error:
+        return str(error)
+    if isinstance(found, InvalidMessage):
+        return str(found)
+    if isinstance(found, msgspec.Struct):
+        found = decode(msgspec.json.encode(found))
+    return to_wire(found)
+
+
+@PATIENT
+@given(st.sampled_from([each for each in ALL_RECORDS if type(each) in LINES]), st.data())
+def test_a_line_is_read_as_its_record(record: Record, data: st.DataObject) -> None:
+    """Whatever is wrong with it, twice in it or new: the same fields, or the same reason to refuse it."""
+    items = list(to_wire(record).items())
+    for _ in range(data.draw(st.integers(0, 2))):
+        place = data.draw(st.integers(0, len(items) - 1))
+        items[place] = (items[place][0], data.draw(st.sampled_from(WRONG)))
+    items += data.draw(st.lists(st.sampled_from([*items, ("new", 1)]), max_size=2))
+    line = b"{%s}" % b",".join(orjson.dumps(key) + b":" + orjson.dumps(value) for key, value in items)
+    if isinstance(record, Standing):
+        expected = read_singly(decode, line)
+        if isinstance(expected, dict) and expected["type"] == "standing":
+            assert read_singly(read_standing, line) == expected
+    else:
+        assert read_singly(lambda each: read_events(each)[0], line) == read_singly(decode, line)
+
+
+@PATIENT
+@given(st.lists(records(AuthEvent) | st.just(b"bad"), max_size=5))
+def test_a_bad_line_refuses_itself_alone(written: list[Any]) -> None:
+    """Every event of a frame is read, whatever stands beside it, and nothing is read across a newline."""
+    frame = frame_of(each if isinstance(each, bytes) else encode(each) for each in written) or b"bad"
+    lines = frame.split(b"\n")
+    for line, event in zip(lines, read_events(frame), strict=True):
+        assert event == read_events(line)[0] or str(event) == read_singly(decode, line)
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"}\n{", b"}{"), (b",", b",\n"), (b"}\n{", b"}\n\n{")])
+def test_a_value_is_a_line(old: bytes, new: bytes) -> None:
+    """Two on one line, one over two lines, or none on a line: each such line is refused."""
+    one = encode(EXAMPLES[0][0])
+    frame = frame_of([one, one]).replace(old, new, 1)
+    for event, line in zip(read_events(frame), frame.split(b"\n"), strict=True):
+        assert isinstance(event, InvalidMessage) == (line != one)
+
+
+@PATIENT
+@given(st.lists(records(AuthEvent, Enforcement), min_size=1, max_size=4))
+def test_lines_are_written_as_their_records(written: list[Any]) -> None:
+    """Byte for byte, whatever is in their texts."""
+    plain = [dataclasses.replace(each, extra={}) for each in written]
+    lines: list[Any] = [msgspec.convert(to_wire(each), LINES[type(each)]) for each in plain]
+    assert encode_lines(lines) == encode_frame(plain)
+
+
+def test_lines_that_wait_are_kept_as_json() -> None:
+    """A host's name may stand for the address until it is known; what is no event is refused."""
+    wire = {**to_wire(EXAMPLES[0][0]), "ip": "a.example"}
+    assert lines_from(wires_of(lines_from([wire]))) == lines_from([wire])
+    with pytest.raises(InvalidMessage, match="at_ms"):
+        lines_from([{**wire, "at_ms": "1"}])

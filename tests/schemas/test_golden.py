@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.codec import BY_TYPE, decode, decode_frame, encode, encode_frame
+from schemas.codec import decode, decode_frame, encode, encode_frame
+from schemas.fields import BY_TYPE
 from schemas.records import Record
 from tests.schemas.examples import EXAMPLES
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.records import AuthEvent, Ban, Decision, Unban
+from schemas.records import AuthEvent, Ban, Decision, Tick, Unban
 from schemas.rules import Jail, Rules
-from streams.decider import Decider, Run
+from streams.decider import Decider
+from streams.runs import Run
 from streams.window import reference, reference_of
 
 T0 = 1_700_000_000_000
@@ -63,6 +64,11 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
         ]
         decisions += decider.fold(Run(reference(offset), "sshd", part), lambda index: f"line {index}")
     return decisions
+
+
+def tick(decider: Decider, at_ms: int) -> list[Decision]:
+    """Let time pass, from the next place on; the decisions."""
+    return decider.apply(decider._reference + 1, Tick(at_ms=at_ms))  # noqa: SLF001 - a test's way to go on
 
 
 def bans(decisions: Iterable[Decision]) -> list[tuple[str, int, int | None]]:

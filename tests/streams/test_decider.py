@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.records import Ban, Command, Prolong, Unban, Verb
 from schemas.rules import MANUAL, Jail, Rules
-from streams.commands import obey
-from streams.decider import Decider, Run
+from streams.decider import Decider
 from streams.routes import route_to
-from streams.window import reference
-from tests.streams.folding import ALICE, BOB, MINUTE, SIX, T0, bans, failed, fold, rules, unbans
+from streams.runs import Run
+from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
+from tests.streams.folding import ALICE, BOB, MINUTE, SIX, T0, bans, failed, fold, rules, tick, unbans
 
 
 def command(verb: Verb, prefix: str | None, at_s: int = 100, **facts: object) -> Command:
@@ -20,9 +22,7 @@ def command(verb: Verb, prefix: str | None, at_s: int = 100, **facts: object) ->
 
 def give(decider: Decider, order: Command) -> list[Ban | Unban | Prolong]:
     """Let a decider obey; the decisions."""
-    decider.begin(decider._reference + 1)  # noqa: SLF001 - the next place
-    obey(decider, order)
-    return decider.taken()
+    return decider.apply(decider._reference + 1, order)  # noqa: SLF001 - the next place
 
 
 def test_the_maxretry_th_failure_within_findtime_bans_from_then_for_bantime() -> None:
@@ -79,9 +79,7 @@ def test_a_ban_ends_exactly_at_its_end_whoever_moves_time() -> None:
     """A tick, or any later event of anybody, ends it; the unban carries the end itself as its instant."""
     decider = Decider(rules())
     fold(decider, [failed(ALICE, at) for at in (0, 1, 2)])
-    decider.begin(reference(90))
-    decider.advance(T0 + 1_201_999)
-    assert decider.taken() == []
+    assert tick(decider, T0 + 1_201_999) == []
     assert unbans(fold(decider, [failed(BOB, 1_500)])) == [(ALICE, 1_202, "expired")]
 
 
@@ -89,16 +87,14 @@ def test_bans_end_in_the_order_of_their_ends() -> None:
     """One step of time over several ends releases the earliest first."""
     decider = Decider(rules(maxretry=1))
     fold(decider, [failed(ALICE, 50), failed(BOB, 10)])
-    decider.advance(T0 + 10_000_000)
-    assert unbans(decider.taken()) == [(BOB, 1_210, "expired"), (ALICE, 1_250, "expired")]
+    assert unbans(tick(decider, T0 + 10_000_000)) == [(BOB, 1_210, "expired"), (ALICE, 1_250, "expired")]
 
 
 def test_a_permanent_ban_never_ends() -> None:
     """Without a bantime there is no end, however much time passes."""
     decider = Decider(rules(bantime_ms=None))
     assert bans(fold(decider, [failed(ALICE, at) for at in (0, 1, 2)])) == [(ALICE, 2, None)]
-    decider.advance(T0 + 10**12)
-    assert decider.taken() == []
+    assert tick(decider, T0 + 10**12) == []
 
 
 def test_a_late_failure_is_put_where_it_belongs() -> None:
@@ -230,8 +226,7 @@ def test_an_operators_ban_holds_in_the_manual_jail() -> None:
     (prolong,) = give(decider, command("ban", "192.0.2.0/24", at_s=110))
     assert isinstance(prolong, Prolong)
     assert (prolong.until_ms, prolong.ban) == (None, ban.id)
-    decider.advance(T0 + 10**10)
-    assert decider.taken() == []
+    assert tick(decider, T0 + 10**10) == []
 
 
 def test_an_unban_of_a_prefix_frees_all_inside_it_and_a_second_one_nothing() -> None:
@@ -252,7 +247,7 @@ def test_forgive_forgets_failures_but_not_bans() -> None:
     fold(decider, [failed(ALICE, 0), failed(ALICE, 1), *(failed(BOB, at) for at in (1, 2, 3))])
     assert give(decider, command("forgive", "192.0.2.0/24")) == []
     assert bans(fold(decider, [failed(ALICE, 101)])) == []
-    assert BOB in decider.jails["sshd"].held()
+    assert BOB in dict(decider.jails["sshd"].held())
 
 
 def test_allow_frees_now_and_spares_until_it_ends() -> None:
@@ -293,6 +288,77 @@ def test_subjects_beyond_the_limit_are_dropped_least_recent_first_and_counted() 
     assert (len(jail.subjects), jail.dropped) == (901, 100)
     assert addresses[99] not in jail.subjects
     assert addresses[100] in jail.subjects
+
+
+def two_jails(max_subjects: int) -> Decider:
+    """Two jails that count the same failures."""
+    jails = tuple(Jail(name=name, filters=("sshd",), maxretry=3, findtime_ms=MINUTE) for name in "ab")
+    return Decider(Rules(jails=jails, max_subjects=max_subjects))
+
+
+def test_the_limit_of_subjects_is_over_all_jails() -> None:
+    """Two jails together remember as many as the rules say, and drop the least recent of both."""
+    decider = two_jails(10)
+    fold(decider, [failed(f"198.51.100.{at}", at) for at in range(100)])
+    assert sum(jail.failing for jail in decider.jails.values()) <= 10
+    assert sum(jail.dropped for jail in decider.jails.values()) >= 190
+    assert {"198.51.100.99"} <= decider.jails["a"].subjects.keys() & decider.jails["b"].subjects.keys()
+
+
+@pytest.mark.parametrize("max_subjects", [1, 2, 5])
+def test_bans_in_force_leave_room_for_two_who_take_turns(max_subjects: int) -> None:
+    """However many are banned, the next two addresses are counted up to their own bans."""
+    decider = Decider(Rules(jails=rules().jails, max_subjects=max_subjects))
+    fold(decider, [failed(f"198.51.100.{at // 3}", at) for at in range(60)])
+    turns = [failed(ip, at) for at in range(60, 63) for ip in (ALICE, BOB)]
+    assert [ip for ip, *_ in bans(fold(decider, turns))] == [ALICE, BOB]
+
+
+def test_what_is_spared_takes_no_room() -> None:
+    """A flood of ignored addresses drops nobody who fails, and is not kept."""
+    decider = Decider(Rules(jails=rules(ignoreip=("198.51.100.0/24",)).jails, max_subjects=10))
+    fold(
+        decider, [failed(ALICE, 0), *(failed(f"198.51.100.{at}", at) for at in range(250)), failed(BOB, 251)]
+    )
+    assert decider.jails["sshd"].subjects.keys() == {ALICE, BOB}
+    assert decider.jails["sshd"].dropped == 0
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["failed", "failed", "succeeded", "ban", "unban", "forgive", "allow", "disallow"]
+            ),
+            st.sampled_from([ALICE, BOB, SIX, "192.0.2.0/24"]),
+            st.integers(0, 5_000),
+        ),
+        max_size=60,
+    )
+)
+def test_counts_are_what_counting_would_give(happened: list[tuple[str, str, int]]) -> None:
+    """Whatever happens, saved and loaded too: failing and banned are those who fail and are banned."""
+    decider = Decider(Rules(jails=rules(forgive=True, maxretry=2, bantime_ms=MINUTE).jails, max_subjects=2))
+    for kind, prefix, at_s in happened:
+        if kind not in {"failed", "succeeded"}:
+            give(decider, command(kind, prefix, at_s, duration_ms=at_s * 1_000))  # type: ignore[arg-type]
+        elif "/" not in prefix:
+            fold(decider, [failed(prefix, at_s, kind)])
+        for jail in (*decider.jails.values(), *loaded(decider).jails.values()):
+            assert jail.counts()["banned"] == len(dict(jail.held()))
+            assert jail.counts()["failing"] == sum(1 for _ in jail.newest())
+
+
+def loaded(decider: Decider) -> Decider:
+    """The decider that a saved state gives."""
+    again, _, _ = load_whole(dump_whole(decider, 0, {}), 0)
+    everybody = {name for jail in decider.jails.values() for name in jail.subjects}
+    for value in dump_buckets(decider, everybody).values():
+        if value:
+            load_bucket(again, value)
+    again.resume()
+    return again
 
 
 def test_what_is_too_old_to_matter_is_forgotten() -> None:

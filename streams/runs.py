@@ -1,0 +1,51 @@
+"""Authentication events as the decider folds them: rows, in runs that take the same route."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+EventRow = tuple[str, int, str, int, *tuple[Any, ...]]
+"""One event: kind, at_ms, ip, index from the base of its run, and anything."""
+
+
+class Rows(Protocol):
+    """Rows, gone through as often as one likes."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __iter__(self) -> Iterator[EventRow]:
+        """One after the other."""
+        ...
+
+
+class Run(NamedTuple):
+    """Authentication events that take the same route.
+
+    Attributes:
+        base: the reference (streams.window) of index 0: the frame's offset, shifted.
+        route: which jails they concern (streams.routes).
+    """
+
+    base: int
+    route: str
+    rows: Rows
+
+
+@dataclass(slots=True)
+class Columns:
+    """Rows, kept as columns of the same length: a row exists only while it is looked at."""
+
+    kinds: Sequence[str]
+    at_ms: Sequence[int]
+    ips: Sequence[str]
+    indexes: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.ips)
+
+    def __iter__(self) -> Iterator[EventRow]:
+        return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)
