@@ -88,6 +88,9 @@ def banstream() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    from eventlog.kafka.quiet import quiet_libraries
+
+    quiet_libraries()
     try:
         code: Any = banstream.main(args=arguments, prog_name="banstream", standalone_mode=False)
     except click.ClickException as error:

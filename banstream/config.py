@@ -21,6 +21,7 @@ from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.registries import BACKENDS
 from schemas.rules import MANUAL, Jail, Rules
+from streams.worker.membership import HostName
 
 LOCAL_FILE: Final = Path("banstream.toml")
 SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
@@ -101,10 +102,12 @@ class DeciderSettings:
     Attributes:
         workers: how many processes.
         application: what the workers of one fleet call themselves: their group, and their transactions.
+        membership: what joins the group, and brings the messages: see streams.worker.membership.
     """
 
     workers: int = 1
     application: str = "decider"
+    membership: HostName = "faust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +227,12 @@ def _decider(table: Table) -> DeciderSettings:
     return DeciderSettings(
         workers=table.take("workers", values.between(1, 64), usual.workers),
         application=table.take("application", _application, usual.application),
+        membership=table.take("membership", _membership, usual.membership),
     )
+
+
+def _membership(value: object) -> HostName:
+    return cast("HostName", values.one_of(*get_args(HostName))(value))
 
 
 def _application(value: object) -> str:

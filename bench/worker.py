@@ -1,4 +1,4 @@
-"""Faust workers on a real broker: events a second of one and of two, a restart with a million addresses.
+"""Workers on a real broker, on each host: events a second, a restart, who waits for whom, and being idle.
 
 Needs the broker's jars (deploy/machine.sh test), or $BANSTREAM_KAFKA. Broker and worker share the machine.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,48 +22,170 @@ import orjson
 
 from bench.figures import say
 from eventlog.contract import Append, EventLog
+from eventlog.kafka.options import parse_url
+from eventlog.kafka.quiet import quiet_libraries
+from eventlog.kafka.transactions import Transactions
 from eventlog.urls import open_log
 from schemas.topics import DECISIONS, EVENTS, RULES
 from tests.broker import Broker, Cluster
 
+HOSTS: Final = ("faust", "aiokafka")
 EVENTS_SENT: Final = 1_000_000
+HELD_S: Final = 10
+"""Less than a fenced owner waits."""
 FRAME: Final = 300
 DECIDING: Final = 100
 """One event of so many decides a ban."""
 AT_ONCE: Final = 200
 """As many frames as a producer has in its hands."""
-RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 3\nfindtime = "1d"\nbantime = "7d"\n'
+RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nfindtime = "1d"\nbantime = "7d"\n'
 
 
 def main() -> None:
-    """Measure all."""
+    """Measure all, or with `burst`, `restart`, `shared`, `held` or `idle` only that."""
+    parts = {"burst": burst, "restart": restart, "shared": shared, "held": held, "idle": idle}
+    wanted = [part for part in parts if part in sys.argv] or list(parts)
+    quiet_libraries()
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as broker:
-        config = Path(folder) / "banstream.toml"
-        log = configured(config, broker.url(1))
+        for part in wanted:
+            for host in HOSTS:
+                parts[part](Path(folder) / "banstream.toml", broker, host)
+
+
+def burst(config: Path, broker: Cluster, host: str) -> None:
+    """A million events in frames, which wait for a worker of one partition."""
+    log = configured(config, broker.url(1), host)
+    bans = fill(log)
+    worker = start(config, log)
+    say(f"{host}_worker", EVENTS_SENT / wait_s(log, bans), "events/s")
+    say(f"{host}_worker_decisions", bans, "decisions")
+    say(f"{host}_worker_per_core", EVENTS_SENT / cpu_s(worker), "events/s of its processor time")
+    say(f"{host}_worker_memory", resident_mb(worker), "MB")
+    worker.kill()
+    worker.wait()
+    log.close()
+
+
+def restart(config: Path, broker: Cluster, host: str) -> None:
+    """Seconds to a decision with a million addresses in the state."""
+    log = configured(config, broker.url(1), host)
+    bans = fill(log)
+    worker = start(config, log)
+    wait_s(log, bans)
+    worker.kill()
+    worker.wait()
+    say(f"{host}_worker_restart_1m_addresses_after_kill_9", restarted(config, log, 0), "s")
+    say(f"{host}_worker_restart_1m_addresses", restarted(config, log, 1), "s")
+    log.close()
+
+
+def shared(config: Path, broker: Cluster, host: str) -> None:
+    """One worker and two, of four partitions."""
+    for count in (1, 2):
+        log = configured(config, broker.url(4), host)
         bans = fill(log)
-        worker = start(config, log)
-        say("worker", EVENTS_SENT / wait_s(log, bans), "events/s")
-        say("worker_decisions", bans, "decisions")
-        say("worker_per_core", EVENTS_SENT / cpu_s(worker), "events/s of its processor time")
-        say("worker_memory", resident_mb(worker), "MB")
-        worker.kill()
-        worker.wait()
-        say("worker_restart_1m_addresses_after_kill_9", restarted(config, log, 0), "s")
-        say("worker_restart_1m_addresses", restarted(config, log, 1), "s")
+        workers = start(config, log, "--workers", str(count))
+        say(f"{host}_workers_{count}_of_4_partitions", EVENTS_SENT / wait_s(log, bans), "events/s")
+        stop(workers)
         log.close()
-        for count in (1, 2):
-            log = configured(config, broker.url(4))
-            bans = fill(log)
-            workers = start(config, log, "--workers", str(count))
-            say(f"workers_{count}_of_4_partitions", EVENTS_SENT / wait_s(log, bans), "events/s")
-            stop(workers)
-            log.close()
 
 
-def configured(config: Path, url: str) -> EventLog:
+def held(config: Path, broker: Cluster, host: str) -> None:
+    """From an event to its ban in three partitions, before a busy fourth is fenced, and while it is."""
+    url = broker.url(4)
+    log = configured(config, url, host, maxretry=1)
+    worker = start(config, log)
+    stopped = threading.Event()
+    busy = threading.Thread(target=keep_busy, args=(url, stopped))
+    busy.start()
+    time.sleep(3)
+    before = latencies_ms(url, 1)
+    options = parse_url(url)
+    Transactions(options, f"{options.prefix}decider-0").close()
+    during = latencies_ms(url, 2)
+    for name, found in (("before", before), ("fenced", during)):
+        say(f"{host}_others_{name}_p50", statistics.median(found), "ms")
+        say(f"{host}_others_{name}_p99", sorted(found)[len(found) * 99 // 100], "ms")
+        say(f"{host}_others_{name}_most", max(found), "ms")
+    stopped.set()
+    busy.join()
+    worker.kill()
+    worker.wait()
+    log.close()
+
+
+def keep_busy(url: str, stopped: threading.Event) -> None:
+    """Two hundred lone events a second for partition 0."""
+    own = open_log(url)
+    position = 0
+    while not stopped.wait(0.05):
+        position += 10
+        at_ms = time.time_ns() // 1_000_000
+        own.append(
+            [Append(EVENTS.name, line(position + each, position + each, at_ms, "busy")) for each in range(10)]
+        )
+    own.close()
+
+
+def latencies_ms(url: str, run: int) -> list[float]:
+    """For HELD_S an event in each of three partitions every 100 ms: how long until its ban is to be read."""
+    log = open_log(url)
+    sent: dict[str, float] = {}
+    found: list[float] = []
+    until = time.monotonic() + HELD_S
+    numbers = (1, 2, 3)
+    begins = [log.end(DECISIONS.name, number) for number in numbers]
+
+    def watch() -> None:
+        own, offsets = open_log(url), list(begins)
+        while len(found) < len(sent) or time.monotonic() < until:
+            for place, number in enumerate(numbers):
+                for message in own.read(DECISIONS.name, number, offsets[place]):
+                    offsets[place] = message.offset + 1
+                    seen = time.monotonic()
+                    bans = [orjson.loads(each)["prefix"] for each in message.value.split(b"\n")]
+                    found.extend((seen - sent[prefix]) * 1_000 for prefix in bans)
+            time.sleep(0.002)
+        own.close()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    number = 0
+    while time.monotonic() < until:
+        at_ms = time.time_ns() // 1_000_000
+        for partition in numbers:
+            number += 1
+            ip = f"{200 + run}.{number >> 8 & 255}.{number & 255}.7"
+            sent[ip] = time.monotonic()
+            value = line(number, number, at_ms, f"run{run}").replace(ip_of(number).encode(), ip.encode())
+            log.append([Append(EVENTS.name, value, partition=partition)])
+        time.sleep(0.1)
+    watching.join()
+    log.close()
+    return found
+
+
+def idle(config: Path, broker: Cluster, host: str) -> None:
+    """A worker of four partitions that has decided 600 events and has nothing to do."""
+    log = configured(config, broker.url(4), host)
+    worker = start(config, log)
+    appends, _ = frames(4)
+    log.append([Append(EVENTS.name, appends[each].value, partition=each % 4) for each in range(2)])
+    time.sleep(15)
+    say(f"{host}_worker_idle_memory", resident_mb(worker), "MB")
+    before = cpu_s(worker)
+    time.sleep(10)
+    say(f"{host}_worker_idle", (cpu_s(worker) - before) * 10, "% of a core")
+    stop(worker)
+    log.close()
+
+
+def configured(config: Path, url: str, host: str = "faust", maxretry: int = 3) -> EventLog:
     """A new log with rules in force."""
     config.write_text(
-        f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\n{RULES_TEXT}', encoding="utf-8"
+        f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\nmembership = "{host}"\n'
+        f"{RULES_TEXT}maxretry = {maxretry}\n",
+        encoding="utf-8",
     )
     log = open_log(url)
     stop(start(config, log))
@@ -120,9 +244,14 @@ def frames(partitions: int) -> tuple[list[Append], int]:
     return appends, bans
 
 
-def line(address: int, position: int, at_ms: int) -> bytes:
+def ip_of(address: int) -> str:
+    """The address of a number."""
+    return f"{1 + (address >> 16)}.{address >> 8 & 255}.{address & 255}.7"
+
+
+def line(address: int, position: int, at_ms: int, incarnation: str = "fe00:123456:0011") -> bytes:
     """A failed login, as sshd's filter gives it."""
-    ip = f"{1 + (address >> 16)}.{address >> 8 & 255}.{address & 255}.7"
+    ip = ip_of(address)
     return orjson.dumps(
         {
             "type": "auth",
@@ -134,7 +263,7 @@ def line(address: int, position: int, at_ms: int) -> bytes:
             "filter_version": "0123456789ab",
             "ip": ip,
             "source": "file:/var/log/auth.log",
-            "incarnation": "fe00:123456:0011",
+            "incarnation": incarnation,
             "position": position,
             "line": f"Nov 22 09:00:00 host sshd[4711]: Failed password for root from {ip} port 50122 ssh2",
             "user": "root",

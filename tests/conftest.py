@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from eventlog.kafka.quiet import quiet_libraries
+
 if TYPE_CHECKING:
     from tests.broker import Cluster
 
@@ -51,6 +53,7 @@ REAL_PARTS: Final = {
 
 def pytest_configure() -> None:
     """Heed SIGINT, which background shells have ignored: it is what stops programs under test."""
+    quiet_libraries()
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

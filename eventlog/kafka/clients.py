@@ -5,43 +5,27 @@ They are Any to the type checkers: the stubs there are describe another version 
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
-from kafka.errors import (
-    KafkaError,
-    KafkaTimeoutError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
-from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
+from kafka.errors import KafkaTimeoutError
 
-from eventlog.kafka.errors import CERTIFICATE
+from eventlog.kafka.internals import NetClient
 from eventlog.kafka.layout import MESSAGE_BYTES
 from eventlog.kafka.options import KafkaOptions
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
 REQUEST_BYTES: Final = MESSAGE_BYTES + 65_536
-ABANDON_S: Final = 0.5
 TRANSACTION_MS: Final = 60_000
 """The broker aborts a transaction open for longer; readers see nothing behind it until then."""
 
 NEVER_MS: Final = 2**31 - 1
 RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
-
-HOPELESS: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
-
-# Whatever matters in what it logs, it raises as well, and then we say it in words of our own.
-logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
@@ -97,16 +81,6 @@ def producer(options: KafkaOptions, transactional_id: str | None = None) -> Any:
     return _made(KafkaProducer, settings)
 
 
-def abandon(producer: Any) -> None:
-    """Let go of a producer without waiting for what it has not sent; it sends nothing more.
-
-    `close` alone would raise while it has unsent messages, and its thread would go on sending them.
-    """
-    producer._sender.force_close()  # noqa: SLF001 - the library offers no other way
-    with suppress(KafkaError):
-        producer.close(timeout=ABANDON_S)
-
-
 def admin(options: KafkaOptions) -> Any:
     """A client for topics and settings; close it."""
     return _made(KafkaAdminClient, options.client())
@@ -114,10 +88,10 @@ def admin(options: KafkaOptions) -> Any:
 
 def _made(kind: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """A client; when it cannot be made, its thread and sockets are closed: it would leave them open."""
-    opened: list[_NetClient] = []
+    opened: list[NetClient] = []
 
-    def net_client(**configs: Any) -> _NetClient:
-        opened.append(_NetClient(**configs))
+    def net_client(**configs: Any) -> NetClient:
+        opened.append(NetClient(**configs))
         return opened[-1]
 
     try:
@@ -129,35 +103,3 @@ def _made(kind: Callable[..., Any], settings: dict[str, Any]) -> Any:
             if isinstance(error, KafkaTimeoutError) and client.cause is not None:
                 raise KafkaTimeoutError(str(client.cause)) from error
         raise
-
-
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has no types
-    """Connections that remember why connecting failed: the library tells its log only.
-
-    It would also go on trying wrong credentials and certificates for as long as it may.
-    """
-
-    cause: BaseException | None = None
-
-    def update_backoff(self, node_id: Any) -> Any:
-        """Called while a failure to connect is handled."""
-        cause = sys.exc_info()[1]
-        if cause is not None:
-            self.cause = cause
-            if isinstance(cause, HOPELESS) or CERTIFICATE in str(cause):
-                raise cause
-        return super().update_backoff(node_id)
-
-
-class _NetClient(KafkaNetClient):  # type: ignore[misc]
-    """The library's client on such connections."""
-
-    def __init__(self, **configs: Any) -> None:
-        net = NetworkSelector(**configs)
-        self._connections = _Manager(net, **configs)
-        super().__init__(net, self._connections, **configs)
-
-    @property
-    def cause(self) -> BaseException | None:
-        """Why the last connection failed."""
-        return self._connections.cause

@@ -21,6 +21,7 @@ from typing import Final
 
 from kafka import errors as kafka_errors
 
+from eventlog.kafka.internals import CERTIFICATE
 from schemas.errors import BanstreamError, LogError, Transient
 
 RETRY_MS: Final = 1_000
@@ -32,9 +33,6 @@ FENCED: Final = (
 )
 VAGUE: Final = "unknown reasons"
 """How kafka-python calls it when a request of a transaction has no answer in time."""
-
-CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
-"""What OpenSSL calls a certificate that it does not trust."""
 
 _TOO_LARGE: Final = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 _UNKNOWN: Final = (kafka_errors.UnknownTopicOrPartitionError, kafka_errors.InvalidTopicError)

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from eventlog.contract import Append, Message, Place, Writer
-from eventlog.kafka import clients
+from eventlog.kafka import clients, internals
 from eventlog.kafka.admin import DENIED, partition_counts
 from eventlog.kafka.errors import denied, no_topic, told
 from eventlog.kafka.layout import PARTITIONED, POSITIONS, TOPICS
@@ -75,7 +75,7 @@ class KafkaLog:
             except KafkaError:
                 # What it has not sent yet would still be sent, in the midst of what comes next.
                 producer, self._producer = self._producer, None
-                clients.abandon(producer)
+                internals.abandon(producer)
                 raise
 
     def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:
@@ -149,7 +149,7 @@ class KafkaLog:
         with self._lock:
             if self._producer is not None:
                 producer, self._producer = self._producer, None
-                clients.abandon(producer)
+                internals.abandon(producer)
         self._reader.close()
         self._waiter.close()
 

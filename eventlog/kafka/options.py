@@ -75,6 +75,11 @@ class KafkaOptions:
         """What a person reads in an error: where the log is."""
         return f"kafka://{','.join(self.servers)}"
 
+    @property
+    def security_protocol(self) -> str:
+        """What Kafka's clients call a connection like this."""
+        return ("SASL_" if self.user is not None else "") + ("SSL" if self.tls else "PLAINTEXT")
+
     def client(self) -> dict[str, Any]:
         """The settings that every client of kafka-python gets."""
         settings: dict[str, Any] = {
@@ -83,7 +88,7 @@ class KafkaOptions:
             "request_timeout_ms": self.timeout_ms // 2,
             "bootstrap_timeout_ms": self.timeout_ms,
             "reconnect_backoff_max_ms": 1_000,  # a broker that is back is found within a second
-            "security_protocol": ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT"),
+            "security_protocol": self.security_protocol,
         }
         if self.user is not None:
             settings |= {

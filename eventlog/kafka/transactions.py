@@ -15,27 +15,20 @@ newer is there.
 
 The broker itself aborts what is open for TRANSACTION_MS, and then refuses the next epoch as well: Fenced.
 
-The library offers none of this, so this module, and no other, uses its internals (kafka-python 3.0).
+The library offers none of this: see eventlog.kafka.internals.
 KIP-360: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from kafka.errors import InvalidTxnStateError, KafkaError, KafkaTimeoutError
-from kafka.producer.transaction_manager import (
-    EndTxnHandler,
-    InitProducerIdHandler,
-    ProducerIdAndEpoch,
-    TransactionState,
-    TxnRequestHandler,
-)
 
 from eventlog.contract import Append
-from eventlog.kafka import clients
+from eventlog.kafka import clients, internals
 from eventlog.kafka.errors import FENCED
 from eventlog.kafka.options import KafkaOptions
 from eventlog.kafka.sending import send_all
@@ -51,13 +44,13 @@ class Transactions:
         self._options = options
         self._id = transactional_id
         self._producer: Any = clients.producer(options, transactional_id)
-        self._identity: ProducerIdAndEpoch = _state(self._producer).producer_id_and_epoch
+        self._identity = internals.identity(self._producer)
         try:
             self._producer.init_transactions()
         except BaseException:
             self.give_up()
             raise
-        self._identity = _state(self._producer).producer_id_and_epoch
+        self._identity = internals.identity(self._producer)
 
     def write(self, appends: Sequence[Append]) -> list[int]:
         """Begin a transaction and write messages; returns their offsets. When it raises, abort or give up."""
@@ -67,20 +60,20 @@ class Transactions:
 
     def commit(self) -> None:
         """End the transaction. When it raises, nobody knows whether it did: give up, then `finish`."""
-        self._end(_state(self._open()).begin_commit())
+        self._wait(internals.end_transaction(self._open(), committed=True))
 
     def abort(self) -> None:
         """Undo the transaction."""
-        self._end(_state(self._open()).begin_abort())
+        self._wait(internals.end_transaction(self._open(), committed=False))
 
     def give_up(self) -> None:
         """Let go of the producer, whatever it is doing; the next call goes on with a new one."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            identity = _state(producer).producer_id_and_epoch
+            identity = internals.identity(producer)
             if identity.is_valid:  # the library may have moved on to another epoch by itself
                 self._identity = identity
-            clients.abandon(producer)
+            internals.abandon(producer)
 
     def close(self) -> None:
         """Let go of the producer in good order."""
@@ -108,60 +101,24 @@ class Transactions:
             self._ended(committed=False)
         producer = clients.producer(self._options, self._id)
         try:
-            self._ask(producer, TransactionState.INITIALIZING, _next_epoch)
+            internals.go_on_as(producer, self._identity, self._wait)
         except BaseException:
-            clients.abandon(producer)
+            internals.abandon(producer)
             raise
-        self._identity = _state(producer).producer_id_and_epoch
+        self._identity = internals.identity(producer)
         return producer
 
     def _ended(self, *, committed: bool) -> bool:
         """End the transaction that the given up producer may have left; whether it ended that way."""
         producer = clients.producer(self._options, self._id)
         try:
-            self._ask(
-                producer,
-                TransactionState.COMMITTING_TRANSACTION
-                if committed
-                else TransactionState.ABORTING_TRANSACTION,
-                lambda state: EndTxnHandler(state, committed=committed),
-            )
+            internals.end_anothers(producer, self._identity, committed=committed, wait=self._wait)
         except InvalidTxnStateError:
             return False
         finally:
-            clients.abandon(producer)
+            internals.abandon(producer)
         return True
-
-    def _ask(
-        self, producer: Any, state: TransactionState, request: Callable[[Any], TxnRequestHandler]
-    ) -> None:
-        """Have a new producer take the identity, be in a state, and send a request; waits for the answer."""
-        manager = _state(producer)
-        with manager._lock:  # noqa: SLF001 - see above, here and below
-            manager.set_producer_id_and_epoch(self._identity)
-            manager._current_state = state  # noqa: SLF001
-            manager._transaction_started = True  # noqa: SLF001
-            handler = request(manager)
-            manager._enqueue_request(handler)  # noqa: SLF001
-        producer._sender.wakeup()  # noqa: SLF001
-        self._wait(handler.result)
-        manager._transaction_started = False  # noqa: SLF001
-
-    def _end(self, result: Any) -> None:
-        self._open()._sender.wakeup()  # noqa: SLF001
-        self._wait(result)
 
     def _wait(self, result: Any) -> None:
         if not result.wait(timeout_ms=self._options.timeout_ms):
             raise KafkaTimeoutError("the broker did not answer in time")
-
-
-def _next_epoch(manager: Any) -> TxnRequestHandler:
-    """The request for the next epoch of an identity; the broker refuses it when somebody newer is there."""
-    request: Any = InitProducerIdHandler
-    handler: TxnRequestHandler = request(manager, manager.transaction_timeout_ms, is_epoch_bump=True)
-    return handler
-
-
-def _state(producer: Any) -> Any:
-    return producer._transaction_manager  # noqa: SLF001

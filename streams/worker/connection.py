@@ -1,4 +1,4 @@
-"""How Faust and aiokafka connect to the cluster that a `kafka://` url names."""
+"""How aiokafka connects to the cluster that a `kafka://` url names."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-import faust
 from aiokafka.errors import KafkaError
-from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
-from faust.types.auth import CredentialsT
-from yarl import URL
 
 from eventlog.kafka.options import KafkaOptions
-
-SESSION_S: Final = 6.0
-"""A worker that says nothing for so long is taken for dead, and its partitions are given to others."""
 
 
 class Client(Protocol):
@@ -66,39 +59,32 @@ class Cluster:
         """The consumer group that the workers form."""
         return self.options.prefix + self.application
 
-    @property
-    def urls(self) -> list[URL]:
-        """The brokers asked first, as Faust wants them."""
-        return [URL(f"kafka://{server}") for server in self.options.servers]
-
-    @cached_property
-    def credentials(self) -> CredentialsT | None:
-        """Who we are, as Faust wants it; None where nobody asks."""
-        options = self.options
-        context = self._tls() if options.tls else None
-        if options.user is not None:
-            return faust.SASLCredentials(
-                username=options.user,
-                password=options.password,
-                mechanism=options.mechanism,
-                ssl_context=context,
-            )
-        return None if context is None else faust.SSLCredentials(context)
-
     def client(self) -> dict[str, Any]:
         """The settings that every client of aiokafka gets."""
-        return {
+        settings: dict[str, Any] = {
             "bootstrap_servers": list(self.options.servers),
             "client_id": "banstream",
             "request_timeout_ms": self.options.timeout_ms,
-            **credentials_to_aiokafka_auth(self.credentials, None),
+            "security_protocol": self.options.security_protocol,
+            "ssl_context": self.tls,
         }
+        if self.options.user is not None:
+            settings |= {
+                "sasl_mechanism": self.options.mechanism,
+                "sasl_plain_username": self.options.user,
+                "sasl_plain_password": self.options.password,
+            }
+        return settings
 
     def topic(self, name: str) -> str:
         """A topic's name on the cluster."""
         return self.options.prefix + name
 
-    def _tls(self) -> ssl.SSLContext:
+    @cached_property
+    def tls(self) -> ssl.SSLContext | None:
+        """How connections are encrypted; None where they are not."""
+        if not self.options.tls:
+            return None
         context = ssl.create_default_context(cafile=self.options.ca)
         if self.options.cert is not None:
             context.load_cert_chain(self.options.cert, self.options.key)

@@ -1,17 +1,19 @@
-"""Reading what was committed before: a partition's state, and stretches of its events."""
+"""Reading what was committed: the state of one partition, and its inputs from wherever they are wanted."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from eventlog.contract import Message
-from schemas.topics import EVENTS, STATE
+from schemas.topics import STATE
+from streams.worker import inputs
 from streams.worker.connection import Cluster, closed, opened
 
+PAGE: Final = 16
+"""Messages read at a time: folding them is a step that nothing else comes between."""
 FETCH_BYTES: Final = 8 * 1024 * 1024
 POLL_MS: Final = 25
 """Short: what ends with a marker gives nothing more, and a poll would wait for it to its end."""
@@ -20,73 +22,63 @@ FETCH_WAIT_MS: Final = 20
 
 
 class History:
-    """One consumer of committed messages, put wherever it is asked to read. Tasks share it in turns.
+    """A consumer of committed messages, of one owner or of one worker: who reads waits for nobody else.
 
-    Every call raises KafkaError or OSError while the broker cannot be reached; the next one connects anew.
+    It connects when something is asked, and one thing is asked at a time. Every call raises KafkaError or
+    OSError where the broker cannot be reached, or waits for it; the next one connects anew.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._lock = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
+        self._place: TopicPartition | None = None
+        self._next = -1
 
-    @property
-    def busy(self) -> bool:
-        """Whether somebody reads now."""
-        return self._lock.locked()
+    async def state(self, partition: int, begin: int, topics: Iterable[str]) -> inputs.StateRead:
+        """The newest value of every key written from an offset on, without tombstones.
 
-    async def state(self, partition: int, begin: int = 0) -> tuple[dict[str, bytes], int]:
-        """The newest value of every key written from an offset on, without tombstones; and the end."""
-        place = self._place(STATE.name, partition)
+        `topics`: the inputs whose oldest offsets are told along with it.
+        """
+        place = self._of(STATE.name, partition)
+        consumer = await self._open()
+        begins = await consumer.beginning_offsets([self._of(topic, partition) for topic in topics])
+        end = (await consumer.end_offsets([place]))[place]
         values: dict[str, bytes] = {}
-        async with self._lock:
-            end = await self._end(place)
-            async for message in self._read(place, begin, end):
-                if message.value:
-                    values[message.key or ""] = message.value
+        while begin < end:
+            records, begin = await self._fetch(place, begin, end, None)
+            for record in records:
+                if record.value:
+                    values[record.key.decode()] = record.value
                 else:
-                    values.pop(message.key or "", None)
-        return values, end
+                    values.pop(record.key.decode(), None)
+        return inputs.StateRead(values, {topic: begins[self._of(topic, partition)] for topic in topics})
 
-    async def events(
-        self, partition: int, begin: int, end: int | None = None
-    ) -> AsyncIterator[list[Message]]:
-        """The events from one offset to before another (None: the end now), in order, some at a time.
+    async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:
+        """Some messages from one offset to before another (None: the end now).
 
         What retention has dropped is passed over.
         """
-        place = self._place(EVENTS.name, partition)
-        async with self._lock:
-            if end is None:
-                end = await self._end(place)
-        while begin < end:
-            async with self._lock:
-                begin = max(begin, (await (await self._open()).beginning_offsets([place]))[place])
-                page = [message async for message in self._read(place, begin, end, once=True)]
-            if not page:
-                return
-            yield page
-            begin = page[-1].offset + 1
+        place = self._of(topic, partition)
+        if end is None:
+            end = int((await (await self._open()).end_offsets([place]))[place])
+        records: list[Any] = []
+        reached = begin
+        while reached < end and not records:
+            records, reached = await self._fetch(place, reached, end, PAGE)
+        return inputs.PageRead(topic, tuple(map(message_of, records)), min(reached, end), end)
 
-    async def first_event(self, partition: int) -> int:
-        """The offset of the oldest event kept."""
-        place = self._place(EVENTS.name, partition)
-        async with self._lock:
-            return int((await (await self._open()).beginning_offsets([place]))[place])
-
-    async def ends(self, partitions: list[int]) -> dict[int, int]:
-        """The offset after the last committed event, by partition."""
-        places = [self._place(EVENTS.name, partition) for partition in partitions]
-        async with self._lock:
-            found = await (await self._open()).end_offsets(places)
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the last committed message, by partition."""
+        consumer = await self._open()
+        found = await consumer.end_offsets([self._of(topic, partition) for partition in partitions])
         return {place.partition: int(offset) for place, offset in found.items()}
 
     async def close(self) -> None:
-        """Let go. Idempotent."""
-        consumer, self._consumer = self._consumer, None
+        """Let go. Idempotent; what is asked later connects anew."""
+        consumer, self._consumer, self._place = self._consumer, None, None
         await closed(consumer)
 
-    def _place(self, topic: str, partition: int) -> TopicPartition:
+    def _of(self, topic: str, partition: int) -> TopicPartition:
         return TopicPartition(self._cluster.topic(topic), partition)
 
     async def _open(self) -> AIOKafkaConsumer:
@@ -103,28 +95,19 @@ class History:
             self._consumer = await opened(consumer)
         return self._consumer
 
-    async def _end(self, place: TopicPartition) -> int:
-        """The offset after the last committed message: of a transaction that is open nothing is seen."""
-        found = await (await self._open()).end_offsets([place])
-        return int(found[place])
-
-    async def _read(
-        self, place: TopicPartition, begin: int, end: int, *, once: bool = False
-    ) -> AsyncIterator[Message]:
-        """Messages from one offset to before another; with `once` those of one fetch that gives any."""
+    async def _fetch(
+        self, place: TopicPartition, begin: int, end: int, most: int | None
+    ) -> tuple[list[Any], int]:
+        """Records from one offset to before another, perhaps none yet; and where to go on."""
         consumer = await self._open()
-        consumer.assign([place])
-        consumer.seek(place, begin)
-        try:
-            while await consumer.position(place) < end:
-                records = (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, [])
-                for record in records:
-                    if record.offset < end:
-                        yield message_of(record)
-                if records and once:
-                    return
-        finally:
-            consumer.pause(place)  # or else it would fetch on, for nobody
+        if place != self._place:
+            consumer.assign([place])
+        if (place, begin) != (self._place, self._next):
+            consumer.seek(place, begin)
+        self._place = place
+        records = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=most)).get(place, [])
+        self._next = int(await consumer.position(place))
+        return [record for record in records if record.offset < end], self._next
 
 
 def message_of(record: Any) -> Message:

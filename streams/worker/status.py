@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HostName = str
+from streams.worker.membership import HostName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

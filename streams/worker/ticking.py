@@ -33,13 +33,13 @@ class Ticking:
 
     def wait_s(self, owners: Iterable[Owner], most_s: float) -> float:
         """Seconds until the next ban ends, `most_s` at most."""
-        ends = [end_ms for owner in owners if owner.ready and (end_ms := owner.next_expiry_ms()) is not None]
+        ends = [end_ms for owner in owners if (end_ms := _end_ms(owner)) is not None]
         return max(0.01, min(most_s, (min(ends) - self._now_ms()) / 1_000)) if ends else most_s
 
     async def tick(self, owners: Iterable[Owner]) -> None:
         """Append a Tick to each partition in which a ban's end has passed."""
         now_ms = self._now_ms()
-        due = [owner for owner in owners if owner.ready and self._is_due(owner, now_ms)]
+        due = [owner for owner in owners if self._is_due(owner, now_ms)]
         if not due:
             return
         value = encode(Tick(at_ms=now_ms))
@@ -57,7 +57,7 @@ class Ticking:
         await closed(producer)
 
     def _is_due(self, owner: Owner, now_ms: int) -> bool:
-        end_ms = owner.next_expiry_ms()
+        end_ms = _end_ms(owner)
         if end_ms is None or end_ms > now_ms:
             return False
         last_ms, at = self._last.get(owner.number, (-1, 0.0))
@@ -70,3 +70,8 @@ class Ticking:
         if self._producer is None:
             self._producer = await opened(AIOKafkaProducer(**self._cluster.client(), enable_idempotence=True))
         return self._producer
+
+
+def _end_ms(owner: Owner) -> int | None:
+    """When the next ban of a partition ends; None where there is none, or the partition is not open."""
+    return owner.core.partition.decider.next_expiry_ms() if owner.ready else None

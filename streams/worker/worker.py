@@ -1,97 +1,143 @@
-"""A worker: the group says which partitions are its own, an owner decides each, and time passes."""
+"""A worker: the group says which partitions are its own, an owner decides each, and time passes.
+
+Nothing here waits for one partition: a message is handed to its owner, which takes it or passes it over.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
+from eventlog.contract import Message
 from schemas.errors import Transient
+from schemas.topics import EVENTS
+from streams.poison import Poisoned
+from streams.worker import inputs
 from streams.worker.connection import Cluster
-from streams.worker.history import History, message_of
-from streams.worker.membership import Group
+from streams.worker.history import History
+from streams.worker.membership import Host, HostName, Receiver
 from streams.worker.notices import Notices
 from streams.worker.owner import Owner, Shared
+from streams.worker.status import WorkerStatus
 from streams.worker.ticking import Ticking
 
 LOOK_S: Final = 0.2
-BEHIND_S: Final = 2.0
+ENDS_S: Final = 2.0
 HINT_S: Final = 3.0
 ANSWER_S: Final = 3.0
 STOP_S: Final = 10.0
 NOTICE_S: Final = 5.0
 ALARM_S: Final = 60.0
 """A partition that is stopped is spoken of as often."""
+BREATH_S: Final = 0.005
+"""Folding gives everything else its turn after so long at most, and a message."""
 
 log = getLogger("banstream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a worker is to do.
+
+    Attributes:
+        cluster: where the log is; `partitions`: how many it has.
+        now_ms: the clock, for the ends of bans.
+        rules: the version of the rules in this host's configuration.
+        membership: what joins the group.
+        draining: however much cannot be read goes to the dead letters.
+    """
+
+    cluster: Cluster
+    partitions: int
+    now_ms: Callable[[], int]
+    rules: str
+    membership: HostName = "faust"
+    draining: bool = False
 
 
 class Worker:
     """One worker of the group. `run` is its life; make a new one for another."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        partitions: int,
-        *,
-        now_ms: Callable[[], int],
-        rules: str,
-        draining: bool = False,
-    ) -> None:
-        """Own what the group gives, of a log of so many partitions.
-
-        Args:
-            cluster: where the log is.
-            partitions: how many it has.
-            now_ms: the clock, for the ends of bans.
-            rules: the version of the rules in this host's configuration.
-            draining: however much cannot be read goes to the dead letters.
-        """
-        self._rules = rules
-        self._history = History(cluster)
-        self._ticking = Ticking(cluster, now_ms)
+    def __init__(self, plan: Plan) -> None:
+        """Own what the group gives. It must be made where it is to run: within an event loop."""
+        self._plan = plan
+        self._history = History(plan.cluster)
+        self._ticking = Ticking(plan.cluster, plan.now_ms)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._shared = Shared(cluster, self._history, partitions, self._failed, draining)
+        self._host = _host(plan, self)
+        self._shared = Shared(plan.cluster, self._host, plan.partitions, self._fail, plan.draining)
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
         self._notices = Notices()
         self._away = False
         self._hinted: dict[int, int] = {}
-        self._group = Group(cluster, partitions)
-        self._group.agent(self._group.events)(self._follow)
-        # Faust's types of its own signals do not fit how it calls them.
-        self._group.on_partitions_revoked.connect(self._on_revoked)  # pyright: ignore[reportArgumentType]
-        self._group.on_partitions_assigned.connect(self._on_assigned)  # pyright: ignore[reportArgumentType]
+        self._began_at = self._breathed_at = monotonic()
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Decide until stopped. Raises Transient when the broker is lost, and what else made it stop."""
-        looking = asyncio.create_task(self._look_after())
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), looking, self._failed]
+        looking = [asyncio.create_task(self._look_after()), asyncio.create_task(self._ask_ends())]
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), *looking]
         try:
-            await self._group.start()
-            ends.append(asyncio.create_task(self._group.wait_until_stopped()))
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self._host.start()
+            ends.append(asyncio.create_task(self._lost()))
+            await asyncio.wait({*ends, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         except (KafkaError, OSError) as error:
             raise Transient(f"no connection to the broker: {error!r}") from error
         finally:
+            done = [task for task in ends if task.done()]
             for task in ends:
-                if task is not self._failed:
-                    task.cancel()
+                task.cancel()
             await self._close()
-        self._raise_for(stopped, looking)
+        for ended in (self._failed, *done):
+            if ended.done():
+                ended.result()
 
-    def _raise_for(self, stopped: asyncio.Event, looking: asyncio.Task[None]) -> None:
-        if self._failed.done():
-            self._failed.result()
-        if looking.done() and not looking.cancelled():
-            looking.result()
-        if not stopped.is_set():
-            raise Transient(f"the group was lost: {self._group.crash_reason!r}")
+    async def _lost(self) -> None:
+        raise Transient(f"the group was lost: {await self._host.ended()}")
+
+    def status(self) -> WorkerStatus:
+        """How it is. Cheap: nothing is counted here."""
+        now_ms = self._plan.now_ms()
+        return WorkerStatus(
+            membership=self._plan.membership,
+            away=self._away,
+            up_ms=round((monotonic() - self._began_at) * 1_000),
+            partitions=tuple(self._owners[number].status(now_ms) for number in sorted(self._mine)),
+        )
+
+    def take(self, topic: str, message: Message) -> None:
+        """A message came; its owner takes it, or passes it over."""
+        owner = self._owners.get(message.partition)
+        if owner is not None:
+            owner.feed(inputs.MessageCame(topic, message))
+
+    async def breathe(self) -> None:
+        """Let everything else have its turn, if this one was long."""
+        if monotonic() - self._breathed_at >= BREATH_S:
+            await asyncio.sleep(0)
+            self._breathed_at = monotonic()
+
+    async def revoked(self, numbers: set[int]) -> None:
+        """These are another's when this returns."""
+        self._mine -= numbers
+        await asyncio.gather(*(owner.park() for owner in self._owners.values() if owner.number in numbers))
+
+    async def assigned(self, numbers: set[int]) -> None:
+        """These, and no others, are this worker's now. What is not any more is parked, and forgotten."""
+        gone = [self._owners.pop(number) for number in self._owners.keys() - numbers]
+        self._mine = numbers
+        for number in sorted(numbers):
+            if number not in self._owners:
+                self._owners[number] = Owner(self._shared, number)
+            self._owners[number].feed(inputs.Assigned())
+        await asyncio.gather(*(owner.park() for owner in gone))
 
     async def _close(self) -> None:
         answered = await asyncio.gather(*(owner.close() for owner in self._owners.values()))
@@ -100,88 +146,59 @@ class Worker:
 
     async def _leave(self) -> None:
         await self._hint()
-        await self._group.stop()
+        await self._host.stop()
         await self._ticking.close()
         await self._history.close()
-
-    async def _follow(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            message = message_of(event.message)
-            if message.partition in self._mine:
-                try:
-                    await self._owners[message.partition].take(message)
-                except Exception as error:  # noqa: BLE001 - Faust would go on with the next message
-                    self._fail(error)
-                    return
 
     def _fail(self, error: Exception) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
 
-    async def _on_revoked(self, _group: Any, revoked: Iterable[Any], **_: Any) -> None:
-        gone = {place.partition for place in revoked}
-        self._mine -= gone
-        await asyncio.gather(*(self._owners[each].park() for each in gone if each in self._owners))
-
-    async def _on_assigned(self, _group: Any, assigned: Iterable[Any], **_: Any) -> None:
-        now = {place.partition for place in assigned}
-        for number in self._owners.keys() - now:
-            await self._owners.pop(number).park()
-        for number in sorted(now - self._mine):
-            if number not in self._owners:
-                self._owners[number] = Owner(self._shared, number)
-            self._owners[number].start()
-        self._mine = now
-
     async def _look_after(self) -> None:
         """What has to happen when no message comes."""
-        behind_at = hint_at = monotonic()
-        alarm_at, notice_at = monotonic() + ALARM_S, monotonic()
+        hint_at = notice_at = monotonic()
+        alarm_at = monotonic() + ALARM_S
         while True:
             owners = list(self._owners.values())
             await asyncio.sleep(self._ticking.wait_s(owners, LOOK_S))
             await self._ticking.tick(owners)
             for owner in owners:
-                owner.look()
                 self._compare_rules(owner)
-            if monotonic() >= behind_at:
-                await self._catch_up(owners)
-                behind_at = monotonic() + BEHIND_S
             if monotonic() >= hint_at:
                 await self._hint()
                 hint_at = monotonic() + HINT_S
             if monotonic() >= notice_at:
                 for owner in owners:
-                    self._notices.tell(owner.partition.fold.witness)
+                    self._notices.tell(owner.core.partition.fold.witness)
                 notice_at = monotonic() + NOTICE_S
             alarm_at = self._alarm(owners, alarm_at)
 
+    async def _ask_ends(self) -> None:
+        """See now and then where the log ends: how far behind each is, and whether something did not come."""
+        while True:
+            await asyncio.sleep(ENDS_S)
+            if not self._mine:
+                continue
+            try:
+                ends = await asyncio.wait_for(self._history.ends(EVENTS.name, self._mine), ANSWER_S)
+            except (KafkaError, OSError) as error:
+                self._say(away=True, reason=repr(error))
+                continue
+            self._say(away=False)
+            for number, end in ends.items():
+                if number in self._owners:
+                    self._owners[number].feed(inputs.EndSeen(EVENTS.name, end))
+
     def _alarm(self, owners: list[Owner], at: float) -> float:
         """Speak of partitions that are stopped, and end when there is no other in the log; when again."""
-        alarms = [owner.alarm for owner in owners if owner.alarm is not None]
-        if alarms and len(alarms) == self._shared.partitions:
+        alarms: list[Poisoned] = [owner.core.alarm for owner in owners if owner.core.alarm is not None]
+        if alarms and len(alarms) == self._plan.partitions:
             self._fail(alarms[0])
         if monotonic() < at:
             return at
         for alarm in alarms:
             log.error("%s", alarm)
         return monotonic() + ALARM_S
-
-    async def _catch_up(self, owners: list[Owner]) -> None:
-        """Read what is in the log and has not come: see Owner.take."""
-        before = {owner.number: owner.partition.next_offset for owner in owners if owner.ready}
-        if not before or self._history.busy:
-            return
-        try:
-            ends = await asyncio.wait_for(self._history.ends(list(before)), ANSWER_S)
-        except (KafkaError, OSError) as error:
-            self._say(away=True, reason=repr(error))
-            return
-        self._say(away=False)
-        await asyncio.sleep(LOOK_S)  # what is on its way may come
-        for owner in owners:
-            if before.get(owner.number) == owner.partition.next_offset:
-                await owner.catch_up(ends[owner.number])
 
     def _say(self, *, away: bool, reason: str = "") -> None:
         if away and not self._away:
@@ -194,23 +211,37 @@ class Worker:
 
     async def _hint(self) -> None:
         offsets = {
-            owner.number: owner.committed
+            owner.number: owner.core.committed
             for owner in self._owners.values()
-            if owner.committed is not None and self._hinted.get(owner.number) != owner.committed
+            if owner.core.committed is not None and self._hinted.get(owner.number) != owner.core.committed
         }
         if offsets:
-            await self._group.hint(offsets)
+            await self._host.hint(offsets)
             self._hinted |= offsets
 
     def _compare_rules(self, owner: Owner) -> None:
-        rules, version = owner.partition.decider.rules, owner.partition.decider.version
+        decider = owner.core.partition.decider
+        rules, version = decider.rules, decider.version
         if not owner.ready or not rules.jails or version in self._told:
             return
         self._told = {version}
-        if version != self._rules:
+        if version != self._plan.rules:
             log.warning(
                 "This host's configuration has other rules than those in force, which hold; give every "
                 "worker the same file, and put it in force with `banstream rules push` own=%s in_force=%s",
-                self._rules,
+                self._plan.rules,
                 version,
             )
+
+
+def _host(plan: Plan, receiver: Receiver) -> Host:
+    """What joins the group; of the two only the one that is wanted is imported."""
+    match plan.membership:
+        case "faust":
+            from streams.worker.faust_group import FaustGroup  # noqa: PLC0415
+
+            return FaustGroup(plan.cluster, plan.partitions, receiver)
+        case "aiokafka":
+            from streams.worker.aiokafka_group import AiokafkaGroup  # noqa: PLC0415
+
+            return AiokafkaGroup(plan.cluster, plan.partitions, receiver)

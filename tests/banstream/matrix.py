@@ -174,7 +174,7 @@ def resident_kb(pid: int) -> int:
 
 
 @contextmanager
-def running(folder: Path, hosts: int, timeout: str = "3s") -> Iterator[Fleet]:
+def running(folder: Path, hosts: int, membership: str = "faust", timeout: str = "3s") -> Iterator[Fleet]:
     """A fleet of so many hosts, with rules in force; everything is gone afterwards."""
     broker = Broker(folder / "kafka")
     names = [f"web{number}" for number in range(hosts)]
@@ -184,7 +184,7 @@ def running(folder: Path, hosts: int, timeout: str = "3s") -> Iterator[Fleet]:
         url = broker.url(PARTITIONS, timeout=timeout)
         net = stack.enter_context(namespaces(*names))
         stack.enter_context(relay(broker.ports["INTERNAL"], *(net[name] for name in names)))
-        decide = stack.enter_context(workers.fleet(url, folder))
+        decide = stack.enter_context(workers.fleet(url, folder, membership))
         decide.configure(RULES)
         made = Fleet(broker, decide, [], [])
         for name in names:

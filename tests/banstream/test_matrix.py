@@ -39,11 +39,12 @@ def plan(chance: random.Random) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.timeout(900)
-def test_kill_matrix(tmp_path: Path) -> None:
+@pytest.mark.parametrize("membership", ["faust", "aiokafka"])
+def test_kill_matrix(tmp_path: Path, membership: str) -> None:
     """After 46 kills and two halts nothing is missing, twice or wrong, and each firewall holds the bans."""
     print(f"BANSTREAM_SEED={SEED}")  # noqa: T201 - to run the same again
     chance = random.Random(SEED)
-    with running(tmp_path, hosts=3) as fleet:
+    with running(tmp_path, 3, membership) as fleet:
         with attacked(fleet, SEED) as attack:
             for step in plan(chance):
                 time.sleep(chance.uniform(0.2, 2.0))

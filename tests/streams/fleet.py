@@ -39,17 +39,22 @@ class Fleet:
     Attributes:
         url: the log; `log`: the same, open.
         folder: the configuration, and what workers say.
+        membership: the workers' host.
     """
 
     url: str
     folder: Path
     log: EventLog
+    membership: str = "faust"
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def configure(self, more: str = RULES, decider: str = "") -> Path:
+    def configure(self, more: str = RULES) -> Path:
         """Write the configuration."""
         config = self.folder / "banstream.toml"
-        config.write_text(f'[log]\nurl = "{self.url}"\n[decider]\n{decider}\n{more}\n', encoding="utf-8")
+        config.write_text(
+            f'[log]\nurl = "{self.url}"\n[decider]\nmembership = "{self.membership}"\n{more}\n',
+            encoding="utf-8",
+        )
         return config
 
     def start(self, *options: str) -> subprocess.Popen[str]:
@@ -145,10 +150,10 @@ def records(log: EventLog, topic: str, number: int = 0) -> list[Record]:
 
 
 @contextmanager
-def fleet(url: str, folder: Path) -> Iterator[Fleet]:
+def fleet(url: str, folder: Path, membership: str = "faust") -> Iterator[Fleet]:
     """A configured log without workers; those that are started are killed at the end."""
     log = open_log(url)
-    made = Fleet(url, folder, log)
+    made = Fleet(url, folder, log, membership)
     made.configure()
     try:
         yield made

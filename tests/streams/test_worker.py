@@ -1,4 +1,4 @@
-"""The Faust worker on a real broker: the decisions are those of the fold alone, whatever happens."""
+"""The worker on a real broker, on each host: the decisions are those of the fold alone, whatever happens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from eventlog.contract import Append, Message
+from eventlog.kafka.options import parse_url
+from eventlog.kafka.transactions import Transactions
 from schemas.codec import decode, encode_frame
 from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
-from schemas.topics import DEADLETTERS, EVENTS, partition_of
+from schemas.topics import DEADLETTERS, DECISIONS, EVENTS, partition_of
 from streams.partition import Partition
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
@@ -26,10 +28,16 @@ pytestmark = pytest.mark.real("kafka")
 ALICE, BOB, CAROL = "192.0.2.1", "192.88.99.2", "100.64.0.1"
 
 
+@pytest.fixture(params=["faust", "aiokafka"])
+def membership(request: pytest.FixtureRequest) -> str:
+    """Each host of the decider."""
+    return str(request.param)
+
+
 @pytest.fixture
-def one(broker: Cluster, tmp_path: Path) -> Iterator[Fleet]:
+def one(broker: Cluster, tmp_path: Path, membership: str) -> Iterator[Fleet]:
     """A fleet on a log of one partition."""
-    with fleet(broker.url(1), tmp_path) as made:
+    with fleet(broker.url(1), tmp_path, membership) as made:
         yield made
 
 
@@ -39,12 +47,13 @@ def frames() -> list[list[AuthEvent]]:
     return attack(1, 200)
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (1, 4), (4, 2), (16, 1), (16, 4)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 2), (16, 1), (16, 4)])
 def test_any_number_of_workers_and_partitions_decides_the_same(
-    broker: Cluster, tmp_path: Path, frames: list[list[AuthEvent]], partitions: int, workers: int
+    broker: Cluster, tmp_path: Path, membership: str, frames: list[list[AuthEvent]], shape: tuple[int, int]
 ) -> None:
     """Each once, as the fold of each partition decides, and as one partition would that had everything."""
-    with fleet(broker.url(partitions), tmp_path) as made:
+    partitions, workers = shape
+    with fleet(broker.url(partitions), tmp_path, membership) as made:
         worker = made.start("--workers", str(workers))
         made.governed()
         made.send(frames)
@@ -91,10 +100,10 @@ def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object
     return found
 
 
-def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path) -> None:
+def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path, membership: str) -> None:
     """Of two workers under load one is killed again and again: nothing is missing, nothing twice."""
     chance = random.Random(2)
-    with fleet(broker.url(4), tmp_path) as made:
+    with fleet(broker.url(4), tmp_path, membership) as made:
         running = [made.start(), made.start()]
         made.governed()
         for kill in range(10):
@@ -199,9 +208,9 @@ def test_a_flood_of_garbage_stops_the_worker(one: Fleet) -> None:
     assert one.in_force() == {ALICE, BOB}
 
 
-def test_a_flood_in_one_partition_stops_no_other(broker: Cluster, tmp_path: Path) -> None:
+def test_a_flood_in_one_partition_stops_no_other(broker: Cluster, tmp_path: Path, membership: str) -> None:
     """The worker that meets it ends; the next ones say so and decide all other partitions."""
-    with fleet(broker.url(4), tmp_path) as made:
+    with fleet(broker.url(4), tmp_path, membership) as made:
         first = made.start()
         made.governed()
         made.log.append(
@@ -216,6 +225,67 @@ def test_a_flood_in_one_partition_stops_no_other(broker: Cluster, tmp_path: Path
         assert made.said.count("ALARM") > 1
         assert worker.poll() is None
         assert len(records(made.log, DEADLETTERS.name)) == before
+
+
+def test_a_partition_that_waits_holds_up_no_other(broker: Cluster, tmp_path: Path, membership: str) -> None:
+    """While one is fenced, and busy, each of the others is decided; afterwards nothing is missing there."""
+    with fleet(broker.url(4), tmp_path, membership) as made:
+        made.start()
+        made.governed()
+        made.send(
+            [
+                [failure(address(number, 0), now_ms(), position) for position in range(3)]
+                for number in range(4)
+            ]
+        )
+        made.settled()
+        options = parse_url(made.url)
+        thief = Transactions(options, f"{options.prefix}decider-0")
+        thief.close()
+        busy = decided(made, 0)
+        for nth in range(1, 40):
+            made.send([[failure(address(0, nth), now_ms(), 10 * nth + each) for each in range(3)]] * 5)
+            made.send(
+                [
+                    [failure(address(number, nth), now_ms(), 10 * nth + each) for each in range(3)]
+                    for number in (1, 2, 3)
+                ]
+            )
+            for number in (1, 2, 3):
+                eventually(lambda number=number, nth=nth: decided(made, number) > nth, "it is decided")  # type: ignore[misc]
+        assert decided(made, 0) == busy, "it did not wait, so that nothing was held up"
+        assert "taken over" in made.said
+        made.settled()
+
+
+def address(partition: int, nth: int) -> str:
+    """The `nth` address of a partition of four."""
+    found = [f"10.{number}.0.1" for number in range(256) if partition_of(f"10.{number}.0.1", 4) == partition]
+    return found[nth]
+
+
+def decided(one: Fleet, number: int) -> int:
+    """How many decisions a partition has made."""
+    return len(records(one.log, DECISIONS.name, number))
+
+
+def test_what_was_undone_never_happened(one: Fleet) -> None:
+    """Events of a transaction that is aborted are not decided, whoever brings them while it is open."""
+    one.start()
+    one.governed()
+    one.send([[failure(CAROL, now_ms(), number) for number in range(3)]])
+    one.settled()
+    options = parse_url(one.url)
+    undone = Transactions(options, f"{options.prefix}banstream-test")
+    undone.write(
+        [Append(EVENTS.name, encode_frame([failure(ALICE, now_ms(), 3 + each) for each in range(3)]))]
+    )
+    time.sleep(1)
+    undone.abort()
+    undone.close()
+    one.send([[failure(BOB, now_ms(), number) for number in range(6, 9)]])
+    one.settled()
+    assert one.in_force() == {BOB, CAROL}
 
 
 def test_bans_end_when_nothing_else_happens(one: Fleet) -> None:
@@ -256,12 +326,12 @@ def committed(one: Fleet) -> int:
     return partition.decided_offset
 
 
-def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
+def test_waits_for_a_broker_that_is_away(tmp_path: Path, membership: str) -> None:
     """While the broker is away a worker waits, says so, goes on by itself, and ends when it is told to."""
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
-        with fleet(broker.url(1, timeout="5s"), tmp_path) as one:
+        with fleet(broker.url(1, timeout="5s"), tmp_path, membership) as one:
             broker.kill()
             worker = one.start()
             eventually(lambda: "Waiting for the broker" in one.said, "it waits")

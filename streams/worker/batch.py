@@ -1,0 +1,173 @@
+"""What one partition has folded and not committed yet: when it is due, and when there is no room for more.
+
+A decision is due at once, a position COMMIT_S after its message, a checkpoint of the state now and then. Far
+behind the end of the log nothing is urgent: then a decision waits as a position does, for the next ones, and
+a checkpoint for CHECKPOINT_EVENTS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from eventlog.contract import Append, Message
+from schemas.topics import DECISIONS, EVENTS
+from streams.partition import Partition
+from streams.poison import Poison, Poisoned
+
+COMMIT_S: Final = 0.2
+"""A position is committed at least so often while messages come; a decision at once."""
+MOST_MESSAGES: Final = 64
+MOST_BYTES: Final = 16 * 1024 * 1024
+CHECKPOINT_S: Final = 5.0
+CHECKPOINT_EVENTS: Final = 1_000_000
+"""A restart has to fold so many again at most, which takes some ten seconds."""
+CHECKPOINT_BYTES_PER_S: Final = 250_000
+"""What checkpoints write on average at most, but for one each CHECKPOINT_EVENTS: a large state is written
+seldom."""
+NEVER: Final = float("inf")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one owner has done since it was made.
+
+    Attributes:
+        events, decisions, refused: folded, made, and sent to the dead letters; what was not committed before
+            a failure counts twice.
+        commits: transactions.
+        committed_at: the instant of the last one; None before the first.
+    """
+
+    events: int = 0
+    decisions: int = 0
+    refused: int = 0
+    commits: int = 0
+    committed_at: float | None = None
+
+
+class Batch:
+    """A partition, and the messages folded since the last commit began.
+
+    Attributes:
+        partition: the decider and where it stands; a new one whenever the state is taken from the log.
+        tally: what was done.
+    """
+
+    def __init__(self, number: int, partitions: int, *, draining: bool) -> None:
+        """Of partition `number` of `partitions`; `draining`: however much cannot be read is put aside."""
+        self.partition = Partition(number, partitions=partitions)
+        self.tally = Tally()
+        self._partitions = partitions
+        self._draining = draining
+        self._folded = False
+        self._appends: list[Append] = []
+        self._messages = self._bytes = 0
+        self._due_at = NEVER
+        self._checkpoint_at = 0.0
+        self._checkpoint_events = 0
+        self._urgent = True
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for more before a commit."""
+        return self._messages >= MOST_MESSAGES or self._bytes >= MOST_BYTES
+
+    @property
+    def wake_at(self) -> float:
+        """When something will be due."""
+        return min(self._due_at, self._checkpoint_at if self._urgent and self.partition.dirty else NEVER)
+
+    def next_offset(self, topic: str) -> int:
+        """The first offset of an input that is not folded; the events are the only one yet."""
+        if topic != EVENTS.name:
+            raise ValueError(f"{topic} is no input")
+        return self.partition.next_offset
+
+    def restore(self, state: Mapping[str, bytes], begin: int) -> None:
+        """Forget everything, and take over what is in the log; `begin`: the oldest offset kept there."""
+        self._take()
+        self._checkpoint_events = 0
+        self.partition = Partition(self.partition.number, partitions=self._partitions, begin=begin)
+        self.partition.restore(state)
+
+    def opened(self, now: float) -> None:
+        """Messages come from now on; the first checkpoint has time."""
+        self.partition.stopped = False
+        self._checkpoint_at = now + CHECKPOINT_S
+
+    def again(self, messages: Sequence[Message]) -> None:
+        """Fold what is decided already: it yields nothing."""
+        next_offset = self.partition.next_offset
+        self.partition.decide(message for message in messages if message.offset >= next_offset)
+
+    def fold(self, message: Message, now: float, *, urgent: bool) -> Poisoned | None:
+        """Fold a message, unless it was seen before; `urgent`: it is a new one, not one of many that wait.
+
+        When most of what came lately could not be read, it stops before this one, rather than fill the dead
+        letters with all, and says why.
+        """
+        partition, tally = self.partition, self.tally
+        if message.offset < partition.next_offset:
+            return None
+        self._urgent = urgent
+        events, refused = partition.fold.events, partition.refused
+        appends = partition.decide((message,))
+        tally.events += partition.fold.events - events
+        self._folded = True
+        if self._draining:
+            partition.poison = Poison()
+        elif partition.poison.alarming:
+            partition.stop_before(message.offset)
+            return self.poisoned()
+        tally.refused += partition.refused - refused
+        for append in appends:
+            if append.topic == DECISIONS.name:
+                tally.decisions += append.value.count(b"\n") + 1
+        self._appends += appends
+        self._messages += 1
+        self._bytes += len(message.value)
+        self._due_at = min(self._due_at, now if appends and urgent else now + COMMIT_S)
+        return None
+
+    def stopped(self) -> Poisoned | None:
+        """Why nobody may go on with what was restored; None where one may."""
+        return self.poisoned() if self.partition.stopped and not self._draining else None
+
+    def poisoned(self) -> Poisoned:
+        """What is said of a flood that was met here."""
+        return Poisoned(self.partition.number, self.partition.next_offset, self.partition.poison)
+
+    def due(self, now: float, *, last: bool = False) -> bool:
+        """Whether to commit now; `last`: whatever there is."""
+        if self._folded and (last or now >= self._due_at or self.full):
+            return True
+        return self._checkpoint_due(now, last=last)
+
+    def take(self, now: float, *, last: bool = False) -> tuple[Append, ...]:
+        """What is to be committed, the position last; the batch is empty then."""
+        appends = self._take()
+        if self._checkpoint_due(now, last=last):
+            appends += self._checkpoint(now)
+        return (*appends, self.partition.position_message())
+
+    def _take(self) -> list[Append]:
+        appends, self._appends = self._appends, []
+        self._folded = False
+        self._messages = self._bytes = 0
+        self._due_at = NEVER
+        return appends
+
+    def _checkpoint_due(self, now: float, *, last: bool) -> bool:
+        events = self.partition.fold.events - self._checkpoint_events
+        return (self.partition.dirty and not self.partition.stopped) and (
+            last or events >= CHECKPOINT_EVENTS or (self._urgent and now >= self._checkpoint_at)
+        )
+
+    def _checkpoint(self, now: float) -> list[Append]:
+        appends = self.partition.checkpoint()
+        size = sum(len(append.value) for append in appends)
+        self._checkpoint_events = self.partition.fold.events
+        self._checkpoint_at = now + max(CHECKPOINT_S, size / CHECKPOINT_BYTES_PER_S)
+        return appends

@@ -1,0 +1,397 @@
+"""One partition of a worker, without I/O: inputs in, actions out, as `streams.worker.states` has them.
+
+`feed` takes what happened and when, and returns what is to be done, in order. Whoever does it answers Open,
+ReadState, Read and Commit each with one input, or with none if LetGo came first. At most one reading and one
+commit are under way at a time. Which state follows which, TABLE says; `feed` raises where it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from eventlog.contract import Message
+from schemas.topics import EVENTS
+from streams.partition import Partition
+from streams.poison import Poisoned
+from streams.worker import actions, inputs
+from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, Tally
+from streams.worker.inlet import Inlet
+from streams.worker.membership import INPUTS
+from streams.worker.states import TABLE, State
+
+SESSION_S: Final = 6.0
+"""A worker that says nothing for so long is taken for dead, and its partitions are given to others."""
+RETRY_S: Final = 1.0
+FENCED_S: Final = 2 * SESSION_S
+"""Whoever is fenced has most likely lost the partition, and hears of it within one session."""
+LEAVE_S: Final = 3.0
+"""A commit under way is waited for so long when the partition has to be let go."""
+SLOW_S: Final = 2.0
+"""A commit without an answer for so long is spoken of."""
+
+
+class Impossible(RuntimeError):  # noqa: N818 - says what it is
+    """An input that cannot happen in a state: whoever fed it has a fault."""
+
+
+class Core:
+    """One partition.
+
+    Attributes:
+        state: where it is in TABLE.
+        alarm: why it is stopped; None where it is not.
+        committed: the first offset that is not committed; None before the first commit.
+        in_time: False when the last commit was not answered before the partition was let go.
+    """
+
+    def __init__(self, number: int, partitions: int, *, draining: bool = False, exact: bool = False) -> None:
+        """Partition `number` of `partitions`; it is parked.
+
+        Args:
+            number: the partition's.
+            partitions: how many the log has.
+            draining: however much cannot be read goes to the dead letters.
+            exact: see Inlet.
+        """
+        self.state = State.PARKED
+        self.alarm: Poisoned | None = None
+        self.committed: int | None = None
+        self.in_time = True
+        self._number = number
+        self._exact = exact
+        self._inlets = {topic: Inlet(topic, exact=exact) for topic in INPUTS}
+        self._batch = Batch(number, partitions, draining=draining)
+        self._actions: list[actions.Action] = []
+        self._now = 0.0
+        self._opened_at = 0.0
+        self._wait_until = NEVER
+        self._slow_at = NEVER
+        self._committing: int | None = None
+        self._last_commit = False
+        self._reading = self._held = self._troubled = False
+        self._state_end: int | None = None
+        self._handlers: dict[type[inputs.Input], Callable[[Any], None]] = {
+            inputs.Assigned: self._assigned,
+            inputs.Parked: self._parked,
+            inputs.Closing: self._closing,
+            inputs.Timer: self._timer,
+            inputs.Opened: self._opened,
+            inputs.StateRead: self._state_read,
+            inputs.PageRead: self._page_read,
+            inputs.MessageCame: self._message_came,
+            inputs.EndSeen: self._end_seen,
+            inputs.Committed: self._committed,
+            inputs.Failed: self._failed,
+            inputs.TakenOver: self._taken_over,
+        }
+
+    @property
+    def partition(self) -> Partition:
+        """The decider and where it stands; a new one whenever the state is taken from the log."""
+        return self._batch.partition
+
+    @property
+    def tally(self) -> Tally:
+        """What was done."""
+        return self._batch.tally
+
+    @property
+    def end(self) -> int | None:
+        """The end of the committed events when the log was last asked; None before."""
+        return self._inlets[EVENTS.name].end
+
+    @property
+    def wake_at(self) -> float:
+        """When Timer is to be fed; infinity for never. Another input may change it."""
+        match self.state:
+            case State.OPEN:
+                return self._batch.wake_at if self._committing is None else self._slow_at
+            case State.AWAY | State.FENCED | State.PARTING | State.CLOSING:
+                return self._wait_until
+            case _:
+                return NEVER
+
+    def feed(self, given: inputs.Input, now: float) -> list[actions.Action]:
+        """Take what happened at an instant (seconds of one clock); what is to be done.
+
+        Raises:
+            Impossible: TABLE does not have this input in this state.
+        """
+        row = TABLE[self.state]
+        allowed = row.get(type(given))
+        if allowed is None:
+            raise Impossible(f"partition {self._number} is {self.state.value}, and got {given!r:.200}")
+        self._now, self._actions = now, []
+        self._handlers[type(given)](given)
+        if self.state not in allowed:
+            raise Impossible(f"partition {self._number} became {self.state.value} by {given!r:.200}")
+        return self._actions
+
+    # What the group and the worker say
+
+    def _assigned(self, _: inputs.Assigned) -> None:
+        if self.state is State.PARTING:
+            self._let_go()
+        if self.state in {State.PARTING, State.PARKED}:
+            self.alarm = None
+            self._open()
+
+    def _parked(self, _: inputs.Parked) -> None:
+        if self.state is State.CLOSING:
+            self._leave(State.CLOSED)
+        elif self._committing is not None and self.state is not State.PARTING:
+            self._wait(State.PARTING, LEAVE_S)
+        elif self.state not in {State.PARTING, State.CLOSED}:
+            self._leave(State.PARKED)
+
+    def _closing(self, _: inputs.Closing) -> None:
+        if self.state in {State.OPEN, State.HALTING}:
+            self._wait(State.CLOSING, LEAVE_S)
+            self._close_or_commit()
+        elif self.state not in {State.CLOSING, State.CLOSED}:
+            self._leave(State.CLOSED)
+
+    def _timer(self, _: inputs.Timer) -> None:
+        match self.state:
+            case State.AWAY | State.FENCED if self._now >= self._wait_until:
+                self._open()
+            case State.PARTING | State.CLOSING if self._now >= self._wait_until:
+                self._leaving()
+            case State.OPEN:
+                if self._now >= self._slow_at:
+                    self._slow_at = NEVER
+                    self._say_waiting("no answer yet")
+                self._go_on()
+            case _:
+                pass
+
+    # Opening
+
+    def _open(self) -> None:
+        self.state = State.OPENING
+        self._opened_at = self._now
+        self._do(actions.Open())
+
+    def _opened(self, _: inputs.Opened) -> None:
+        self.state = State.LOADING
+        self._do(actions.ReadState(self._state_end or 0))
+
+    def _state_read(self, given: inputs.StateRead) -> None:
+        """Nobody has committed since our last commit: the state in memory is the truth. Else the log's is."""
+        if self._state_end is None:
+            self._restore(given)
+        elif given.values:
+            self._state_end = None
+            self._do(actions.ReadState(0))
+        else:
+            self._ready()
+
+    def _restore(self, given: inputs.StateRead) -> None:
+        """Take the state from the log, and fold again what is decided already and came after it."""
+        self._batch.restore(given.values, given.begins[EVENTS.name])
+        self.alarm = self._batch.stopped()
+        if self.alarm is not None:
+            self._say_alarm()
+            self._leave(State.STOPPED)
+        elif self.partition.next_offset <= self.partition.decided_offset:
+            self.state = State.REFOLDING
+            self._read(EVENTS.name, self.partition.next_offset, self.partition.decided_offset + 1)
+        else:
+            self._ready()
+
+    def _ready(self) -> None:
+        self.state = State.OPEN
+        self._troubled = self._held = False
+        self._batch.opened(self._now)
+        for inlet in self._inlets.values():
+            inlet.opened(self._now)
+        self._do(
+            actions.Say(
+                actions.INFO,
+                "Deciding",
+                {
+                    "partition": self._number,
+                    "next_offset": self.partition.next_offset,
+                    "rules": self.partition.decider.version,
+                    "seconds": round(self._now - self._opened_at, 2),
+                },
+            ),
+            self._from_here(),
+        )
+        self._go_on()
+
+    # Messages
+
+    def _message_came(self, given: inputs.MessageCame) -> None:
+        inlet, next_offset = self._inlets[given.topic], self._batch.next_offset(given.topic)
+        if self.state is not State.OPEN or (self._batch.full and not self._exact):
+            inlet.passes(given.message.offset, next_offset)
+        elif inlet.takes(given.message.offset, next_offset, self._now):
+            self._fold(inlet, given.message)
+        self._go_on()
+
+    def _page_read(self, given: inputs.PageRead) -> None:
+        self._reading = False
+        match self.state:
+            case State.REFOLDING:
+                self._refold(given)
+            case State.OPEN:
+                self._catch_up(given)
+            case _:
+                pass
+
+    def _refold(self, given: inputs.PageRead) -> None:
+        self._batch.again(given.messages)
+        if given.reached < given.end:
+            self._read(given.topic, given.reached, given.end)
+        else:
+            self._do(actions.DoneReading())
+            self._ready()
+
+    def _catch_up(self, given: inputs.PageRead) -> None:
+        inlet = self._inlets[given.topic]
+        for message in given.messages:
+            if not self._fold(inlet, message):
+                break
+        else:
+            inlet.read(given.reached, given.end)
+            if not inlet.wants(self._batch.next_offset(given.topic)):
+                self._do(actions.DoneReading())
+        self._go_on()
+
+    def _end_seen(self, given: inputs.EndSeen) -> None:
+        self._inlets[given.topic].ended(given.end, self._batch.next_offset(given.topic))
+        self._go_on()
+
+    def _fold(self, inlet: Inlet, message: Message) -> bool:
+        """Fold a message; False: it stops before this one."""
+        urgent = inlet.end is None or message.offset > inlet.end - MOST_MESSAGES
+        self.alarm = self._batch.fold(message, self._now, urgent=urgent)
+        if self.alarm is not None:
+            self.state = State.HALTING
+        return self.alarm is None
+
+    # Reading and committing
+
+    def _go_on(self) -> None:
+        """Commit what is due, and read what is missing, where nothing of the kind is under way."""
+        if self._committing is None and (
+            self.state is State.HALTING or (self.state is State.OPEN and self._batch.due(self._now))
+        ):
+            self._commit(last=self.state is State.HALTING)
+        if self.state is not State.OPEN:
+            return
+        full = self._batch.full
+        for topic, inlet in self._inlets.items():
+            next_offset = self._batch.next_offset(topic)
+            if not self._reading and not full and inlet.wants(next_offset):
+                self._read(topic, inlet.begin(next_offset), None)
+        if self._exact and full is not self._held:
+            self._held = full
+            self._do(actions.Hold() if full else self._from_here())
+
+    def _from_here(self) -> actions.GoOn:
+        return actions.GoOn({topic: self._batch.next_offset(topic) for topic in self._inlets})
+
+    def _read(self, topic: str, begin: int, end: int | None) -> None:
+        self._reading = True
+        self._do(actions.Read(topic, begin, end))
+
+    def _commit(self, *, last: bool) -> None:
+        self._last_commit = last
+        self._committing = self.partition.next_offset
+        self._slow_at = self._now + SLOW_S
+        self._do(actions.Commit(self._batch.take(self._now, last=last)))
+
+    def _committed(self, given: inputs.Committed) -> None:
+        self.committed, self._committing = self._committing, None
+        self._slow_at = NEVER
+        self._state_end = given.offset + 1
+        self._troubled = False
+        self.tally.commits += 1
+        self.tally.committed_at = self._now
+        match self.state:
+            case State.HALTING if self._last_commit:
+                self._halt()
+            case State.PARTING:
+                self._leaving()
+            case State.CLOSING:
+                self._close_or_commit()
+            case _:
+                self._go_on()
+
+    def _close_or_commit(self) -> None:
+        if self._committing is not None:
+            return
+        if self._batch.due(self._now, last=True):
+            self._commit(last=True)
+        else:
+            self._leave(State.CLOSED)
+
+    def _halt(self) -> None:
+        """Stop here: the first to meet the flood ends with the alarm, whoever comes later only says it."""
+        self._say_alarm()
+        self._leave(State.STOPPED)
+        if self.alarm is not None:
+            self._do(actions.Alarm(self.alarm))
+
+    # What goes wrong
+
+    def _failed(self, given: inputs.Failed) -> None:
+        if not self._leaving():
+            self._say_waiting(given.reason)
+            self._let_go()
+            self._wait(State.AWAY, RETRY_S)
+
+    def _taken_over(self, _: inputs.TakenOver) -> None:
+        if not self._leaving():
+            self._do(
+                actions.Say(
+                    actions.WARNING, "Partition taken over by another worker", {"partition": self._number}
+                )
+            )
+            self._let_go()
+            self._wait(State.FENCED, FENCED_S)
+
+    def _leaving(self) -> bool:
+        """Whether it is to be let go anyway; then it is at once."""
+        after = {State.PARTING: State.PARKED, State.CLOSING: State.CLOSED}.get(self.state)
+        if after is not None:
+            self._leave(after)
+        return after is not None
+
+    def _leave(self, state: State) -> None:
+        self.in_time = self._committing is None
+        self._let_go()
+        self.state = state
+
+    def _let_go(self) -> None:
+        """The state in memory is kept, but after a commit of unknown end or a message half taken."""
+        if self._committing is not None or self.partition.stopped:
+            self._state_end = None
+        self._committing = None
+        self._reading = False
+        self._slow_at = NEVER
+        self._do(actions.Hold(), actions.LetGo())
+
+    def _wait(self, state: State, seconds: float) -> None:
+        self.state = state
+        self._wait_until = self._now + seconds
+
+    def _say_alarm(self) -> None:
+        self._do(actions.Say(actions.ERROR, str(self.alarm)))
+
+    def _say_waiting(self, reason: str) -> None:
+        if not self._troubled:
+            self._do(
+                actions.Say(
+                    actions.WARNING,
+                    "Waiting for the broker; deciding goes on by itself when it is back",
+                    {"partition": self._number, "reason": reason},
+                )
+            )
+        self._troubled = True
+
+    def _do(self, *actions: actions.Action) -> None:
+        self._actions += actions

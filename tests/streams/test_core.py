@@ -1,0 +1,477 @@
+"""A partition of a worker, state by state: what each input does in each, and that nothing else can be."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.topics import BANS, DEADLETTERS, DECISIONS, STATE
+from streams.partition import POSITION, Partition
+from streams.state import WHOLE
+from streams.worker import actions, inputs
+from streams.worker.batch import MOST_MESSAGES
+from streams.worker.core import FENCED_S, LEAVE_S, RETRY_S, SLOW_S, Core, Impossible
+from streams.worker.states import TABLE, State
+from tests.streams.driven import (
+    NOTHING,
+    TOPIC,
+    WAYS,
+    Driven,
+    appended,
+    banning,
+    came,
+    driven,
+    failing,
+    garbage,
+    governed,
+    of,
+    page,
+)
+from tests.streams.folding import BOB
+
+COMMITTED = inputs.Committed(99)
+FAILED = inputs.Failed("no broker")
+ANYTHING: dict[str, inputs.Input] = {
+    "assigned": inputs.Assigned(),
+    "parked": inputs.Parked(),
+    "closing": inputs.Closing(),
+    "opened": inputs.Opened(),
+    "no state": NOTHING,
+    "a state": inputs.StateRead({"position": b'{"offset":4}'}, {TOPIC: 0}),
+    "a stopped state": inputs.StateRead({"position": b'{"offset":4,"stopped":true}'}, {TOPIC: 0}),
+    "a page": page([], 2, 5),
+    "the last page": page([], 5, 5),
+    "a message": came(failing(1)),
+    "an end": inputs.EndSeen(TOPIC, 3),
+    "committed": COMMITTED,
+    "failed": FAILED,
+    "taken over": inputs.TakenOver(),
+    "timer": inputs.Timer(),
+}
+FOLLOWS = [
+    ("parked", "assigned", State.OPENING),
+    ("opening", "opened", State.LOADING),
+    ("opening", "failed", State.AWAY),
+    ("opening", "taken over", State.FENCED),
+    ("loading", "no state", State.OPEN),
+    ("loading", "a state", State.REFOLDING),
+    ("loading", "a stopped state", State.STOPPED),
+    ("loading", "failed", State.AWAY),
+    ("refolding", "a page", State.REFOLDING),
+    ("refolding", "the last page", State.OPEN),
+    ("refolding", "failed", State.AWAY),
+    ("open", "a message", State.OPEN),
+    ("open", "a page", State.OPEN),
+    ("open", "failed", State.AWAY),
+    ("open", "parked", State.PARKED),
+    ("committing", "parked", State.PARTING),
+    ("committing", "closing", State.CLOSING),
+    ("committing", "committed", State.OPEN),
+    ("committing", "failed", State.AWAY),
+    ("committing", "taken over", State.FENCED),
+    ("halting", "committed", State.HALTING),
+    ("halting, the last commit", "committed", State.STOPPED),
+    ("halting", "a page", State.HALTING),
+    ("halting", "failed", State.AWAY),
+    ("halting", "taken over", State.FENCED),
+    ("halting", "parked", State.PARTING),
+    ("halting", "closing", State.CLOSING),
+    ("stopped", "parked", State.PARKED),
+    ("stopped", "closing", State.CLOSED),
+    ("away", "timer", State.AWAY),
+    ("away long enough", "timer", State.OPENING),
+    ("fenced", "timer", State.FENCED),
+    ("fenced long enough", "timer", State.OPENING),
+    ("parting", "assigned", State.OPENING),
+    ("parting", "a page", State.PARTING),
+    ("parting", "timer", State.PARTING),
+    ("parting for too long", "timer", State.PARKED),
+    ("parting", "committed", State.PARKED),
+    ("parting", "failed", State.PARKED),
+    ("parting", "taken over", State.PARKED),
+    ("closing", "committed", State.CLOSING),
+    ("closing, the last commit", "committed", State.CLOSED),
+    ("closing", "a page", State.CLOSING),
+    ("closing", "timer", State.CLOSING),
+    ("closing for too long", "timer", State.CLOSED),
+    ("closing", "failed", State.CLOSED),
+    ("closing", "taken over", State.CLOSED),
+    ("closing", "parked", State.CLOSED),
+    ("closed", "parked", State.CLOSED),
+]
+"""What follows from what; all else leaves a state as it is, or is one of the two ways out of any."""
+
+
+@pytest.mark.parametrize(("way", "given", "follows"), FOLLOWS)
+def test_what_follows_from_what(way: str, given: str, follows: State) -> None:
+    """Each input in each state where it changes something."""
+    made = driven(way)
+    made.feed(ANYTHING[given])
+    assert made.at(follows)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("given", ANYTHING)
+def test_the_table_is_what_can_happen(way: str, given: str) -> None:
+    """Every input in every state goes where the table says; what is not in it raises, and changes nothing."""
+    made = driven(way)
+    state, row = made.core.state, TABLE[made.core.state]
+    if type(ANYTHING[given]) not in row:
+        with pytest.raises(Impossible, match=state.value):
+            made.feed(ANYTHING[given])
+        assert made.at(state)
+    elif not (given == "committed" and way == "open"):  # an answer to what nobody asked
+        made.feed(ANYTHING[given])
+        assert made.core.state in row[type(ANYTHING[given])]
+
+
+def test_every_transition_of_the_table_happens() -> None:
+    """No state is in the table that nothing leads to."""
+    seen: set[tuple[State, type, State]] = set()
+    for way in WAYS:
+        for given in ANYTHING.values():
+            made = driven(way)
+            state = made.core.state
+            if type(given) in TABLE[state]:
+                made.feed(given)
+                seen.add((state, type(given), made.core.state))
+    seen |= {_flood_by_message(), _flood_by_page(), _loading_again(), _closed_at_once()}
+    wanted = {
+        (state, given, follows)
+        for state, row in TABLE.items()
+        for given, all_of_them in row.items()
+        for follows in all_of_them
+    }
+    assert seen == wanted
+
+
+def _flood_by_message() -> tuple[State, type, State]:
+    made = driven("open")
+    for offset in range(1, 11):
+        made.feed(came(garbage(offset)))
+    return State.OPEN, inputs.MessageCame, made.core.state
+
+
+def _flood_by_page() -> tuple[State, type, State]:
+    made = driven("open")
+    made.feed(page(map(garbage, range(1, 17)), 17, 17))
+    return State.OPEN, inputs.PageRead, made.core.state
+
+
+def _loading_again() -> tuple[State, type, State]:
+    """Somebody else has committed since."""
+    made = driven("open")
+    made.feed(inputs.Parked(), inputs.Assigned(), inputs.Opened())
+    made.feed(ANYTHING["a state"])
+    return State.LOADING, inputs.StateRead, made.core.state
+
+
+def _closed_at_once() -> tuple[State, type, State]:
+    made = Driven()
+    made.opened()
+    made.feed(inputs.Closing())
+    return State.OPEN, inputs.Closing, made.core.state
+
+
+def test_opening_fences_before_it_reads() -> None:
+    """First the predecessor is fenced, then the state is read, then messages are wanted."""
+    made = Driven()
+    assert made.feed(inputs.Assigned()) == [actions.Open()]
+    assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
+    asked = made.feed(NOTHING)
+    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0})]
+    assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, None)]
+
+
+def test_fenced_while_opening_waits_before_it_tries_again() -> None:
+    """Two workers that want one partition do not fence each other for ever: the later one waits."""
+    made = driven("opening")
+    assert actions.LetGo() in made.feed(inputs.TakenOver())
+    assert made.later(FENCED_S - 1) == []
+    assert made.later(1) == [actions.Open()]
+
+
+def test_what_is_decided_already_is_folded_again_and_yields_nothing() -> None:
+    """Of what came after the last checkpoint, decisions up to the position are in the log."""
+    made = Driven()
+    asked = made.opened({"position": b'{"offset":2}'})
+    assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, 3)]
+    asked = made.feed(page([governed(0), failing(1), banning(2)], 3, 3))
+    assert of(actions.Commit, asked) == []
+    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 3})]
+    asked = made.feed(page([], 3, 3), came(failing(3, BOB, 2)))
+    assert len(appended(asked, DECISIONS.name)) == 1, "one failure was folded before"
+
+
+def test_a_decision_is_committed_at_once_and_a_position_a_little_later() -> None:
+    """The decision, the ban it makes, and the position, last."""
+    made = driven("open")
+    assert of(actions.Commit, made.feed(came(failing(1)))) == []
+    assert len(of(actions.Commit, made.later(0.2))) == 1
+    made.committed()
+    asked = made.feed(came(banning(2)))
+    (commit,) = of(actions.Commit, asked)
+    assert [append.topic for append in commit.appends] == [DECISIONS.name, BANS.name, STATE.name]
+    assert commit.appends[-1].key == POSITION
+
+
+def test_far_behind_the_end_of_the_log_nothing_is_urgent() -> None:
+    """Decisions of a backlog go together, with no checkpoint in between; near the end all is as ever."""
+    made = driven("open")
+    made.feed(inputs.EndSeen(TOPIC, 1_000))
+    made.now += 30
+    asked = made.feed(came(banning(1)))
+    assert of(actions.Commit, asked) == []
+    (commit,) = of(actions.Commit, made.later(0.2))
+    assert WHOLE not in {append.key for append in commit.appends}
+    made.committed()
+    made.feed(inputs.EndSeen(TOPIC, 3))
+    (commit,) = of(actions.Commit, made.feed(came(failing(2, BOB, 3))))
+    assert WHOLE in {append.key for append in commit.appends}
+
+
+def test_one_commit_at_a_time() -> None:
+    """What is folded while a commit is under way is for the next one."""
+    made = driven("committing")
+    assert of(actions.Commit, made.feed(came(failing(2, BOB, 3)))) == []
+    (commit,) = of(actions.Commit, made.committed())
+    assert len(appended([commit], DECISIONS.name)) == 1
+    assert made.core.committed == 2
+
+
+def test_a_commit_of_unknown_end_is_looked_up_in_the_log() -> None:
+    """Nothing is folded on from memory: the state is read whole, whichever way the commit went."""
+    for state in ({}, {"position": b'{"offset":1}'}):
+        made = driven("committing")
+        assert actions.LetGo() in made.feed(FAILED)
+        assert made.later(RETRY_S) == [actions.Open()]
+        assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
+        made.state |= state
+        made.feed(inputs.StateRead(made.state, {TOPIC: 0}))
+        asked = made.feed(page([governed(0)] + [banning(1)] * len(state), 1 + len(state), 1 + len(state)))
+        asked += made.feed(page([banning(1)] * (1 - len(state)), 2, 2))
+        assert len(appended(asked, DECISIONS.name)) == 1 - len(state), "missing, or twice"
+
+
+def test_nothing_is_read_anew_where_nobody_wrote_meanwhile() -> None:
+    """Parked and given back, or failed at reading, it goes on with what it has in memory."""
+    for lose in ([inputs.Parked(), inputs.Assigned()], [FAILED]):
+        made = driven("open")
+        made.feed(came(failing(1, BOB, 2)))
+        made.feed(*lose)
+        made.later(RETRY_S)
+        assert made.feed(inputs.Opened()) == [actions.ReadState(11)]
+        asked = made.feed(NOTHING)
+        assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 2})]
+        made.feed(page([], 2, 2), came(failing(2)))
+        assert len(appended(made.committed(), DECISIONS.name)) == 1
+
+
+def test_what_another_wrote_meanwhile_is_read() -> None:
+    """The state in memory is not the truth any more: it is read whole."""
+    made = driven("open")
+    made.feed(inputs.Parked(), inputs.Assigned(), inputs.Opened())
+    assert made.feed(ANYTHING["a state"]) == [actions.ReadState(0)]
+    asked = made.feed(ANYTHING["a state"])
+    assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, 5)]
+
+
+def test_parked_in_a_commit_lets_it_end_and_begins_no_other() -> None:
+    """Another owner reads what it wrote. Where there is no answer, it does not wait for long."""
+    made = driven("parting")
+    assert made.feed(came(failing(2, BOB, 3))) == []
+    assert made.committed() == [actions.Hold(), actions.LetGo()]
+    made = driven("parting")
+    assert made.later(LEAVE_S) == [actions.Hold(), actions.LetGo()]
+    made.feed(inputs.Assigned(), inputs.Opened())
+    assert made.done[-1] == actions.ReadState(0), "of that commit nobody knows whether it happened"
+
+
+def test_parked_while_it_reads_answers_nothing_any_more() -> None:
+    """What was asked is abandoned; the page that was under way does not come."""
+    for way in ("opening", "loading", "refolding"):
+        made = driven(way)
+        assert made.feed(inputs.Parked()) == [actions.Hold(), actions.LetGo()]
+        with pytest.raises(Impossible):
+            made.feed(page([], 5, 5))
+
+
+def test_closing_commits_what_is_folded_with_the_state() -> None:
+    """So that a restart has nothing to fold again; and waits for the commit under way before that."""
+    made = driven("committing")
+    made.feed(came(failing(2)))
+    assert made.feed(inputs.Closing()) == []
+    asked = made.committed()
+    assert {append.key for append in appended(asked, STATE.name)} > {POSITION, WHOLE}
+    assert made.committed() == [actions.Hold(), actions.LetGo()]
+    assert made.core.in_time
+    after = Partition()
+    after.restore(made.state)
+    assert after.next_offset == 3
+
+
+def test_closing_does_not_wait_for_a_broker_that_is_away() -> None:
+    """What could not be committed is folded again by whoever comes next; and it says that it was late."""
+    made = driven("closing")
+    assert made.later(LEAVE_S) == [actions.Hold(), actions.LetGo()]
+    assert not made.core.in_time
+
+
+def test_a_flood_is_committed_and_then_ends_the_worker() -> None:
+    """Where it stopped is in the log before anybody hears of it: whoever comes next does not go on there."""
+    made = driven("halting")
+    assert of(actions.Alarm, made.done) == []
+    assert of(actions.Commit, made.committed()), "where it stopped"
+    asked = made.committed()
+    assert len(of(actions.Alarm, asked)) == 1
+    assert made.core.partition.next_offset == 10
+    letters = sum(append.value.count(b"\n") + 1 for append in appended(made.done, DEADLETTERS.name))
+    assert letters == 900
+    after = Driven()
+    asked = after.opened(made.state)
+    assert after.at(State.STOPPED)
+    assert of(actions.Alarm, asked) == [], "the first to meet it has ended with it"
+    assert "ALARM" in of(actions.Say, asked)[0].sentence
+
+
+def test_an_alarm_during_a_commit_waits_for_its_end() -> None:
+    """The commit under way knows nothing of it; the next one does, and it is the last."""
+    made = driven("committing")
+    for offset in range(2, 13):
+        made.feed(came(garbage(offset)))
+    assert made.at(State.HALTING)
+    assert len(of(actions.Commit, made.done)) == 2, "the first, and the one under way"
+    made.committed()
+    made.committed()
+    assert made.at(State.STOPPED)
+
+
+def test_an_alarm_whose_commit_failed_is_met_again() -> None:
+    """The state is read anew, the same lines come again, and it stops before them again."""
+    made = driven("halting")
+    made.feed(FAILED)
+    assert made.at(State.AWAY)
+    made.later(RETRY_S)
+    made.feed(inputs.Opened(), inputs.StateRead(made.state, {TOPIC: 0}), page([governed(0)], 1, 1))
+    assert made.core.alarm is None
+    made.feed(page(map(garbage, range(1, 17)), 17, 17))
+    assert made.at(State.HALTING)
+
+
+def test_what_was_half_taken_in_a_flood_is_not_kept() -> None:
+    """Parked and given back, the partition that met a flood takes its state from the log."""
+    made = driven("halting, the last commit")
+    made.feed(inputs.Parked())
+    made.committed()
+    made.feed(inputs.Assigned(), inputs.Opened())
+    assert made.done[-1] == actions.ReadState(0)
+
+
+def test_draining_goes_past_a_flood() -> None:
+    """All of it goes to the dead letters."""
+    made = Driven(Core(0, 1, draining=True))
+    made.level()
+    made.feed(*(came(garbage(offset)) for offset in range(1, 31)))
+    assert made.at(State.OPEN)
+    assert made.core.tally.refused == 3_000
+
+
+def test_a_message_for_which_there_is_no_room_is_passed_over_and_read_from_the_log() -> None:
+    """Nobody waits for room; after the commit the log is read, until it has caught up with what comes."""
+    made = driven("committing")
+    last = MOST_MESSAGES + 10
+    for offset in range(2, last + 1):
+        made.feed(came(failing(offset)))
+    taken = made.core.partition.next_offset
+    assert taken == MOST_MESSAGES + 2
+    assert of(actions.Read, made.done[-last:])[-1:] in ([], [actions.Read(TOPIC, 0, None)])
+    assert of(actions.Read, made.committed()) == [actions.Read(TOPIC, taken, None)]
+    made.feed(came(failing(last + 1)))
+    assert made.core.partition.next_offset == taken, "it is behind the log's reader now"
+    made.feed(page(map(failing, range(taken, last + 1)), last + 1, last + 1))
+    assert made.core.partition.next_offset == last + 1
+    asked = made.feed(page([failing(last + 1)], last + 2, last + 2))
+    assert of(actions.DoneReading, asked) == [actions.DoneReading()]
+    made.committed()
+    made.feed(came(failing(last + 2)))
+    assert made.core.partition.next_offset == last + 3
+
+
+def test_a_host_that_seeks_is_held_instead() -> None:
+    """It delivers nothing more until there is room, and then from where it stands; nothing is read."""
+    made = Driven(Core(0, 1, exact=True))
+    made.opened()
+    made.feed(came(governed(0)), came(banning(1)))
+    for offset in range(2, MOST_MESSAGES + 5):
+        made.feed(came(failing(offset)))
+    assert of(actions.Hold, made.done) == [actions.Hold()]
+    assert made.core.partition.next_offset == MOST_MESSAGES + 5, "what it had in hand is taken"
+    assert of(actions.Read, made.done) == []
+    assert of(actions.GoOn, made.committed()) == [actions.GoOn({TOPIC: MOST_MESSAGES + 5})]
+
+
+def test_the_end_of_a_transaction_is_not_looked_up() -> None:
+    """A gap of one is such an end; once partitions stopped moving, the log is not read for it."""
+    made = driven("open")
+    made.later(20)
+    asked = made.feed(*(came(failing(offset)) for offset in range(2, 20, 2)))
+    assert of(actions.Read, asked) == []
+    assert made.core.partition.next_offset == 19
+
+
+@pytest.mark.parametrize(("seconds", "offset"), [(1, 2), (20, 3)])
+def test_what_faust_drops_while_partitions_move_is_read_from_the_log(seconds: float, offset: int) -> None:
+    """Soon after an assignment any gap is looked up; later one that is wider than a transaction's end."""
+    made = driven("open")
+    made.now += seconds - 1
+    asked = made.feed(came(failing(offset)))
+    assert of(actions.Read, asked) == [actions.Read(TOPIC, 1, None)]
+    assert made.core.partition.next_offset == 1
+
+
+def test_what_never_comes_is_read_from_the_log() -> None:
+    """The end of the log is beyond where it has stood since it was last asked."""
+    made = driven("open")
+    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3))) == []
+    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3))) == [actions.Read(TOPIC, 1, None)]
+    made.feed(page([failing(1)], 3, 3))
+    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3), inputs.EndSeen(TOPIC, 3))) == []
+
+
+def test_messages_from_before_are_not_taken_twice() -> None:
+    """A message seen before is passed over, whoever brings it."""
+    made = driven("open")
+    made.feed(came(failing(1)), came(failing(1)), page([failing(1)], 2, 2), came(governed(0)))
+    assert made.core.partition.next_offset == 2
+    assert made.core.tally.events == 1
+
+
+def test_trouble_is_said_once_until_it_is_over() -> None:
+    """A broker that is away does not fill the log; nor does one that answers slowly."""
+    made = driven("committing")
+    assert len(of(actions.Say, made.later(SLOW_S))) == 1
+    assert of(actions.Say, made.feed(FAILED)) == []
+    made.later(RETRY_S)
+    assert of(actions.Say, made.feed(FAILED)) == []
+
+
+def test_checkpoints_have_a_pace() -> None:
+    """The state is written every five seconds at most, and only when it has changed."""
+    made = driven("open")
+    made.feed(came(failing(1)))
+    written = 0
+    for _ in range(100):
+        asked = made.later(0.1)
+        if of(actions.Commit, asked):
+            written += any(append.key == WHOLE for append in appended(asked, STATE.name))
+            made.committed()
+    assert written == 1
+
+
+def test_it_counts_as_things_happen() -> None:
+    """Events, decisions, refused lines and commits; what is folded again does not count."""
+    made = driven("open")
+    made.feed(came(failing(1)), came(banning(2)), came(garbage(3)))
+    tally = made.core.tally
+    assert (tally.events, tally.decisions, tally.refused, tally.commits) == (4, 1, 100, 1)
+    made.committed()
+    assert (tally.commits, tally.committed_at) == (2, made.now)
