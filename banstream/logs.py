@@ -19,11 +19,11 @@ import click
 import orjson
 
 from banstream.show import harmless, printable
+from eventlog.kafka.quiet import quiet_libraries
 
 FACT: Final = re.compile(r"(?: (\w+)=)?%[-+ #0]*\d*(?:\.\d+)?[sdrif]")
 """A place where a value goes, and the name of the fact that it is, if it has one."""
 BARE: Final = re.compile(r"[^\s\"'=\\]+").fullmatch
-LIBRARIES: Final = ("aiokafka", "asyncio", "faust", "kafka", "mode")
 FORMATS: Final = ("text", "json")
 
 
@@ -47,8 +47,8 @@ def to_stderr(*, quiet: bool = False, debug: bool = False, log_format: str = "te
     handler.setFormatter(JsonLines() if log_format == "json" else Lines())
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.NOTSET if debug else logging.CRITICAL)
+    if not debug:
+        quiet_libraries()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
 

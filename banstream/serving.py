@@ -6,10 +6,14 @@ from banstream.config import Settings
 from banstream.loop import Listener
 
 
-def listener(settings: Settings) -> Listener | None:
-    """The endpoint that `[metrics] listen` asks for; None where it asks for none. Raises LogError."""
+def listener(settings: Settings, nth: int = 0) -> Listener | None:
+    """The endpoint that `[metrics] listen` asks for, `nth` ports further on; None where it asks for none.
+
+    Raises LogError.
+    """
     if settings.metrics.listen is None:
         return None
     from banstream.metrics import Metrics
 
-    return Metrics(*settings.metrics.listen)
+    host, port = settings.metrics.listen
+    return Metrics(host, port + nth)

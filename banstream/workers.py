@@ -10,16 +10,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from logging import getLogger
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from banstream.account import Account, Life, RoleStatus
-from banstream.health import BEAT_S, Pulse, health
+from banstream.health import BEAT_S, SOCKET, Pulse, health
 from banstream.instants import now_ms
+from banstream.serving import listener
 from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:
     from banstream.config import Settings
+    from banstream.loop import Listener
+    from streams.worker.worker import Worker
 
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 1.0
@@ -34,7 +38,7 @@ A worker that met a flood of unreadable lines ends with 1; the next one leaves t
 log = getLogger("banstream")
 
 
-def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
+def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0) -> NoReturn:
     """Be a worker until told to stop, then end the process.
 
     By then all is committed that is worth keeping. It ends without waiting for threads: Faust's consumer has
@@ -44,13 +48,16 @@ def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
         settings: the configuration.
         draining: see streams.worker.worker.Plan.
         leash: stop also when the other end of this descriptor is closed.
+        nth: of several workers of one command, which one, from 0.
     """
     from banstream.cli import complain
 
     code = 1
     loop = asyncio.new_event_loop()
     try:
-        code = loop.run_until_complete(_work(settings, draining=draining, leash=leash))
+        code = loop.run_until_complete(
+            _work(Here(settings, listener(settings, nth)), draining=draining, leash=leash)
+        )
         loop.run_until_complete(asyncio.sleep(0))  # what was cancelled last may tidy up
     except BanstreamError as error:
         code = complain(error)
@@ -60,19 +67,19 @@ def work(settings: Settings, *, draining: bool, leash: int | None) -> NoReturn:
     os._exit(code)
 
 
-async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int:
+async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
     from eventlog.kafka.options import parse_url
     from streams.worker.connection import Cluster
     from streams.worker.worker import Plan, Worker
 
-    stopped = _stopped(leash)
-    beating = asyncio.create_task(_beat("decide" if leash is None else f"decide-{os.getpid()}"))
+    settings, stopped = here.settings, _stopped(leash)
+    beating = asyncio.create_task(_beat("decide" if leash is None else f"decide-{os.getpid()}", here))
     cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
     version, said = settings.rules().version, ""
     while not stopped.is_set():
         try:
             partitions = await asyncio.to_thread(_prepare, settings)
-            said = ""
+            said, here.waiting = "", {}
             plan = Plan(
                 cluster=cluster,
                 partitions=partitions,
@@ -81,11 +88,12 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
                 membership=settings.decider.membership,
                 draining=draining,
             )
-            await Worker(plan).run(stopped)
+            here.worker = Worker(plan)
+            await here.worker.run(stopped)
         except Transient as error:
             if str(error) != said:
                 log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
-            said = str(error)
+            here.waiting = {"worker": said} if (said := str(error)) else {}
             # Workers that came at once, and were in each other's way, shall not come at once again.
             later = random.uniform(0.5, 2.5)  # noqa: S311 - no secret
             await _pause(stopped, error.retry_after_ms / 1_000 * later)
@@ -94,11 +102,29 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
     return 0
 
 
-async def _beat(role: str) -> None:
-    pulse, life = Pulse(role), Life(role, now_ms)
+@dataclass(slots=True)
+class Here:
+    """What this process has to say of itself: its present worker, and what it waits for."""
+
+    settings: Settings
+    endpoint: Listener | None = None
+    worker: Worker | None = None
+    waiting: dict[str, str] = field(default_factory=dict)
+
+    def account(self) -> Account:
+        """How its worker is."""
+        status = None if self.worker is None else self.worker.status()
+        return Account(files=self.settings.files, rules=self.settings.rules().version, worker=status)
+
+
+async def _beat(name: str, here: Here) -> None:
+    pulse, life = Pulse(name), Life("decide", now_ms)
     try:
         while True:
-            pulse.beat(RoleStatus.now(life, Account()))
+            status = RoleStatus.now(life, here.account(), here.waiting)
+            pulse.beat(status)
+            if here.endpoint is not None:
+                here.endpoint.status = status
             await asyncio.sleep(BEAT_S)
     finally:
         pulse.end()
@@ -165,7 +191,7 @@ def supervise(options: list[str], count: int) -> int:
         "--leash",
         str(leash),
     ]
-    workers = [_start(command, leash) for _ in range(count)]
+    workers = [_start([*command, "--nth", str(nth)], leash) for nth in range(count)]
     code = 0
     pulse, life = Pulse("decide"), Life("decide", now_ms)
     while not stopping and not code:
@@ -178,7 +204,7 @@ def supervise(options: list[str], count: int) -> int:
             elif ended is not None:
                 log.error("A worker ended by itself, another is started pid=%d code=%d", worker.pid, ended)
                 time.sleep(AGAIN_S)
-                workers[place] = _start(command, leash)
+                workers[place] = _start([*command, "--nth", str(place)], leash)
     os.close(held)
     for worker in workers:
         _end(worker)
@@ -194,7 +220,8 @@ def _beat_with(pulse: Pulse, life: Life, workers: list[subprocess.Popen[bytes]])
 
 
 def _start(command: list[str], leash: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, pass_fds=[leash], start_new_session=True)  # noqa: S603 - this very program
+    env = {name: value for name, value in os.environ.items() if name != SOCKET}  # the manager hears of all
+    return subprocess.Popen(command, pass_fds=[leash], start_new_session=True, env=env)  # noqa: S603 - this very program
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

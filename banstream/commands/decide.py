@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
+from typing import Any
 
 import click
 
 from banstream.config import load_settings
+from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from schemas.errors import ConfigError
 
@@ -18,10 +18,11 @@ from schemas.errors import ConfigError
     "--workers", type=click.IntRange(1, 64), help="Processes here [default: decider.workers, or 1]."
 )
 @click.option("--drain", is_flag=True, help="Go past a flood of unreadable lines: all into the dead letters.")
-@click.option("--quiet", is_flag=True, help="Only warnings and errors on stderr.")
+@logging_options
+@click.option("--nth", type=int, default=0, hidden=True, help="Of several workers, which one.")
 @click.option("--leash", type=int, hidden=True, help="A descriptor: stop when its other end is closed.")
 def decide_command(
-    config_file: str | None, workers: int | None, drain: bool, quiet: bool, leash: int | None
+    config_file: str | None, workers: int | None, drain: bool, leash: int | None, nth: int, **logging: Any
 ) -> int:
     """Decide: read events from Kafka, append bans and unbans, exactly once, until SIGTERM or Ctrl-C.
 
@@ -30,11 +31,7 @@ def decide_command(
     """
     from banstream.workers import supervise, work
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    to_stderr(**logging)
     settings = load_settings(config_file, check="names")
     if not settings.log_url.startswith("kafka://"):
         raise ConfigError(
@@ -46,7 +43,9 @@ def decide_command(
         options = [
             *(["--config", config_file] if config_file else []),
             *["--drain"] * drain,
-            *["--quiet"] * quiet,
+            *["--quiet"] * logging["quiet"],
+            *["--debug"] * logging["debug"],
+            *["--log-format", logging["log_format"]],
         ]
         return supervise(options, count)
-    return work(settings, draining=drain, leash=leash)
+    return work(settings, draining=drain, leash=leash, nth=nth)

@@ -75,8 +75,12 @@ def test_thirty_kills_under_load_and_rotation_change_no_decision(tmp_path: Path)
     chance = random.Random(20_261_122)
     with fleet("server") as net, service(tmp_path, net["server"]) as up:
         up.configure(jail='maxretry = 3\nfindtime = "10s"\nbantime = "2s"', more=LONG_JAIL.format(log=up.log))
+        up.start()  # lines of before a source was first opened, and rotated away, are nobody's
         load = Load(up, seed=chance.randrange(10**9))
         load.start()
+        assert up.process is not None
+        up.process.kill()
+        up.process.wait()
         for _ in range(KILLS):
             up.start(ready=chance.random() < 0.7)
             time.sleep(chance.random() * 0.5)

@@ -47,6 +47,7 @@ def test_it_is_green_while_the_role_turns(up: Service) -> None:
 def test_it_is_red_when_the_role_was_killed(up: Service) -> None:
     """What was left by a process that is gone counts for nothing."""
     up.start()
+    eventually((up.folder / "run" / "up.pulse").exists, "it has said that it turns")
     up.stop(signal.SIGKILL)
     assert "has died" in said(up, "up", 1)
 
