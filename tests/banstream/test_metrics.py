@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -12,7 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from banstream.metrics import HELP, Metric
+from tests.banstream.fleet import failure, role
 from tests.banstream.service import Service, eventually, service
+from tests.broker import Broker
 
 ATTACKER = "203.0.113.7"
 
@@ -100,3 +103,38 @@ def test_an_address_without_a_port_is_refused(tmp_path: Path, value: str) -> Non
         said = made.run("config", "check", "--config", str(made.config), code=2).stderr
         assert "metrics" in said
         assert "listen" in said
+
+
+@pytest.mark.real("kafka")
+def test_every_role_of_a_fleet_answers(broker: Broker, tmp_path: Path) -> None:
+    """A worker with its partitions, an enforcer and a shipper with their own."""
+    url = broker.url(partitions=2)
+    with ExitStack() as running:
+        ports = {}
+        for name in ("decide", "ship", "enforce"):
+            made = running.enter_context(role(name, tmp_path / name))
+            ports[name] = free_port()
+            made.settle(url, f'[enforcer]\nbackend = "null"\n[metrics]\nlisten = "127.0.0.1:{ports[name]}"\n')
+            made.begin({"decide": "Deciding", "ship": "Shipping", "enforce": "OBSERVING"}[name])
+            if name == "ship":
+                with made.log.open("a", encoding="utf-8") as log:
+                    log.writelines(failure(ATTACKER, pid) for pid in range(1_000, 1_005))
+        worker = ports["decide"]
+
+        def decided() -> bool:
+            found = scraped(worker)
+            return sum(value for (name, _), value in found.items() if name == Metric.WORKER_DECISIONS) == 1
+
+        eventually(decided, "the worker has decided")
+        eventually(
+            lambda: scraped(ports["ship"]).get((Metric.PRODUCER_EVENTS, ())) == 5, "the shipper counts"
+        )
+        found = scraped(worker)
+        states = [dict(labels)["state"] for name, labels in found if name == Metric.WORKER_PARTITIONS]
+        assert states == ["open", "open"]
+        assert found[Metric.WORKER_AWAY, ()] == 0
+        eventually(lambda: scraped(ports["ship"]).get((Metric.UPLINK_SPOOLED_FRAMES, ())) == 0, "all is sent")
+        eventually(
+            lambda: scraped(ports["enforce"]).get((Metric.ENFORCER_IN_FORCE, ())) == 1, "it holds the ban"
+        )
+    broker.drop(url)
