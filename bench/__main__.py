@@ -18,6 +18,7 @@ PARTS = (
     "eventlog",
     "enforcers",
     "pipeline",
+    "idle",
     "kafka",
     "worker",
     "scaling",

@@ -29,7 +29,7 @@ from schemas.topics import Topic
 WAIT_MS: Final = 1_000
 BATCH: Final = 1_000
 
-Start = Literal["begin", "end"]
+Edge = Literal["begin", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Follower:
     """
 
     def __init__(
-        self, log: EventLog, topics: Sequence[Topic], *, name: str | None = None, start: Start = "begin"
+        self, log: EventLog, topics: Sequence[Topic], *, name: str | None = None, start: Edge = "begin"
     ) -> None:
         """Stand at a place. `name`: keep the place in the log; then only one follower of a name goes on.
 

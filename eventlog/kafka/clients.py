@@ -33,9 +33,11 @@ def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
 
     Args:
         options: the cluster.
-        fetch_wait_ms: how long a fetch waits at the broker for something to come.
+        fetch_wait_ms: how long a fetch waits at the broker for something to come. One that waits fetches no
+            more than a broker gives at least, a batch of messages: another reads them.
         timeout_ms: how long connecting may take.
     """
+    size = 1 if fetch_wait_ms else FETCH_BYTES
     return _made(
         KafkaConsumer,
         options.client()
@@ -46,8 +48,8 @@ def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
             "enable_auto_commit": False,
             "allow_auto_create_topics": False,
             "fetch_max_wait_ms": fetch_wait_ms,
-            "fetch_max_bytes": FETCH_BYTES,
-            "max_partition_fetch_bytes": FETCH_BYTES,
+            "fetch_max_bytes": size,
+            "max_partition_fetch_bytes": size,
             "retry_backoff_ms": RETRY_BACKOFF_MS,
             "metrics_enabled": False,
         },
