@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := banstream enforcers eventlog producers schemas streams tests bench
 
-.PHONY: install run demo test lint format bench clean
+.PHONY: install run demo test test-all lint format bench clean
 
 install: $(STAMP)
 
@@ -23,6 +23,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	@deploy/machine.sh test
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(STAMP)  ## every test, those on whole machines too
+	@deploy/machine.sh all
+	@$(BIN)/python -m pytest --whole-machines $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

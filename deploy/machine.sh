@@ -1,10 +1,11 @@
 #!/bin/sh
-# Sees to it that this machine has the system's packages for a purpose: run, test or bench.
+# Sees to it that this machine has the system's packages for a purpose: run, test, all (tests) or bench.
 # Installs what is missing with apt as root; otherwise says what is missing and how to get it, and goes on.
-# For tests it also fetches the jars of a Kafka broker. Run it from the root of the repository.
+# For tests it also fetches the jars of a Kafka broker, and for all of them a tree of Debian to boot. Run it from
+# the root of the repository.
 set -eu
 
-purpose=${1:?"usage: deploy/machine.sh run|test|bench"}
+purpose=${1:?"usage: deploy/machine.sh run|test|all|bench"}
 # A package, and a file of it that tells that it is there.
 run_packages="libnftables1:/usr/lib/*/libnftables.so.1"
 test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
@@ -15,12 +16,14 @@ test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
 command -v java >/dev/null || test_packages="$test_packages default-jre-headless:/nowhere"
 [ -e .cache/kafka/.complete ] || command -v mvn >/dev/null || test_packages="$test_packages maven:/usr/bin/mvn"
 bench_packages=$test_packages
+all_packages="$test_packages debootstrap:/usr/sbin/debootstrap systemd-container:/usr/bin/systemd-nspawn"
 
 case $purpose in
   run) packages=$run_packages ;;
   test) packages=$test_packages ;;
+  all) packages=$all_packages ;;
   bench) packages=$bench_packages ;;
-  *) echo "deploy/machine.sh: unknown purpose: $purpose; expected run, test or bench" >&2; exit 2 ;;
+  *) echo "deploy/machine.sh: unknown purpose: $purpose; expected run, test, all or bench" >&2; exit 2 ;;
 esac
 # Debian's Python comes without venv; another Python usually has it.
 python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
@@ -52,17 +55,38 @@ broker_jars() {
   touch .cache/kafka/.complete
 }
 
-[ "$missing" ] || { broker_jars; exit 0; }
+# A tree of Debian with systemd, whose Python is the virtual environment's, for tests that boot a machine.
+machine_tree() {
+  [ "$purpose" = all ] && [ ! -e .cache/machine/.complete ] || return 0
+  if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
+    echo "banstream: no root or no debootstrap: the tests that boot a machine will be skipped" >&2
+    return 0
+  fi
+  case $(.venv/bin/python -c 'import sys; print(sys.version_info[1])') in
+    11) suite=bookworm ;;
+    13) suite=trixie ;;
+    *) echo "banstream: no Debian has this Python: the tests that boot a machine will be skipped" >&2; return 0 ;;
+  esac
+  echo "banstream: making a tree of Debian $suite in .cache/machine (270 MB, two minutes, for tests only)"
+  rm -rf .cache/machine
+  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,procps,libnftables1,nftables \
+    "$suite" .cache/machine >/dev/null
+  touch .cache/machine/.complete
+}
+
+[ "$missing" ] || { broker_jars; machine_tree; exit 0; }
 
 if ! command -v apt-get >/dev/null; then
   echo "banstream: this machine lacks$missing, and has no apt: install them by its own means." >&2
   broker_jars
+  machine_tree
   exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
   echo "banstream: not root, so these packages were not installed:$missing" >&2
   echo "banstream: to have them: sudo apt-get install$missing" >&2
   broker_jars
+  machine_tree
   exit 0
 fi
 
@@ -82,3 +106,4 @@ apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 broker_jars
+machine_tree

@@ -41,6 +41,12 @@ def _fail2ban() -> str | None:
     return None if all(path.is_dir() for path in package) else "needs the package fail2ban"
 
 
+def _machine() -> str | None:
+    from tests.machines.machine import missing  # noqa: PLC0415 - only those tests need it
+
+    return missing()
+
+
 REAL_PARTS: Final = {
     "fail2ban": _fail2ban,
     "nftables": _root_with("nft", "ip"),
@@ -48,7 +54,19 @@ REAL_PARTS: Final = {
     "journald": _root_with("journalctl", "/lib/systemd/systemd-journal-remote"),
     "logrotate": _root_with("logrotate"),
     "kafka": _kafka,
+    "machine": _machine,
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--whole-machines`: run the tests that boot machines as well."""
+    parser.addoption("--whole-machines", action="store_true", help="run the tests that boot machines, too")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests that boot machines unless they are asked for, or named."""
+    asked = config.getoption("--whole-machines") or any("machines" in each for each in config.args)
+    return True if collection_path.name == "machines" and not asked else None
 
 
 def pytest_configure() -> None:

@@ -1,0 +1,1 @@
+"""Tests on whole machines: Debian booted with its own systemd. `make test-all` runs them."""
