@@ -7,13 +7,17 @@ Prints one JSON line a figure: {"figure", "value", "unit"}.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import resource
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import IPv6Address
+from itertools import islice
 
 from enforcers.contract import Element
 from enforcers.enforcer import Enforcer, EnforcerConfig
@@ -22,6 +26,7 @@ from enforcers.safety import BreakerLimits
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
+from eventlog.urls import open_log
 from schemas.codec import encode
 from schemas.records import Hold, Standing
 from schemas.topics import BANS
@@ -36,10 +41,14 @@ def main() -> None:
     """Measure everything."""
     if ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
         raise SystemExit("needs root: cannot make a network namespace")
+    if sys.argv[1:]:
+        memory(sys.argv[1])
+        return
     say("rss_before", rss_mb(), "MB")
     single()
     for count in (10_000, 100_000):
         compare(count)
+    from_disk(100_000)
     say("rss_peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024, "MB")
 
 
@@ -95,10 +104,35 @@ def started(prefixes: list[str]) -> float:
     log.append([standing(prefix) for prefix in prefixes])
     backend.open()
     enforcer = Enforcer(log, backend, CONFIG)
+    gc.collect()
+    gc.freeze()  # a log keeps no object for each message, but this one does: they are none of a start's
     took_s = timed(enforcer.start)
+    gc.unfreeze()
     enforcer.flush()
     enforcer.close()
     return took_s
+
+
+def from_disk(count: int) -> None:
+    """The memory of a start in a process of its own, with these bans in an SQLite log."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite://{folder}/log.db"
+        log = open_log(url)
+        for first in range(0, count, 1_000):
+            log.append([standing(prefix) for prefix in islice(addresses(count), first, first + 1_000)])
+        log.close()
+        subprocess.run([sys.executable, "-m", "bench.enforcers", url], check=True)
+
+
+def memory(url: str) -> None:
+    """Start on a log, and say how much memory that takes."""
+    backend = NftablesBackend()
+    backend.open()
+    enforcer = Enforcer(open_log(url), backend, CONFIG)
+    enforcer.start()
+    say("start_rss_held", rss_mb(), "MB")
+    say("start_rss_peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024, "MB")
+    enforcer.flush()
 
 
 def followed(prefixes: list[str]) -> float:

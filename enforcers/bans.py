@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from enforcers.standing import Ends, ends_of
+from enforcers.standing import HostBan, ends_of
 from schemas import codec
-
-
-class Word(NamedTuple):
-    """The newest word on a prefix: the decision, its instant, and until when it is banned by whom we heed."""
-
-    prefix: str
-    decision: str
-    decided_at_ms: int
-    ends: Ends
+from schemas.codec import HoldLine
+from schemas.records import Hold
 
 
 class Heeded(NamedTuple):
@@ -41,8 +34,10 @@ class Heeded(NamedTuple):
 ALL: Final = Heeded()
 
 
-def read_standing(value: bytes, heeded: Heeded = ALL) -> Word:
+def read_standing(value: bytes, heeded: Heeded = ALL) -> HostBan:
     """The standing that a message holds, as far as its holds count; InvalidMessage when it holds none."""
     record = codec.read_standing(value)
-    holds = [hold for hold in record.holds if heeded.counts(hold.jail, hold.labels)]
-    return Word(record.prefix, record.decision, record.decided_at_ms, ends_of(holds))
+    holds: Sequence[Hold | HoldLine] = record.holds
+    if heeded is not ALL:
+        holds = [hold for hold in holds if heeded.counts(hold.jail, hold.labels)]
+    return HostBan(record.prefix, record.decision, ends_of(holds), record.decided_at_ms)

@@ -11,22 +11,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final
 
 from enforcers.safety import Breaker, NeverBan
-from enforcers.standing import Ends, Standing, live
+from enforcers.standing import Ends, HostBan, live
 from schemas.records import Outcome
 
-
-class Judgement(NamedTuple):
-    """What is to be in the firewall, and what to record when that is done; `detail` is why not."""
-
-    wanted: Ends
-    outcome: Outcome
-    detail: str | None = None
-
-
-NOTHING_WANTED = Judgement((), "applied")
+Judgement = tuple[Ends, Outcome, str | None]
+"""What is to be in the firewall, what to record when that is done, and why it is not all that was asked."""
+NOTHING_WANTED: Final[Judgement] = ((), "applied", None)
 
 
 class Judge:
@@ -36,26 +29,26 @@ class Judge:
         self.never_ban = never_ban
         self.breaker = breaker
 
-    def judge(self, prefix: str, standing: Standing, now_ms: int, *, new: bool) -> Judgement:
+    def judge(self, ban: HostBan, now_ms: int, *, new: bool) -> Judgement:
         """The judgement on one prefix; `new` bans count for the breaker's rate."""
-        wanted = live(standing.ends, now_ms)
-        reason = self._refusal(prefix, standing, now_ms, new=new) if wanted else None
+        wanted = live(ban.ends, now_ms)
+        reason = self._refusal(ban, now_ms, new=new) if wanted else None
         if wanted and reason is None:
-            return Judgement(wanted, "applied")
-        if standing.counted:
-            self.breaker.release(prefix)
-            standing.counted = False
-        if not standing.ends:
+            return wanted, "applied", None
+        if ban.counted:
+            self.breaker.release(ban.prefix)
+            ban.counted = False
+        if not ban.ends:
             return NOTHING_WANTED
         if not wanted:
-            return Judgement((), "skipped", f"it had ended {_ago_ms(standing.ends, now_ms)} ms before")
-        return Judgement((), "refused", reason)
+            return (), "skipped", f"it had ended {_ago_ms(ban.ends, now_ms)} ms before"
+        return (), "refused", reason
 
-    def _refusal(self, prefix: str, standing: Standing, now_ms: int, *, new: bool) -> str | None:
-        reason = self.never_ban.refusal(prefix)
-        if reason is None and not standing.counted:
-            reason = self.breaker.refusal(prefix, now_ms, new=new)
-            standing.counted = reason is None
+    def _refusal(self, ban: HostBan, now_ms: int, *, new: bool) -> str | None:
+        reason = self.never_ban.refusal(ban.prefix)
+        if reason is None and not ban.counted:
+            reason = self.breaker.refusal(ban.prefix, now_ms, new=new)
+            ban.counted = reason is None
         return reason
 
 

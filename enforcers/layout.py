@@ -25,7 +25,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple
 
 from enforcers.contract import Element
-from schemas.addresses import canonical_address, is_ipv4, parse_prefix
+from schemas.addresses import canonical_address, is_ipv4, is_prefix, parse_prefix
 from schemas.errors import EnforcementFailed, InvalidMessage
 
 CHAIN: Final = "prerouting"
@@ -92,6 +92,8 @@ def place(element: Element) -> tuple[str, str]:
     prefix, ports, _ = element
     if is_ipv4(prefix):
         return name_of(Group(4, 32, ports)) if ports else "v4_32", prefix
+    if "/" not in prefix and is_prefix(prefix):
+        return name_of(Group(6, 128, ports)), prefix
     try:
         network = parse_prefix(prefix)
     except InvalidMessage as error:

@@ -188,5 +188,6 @@ class Breaker:
 def _size(prefix: str) -> tuple[int, int]:
     """The IP version of a canonical prefix, and how many addresses it holds."""
     version, width = (6, 128) if ":" in prefix else (4, 32)
-    _, slash, length = prefix.partition("/")
-    return version, 1 << (width - int(length)) if slash else 1
+    if "/" not in prefix:
+        return version, 1
+    return version, 1 << (width - int(prefix.partition("/")[2]))

@@ -90,6 +90,6 @@ def are_addresses(texts: Sequence[str]) -> bool:
 def is_prefix(text: str) -> bool:
     """Whether a text is an address or prefix in canonical form."""
     try:
-        return is_ipv4(text) is not None or canonical_prefix(text) == text
+        return is_address(text) if "/" not in text else canonical_prefix(text) == text
     except InvalidMessage:
         return False

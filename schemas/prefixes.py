@@ -1,26 +1,30 @@
 """A set of prefixes that answers quickly whether an address lies inside, or a prefix covers a member.
 
 Addresses are looked up once per prefix length in use, in a hash set: the number of prefixes does not matter.
+Before that, the text in which an address begins says of nearly every one that no member can hold it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address, ip_network
+from typing import Final
 
 from schemas.addresses import Network, format_prefix, parse_prefix
 
 Key = tuple[int, int]
+MOST_HEADS: Final = 4_096
 
 
 class PrefixSet:
     """A mutable set of IPv4 and IPv6 prefixes."""
 
-    __slots__ = ("_members",)
+    __slots__ = ("_heads", "_members")
 
     def __init__(self, prefixes: Iterable[str] = ()) -> None:
         """Start with these; InvalidMessage when one is no prefix."""
         self._members: dict[Key, set[int]] = {}
+        self._heads: set[str] | None = set()
         for prefix in prefixes:
             self.add(prefix)
 
@@ -29,6 +33,8 @@ class PrefixSet:
         network = parse_prefix(prefix)
         key = (network.version, network.prefixlen)
         self._members.setdefault(key, set()).add(int(network.network_address))
+        heads = None if self._heads is None else _heads(network)
+        self._heads = None if heads is None or self._heads is None else self._heads.union(heads)
 
     def discard(self, prefix: str) -> None:
         """Take a prefix out, if it is in."""
@@ -65,6 +71,9 @@ class PrefixSet:
         """Whether some member contains the whole prefix, which is in canonical form."""
         if not self._members:
             return False
+        heads = self._heads
+        if heads is not None and prefix.partition(":" if ":" in prefix else ".")[0] not in heads:
+            return False
         if "/" in prefix:
             return self.covering(prefix) is not None
         version, bits, address = _address(prefix)
@@ -90,6 +99,18 @@ def _address(canonical: str) -> tuple[int, int, int]:
         return 6, 128, int(IPv6Address(canonical))
     first, second, third, fourth = canonical.split(".")
     return 4, 32, int(first) << 24 | int(second) << 16 | int(third) << 8 | int(fourth)
+
+
+def _heads(network: Network) -> set[str] | None:
+    """How addresses inside a network begin: the first octet, the first group; None where that is too much."""
+    width = 8 if network.version == 4 else 16  # noqa: PLR2004 - IP versions and their widths in bits
+    first = int(network.network_address) >> (network.max_prefixlen - width)
+    last = int(network.broadcast_address) >> (network.max_prefixlen - width)
+    if last - first >= MOST_HEADS:
+        return None
+    if network.version == 4:  # noqa: PLR2004 - IP versions
+        return set(map(str, range(first, last + 1)))
+    return {f"{head:x}" for head in range(first, last + 1)} | ({""} if first == 0 else set())
 
 
 def _network(version: int, address: int, length: int) -> Network:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 import orjson
 
+from schemas.addresses import parse_prefix
 from schemas.errors import InvalidMessage
 
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
 WindowKind = Literal["exact"]
+MOST: Final = 2**62
+Duration = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +42,15 @@ class Jail:
 
     name: str
     filters: tuple[str, ...]
-    findtime_ms: int = 600_000
-    maxretry: int = 5
-    bantime_ms: int | None = 600_000
+    findtime_ms: Duration = 600_000
+    maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 5
+    bantime_ms: Duration | None = 600_000
     ignoreip: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("failed",)
     sources: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[int, ...] = ()
+    ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65_535)], ...] = ()
     forgive: bool = False
     window: WindowKind = "exact"
 
@@ -62,8 +66,8 @@ class Rules:
     """
 
     jails: tuple[Jail, ...]
-    lateness_ms: int = 3_600_000
-    max_subjects: int = 1_000_000
+    lateness_ms: Duration = 3_600_000
+    max_subjects: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1_000_000
 
     @property
     def version(self) -> str:
@@ -78,16 +82,21 @@ class Rules:
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Rules:
-        """The rules a JSON object holds; InvalidMessage when it holds none."""
+        """The rules a JSON object holds, every field checked; InvalidMessage, with the field, for any other.
+
+        A jail's fields that are absent have their defaults: it was written before there were such.
+        """
+        for name in ("lateness_ms", "max_subjects"):
+            if name not in wire:
+                raise InvalidMessage("missing", field=f"rules.{name}")
         try:
-            jails = tuple(_jail_from(jail) for jail in wire["jails"])
-            return cls(
-                jails=jails,
-                lateness_ms=int(wire["lateness_ms"]),
-                max_subjects=int(wire["max_subjects"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidMessage(f"these are no rules: {error!r}", field="rules") from error
+            rules = msgspec.convert(wire, cls)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$")
+            raise InvalidMessage(reason, field="rules" + path.rstrip("`")) from error
+        for place, jail in enumerate(rules.jails):
+            _check_prefixes(jail.ignoreip, f"rules.jails[{place}].ignoreip")
+        return rules
 
 
 def differences(old: Rules, new: Rules) -> list[str]:
@@ -113,11 +122,9 @@ def _shown(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
-def _jail_from(wire: Mapping[str, Any]) -> Jail:
-    known = {field.name for field in dataclasses.fields(Jail)}
-    values: dict[str, Any] = {key: value for key, value in wire.items() if key in known}
-    for key, value in values.items():
-        values[key] = tuple(value) if isinstance(value, list) else value
-    jail = Jail(**values)
-    jail.labels.items()  # an AttributeError where it is no mapping
-    return jail
+def _check_prefixes(prefixes: Iterable[str], field: str) -> None:
+    for prefix in prefixes:
+        try:
+            parse_prefix(prefix)
+        except InvalidMessage as error:
+            raise InvalidMessage(error.reason, field=field) from error

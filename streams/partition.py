@@ -144,7 +144,7 @@ class Partition:
         if not decisions:
             return []
         last = {decision.prefix: decision for decision in decisions}
-        appends = frames(DECISIONS.name, decisions, self.number)
+        appends = packed(DECISIONS.name, decisions, self.number)
         for prefix, decision in last.items():
             standing = self.decider.standing(prefix, decision)
             appends.append(Append(BANS.name, b"" if standing is None else encode(standing), key=prefix))
@@ -156,7 +156,7 @@ class Partition:
         self.refused += len(frame.refused)
         lines = lines_of(message.value)
         letters = [self._letter(message, index, lines[index], error) for index, error in frame.refused]
-        return frames(DEADLETTERS.name, letters, 0)
+        return packed(DEADLETTERS.name, letters, 0)
 
     def _letter(self, message: Message, index: int, line: bytes, error: InvalidMessage) -> DeadLetter:
         return DeadLetter(
@@ -170,7 +170,7 @@ class Partition:
         )
 
 
-def frames(topic: str, records: Iterable[Record], partition: int) -> list[Append]:
+def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:
     """Records as messages of about FRAME_BYTES at most: a log refuses a message that is too large."""
     appends: list[Append] = []
     lines: list[bytes] = []

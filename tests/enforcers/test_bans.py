@@ -1,4 +1,4 @@
-"""A message of the bans topic, read directly or through the codec: always the same."""
+"""A message of the bans topic, read for a host: what its record says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcers.bans import Heeded, read_standing
-from enforcers.standing import ends_of
+from enforcers.standing import HostBan, ends_of
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage
 from schemas.records import Standing, Tick
@@ -34,7 +34,7 @@ def by_codec(value: bytes) -> Any:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage("not a standing")
-    return record.prefix, record.decision, record.decided_at_ms, ends_of(record.holds)
+    return HostBan(record.prefix, record.decision, ends_of(record.holds), record.decided_at_ms)
 
 
 def result(read: Any, value: bytes) -> Any:
@@ -46,7 +46,7 @@ def result(read: Any, value: bytes) -> Any:
 
 
 @given(st.dictionaries(st.sampled_from([*USUAL, "ports"]), ODD, max_size=2), st.booleans(), st.data())
-def test_reading_directly_is_reading_by_the_codec(
+def test_a_message_says_what_its_record_says(
     changes: dict[str, Any], in_hold: object, data: st.DataObject
 ) -> None:
     """Whatever field of the usual record is changed, missing or new, in the record or in its hold."""
@@ -61,7 +61,7 @@ def test_reading_directly_is_reading_by_the_codec(
 
 def test_the_usual_record_is_read() -> None:
     """Prefix, decision and the one end."""
-    assert read_standing(orjson.dumps(USUAL)) == ("192.0.2.7", "0-1-0-0", NOW_MS, (((), NOW_MS),))
+    assert read_standing(orjson.dumps(USUAL)) == HostBan("192.0.2.7", "0-1-0-0", (((), NOW_MS),), NOW_MS)
 
 
 @pytest.mark.parametrize(("jail", "until_ms"), [("sshd", NOW_MS), ("web", NOW_MS + 1)])

@@ -6,7 +6,7 @@ import pytest
 
 from enforcers.judge import Judge
 from enforcers.safety import Breaker, BreakerLimits, NeverBan
-from enforcers.standing import Ends, Standing, ends_of, live, missing, surplus
+from enforcers.standing import Ends, HostBan, ends_of, live, missing, surplus
 from schemas.records import Hold, Outcome
 from tests.enforcers.standings import NOW_MS, hold
 
@@ -75,7 +75,7 @@ def test_a_judgement_is_all_of_it_or_nothing_and_why(
 ) -> None:
     """The table of enforcers.judge, line by line."""
     judge = Judge(NeverBan({"192.0.2.7": "own address"}), Breaker(BreakerLimits()))
-    judgement = judge.judge(prefix, Standing("0-1-0-0", ends), NOW_MS, new=True)
+    judgement = judge.judge(HostBan(prefix, "0-1-0-0", ends), NOW_MS, new=True)
     assert judgement == (ends if outcome == "applied" else (), outcome, detail)
 
 
@@ -83,17 +83,17 @@ def test_a_prefix_counts_once_for_the_breaker_and_is_given_back() -> None:
     """Prolonging is no new ban, and room is there again once it is free, has ended or is refused."""
     judge = Judge(NeverBan({}), Breaker(BreakerLimits(ipv4_length=32)))
     for ends in ((), (((), NOW_MS),), (((), LATER),)):
-        standing = Standing("0-1-0-0", (((), LATER),))
+        banned = HostBan("203.0.113.9", "0-1-0-0", (((), LATER),))
         for _ in range(3):
-            assert judge.judge("203.0.113.9", standing, NOW_MS, new=True).outcome == "applied"
-        assert judge.judge("203.0.113.10", Standing("0-2-0-0", (((), LATER),)), NOW_MS, new=True).detail
-        standing.ends = ends
+            assert judge.judge(banned, NOW_MS, new=True)[1] == "applied"
+        assert judge.judge(HostBan("203.0.113.10", "0-2-0-0", (((), LATER),)), NOW_MS, new=True)[2]
+        banned.ends = ends
         if ends and ends[0][1] == LATER:
             judge.never_ban = NeverBan({"203.0.113.9": "operator"})
         for _ in range(2):
-            judge.judge("203.0.113.9", standing, NOW_MS, new=True)
-        other = Standing("0-3-0-0", (((), LATER),))
-        assert judge.judge("203.0.113.10", other, NOW_MS, new=True).outcome == "applied"
-        assert judge.judge("203.0.113.11", Standing("0-4-0-0", (((), None),)), NOW_MS, new=True).detail
+            judge.judge(banned, NOW_MS, new=True)
+        other = HostBan("203.0.113.10", "0-3-0-0", (((), LATER),))
+        assert judge.judge(other, NOW_MS, new=True)[1] == "applied"
+        assert judge.judge(HostBan("203.0.113.11", "0-4-0-0", (((), None),)), NOW_MS, new=True)[2]
         other.ends = ()
-        judge.judge("203.0.113.10", other, NOW_MS, new=True)
+        judge.judge(other, NOW_MS, new=True)

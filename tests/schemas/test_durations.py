@@ -23,6 +23,7 @@ from schemas.durations import format_duration, parse_duration
         ("1.5h", 5_400),
         ("90 Seconds", 90),
         ("0", 0),
+        ("1d12", 86_412),
     ],
 )
 def test_fail2bans_abbreviations_mean_what_its_manual_says(text: str, seconds: int) -> None:
@@ -30,16 +31,11 @@ def test_fail2bans_abbreviations_mean_what_its_manual_says(text: str, seconds: i
     assert parse_duration(text) == seconds * 1_000
 
 
-@pytest.mark.parametrize(
-    "text", ["", "soon", "10q", "m", "-5", "1d12", "10 10m x", "1e9y", "9" * 13, "99999999y"]
-)
+@pytest.mark.parametrize("text", ["", "soon", "10q", "m", "-5", "10 10m x", "1e9y", "9" * 13, "99999999y"])
 def test_what_is_no_duration_is_refused_with_what_was_expected(text: str) -> None:
     """A word, an unknown unit, nothing at all, a sign, or more than a thousand years."""
-    if text == "1d12":
-        assert parse_duration(text) == 86_412_000
-    else:
-        with pytest.raises(ValueError, match="a duration such as"):
-            parse_duration(text)
+    with pytest.raises(ValueError, match="a duration such as"):
+        parse_duration(text)
 
 
 @given(st.integers(0, 10**9))
