@@ -37,8 +37,8 @@ NO_LINE: Final = -1
 TOO_SLOW: Final = "lines that took too long, and were skipped"
 MOST_EXCERPTS: Final = 8
 EXCERPT_BYTES: Final = 120
-FILTERS: Final = f"{Path(__file__).parent}/"
-"""Whose code a tick may end: none of it is run by the garbage collector."""
+AT_WORK: Final = (f"{Path(__file__).parent}/", f"{Path(re.__file__).parent}/")
+"""Where the code is that a tick may end, the filters' and `re`'s: the garbage collector runs none of it."""
 
 
 def skipped(notices: Counter[str], line: bytes) -> None:
@@ -79,7 +79,7 @@ class Guard:
             raise TooSlow
 
     def _may_end(self, code: CodeType | None) -> bool:
-        return code is self._code or (code is not None and code.co_filename.startswith(FILTERS))
+        return code is self._code or (code is not None and code.co_filename.startswith(AT_WORK))
 
 
 _guards: list[Guard] = []

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from producers.filters.ambiguity import TooLarge, ambiguous
-from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.definition import Definition, read_definition
-from producers.filters.fail2ban.matcher import Fail2banMatcher
-from producers.filters.fail2ban.plan import Plan, compile_plan
-from producers.filters.fail2ban.specification import parse_specification
+from producers.filters.fail2ban.files import parse_specification
+from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
+from producers.filters.fail2ban.rules import CompiledFilter, compile_filter
 from producers.filters.rows import Matcher, Needles
 
 __all__ = ["Fail2banFilter", "load", "slow"]
@@ -38,12 +37,12 @@ class Fail2banFilter:
     version: str
     service: str
     definition: Definition
-    plan: Plan = field(repr=False)
+    compiled: CompiledFilter = field(repr=False)
 
     @property
     def needles(self) -> Needles | None:
         """What its lines hold; None when any line may interest it."""
-        return self.plan.needles
+        return self.compiled.needles
 
     @property
     def journalmatch(self) -> tuple[str, ...]:
@@ -52,7 +51,8 @@ class Fail2banFilter:
 
     def matcher(self) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
-        return BufferedMatcher(self.plan) if self.plan.maxlines > 1 else Fail2banMatcher(self.plan)
+        made = BufferedMatcher if self.compiled.maxlines > 1 else Fail2banMatcher
+        return made(self.compiled)
 
 
 def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
@@ -63,9 +63,9 @@ def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
     """
     wanted = parse_specification(spec)
     definition = read_definition(wanted, logtype)
-    plan = compile_plan(definition, datetime.now(UTC).year)
+    compiled = compile_filter(definition, datetime.now(UTC).year)
     text = hashlib.sha256(repr(definition).encode() + _own_text()).hexdigest()
-    return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, plan)
+    return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, compiled)
 
 
 @cache
@@ -76,7 +76,7 @@ def _own_text() -> bytes:
 
 def slow(filter_: Fail2banFilter) -> list[str]:
     """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
-    rules = filter_.plan.rules
+    rules = filter_.compiled.rules
     prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
     named = [*prefix, *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1))]
     named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
