@@ -17,7 +17,7 @@ import orjson
 
 from eventlog.contract import Append, Writer
 from producers.contract import Chunk, Source
-from producers.filters import filters_of, warnings_of
+from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
@@ -96,7 +96,7 @@ class _Stream:
         self._mark = f"{host}/" if host else ""
         self.filters = filters_of(watch.filters, auto=watch.auto)
         self.plans: dict[str, Plan] = {}
-        self.counts = Counter(text for each in self.filters for text in warnings_of(each))
+        self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)

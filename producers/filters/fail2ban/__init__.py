@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -17,7 +18,7 @@ from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
 from producers.filters.fail2ban.rules import CompiledFilter, compile_filter
 from producers.filters.rows import Matcher, Needles
 
-__all__ = ["Fail2banFilter", "load", "slow"]
+__all__ = ["Fail2banFilter", "load"]
 
 VERSION_LENGTH: Final = 12
 
@@ -45,9 +46,35 @@ class Fail2banFilter:
         return self.compiled.needles
 
     @property
-    def journalmatch(self) -> tuple[str, ...]:
-        """What to ask the journal for: one match a line, `+` for or."""
-        return self.definition.journalmatch
+    def sources(self) -> tuple[str, ...]:
+        """How to ask the journal for its lines; it names no files, as jails do in fail2ban."""
+        return tuple(f"journald:{match}" for match in self.definition.journalmatch)
+
+    def warnings(self) -> list[str]:
+        """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
+        rules = self.compiled.rules
+        prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
+        named = [
+            *prefix,
+            *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1)),
+        ]
+        named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
+        return [
+            f"filter {self.name}, {name}: a repeat within a repeat reads {text!r} in more than one way; "
+            f"a line that takes longer than 50 ms for it is skipped: {each.pattern.pattern:.120}"
+            for name, each in named
+            if (text := _read_twice(each.pattern)) is not None
+        ]
+
+    def taken(self, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """None: a failregex has no name, and reads a line without its date."""
+        del line
+        return None
+
+    def reason(self, line: bytes) -> str:
+        """That it takes none: which part of an expression fails is not looked into."""
+        del line
+        return "no failregex takes it"
 
     def matcher(self) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
@@ -72,20 +99,6 @@ def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
 def _own_text() -> bytes:
     """What this package's code is: its results may change with it."""
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-
-
-def slow(filter_: Fail2banFilter) -> list[str]:
-    """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
-    rules = filter_.compiled.rules
-    prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
-    named = [*prefix, *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1))]
-    named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
-    return [
-        f"filter {filter_.name}, {name}: a repeat within a repeat reads {text!r} in more than one way; "
-        f"a line that takes longer than 50 ms for it is skipped: {each.pattern.pattern:.120}"
-        for name, each in named
-        if (text := _read_twice(each.pattern)) is not None
-    ]
 
 
 def _read_twice(expression: re.Pattern[str]) -> str | None:

@@ -39,6 +39,8 @@ LARGEST_PORT: Final = 65_535
 class Fail2banMatcher:
     """A filter of one line at a time."""
 
+    by_entry = None
+
     def __init__(self, compiled: CompiledFilter, zone: tzinfo | None = None) -> None:
         self._compiled = compiled
         self._dates = Dates(compiled.templates)

@@ -14,12 +14,11 @@ from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
+from producers.filters.entries import Entry, PartialLines, unwrap
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
-from producers.filters.native.entries import Entry, unwrap
-from producers.filters.native.times import plain_time
-from producers.filters.native.torn import Torn
 from producers.filters.rows import Needles, Row
+from producers.filters.times import plain_time
 from producers.stamps import Clock, Stamps
 from schemas.errors import InvalidMessage
 
@@ -96,9 +95,14 @@ class NativeMatcher:
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
         self._sessions: dict[str, Session] = {}
-        self._torn = Torn()
+        self._partial = PartialLines()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
+
+    @property
+    def by_entry(self) -> NativeMatcher:
+        """Itself: what is found out about a line is shared."""
+        return self
 
     def begin(self, clock: Clock) -> None:
         """The clock for the entries that follow."""
@@ -110,10 +114,10 @@ class NativeMatcher:
         """The events in whole lines, in order."""
         self.begin(clock)
         rows: list[Row] = []
-        torn = self._torn.starts(data)
+        partial = self._partial.starts(data)
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
-                if start in torn:
+                if start in partial:
                     continue
                 try:
                     guard.at = start

@@ -190,8 +190,8 @@ def test_a_filter_is_loaded_by_its_name() -> None:
     filter_ = load_filter("sshd[mode=aggressive]")
     assert (filter_.name, filter_.service) == ("sshd[mode=aggressive]", "sshd")
     assert filter_.version != load_filter("sshd[mode=normal]").version
-    assert isinstance(filter_, Fail2banFilter)
-    assert filter_.journalmatch
+    assert all(source.startswith("journald:") for source in filter_.sources)
+    assert filter_.sources
 
 
 GAINED: Final = r"""
