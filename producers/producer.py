@@ -7,7 +7,6 @@ the position.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 import orjson
 
 from eventlog.contract import Append, Writer
-from producers.contract import Chunk, Source
+from producers.contract import Chunk, Source, StartPosition
 from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
@@ -24,7 +23,8 @@ from producers.filters.rows import Row
 from producers.frames import Origin, appends, late_appends, wires
 from producers.library import AUTO
 from producers.names import Names, Waiting
-from producers.sources import Start, open_source
+from producers.sources import now_ms as clock_ms
+from producers.sources import open_source
 from producers.stamps import Clock
 from schemas.errors import InvalidMessage
 
@@ -100,7 +100,7 @@ class _Stream:
         self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
-        start = Start(watch.start, watch.recent_ms)
+        start = StartPosition(watch.start, watch.recent_ms)
         self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
         self.resume: Mapping[str, Any] | None = None
 
@@ -188,7 +188,7 @@ class Producer:
         host: str = "",
         names: Names | None = None,
     ) -> None:
-        self._now_ms = now_ms or _clock_ms
+        self._now_ms = now_ms or clock_ms
         self._log = log
         self._writer = log.writer(WRITER)
         self._streams: list[_Stream] = []
@@ -256,7 +256,3 @@ class Producer:
         self._appends = []
         self._moved.clear()
         self._moved_at_ms = 0
-
-
-def _clock_ms() -> int:
-    return time.time_ns() // 1_000_000
