@@ -38,7 +38,8 @@ class Engine:
 
 ENGINES: Final = {
     "sshd": Engine(
-        lambda stamps: SshdMatcher(stamps=stamps), ("sshd.py", "sshd_matcher.py", "connections.py")
+        lambda stamps: SshdMatcher(stamps=stamps),
+        ("sshd.py", "sshd_matcher.py", "connections.py", "memory.py"),
     )
 }
 """By the name that a filter's file gives as its `engine`."""
