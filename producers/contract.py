@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+from schemas.errors import InvalidMessage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,42 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go. Idempotent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class StartPosition:
+    """Where to begin: `beginning`, `end`, or `recent`: at the first line of the last `recent_ms`."""
+
+    at: Literal["recent", "beginning", "end"] = "recent"
+    recent_ms: int = 600_000
+
+
+def none_missing(_spec: str) -> list[str]:
+    """What lacks no file."""
+    return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """A kind of source. Another package offers one as an entry point of the group `banstream.sources`.
+
+    Attributes:
+        spec: what the specs of its sources look like, matched whole; they begin with its name.
+        open: the source of a spec, at a stored position, else where to start; with a clock, in Unix
+            milliseconds. Raises ConfigError, and InvalidMessage for what is no position of its kind.
+        check: what keeps a source from being read: what, where, what to do.
+        missing: a warning for each file that is not there: it may appear later.
+    """
+
+    spec: re.Pattern[str]
+    open: Callable[[str, Mapping[str, Any] | None, StartPosition, Callable[[], int]], Source]
+    check: Callable[[str], list[str]]
+    missing: Callable[[str], list[str]] = none_missing
+
+
+def stored(position: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """A field of a stored position; InvalidMessage when it is missing or of another kind."""
+    value = position.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InvalidMessage(f"not a position: expected {kind.__name__}, not {value!r:.80}", field=name)
+    return value

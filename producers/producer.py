@@ -16,15 +16,15 @@ import orjson
 
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Writer
-from producers.contract import Chunk, Source
-from producers.filters import filters_of, warnings_of
+from producers.contract import Chunk, Source, StartPosition
+from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import Row
 from producers.frames import Origin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
-from producers.sources import Start, open_source
+from producers.sources import open_source
 from producers.stamps import Clock
 from producers.status import ProducerStatus
 from schemas.codec import AuthLine
@@ -117,11 +117,11 @@ class _Stream:
         self._mark = f"{host}/" if host else ""
         self.filters = filters_of(watch.filters, auto=watch.auto)
         self.plans: dict[str, Plan] = {}
-        self.counts = Counter(text for each in self.filters for text in warnings_of(each))
+        self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
-        start = Start(watch.start, watch.recent_ms)
+        start = StartPosition(watch.start, watch.recent_ms)
         self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
         self.resume: Mapping[str, Any] | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producers.filters import Filter, NativeFilter, load_filter
+from producers.filters import load_filter
 from producers.library import AUTO
 from producers.sources import check_source, default_sources, missing_files
 
@@ -18,16 +18,5 @@ def usual_sources(filters: Sequence[str]) -> tuple[str, ...]:
     """
     if not filters or set(filters) & {AUTO, SSHD}:
         return tuple(default_sources())
-    specs = (spec for name in filters for spec in _places_of(load_filter(name)))
+    specs = (spec for name in filters for spec in load_filter(name).sources)
     return tuple(dict.fromkeys(spec for spec in specs if not check_source(spec) and not missing_files(spec)))
-
-
-def _places_of(filter_: Filter) -> Sequence[str]:
-    """Where a filter says its lines are: fail2ban's only how to ask the journal for them."""
-    if isinstance(filter_, NativeFilter):
-        return filter_.definition.sources
-    from producers.filters.fail2ban import Fail2banFilter  # noqa: PLC0415 - loaded where such a filter is
-
-    return (
-        [f"journald:{match}" for match in filter_.journalmatch] if isinstance(filter_, Fail2banFilter) else ()
-    )

@@ -6,3 +6,5 @@ from typing import Final
 
 BACKENDS: Final = "banstream.backends"
 """Firewalls (enforcers.backends): each names a function `opened(table) -> Backend`."""
+SOURCES: Final = "banstream.sources"
+"""Kinds of sources (producers.sources): each names a `producers.contract.SourceKind`."""

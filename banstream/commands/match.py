@@ -16,9 +16,8 @@ from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
 from banstream.show import harmless, instant, json_line, note, printable, say
-from producers.filters import Filter, NativeFilter, filters_of
+from producers.filters import Filter, filters_of
 from producers.filters.literals import contains
-from producers.filters.native.reasons import reason, shown, taken
 from producers.filters.rows import Row
 from producers.library import AUTO
 from producers.offline import Batch, match_files
@@ -204,13 +203,13 @@ def _explain(batch: Batch, filters: Sequence[Filter], line: int, *, as_json: boo
 
 
 def _told(each: Filter, row: Row, text: bytes) -> dict[str, Any]:
-    found = taken(each, text) if isinstance(each, NativeFilter) else None
+    pattern, groups = each.taken(text) or ("", dict(row[10] or {}))
     return {
         "filter": each.name,
         "kind": row[0],
         "ip": row[2],
-        "pattern": "" if found is None else found.rule.place,
-        "groups": dict(row[10] or {}) if found is None else shown(found.groups),
+        "pattern": pattern,
+        "groups": groups,
     }
 
 
@@ -224,7 +223,4 @@ def _reasons(filters: Sequence[Filter], text: bytes) -> Iterator[tuple[str, str]
     if not near:
         yield "no filter", "it holds nothing of what any of them looks for"
     for each in near:
-        if isinstance(each, NativeFilter):
-            yield each.name, reason(each, text)
-        else:
-            yield each.name, "no failregex takes it"
+        yield each.name, each.reason(text)

@@ -10,6 +10,7 @@ from producers.filters.native.filter import NativeFilter, own_filter, read_filte
 from producers.filters.native.remembered import with_needles
 from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
 from producers.library import LIBRARY, OWN_ENDING, check_name, library_names
+from schemas.errors import ConfigError
 
 __all__ = [
     "Filter",
@@ -21,7 +22,7 @@ __all__ = [
     "every_filter",
     "filters_of",
     "load_filter",
-    "warnings_of",
+    "load_native",
 ]
 
 
@@ -39,25 +40,31 @@ def load_filter(name: str) -> Filter:
     Raises ConfigError when there is none, and for what is wrong in it.
     """
     check_name(name)
-    if name in library_names():
-        return read_filter(LIBRARY / f"{name}.toml", name)
-    if name.endswith(OWN_ENDING):
-        return own_filter(Path(name), name)
+    if _is_native(name):
+        return load_native(name)
     from producers.filters import fail2ban  # noqa: PLC0415 - megabytes, for who uses fail2ban's filters
 
     return fail2ban.load(name)
+
+
+def load_native(name: str) -> NativeFilter:
+    """The filter of the library, or in a user's own file, that has samples to prove itself by.
+
+    Raises ConfigError as `load_filter`, and for one of fail2ban's.
+    """
+    check_name(name)
+    if not _is_native(name):
+        raise ConfigError(f"{name}: a filter of fail2ban's has no samples to test")
+    if name in library_names():
+        return read_filter(LIBRARY / f"{name}.toml", name)
+    return own_filter(Path(name), name)
+
+
+def _is_native(name: str) -> bool:
+    return name in library_names() or name.endswith(OWN_ENDING)
 
 
 def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
     """The filters of names, then, if `auto`, the rest of the library. Raises ConfigError."""
     named = [load_filter(name) for name in names]
     return [*named, *(each for each in every_filter() if each.name not in names)] if auto else named
-
-
-def warnings_of(filter_: Filter) -> list[str]:
-    """What a person should know of a filter that is used nevertheless, a sentence each."""
-    if isinstance(filter_, NativeFilter):
-        return []
-    from producers.filters import fail2ban  # noqa: PLC0415 - as in load_filter
-
-    return fail2ban.slow(filter_) if isinstance(filter_, fail2ban.Fail2banFilter) else []

@@ -20,14 +20,30 @@ harmless, what is not may be. What takes long without doubling (`.*.*.*`) is lef
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from producers.filters.syntax import REPEATS, ZERO_WIDTHS, character, op, parser
+from producers.filters.syntax import (
+    Anchor,
+    Anything,
+    Assertion,
+    Atomic,
+    Character,
+    Characters,
+    Choice,
+    Conditional,
+    Group,
+    Literal,
+    Never,
+    Part,
+    Parts,
+    Reference,
+    Repeat,
+    character,
+    parse,
+)
 
-CHOICES: Final = frozenset({op.BRANCH, op.GROUPREF_EXISTS})
-NOTHING: Final = ZERO_WIDTHS | {op.GROUPREF}
 WRITTEN_OUT: Final = 3
 """A repeat of at most this many is that many copies; of more, a loop."""
 MOST_POSITIONS: Final = 20_000
@@ -44,12 +60,15 @@ class TooLarge(Exception):  # noqa: N818 - said of an expression
 
 
 @dataclass(slots=True)
-class _Part:
+class _Ends:
     """What is known of a part: the positions it may begin and end with, and whether it may be empty."""
 
     first: frozenset[int]
     last: frozenset[int]
     empty: bool
+
+
+NOTHING: Final = _Ends(frozenset(), frozenset(), empty=True)
 
 
 def ambiguous(expression: str | bytes, flags: int = 0) -> str | None:
@@ -58,8 +77,8 @@ def ambiguous(expression: str | bytes, flags: int = 0) -> str | None:
     Raises re.error for what is no expression, TooLarge for what cannot be looked at.
     """
     automaton = _Automaton(expression)
-    tree = parser.parse(expression, flags)
-    automaton.sequence(list(tree), tree.state.flags)
+    tree = parse(expression, flags)
+    automaton.sequence(tree.parts, tree.flags)
     return automaton.doubled()
 
 
@@ -70,22 +89,16 @@ class _Automaton:
         self._masks: list[int] = []
         self._follows: Edges = {}
         self._twice: set[tuple[int, int]] = set()
-        self._cache: dict[Any, int] = {}
+        self._cache: dict[tuple[Character, int], int] = {}
         self._bytes = isinstance(expression, bytes)
         self._turns = 0
         self._idle = False
 
-    def sequence(self, parts: Iterable[tuple[Any, Any]], flags: int) -> _Part:
+    def sequence(self, parts: Parts, flags: int) -> _Ends:
         """Parts after each other."""
-        whole = _Part(frozenset(), frozenset(), empty=True)
-        for code, argument in parts:
-            part = self._part(code, argument, flags)
-            self._join(whole.last, part.first)
-            whole = _Part(
-                whole.first | part.first if whole.empty else whole.first,
-                whole.last | part.last if part.empty else part.last,
-                empty=whole.empty and part.empty,
-            )
+        whole = NOTHING
+        for each in parts:
+            whole = self._then(whole, self._part(each, flags))
         return whole
 
     def doubled(self) -> str | None:
@@ -102,61 +115,66 @@ class _Automaton:
                 return found
         return None
 
-    def _part(self, code: Any, argument: Any, flags: int) -> _Part:
-        if code in NOTHING:
-            return _Part(frozenset(), frozenset(), empty=True)
-        if code is op.SUBPATTERN:
-            _, added, removed, inner = argument
-            return self.sequence(inner, (flags | added) & ~removed)
-        if code in CHOICES:
-            branches = argument[1] if code is op.BRANCH else [each or [] for each in argument[1:]]
-            return self._either([self.sequence(each, flags) for each in branches])
-        if code in REPEATS:
-            return self._repeat(argument, flags)
-        if code is op.ATOMIC_GROUP:
-            return self.sequence(argument, flags)
-        return self._character(code, argument, flags)
+    def _part(self, part: Part, flags: int) -> _Ends:  # noqa: PLR0911 - one for each kind of part
+        match part:
+            case Anchor() | Assertion() | Never() | Reference():
+                return NOTHING
+            case Group(_, added, removed, parts):
+                return self.sequence(parts, (flags | added) & ~removed)
+            case Choice(branches):
+                return self._either([self.sequence(each, flags) for each in branches])
+            case Conditional(_, wanted, otherwise):
+                return self._either([self.sequence(each, flags) for each in (wanted, otherwise)])
+            case Repeat():
+                return self._repeat(part, flags)
+            case Atomic(parts):
+                return self.sequence(parts, flags)
+            case Literal() | Characters() | Anything():
+                return self._character(part, flags)
 
-    def _either(self, parts: list[_Part]) -> _Part:
+    def _then(self, whole: _Ends, part: _Ends, *, optional: bool = False) -> _Ends:
+        """A part after what has been read; `optional`: it need not be there."""
+        self._join(whole.last, part.first)
+        optional = optional or part.empty
+        return _Ends(
+            whole.first | part.first if whole.empty else whole.first,
+            whole.last | part.last if optional else part.last,
+            empty=whole.empty and optional,
+        )
+
+    def _either(self, parts: list[_Ends]) -> _Ends:
         if sum(each.empty for each in parts) > 1 and self._turns:
             self._idle = True
-        return _Part(
+        return _Ends(
             frozenset().union(*(each.first for each in parts)),
             frozenset().union(*(each.last for each in parts)),
             empty=any(each.empty for each in parts),
         )
 
-    def _repeat(self, argument: tuple[int, Any, Any], flags: int) -> _Part:
-        least, most, inner = argument
-        self._turns += most > WRITTEN_OUT
-        whole = _Part(frozenset(), frozenset(), empty=True)
-        copies = most if most <= WRITTEN_OUT else 1
-        for number in range(copies):
-            part = self.sequence(inner, flags)
-            optional = part.empty or number >= least
-            self._join(whole.last, part.first)
-            whole = _Part(
-                whole.first | part.first if whole.empty else whole.first,
-                whole.last | part.last if optional else part.last,
-                empty=whole.empty and optional,
-            )
-        if most > WRITTEN_OUT:
+    def _repeat(self, repeat: Repeat, flags: int) -> _Ends:
+        endless = repeat.most > WRITTEN_OUT
+        self._turns += endless
+        whole = NOTHING
+        for number in range(1 if endless else repeat.most):
+            part = self.sequence(repeat.parts, flags)
+            whole = self._then(whole, part, optional=number >= repeat.least)
+        if endless:
             self._turns -= 1
             self._join(whole.last, whole.first)
         return whole
 
-    def _character(self, code: Any, argument: Any, flags: int) -> _Part:
+    def _character(self, part: Character, flags: int) -> _Ends:
         if len(self._masks) >= MOST_POSITIONS:
             raise TooLarge
         position = len(self._masks)
-        self._masks.append(self._mask(code, argument, flags))
-        return _Part(frozenset({position}), frozenset({position}), empty=False)
+        self._masks.append(self._mask(part, flags))
+        return _Ends(frozenset({position}), frozenset({position}), empty=False)
 
-    def _mask(self, code: Any, argument: Any, flags: int) -> int:
-        key = (code, argument if isinstance(argument, int) else repr(argument), flags)
+    def _mask(self, part: Character, flags: int) -> int:
+        key = part, flags
         if key not in self._cache:
             mode = flags & (re.IGNORECASE | re.DOTALL | re.ASCII) | (re.ASCII if self._bytes else 0)
-            matches = character(code, argument, mode).fullmatch
+            matches = character(part, mode).fullmatch
             self._cache[key] = sum(1 << bit for bit, letter in enumerate(LETTERS) if matches(letter))
         return self._cache[key]
 

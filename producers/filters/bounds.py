@@ -9,18 +9,23 @@ turns: the filter that is at work when the first 25 ms are over is left out of t
 have 25 ms more. So a line that one filter reads slowly is still everybody else's; to keep it from a filter a
 client would have to slow down two others that are asked before it.
 
-Only the main thread is bounded: elsewhere Python delivers no signals.
+A tick raises only where code of a filter, or the function that opened the guard, is itself at work. What a
+signal's handler raises elsewhere may come to nothing: Python prints and forgets what is raised while it
+collects garbage, in a `__del__` or in a weak reference's callback. There a tick leaves it to the next one.
+
+Only the main thread is bounded: elsewhere Python delivers no signals. The sshd filter's own code
+(`producers.filters.sshd_matcher`) is not: its one expression reads a line in time that grows with its length.
 """
 
 from __future__ import annotations
 
 import re
 import signal
+import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
 from typing import AnyStr, Final
 
 TICK_S: Final = 0.0125
@@ -32,6 +37,8 @@ NO_LINE: Final = -1
 TOO_SLOW: Final = "lines that took too long, and were skipped"
 MOST_EXCERPTS: Final = 8
 EXCERPT_BYTES: Final = 120
+AT_WORK: Final = (f"{Path(__file__).parent}/", f"{Path(re.__file__).parent}/")
+"""Where the code is that a tick may end, the filters' and `re`'s: the garbage collector runs none of it."""
 
 
 def skipped(notices: Counter[str], line: bytes) -> None:
@@ -52,27 +59,33 @@ class Guard:
         at: the line in hand, any number that differs from the line's before; NO_LINE: none.
     """
 
-    __slots__ = ("_last", "_seen", "_ticks", "at")
+    __slots__ = ("_code", "_last", "_seen", "_ticks", "at")
 
-    def __init__(self, ticks: int = TICKS) -> None:
+    def __init__(self, ticks: int = TICKS, code: CodeType | None = None) -> None:
         self._ticks = ticks
+        self._code = code
         self._seen = 0
         self.at = self._last = NO_LINE
 
-    def tick(self) -> None:
-        """Raises TooSlow when the line in hand has seen all its ticks; it begins anew then."""
+    def tick(self, at_work: CodeType | None = None) -> None:
+        """Raises TooSlow when the line in hand has seen all its ticks; it begins anew then.
+
+        `at_work` is the code that is interrupted: where it may not be, the next tick raises.
+        """
         self._seen = self._seen + 1 if self._last == self.at else 1
         self._last = self.at
-        if self._seen >= self._ticks and self.at != NO_LINE:
+        if self._seen >= self._ticks and self.at != NO_LINE and self._may_end(at_work):
             self.at = self._last = NO_LINE
             raise TooSlow
+
+    def _may_end(self, code: CodeType | None) -> bool:
+        return code is self._code or (code is not None and code.co_filename.startswith(AT_WORK))
 
 
 _guards: list[Guard] = []
 
 
-@contextmanager
-def bounded(ticks: int = TICKS) -> Iterator[Guard]:
+class bounded:  # noqa: N801 - a context manager, used as contextlib's functions are
     """A guard for one scan, whose lines may see so many ticks.
 
     Set its `at` before each line, and take TooSlow for an answer:
@@ -89,26 +102,34 @@ def bounded(ticks: int = TICKS) -> Iterator[Guard]:
 
     May be nested: the innermost counts.
     """
-    guard = Guard(ticks)
-    if threading.current_thread() is not threading.main_thread():
-        yield guard
-        return
-    if not _guards:
-        signal.signal(signal.SIGVTALRM, _on_tick)
-        signal.setitimer(signal.ITIMER_VIRTUAL, TICK_S, TICK_S)
-    _guards.append(guard)
-    try:
-        yield guard
-    finally:
-        guard.at = NO_LINE
-        _guards.pop()
-        if not _guards:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    __slots__ = ("_guard", "_timed")
+
+    def __init__(self, ticks: int = TICKS) -> None:
+        self._guard = Guard(ticks, sys._getframe(1).f_code)  # noqa: SLF001 - the function that opens it
+        self._timed = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Guard:
+        if self._timed:
+            if not _guards:
+                signal.signal(signal.SIGVTALRM, _on_tick)
+                signal.setitimer(signal.ITIMER_VIRTUAL, TICK_S, TICK_S)
+            _guards.append(self._guard)
+        return self._guard
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._guard.at = NO_LINE
+        if self._timed:
+            _guards.pop()
+            if not _guards:
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def _on_tick(_number: int, _frame: FrameType | None) -> None:
+def _on_tick(_number: int, frame: FrameType | None) -> None:
     if _guards:
-        _guards[-1].tick()
+        _guards[-1].tick(None if frame is None else frame.f_code)
 
 
 def compiled(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:

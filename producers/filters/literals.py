@@ -19,14 +19,26 @@ The idea is Russ Cox's (Regular Expression Matching with a Trigram Index, 2012).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby, product
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from producers.filters.rows import Needle, Needles
-from producers.filters.syntax import REPEATS, ZERO_WIDTHS, op, parser
+from producers.filters.syntax import (
+    Anchor,
+    Assertion,
+    Atomic,
+    Characters,
+    Choice,
+    Group,
+    Literal,
+    Never,
+    Part,
+    Parts,
+    Repeat,
+    parse,
+)
 
 MOST_EXACT: Final = 48
 MOST_CLASS: Final = 4
@@ -67,10 +79,9 @@ def required_literals(
     A needle never holds a newline or one of the characters `but`: those that an envelope may escape.
     Raises re.error for what is no expression.
     """
-    tree = parser.parse(expression, flags)
+    tree = parse(expression, flags)
     analysis = _Analysis(text=isinstance(expression, str), but=but | {"\n", "\ufffd"})
-    known = analysis.sequence(tree, int(tree.state.flags))
-    return known.best
+    return analysis.sequence(tree.parts, tree.flags).best
 
 
 def rarer(one: Needles | None, other: Needles | None) -> Needles | None:
@@ -101,18 +112,12 @@ class _Analysis:
         self._text = text
         self._but = but
         self._pieces = _pieces(but).findall
-        self._reads: dict[Any, Callable[[Any, int], _Known]] = {
-            op.BRANCH: self._choice,
-            op.IN: self._class,
-            op.ATOMIC_GROUP: self.sequence,
-            **dict.fromkeys(REPEATS, self._repeat),
-        }
 
-    def sequence(self, parts: Any, flags: int) -> _Known:
-        """Parts after each other, as `re`'s parser lists them: runs of exact ones make longer texts."""
+    def sequence(self, parts: Parts, flags: int) -> _Known:
+        """Parts after each other: runs of exact ones make longer texts."""
         run: frozenset[Needle] | None = EMPTY
         whole, best = True, None
-        for known in self._knowns(parts.data, flags):
+        for known in self._knowns(parts, flags):
             joined = _joined(run, known.exact)
             if joined is not None:
                 run = joined
@@ -122,47 +127,54 @@ class _Analysis:
         best = rarer(best, _usable(run))
         return _Known(run if whole else None, best)
 
-    def _knowns(self, parts: Iterable[tuple[Any, Any]], flags: int) -> Iterator[_Known]:
+    def _knowns(self, parts: Parts, flags: int) -> Iterator[_Known]:
         """What is known of each part; characters that stand together are taken together."""
-        for code, alike in groupby(parts, itemgetter(0)):
-            if code is op.LITERAL and not flags & IGNORECASE:
-                text = "".join(chr(number) for _, number in alike)
+        for kind, alike in groupby(parts, type):
+            if kind is Literal and not flags & IGNORECASE:
+                text = "".join(chr(each.number) for each in cast("Iterator[Literal]", alike))
                 yield from map(self._literal, self._pieces(text))
             else:
-                for _, argument in alike:
-                    yield self._part(code, argument, flags)
+                for part in alike:
+                    yield self._part(part, flags)
 
     def _literal(self, text: str) -> _Known:
         if text in self._but:
             return UNKNOWN
         return _Known(frozenset({Needle(text.encode("utf-8" if self._text else "latin-1"))}), None)
 
-    def _part(self, code: Any, argument: Any, flags: int) -> _Known:
-        if code is op.LITERAL:
-            return _letter(argument, bool(flags & IGNORECASE), self._text, self._but)
-        if code in ZERO_WIDTHS:
-            return ZERO_WIDTH
-        if code is op.SUBPATTERN:
-            _, added, removed, inner = argument
-            return self.sequence(inner, (flags | added) & ~removed)
-        read = self._reads.get(code)
-        return UNKNOWN if read is None else read(argument, flags)
+    def _part(self, part: Part, flags: int) -> _Known:  # noqa: PLR0911 - one for each kind of part
+        match part:
+            case Literal(number):
+                return _letter(number, bool(flags & IGNORECASE), self._text, self._but)
+            case Anchor() | Assertion() | Never():
+                return ZERO_WIDTH
+            case Group(_, added, removed, parts):
+                return self.sequence(parts, (flags | added) & ~removed)
+            case Atomic(parts):
+                return self.sequence(parts, flags)
+            case Choice(branches):
+                return self._branch([self.sequence(each, flags) for each in branches])
+            case Characters():
+                return self._class(part, flags)
+            case Repeat():
+                return self._repeat(part, flags)
+            case _:
+                return UNKNOWN
 
-    def _choice(self, argument: tuple[None, list[Any]], flags: int) -> _Known:
-        return self._branch([self.sequence(each, flags) for each in argument[1]])
-
-    def _class(self, members: list[tuple[Any, Any]], flags: int) -> _Known:
-        if len(members) > MOST_CLASS or any(code is not op.LITERAL for code, _ in members):
+    def _class(self, part: Characters, flags: int) -> _Known:
+        letters = [each for each in part.members if isinstance(each, Literal)]
+        if part.negated or len(part.members) > MOST_CLASS or len(letters) < len(part.members):
             return UNKNOWN
-        return self._branch([self._part(code, number, flags) for code, number in members])
+        return self._branch([self._part(each, flags) for each in letters])
 
-    def _repeat(self, argument: tuple[int, int, Any], flags: int) -> _Known:
-        least, most, inner = argument
-        known = self.sequence(inner, flags)
-        if least == 0:
-            exact = known.exact | EMPTY if most == 1 and known.exact is not None else None
+    def _repeat(self, part: Repeat, flags: int) -> _Known:
+        known = self.sequence(part.parts, flags)
+        if part.least == 0:
+            exact = known.exact | EMPTY if part.most == 1 and known.exact is not None else None
             return _Known(exact, None)
-        return known if (least, most) == (1, 1) else _Known(None, rarer(known.best, _usable(known.exact)))
+        if part.least == part.most == 1:
+            return known
+        return _Known(None, rarer(known.best, _usable(known.exact)))
 
     def _branch(self, branches: list[_Known]) -> _Known:
         exact: set[Needle] | None = set()

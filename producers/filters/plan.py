@@ -11,10 +11,8 @@ from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
-from producers.filters.native.entries import Entry, unwrap
-from producers.filters.native.matcher import NativeMatcher
-from producers.filters.native.torn import Torn
-from producers.filters.rows import Filter, Matcher, Row
+from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.rows import EntryMatcher, Filter, Matcher, Row
 from producers.stamps import Clock
 
 MOST_MASKS: Final = 4_096
@@ -27,21 +25,16 @@ class Plan:
         self.filters = tuple(filters)
         self.matchers: tuple[Matcher, ...] = tuple(each.matcher() for each in filters)
         self._named = len(filters) if named is None else named
-        self._native = [
-            (1 << number, number, matcher)
-            for number, matcher in enumerate(self.matchers)
-            if isinstance(matcher, NativeMatcher)
+        self._listed = [
+            (1 << number, number, each, each.by_entry) for number, each in enumerate(self.matchers)
         ]
-        self._torn = Torn()
-        self._others = [
-            (1 << number, number, matcher)
-            for number, matcher in enumerate(self.matchers)
-            if not isinstance(matcher, NativeMatcher)
-        ]
+        self._partial = PartialLines()
         self._needles = tuple(each.needles for each in self.filters)
-        self._wanted = sum(bit for bit, _, _ in self._native)
-        self._blind = sum(bit for bit, number, _ in self._native if self._needles[number] is None)
-        self._masks: dict[int, list[tuple[int, NativeMatcher]]] = {}
+        self._wanted = sum(bit for bit, *_, by_entry in self._listed if by_entry)
+        self._blind = sum(
+            bit for bit, number, _, by_entry in self._listed if by_entry and self._needles[number] is None
+        )
+        self._masks: dict[int, list[tuple[int, EntryMatcher]]] = {}
         self._begun: set[int] = set()
         self._clock = Clock(0)
 
@@ -52,16 +45,16 @@ class Plan:
         lines = finder_of(self._needles).lines(data)
         rows: tuple[list[Row], ...] = tuple([] for _ in self.filters)
         taken: set[int] = set()
-        for bit, number, matcher in self._others:
-            starts = (
-                None
-                if self._needles[number] is None
-                else [start for start, mask in lines.items() if mask & bit]
-            )
+        for bit, number, matcher, by_entry in self._listed:
+            if by_entry is not None:
+                continue
+            starts = None
+            if self._needles[number] is not None:
+                starts = [start for start, mask in lines.items() if mask & bit]
             found = matcher.scan(data, clock, starts)
             rows[number].extend(found)
             taken.update([row[3] for row in found])
-        self._scan_native(data, clock, lines, rows, taken)
+        self._scan_entries(data, clock, lines, rows, taken)
         return rows
 
     def save(self) -> dict[str, Mapping[str, Any]]:
@@ -85,7 +78,7 @@ class Plan:
                 found[f"filter {each.name}: {text}"] = count
         return found
 
-    def _scan_native(
+    def _scan_entries(
         self,
         data: bytes,
         clock: Clock,
@@ -93,26 +86,28 @@ class Plan:
         rows: tuple[list[Row], ...],
         taken: set[int],
     ) -> None:
-        """Native filters share what is found out about a line."""
+        """The filters that are asked line by line share what is found out about a line."""
         wanted, blind = self._wanted, self._blind
         if blind:
             lines = {start: lines.get(start, 0) | blind for start in line_starts(data)}
         self._clock = clock
         self._begun.clear()
         self._masks.clear()
-        torn = self._torn.starts(data)
+        partial = self._partial.starts(data)
         with bounded(TICKS // TURNS) as guard:
             for start, mask in lines.items():
-                if mask & wanted and start not in torn:
+                if mask & wanted and start not in partial:
                     self._ask(data, start, mask, rows, start in taken, guard)
 
-    def _asked(self, mask: int) -> list[tuple[int, NativeMatcher]]:
-        """The native filters of a mask, ready for this scan; worked out once, as few masks come in one."""
+    def _asked(self, mask: int) -> list[tuple[int, EntryMatcher]]:
+        """The filters of a mask that are asked, ready for this scan; worked out once, as few masks come."""
         found = self._masks.get(mask)
         if found is None:
             if len(self._masks) >= MOST_MASKS:
                 self._masks.clear()
-            found = self._masks[mask] = [(number, each) for bit, number, each in self._native if bit & mask]
+            found = self._masks[mask] = [
+                (number, by_entry) for bit, number, _, by_entry in self._listed if by_entry and bit & mask
+            ]
             for number, matcher in found:
                 if number not in self._begun:
                     matcher.begin(self._clock)
@@ -128,7 +123,7 @@ class Plan:
         taken: bool,  # noqa: FBT001 - hot
         guard: Guard,
     ) -> None:
-        """Ask the native filters of a mask about a line, those that jails name first.
+        """Ask the filters of a mask about a line, those that jails name first.
 
         One that takes too long is left out and the others go on; after TURNS of them the line is let be.
         The line is in hand within the `try` alone: elsewhere nobody takes TooSlow for an answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from producers.filters.entries import Entry
 from producers.stamps import Clock
 
 Fields = Mapping[str, str]
@@ -31,8 +32,29 @@ Needles = frozenset[Needle]
 """Every line that interests a filter holds at least one of these; no needle is empty or has a newline."""
 
 
+class EntryMatcher(Protocol):
+    """A matcher that is handed one line after the other, already out of its envelopes."""
+
+    def begin(self, clock: Clock) -> None:
+        """The clock for the entries that follow."""
+        ...
+
+    def take(self, entry: Entry, start: int, end: int) -> list[Row]:
+        """The events of one entry, which is the line from `start` to `end`."""
+        ...
+
+    def skipped(self, line: bytes) -> None:
+        """A line took too long, and is left out."""
+        ...
+
+
 class Matcher(Protocol):
     """A filter at work on one stream of lines. It remembers what the next lines need."""
+
+    @property
+    def by_entry(self) -> EntryMatcher | None:
+        """Itself, for lines that several filters look at one after the other; None: it reads buffers."""
+        ...
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order. How the stream is cut into buffers makes no difference.
@@ -76,6 +98,23 @@ class Filter(Protocol):
     @property
     def needles(self) -> Needles | None:
         """What its lines hold; None when any line may interest it, or it finds its lines itself."""
+        ...
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Where its lines usually are, as sources' specs."""
+        ...
+
+    def warnings(self) -> list[str]:
+        """What a person should know who uses it nevertheless, a sentence each."""
+        ...
+
+    def taken(self, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """Which of its patterns takes a line by itself, and what it captures; None: none is known."""
+        ...
+
+    def reason(self, line: bytes) -> str:
+        """What keeps it from taking a line."""
         ...
 
     def matcher(self) -> Matcher:

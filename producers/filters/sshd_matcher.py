@@ -39,13 +39,14 @@ SAMPLE_BYTES: Final = 4_096
 MOST_REPEATS: Final = 32
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
-Match = re.Match[bytes]
 Party = tuple[Connection | None, int, bool, bytes | None, bool]
 """What a line says: (its connection, its class, whether that connection is over, its user, no port)."""
 
 
 class SshdMatcher:
     """The sshd filter on one stream of lines."""
+
+    by_entry = None
 
     def __init__(self, finder: Finder | None = None, stamps: Stamps | None = None) -> None:
         self._finder = finder or fastest_finder(sshd.CANDIDATES, b" sshd")
@@ -61,7 +62,7 @@ class SshdMatcher:
         self._stamps.begin(clock)
         if self._headed and is_sparse(data):
             starts = self._finder.starts(data) if starts is None else starts
-            rows = self._rows(cast("Iterable[Match]", map(sshd.LINE.match, repeat(data), starts)))
+            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), starts)))
         else:
             rows = self._rows(sshd.LINE.finditer(data))
         self._heed_headers(rows)
@@ -83,7 +84,7 @@ class SshdMatcher:
         """What was seen and gave no event: a sentence, and how often."""
         return self._notices
 
-    def _rows(self, matches: Iterable[Match]) -> list[Row]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+    def _rows(self, matches: Iterable[re.Match[bytes]]) -> list[Row]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
         """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
         rows: list[Row] = []
         append, stamp_of = rows.append, self._stamps.read
@@ -158,7 +159,7 @@ class SshdMatcher:
             )
         return rows
 
-    def _uncommon(self, match: Match, rows: list[Row]) -> Party | None:
+    def _uncommon(self, match: re.Match[bytes], rows: list[Row]) -> Party | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
         if text is None:
@@ -182,7 +183,7 @@ class SshdMatcher:
         connection = self._connections.find(key, address, peer, code)
         return connection, code, rare.over, user, peer is None
 
-    def _repeated(self, match: Match, rows: list[Row]) -> None:
+    def _repeated(self, match: re.Match[bytes], rows: list[Row]) -> None:
         """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
         repeated = sshd.REPEATED.fullmatch(match[sshd.RARE])
         if repeated is None or repeated[2].startswith(b"message "):
@@ -198,7 +199,7 @@ class SshdMatcher:
             for nth, row in enumerate(self._rows(repeat(again, times)))
         )
 
-    def _headless(self, match: Match, rows: list[Row]) -> None:
+    def _headless(self, match: re.Match[bytes], rows: list[Row]) -> None:
         """A line of sshd's own log file, which has no headers; in one that has, it is a forgery."""
         self._heed_headers(rows)
         line = sshd.HEADLESS_LINE.match(match.string, match.start())

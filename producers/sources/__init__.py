@@ -5,43 +5,42 @@
 | `file:/var/log/auth.log`, `file:/srv/*/log/auth.log` | a file, or every file of a glob, through rotation |
 | `journald:_SYSTEMD_UNIT=ssh.service` | entries of the journal; also `file=PATH` or `directory=PATH` |
 | `stdin` | standard input |
+
+A kind is one module, loaded when a spec names it, with a `KIND` (`producers.contract.SourceKind`). Another
+package adds one as an entry point of the group `banstream.sources`, by the name that its specs begin with.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
 import shutil
-import sys
-import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from producers.contract import Source
-from producers.sources.file import FileSource, matching_files
-from producers.sources.journald import JournaldSource, problems_of
-from producers.sources.start import Start
-from producers.sources.stdin import StdinSource
-from schemas.errors import ConfigError, InvalidMessage
+from eventlog.clock import wall_clock_ms
+from producers.contract import Source, SourceKind, StartPosition
+from schemas.errors import ConfigError
+from schemas.registries import SOURCES
 
-__all__ = ["Start", "check_source", "default_sources", "open_source"]
+__all__ = ["check_source", "default_sources", "missing_files", "open_source"]
 
+BUILT_IN: Final[Mapping[str, str]] = {
+    "file": "producers.sources.file",
+    "journald": "producers.sources.journald",
+    "stdin": "producers.sources.stdin",
+}
+EXPECTED: Final = "expected file:/PATH, journald:FIELD=VALUE or stdin"
 SSHD_LOGS: Final = ("/var/log/auth.log", "/var/log/secure")
 SSHD_JOURNAL: Final = "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service"
-EXPECTED: Final = "expected file:/PATH, journald:FIELD=VALUE or stdin"
-
-
-def now_ms() -> int:
-    """The clock, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def open_source(
     spec: str,
     resume: Mapping[str, Any] | None = None,
-    start: Start | None = None,
-    clock: Callable[[], int] = now_ms,
+    start: StartPosition | None = None,
+    clock: Callable[[], int] = wall_clock_ms,
 ) -> Source:
     """The source of a spec, at the position that a chunk's `resume` gave, else where `start` says.
 
@@ -49,38 +48,20 @@ def open_source(
         ConfigError: the spec is none.
         InvalidMessage: `resume` is not a position of this kind of source.
     """
-    kind, _, rest = spec.partition(":")
-    start = start or Start()
-    try:
-        if kind == "file" and rest.startswith("/"):
-            return FileSource(rest, resume, start, clock)
-        if kind == "journald" and rest:
-            return JournaldSource(shlex.split(rest), resume, start, clock)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidMessage(f"not a position of {spec}: {error!r}") from error
-    if spec == "stdin":
-        return StdinSource(clock, sys.stdin.fileno())
-    raise ConfigError(f"{spec!r} is no source; {EXPECTED}")
+    return _kind_of(spec).open(spec, resume, start or StartPosition(), clock)
 
 
 def check_source(spec: str) -> list[str]:
     """What keeps a source from being read: what, where, what to do. Absent files are `missing_files`."""
-    kind, _, rest = spec.partition(":")
-    if spec == "stdin":
-        return []
-    if kind == "journald" and rest:
-        return _journal_problems(rest)
-    if kind == "file" and rest.startswith("/"):
-        return [problem for path in matching_files(rest) if (problem := _unreadable(path))]
-    return [f"{spec!r} is no source; {EXPECTED}"]
+    try:
+        return _kind_of(spec).check(spec)
+    except ConfigError as error:
+        return [str(error)]
 
 
 def missing_files(spec: str) -> list[str]:
-    """A warning for each file of a source that is not there: it may appear later."""
-    kind, _, path = spec.partition(":")
-    if kind != "file" or matching_files(path):
-        return []
-    return [f"{path}: no such file yet; it is read from its start when it appears"]
+    """A warning for each file of a source that is not there: it may appear later. Raises ConfigError."""
+    return _kind_of(spec).missing(spec)
 
 
 def default_sources() -> list[str]:
@@ -91,18 +72,15 @@ def default_sources() -> list[str]:
     return [SSHD_JOURNAL] if shutil.which("journalctl") else []
 
 
-def _journal_problems(matches: str) -> list[str]:
-    try:
-        return problems_of(shlex.split(matches))
-    except ValueError as error:
-        return [f"journald:{matches}: {error}; quote a value that holds spaces or quotes"]
-
-
-def _unreadable(path: Path) -> str | None:
-    if path.is_dir():
-        return f"{path}: a directory; name its files, as {path}/*.log"
-    if not path.is_file():
-        return f"{path}: not a regular file; name a log file"
-    if not os.access(path, os.R_OK):
-        return f"{path}: may not be read; run as root, or let this user's group read it (usually adm)"
-    return None
+def _kind_of(spec: str) -> SourceKind:
+    """The kind that a spec begins with the name of. Raises ConfigError when it is no spec of that kind."""
+    name = spec.partition(":")[0]
+    kind: SourceKind | None = None
+    if name in BUILT_IN:
+        kind = cast("SourceKind", import_module(BUILT_IN[name]).KIND)
+    else:
+        for point in entry_points(group=SOURCES, name=name):
+            kind = cast("SourceKind", point.load())
+    if kind is None or kind.spec.fullmatch(spec) is None:
+        raise ConfigError(f"{spec!r} is no source; {EXPECTED}")
+    return kind

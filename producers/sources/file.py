@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from producers.contract import LINE_LIMIT_BYTES, Chunk
-from producers.sources.start import Start, offset_for
+from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition, stored
+from producers.sources.start import offset_for
 from producers.sources.tail import Tail
 from producers.sources.wake import Wake
 
@@ -24,22 +26,23 @@ class FileSource:
         self,
         pattern: str,
         resume: Mapping[str, Any] | None,
-        start: Start,
+        start: StartPosition,
         now_ms: Callable[[], int],
     ) -> None:
         self.id = f"file:{pattern}"
         self._pattern = pattern
         self._is_glob = glob.has_magic(pattern)
         self._now_ms = now_ms
-        self._serial_ms = 0 if resume is None else int(resume["serial_ms"])
+        self._serial_ms = 0 if resume is None else stored(resume, "serial_ms", int)
         self._tails: dict[Path, Tail] = {}
         self._caught_up = False
         if resume is None:
             for path in self._paths():
                 self._follow(path).begin(lambda fd: offset_for(fd, start, now_ms()))
         else:
-            for path, marks in resume["files"].items():
-                self._follow(Path(path)).resume(marks)
+            files = stored(resume, "files", dict)
+            for path in files:
+                self._follow(Path(path)).resume(stored(files, path, list))
         self._wake = Wake()
         self._watch()
 
@@ -117,3 +120,37 @@ def _fixed_part(pattern: str) -> Path:
     """The directory of a path, or of a glob the deepest without a wildcard."""
     parents = Path(pattern).parents
     return next(parent for parent in parents if not glob.has_magic(str(parent)))
+
+
+def _open(
+    spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
+) -> FileSource:
+    return FileSource(_path(spec), resume, start, now_ms)
+
+
+def _check(spec: str) -> list[str]:
+    return [problem for path in matching_files(_path(spec)) if (problem := _unreadable(path))]
+
+
+def _missing(spec: str) -> list[str]:
+    path = _path(spec)
+    if matching_files(path):
+        return []
+    return [f"{path}: no such file yet; it is read from its start when it appears"]
+
+
+def _path(spec: str) -> str:
+    return spec.partition(":")[2]
+
+
+def _unreadable(path: Path) -> str | None:
+    if path.is_dir():
+        return f"{path}: a directory; name its files, as {path}/*.log"
+    if not path.is_file():
+        return f"{path}: not a regular file; name a log file"
+    if not os.access(path, os.R_OK):
+        return f"{path}: may not be read; run as root, or let this user's group read it (usually adm)"
+    return None
+
+
+KIND: Final = SourceKind(spec=re.compile(r"file:/.*", re.DOTALL), open=_open, check=_check, missing=_missing)

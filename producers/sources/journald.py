@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections import Counter
@@ -18,8 +19,8 @@ from typing import Any, Final
 
 import orjson
 
-from producers.contract import LINE_LIMIT_BYTES, Chunk
-from producers.sources.start import Start
+from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition, stored
+from schemas.errors import ConfigError
 
 BACKOFF_MS: Final = 1_000
 BACKOFF_LIMIT_MS: Final = 60_000
@@ -36,17 +37,17 @@ class JournaldSource:
         self,
         matches: Sequence[str],
         resume: Mapping[str, Any] | None,
-        start: Start,
+        start: StartPosition,
         now_ms: Callable[[], int],
     ) -> None:
         self.id = f"journald:{' '.join(matches)}"
         self._matches = matches
         self._now_ms = now_ms
         resume = resume or {"incarnation": f"{now_ms():x}", "since_ms": _since_ms(start, now_ms())}
-        self._incarnation: str = resume["incarnation"]
-        self._since_ms: int = resume["since_ms"]
-        self._position: int = resume.get("position", 0)
-        self._cursor: str | None = resume.get("cursor")
+        self._incarnation = stored(resume, "incarnation", str)
+        self._since_ms = stored(resume, "since_ms", int)
+        self._position = stored({"position": 0, **resume}, "position", int)
+        self._cursor = None if resume.get("cursor") is None else stored(resume, "cursor", str)
         self._child: subprocess.Popen[bytes] | None = None
         self._pending = b""
         self._retry_at_ms = 0
@@ -186,7 +187,7 @@ def problems_of(matches: Sequence[str]) -> list[str]:
     return problems
 
 
-def _since_ms(start: Start, now_ms: int) -> int:
+def _since_ms(start: StartPosition, now_ms: int) -> int:
     """From when on entries count; the journal is asked by time, so that `end` survives a restart too."""
     return {"beginning": 0, "recent": now_ms - start.recent_ms, "end": now_ms}[start.at]
 
@@ -205,3 +206,26 @@ def _pipe(child: subprocess.Popen[bytes] | None) -> int:
     if child is None or child.stdout is None:
         raise ValueError("no pipe")
     return child.stdout.fileno()
+
+
+def _open(
+    spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
+) -> JournaldSource:
+    return JournaldSource(_matches(spec), resume, start, now_ms)
+
+
+def _check(spec: str) -> list[str]:
+    try:
+        return problems_of(_matches(spec))
+    except ConfigError as error:
+        return [str(error)]
+
+
+def _matches(spec: str) -> list[str]:
+    try:
+        return shlex.split(spec.partition(":")[2])
+    except ValueError as error:
+        raise ConfigError(f"{spec}: {error}; quote a value that holds spaces or quotes") from error
+
+
+KIND: Final = SourceKind(spec=re.compile(r"journald:.+", re.DOTALL), open=_open, check=_check)

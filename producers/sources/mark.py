@@ -12,10 +12,17 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
+from producers.contract import stored
 from schemas.errors import InvalidMessage
 
 HEAD_BYTES: Final = 256
 LAST_BYTES: Final = 64
+KINDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("path", "incarnation", "head", "last"), str),
+    **dict.fromkeys(("device", "inode", "offset", "head_bytes", "last_bytes"), int),
+    "skipping": bool,
+}
+"""Of what a mark is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +91,8 @@ def load_mark(saved: Mapping[str, Any]) -> Mark:
         mark = Mark(**saved)
     except TypeError as error:
         raise InvalidMessage(f"not a position in a file: {error}") from error
-    for name, kind in (("path", str), ("device", int), ("inode", int), ("incarnation", str), ("offset", int)):
-        if not isinstance(getattr(mark, name), kind):
-            raise InvalidMessage(f"expected {kind.__name__}", field=name)
+    for name, kind in KINDS.items():
+        stored(mark.save(), name, kind)
     return mark
 
 

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from producers.contract import StartPosition
 from producers.stamps import TIME, Clock, Stamps
 
 STAMPED: Final = re.compile(rb"^(?:<\d{1,3}>(?:1 )?)?(" + TIME + rb")[ :]", re.MULTILINE)
 WINDOW_BYTES: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where to begin: `beginning`, `end`, or `recent`: at the first line of the last `recent_ms`."""
-
-    at: Literal["recent", "beginning", "end"] = "recent"
-    recent_ms: int = 600_000
-
-
-def offset_for(fd: int, start: Start, now_ms: int) -> int:
+def offset_for(fd: int, start: StartPosition, now_ms: int) -> int:
     """The offset to begin at, always that of a line. The times of a file are taken to ascend.
 
     Raises OSError. `recent` in a file whose last lines bear no times is its end.

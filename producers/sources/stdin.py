@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from producers.contract import LINE_LIMIT_BYTES, Chunk
+from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition
 from producers.sources.lines import Cut, cut_lines, skip_line
 from producers.sources.tail import CUT
 
@@ -72,3 +74,12 @@ class StdinSource:
         self._buffer = self._buffer[cut.end :]
         self._offset += cut.end
         self._skipping = cut.skipping
+
+
+def _open(
+    _spec: str, _resume: Mapping[str, Any] | None, _start: StartPosition, now_ms: Callable[[], int]
+) -> StdinSource:
+    return StdinSource(now_ms, sys.stdin.fileno())
+
+
+KIND: Final = SourceKind(spec=re.compile("stdin"), open=_open, check=lambda _: [])

@@ -36,9 +36,11 @@ def test_a_filters_places_are_those_that_are_there(tmp_path: Path) -> None:
     assert usual_sources((own(tmp_path, "three", none),)) == ()
 
 
-@pytest.mark.real("journald")
-def test_a_filter_of_fail2bans_asks_the_journal(tmp_path: Path) -> None:
+def test_a_filter_of_fail2bans_asks_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its `journalmatch` is a place; one without has none, since fail2ban's jails name the files."""
+    program = tmp_path / "journalctl"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     text = "[Definition]\nfailregex = ^x <HOST>$\n"
     (tmp_path / "x.conf").write_text(text, encoding="utf-8")
     (tmp_path / "y.conf").write_text(
@@ -46,3 +48,5 @@ def test_a_filter_of_fail2bans_asks_the_journal(tmp_path: Path) -> None:
     )
     assert usual_sources((str(tmp_path / "x.conf"),)) == ()
     assert usual_sources((str(tmp_path / "y.conf"),)) == ("journald:_SYSTEMD_UNIT=y.service + _COMM=y",)
+    program.unlink()
+    assert usual_sources((str(tmp_path / "y.conf"),)) == ()

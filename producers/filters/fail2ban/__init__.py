@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -11,14 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from producers.filters.ambiguity import TooLarge, ambiguous
-from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.definition import Definition, read_definition
-from producers.filters.fail2ban.matcher import Fail2banMatcher
-from producers.filters.fail2ban.plan import Plan, compile_plan
-from producers.filters.fail2ban.specification import parse_specification
+from producers.filters.fail2ban.files import parse_specification
+from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
+from producers.filters.fail2ban.rules import CompiledFilter, compile_filter
 from producers.filters.rows import Matcher, Needles
 
-__all__ = ["Fail2banFilter", "load", "slow"]
+__all__ = ["Fail2banFilter", "load"]
 
 VERSION_LENGTH: Final = 12
 
@@ -38,21 +38,48 @@ class Fail2banFilter:
     version: str
     service: str
     definition: Definition
-    plan: Plan = field(repr=False)
+    compiled: CompiledFilter = field(repr=False)
 
     @property
     def needles(self) -> Needles | None:
         """What its lines hold; None when any line may interest it."""
-        return self.plan.needles
+        return self.compiled.needles
 
     @property
-    def journalmatch(self) -> tuple[str, ...]:
-        """What to ask the journal for: one match a line, `+` for or."""
-        return self.definition.journalmatch
+    def sources(self) -> tuple[str, ...]:
+        """How to ask the journal for its lines; it names no files, as jails do in fail2ban."""
+        return tuple(f"journald:{match}" for match in self.definition.journalmatch)
+
+    def warnings(self) -> list[str]:
+        """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
+        rules = self.compiled.rules
+        prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
+        named = [
+            *prefix,
+            *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1)),
+        ]
+        named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
+        return [
+            f"filter {self.name}, {name}: a repeat within a repeat reads {text!r} in more than one way; "
+            f"a line that takes longer than 50 ms for it is skipped: {each.pattern.pattern:.120}"
+            for name, each in named
+            if (text := _read_twice(each.pattern)) is not None
+        ]
+
+    def taken(self, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """None: a failregex has no name, and reads a line without its date."""
+        del line
+        return None
+
+    def reason(self, line: bytes) -> str:
+        """That it takes none: which part of an expression fails is not looked into."""
+        del line
+        return "no failregex takes it"
 
     def matcher(self) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
-        return BufferedMatcher(self.plan) if self.plan.maxlines > 1 else Fail2banMatcher(self.plan)
+        made = BufferedMatcher if self.compiled.maxlines > 1 else Fail2banMatcher
+        return made(self.compiled)
 
 
 def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
@@ -63,29 +90,15 @@ def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
     """
     wanted = parse_specification(spec)
     definition = read_definition(wanted, logtype)
-    plan = compile_plan(definition, datetime.now(UTC).year)
+    compiled = compile_filter(definition, datetime.now(UTC).year)
     text = hashlib.sha256(repr(definition).encode() + _own_text()).hexdigest()
-    return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, plan)
+    return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, compiled)
 
 
 @cache
 def _own_text() -> bytes:
     """What this package's code is: its results may change with it."""
     return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-
-
-def slow(filter_: Fail2banFilter) -> list[str]:
-    """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
-    rules = filter_.plan.rules
-    prefix = [("prefregex", rules.prefix)] if rules.prefix is not None else []
-    named = [*prefix, *((f"failregex {number}", each) for number, each in enumerate(rules.failures, start=1))]
-    named += [(f"ignoreregex {number}", each) for number, each in enumerate(rules.ignored, start=1)]
-    return [
-        f"filter {filter_.name}, {name}: a repeat within a repeat reads {text!r} in more than one way; "
-        f"a line that takes longer than 50 ms for it is skipped: {each.pattern.pattern:.120}"
-        for name, each in named
-        if (text := _read_twice(each.pattern)) is not None
-    ]
 
 
 def _read_twice(expression: re.Pattern[str]) -> str | None:

@@ -10,18 +10,36 @@ last. Templates that find dates move ahead of those that do not.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from producers.filters.fail2ban.datepatterns import Template
+from producers.filters.fail2ban.expressions import may_be_empty
+from producers.filters.fail2ban.instants import Instants
+from producers.filters.syntax import (
+    UNLIMITED,
+    Anchor,
+    Anything,
+    Assertion,
+    Category,
+    Characters,
+    Choice,
+    Group,
+    Literal,
+    Never,
+    Part,
+    Parts,
+    Reference,
+    Repeat,
+    Span,
+    parse,
+)
 from schemas.errors import InvalidMessage
 
 FAR: Final = 0x7FFFFFFF
 WEIGHT: Final = 100.0
 UNUSED_MS: Final = 300_000
-
-Match = re.Match[str]
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +64,7 @@ class Tried:
         """How much there is to be said for it."""
         return self.found * (WEIGHT if self.template.preferred else 1.0) / max(1, self.distance)
 
-    def search(self, line: str, *span: int) -> Match | None:
+    def search(self, line: str, *span: int) -> re.Match[str] | None:
         """Its date in a line, or in a part of it."""
         match = self.template.expression.search(line, *span)
         if match is not None:
@@ -71,7 +89,7 @@ class Dates:
         self._around: tuple[str | None, str, str, str] = (None, "", "", "")
         """The characters before and at the last date's start, its last and the one after it."""
 
-    def find(self, line: str, now_ms: int) -> tuple[Match, Template] | None:
+    def find(self, line: str, now_ms: int) -> tuple[re.Match[str], Template] | None:
         """The date of a line, and the template that found it."""
         self._count_repeated(now_ms)
         skipped, reserve = FAR, None
@@ -84,7 +102,7 @@ class Dates:
         found = self._among_all(line, skipped, reserve)
         return None if found is None else self._won(found[1], found[0], line, now_ms)
 
-    def peek(self, line: str) -> tuple[Match, Template] | None:
+    def peek(self, line: str) -> tuple[re.Match[str], Template] | None:
         """The date of a line that nobody asks about: it changes nothing."""
         order = [self._tried[self._last]] if self._last < len(self._tried) else []
         for tried in (*order, *self._tried):
@@ -101,7 +119,7 @@ class Dates:
             tried.used_at_ms = now_ms
             self.repeated = 0
 
-    def _again(self, line: str) -> tuple[Match | None, int]:
+    def _again(self, line: str) -> tuple[re.Match[str] | None, int]:
         """What the last template finds, and its place when it has looked through the whole line."""
         tried = self._tried[self._last]
         if tried.template.anchored:
@@ -114,7 +132,7 @@ class Dates:
             return tried.search(line, start, end), FAR
         return tried.search(line), self._last
 
-    def _settled(self, match: Match) -> bool:
+    def _settled(self, match: re.Match[str]) -> bool:
         return (
             len(self._tried) == 1
             or self._tried[self._last].template.anchored
@@ -122,8 +140,8 @@ class Dates:
         )
 
     def _among_all(
-        self, line: str, skipped: int, reserve: tuple[Match, int] | None
-    ) -> tuple[Match, int] | None:
+        self, line: str, skipped: int, reserve: tuple[re.Match[str], int] | None
+    ) -> tuple[re.Match[str], int] | None:
         final = len(self._tried) - 1
         for at, tried in enumerate(self._tried):
             match = tried.search(line) if at != skipped else None
@@ -140,7 +158,7 @@ class Dates:
                 reserve = match, at
         return reserve
 
-    def _won(self, at: int, match: Match, line: str, now_ms: int) -> tuple[Match, Template]:
+    def _won(self, at: int, match: re.Match[str], line: str, now_ms: int) -> tuple[re.Match[str], Template]:
         tried = self._tried[at]
         start, end = match.span()
         tried.found += 1
@@ -204,3 +222,161 @@ class Dates:
             self._around = before, first, final, after
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise InvalidMessage(f"no state of dates: {error!r:.120}", field="dates") from error
+
+
+MOST_SHAPES: Final = 4_096
+SECONDS_MS: Final = {f"{second:02d}": second * 1_000 for second in range(60)}
+DIGITS: Final = str.maketrans("123456789", "000000000")
+BOUND_AFTER: Final = r"(?=\b|\W|$)"
+FLAGS: Final = re.compile(r"\(\?[a-z]+\)")
+
+Layout = tuple[int, int, int, int, int]
+"""Where in a line the seconds start and end, where the two characters after the date end, the date's span."""
+
+
+class Heads:
+    """Dates at the beginnings of lines, read without the expressions when the last ones looked the same.
+
+    A template tied to the line's beginning looks at no more than the date and what might lengthen it. Where
+    the two characters after a date cannot be part of a longer one, every line that begins with the same
+    characters, up to these two, bears the same date; and with other seconds, the same minute.
+    """
+
+    def __init__(self, instants: Instants) -> None:
+        self._instants = instants
+        self._trees: dict[Template, Parts | None] = {}
+        self._settled: dict[tuple[Template, str], bool] = {}
+        self._minutes: dict[str, int] = {}
+        self._layout: Layout | None = None
+        self._template: Template | None = None
+
+    def begin(self) -> None:
+        """The clock has moved: what was read against it is forgotten."""
+        self._minutes.clear()
+
+    def read(self, line: str) -> tuple[str, int] | None:
+        """A line without its date, and its instant, when it begins as one before."""
+        if self._layout is None:
+            return None
+        seconds, past, after, first, last = self._layout
+        minute = self._minutes.get(line[:seconds] + line[past:after])
+        if minute is None:
+            return None
+        second = SECONDS_MS.get(line[seconds:past])
+        return None if second is None else (f"{line[:first]}{line[last:]}\n", minute + second)
+
+    def learn(self, line: str, match: re.Match[str], template: Template) -> None:
+        """Remember how a line with a date begins."""
+        self._layout = None
+        if template not in self._trees:
+            self._trees[template] = _tree_of(template)
+        tree = self._trees[template]
+        if tree is None:
+            return
+        after = match.end() + 2
+        shape = (template, line[:after].translate(DIGITS))
+        settled = self._settled.get(shape)
+        if settled is None:
+            if len(self._settled) >= MOST_SHAPES:
+                self._settled.clear()
+            settled = self._settled[shape] = len(line) >= after and not derived(tree, line[:after])
+        minute = self._instants.minute(match) if settled else None
+        if minute is None:
+            return
+        if template is not self._template or len(self._minutes) >= MOST_SHAPES:
+            self._minutes.clear()
+        seconds, past = match.span("S")
+        self._template = template
+        self._layout = (seconds, past, after, *match.span(1))
+        self._minutes[line[:seconds] + line[past:after]] = minute
+
+
+def _tree_of(template: Template) -> Parts | None:
+    """The parts of a template that looks at nothing but its date; None for others."""
+    source = template.expression.pattern
+    flags = FLAGS.match(source)
+    body = source[flags.end() :] if flags else source
+    if not body.startswith("^") or not body.endswith(BOUND_AFTER) or template.kind != "parts":
+        return None
+    body = body.removesuffix(BOUND_AFTER)
+    if any(look in body for look in ("(?=", "(?!", "(?<", "$", r"\b", r"\B")) or "(?P<S>" not in body:
+        return None
+    return unfolded(parse(body).parts)
+
+
+def unfolded(parts: Parts, groups: dict[int, Parts] | None = None) -> Parts:
+    """The parts of an expression that matches no less, with each group in the place of references to it."""
+    known: dict[int, Parts] = {} if groups is None else groups
+    found: list[Part] = []
+    for part in parts:
+        match part:
+            case Group(number):
+                inner = unfolded(part.parts, known)
+                if number is not None:
+                    known[number] = inner
+                found.append(replace(part, parts=inner))
+            case Choice(branches):
+                found.append(Choice(tuple(unfolded(branch, known) for branch in branches)))
+            case Repeat():
+                found.append(replace(part, parts=unfolded(part.parts, known)))
+            case Reference(number) if number in known:
+                found.append(Group(None, 0, 0, known[number]))
+            case _:
+                found.append(part)
+    return tuple(found)
+
+
+def derived(parts: Parts, text: str) -> list[Parts]:
+    """What is left of an expression's paths that begin with a text; none: no match begins with it.
+
+    Case does not count, and of what `re` knows besides characters, sets, groups and repeats any text is taken
+    to be a match: there may be a path where there is none, never the reverse.
+    """
+    states = [parts]
+    for character in text:
+        states = list(dict.fromkeys(left for state in states for left in _after(state, character)))
+    return states
+
+
+def _after(parts: Parts, character: str) -> Iterator[Parts]:
+    for at, part in enumerate(parts):
+        rest = parts[at + 1 :]
+        yield from ((*left, *rest) for left in _after_part(part, character))
+        if not may_be_empty(part):
+            break
+
+
+def _after_part(part: Part, character: str) -> list[Parts]:  # noqa: PLR0911 - one for each kind of part
+    match part:
+        case Group():
+            return list(_after(part.parts, character))
+        case Choice(branches):
+            return [left for branch in branches for left in _after(branch, character)]
+        case Repeat(least, most, parts):
+            fewer = Repeat(max(least - 1, 0), most if most == UNLIMITED else most - 1, parts)
+            again = (fewer,) if most > 1 else ()
+            return [(*left, *again) for left in _after(parts, character)]
+        case Anchor() | Assertion() | Never():
+            return []
+        case Literal() | Characters():
+            return [()] if any(_takes(part, each) for each in (character.lower(), character.upper())) else []
+        case Anything():
+            return [()]
+        case _:
+            return [(part,), ()]
+
+
+def _takes(part: Literal | Characters, character: str) -> bool:
+    if isinstance(part, Literal):
+        return chr(part.number) == character
+    return any(_is_member(each, character) for each in part.members) is not part.negated
+
+
+def _is_member(member: Literal | Span | Category, character: str) -> bool:
+    match member:
+        case Literal(number):
+            return chr(number) == character
+        case Span(first, last):
+            return first <= ord(character) <= last
+        case Category(source):
+            return re.match(source, character) is not None

@@ -16,11 +16,155 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, takewhile
 from typing import Final, NamedTuple
 
-from producers.filters.fail2ban.trees import is_anchored
+from producers.filters.syntax import (
+    Anchor,
+    Assertion,
+    Characters,
+    Choice,
+    Conditional,
+    Group,
+    Literal,
+    Never,
+    Part,
+    Parts,
+    Repeat,
+    Span,
+    parse,
+)
+
+MOST_MEMBERS: Final = 128
+
+Beginnings = tuple["frozenset[str] | None", bool]
+"""The characters that matches begin with (None: any), and whether a match may be empty."""
+
+
+def is_anchored(source: str, flags: int = 0) -> bool:
+    """Whether an expression can match at a text's beginning only."""
+    return not flags & re.MULTILINE and _is_anchored(parse(source).parts)
+
+
+def _is_anchored(parts: Parts) -> bool:
+    for part in parts:
+        match part:
+            case Anchor("^" | r"\A"):
+                return True
+            case Group():
+                return _is_anchored(part.parts)
+            case Choice():
+                return all(map(_is_anchored, part.branches))
+            case Anchor() | Assertion() | Never():
+                continue
+            case _:
+                return False
+    return False
+
+
+def beginnings(source: str) -> frozenset[str] | None:
+    """The characters that the matches of an expression may begin with; None: any, or none at all."""
+    tree = parse(source)
+    found, empty = _of_sequence(tree.parts, tree.flags)
+    return None if empty else found
+
+
+def may_be_empty(part: Part) -> bool:
+    """Whether a part may match without a character."""
+    return _of_part(part, 0)[1]
+
+
+def _of_sequence(parts: Parts, flags: int) -> Beginnings:
+    found: frozenset[str] = frozenset()
+    for part in parts:
+        characters, empty = _of_part(part, flags)
+        if characters is None:
+            return None, False
+        found |= characters
+        if not empty:
+            return found, False
+    return found, True
+
+
+def _of_part(part: Part, flags: int) -> Beginnings:
+    match part:
+        case Anchor() | Assertion() | Never():
+            return frozenset(), True
+        case Group(_, added, removed, parts):
+            return _of_sequence(parts, (flags | added) & ~removed)
+        case Choice(branches):
+            return _of_branches([_of_sequence(each, flags) for each in branches])
+        case Repeat(least, _, parts):
+            characters, empty = _of_sequence(parts, flags)
+            return characters, empty or least == 0
+        case Literal() | Characters():
+            return None if flags & re.IGNORECASE else _of_set(part), False
+        case _:
+            return None, False
+
+
+def _of_branches(branches: Sequence[Beginnings]) -> Beginnings:
+    found: frozenset[str] = frozenset()
+    for characters, _ in branches:
+        if characters is None:
+            return None, False
+        found |= characters
+    return found, any(empty for _, empty in branches)
+
+
+def _of_set(part: Literal | Characters) -> frozenset[str] | None:
+    if isinstance(part, Literal):
+        return frozenset({chr(part.number)})
+    found: set[str] = set()
+    for each in part.members:
+        if isinstance(each, Literal):
+            found.add(chr(each.number))
+        elif isinstance(each, Span) and each.last - each.first < MOST_MEMBERS:
+            found.update(map(chr, range(each.first, each.last + 1)))
+        else:
+            return None
+    return None if part.negated else frozenset(found)
+
+
+def pruned(source: str) -> str:
+    r"""An expression that gives up early: it looks ahead for what a later conditional needs.
+
+    In `(?:(?P<one>\S+)|.*?) from \d+(?(one): |$)` a match by way of `one` ends in `: `. A text without it is
+    tried that way for nothing, in each of the ways there are to read what lies between. So the group looks
+    for it first: `(?P<one>(?=[\s\S]*: )\S+)`. What the expression matches, and how, stays the same.
+    """
+    tree = parse(source)
+    names = {number: name for name, number in tree.names.items()}
+    before: set[int] = set()
+    for part in tree.parts:
+        if not isinstance(part, Conditional):
+            before.update(_groups((part,)))
+            continue
+        opening = f"(?P<{names.get(part.number, '')}>"
+        text = _leading(part.wanted)
+        if text and part.number in before and source.count(opening) == 1:
+            source = source.replace(opening, rf"{opening}(?=[\s\S]*{re.escape(text)})")
+    return source
+
+
+def _groups(parts: Parts) -> Iterator[int]:
+    """The groups that a match may go through: none in an assertion or a repeat, or with flags of its own."""
+    for part in parts:
+        if isinstance(part, Group) and not (part.added or part.removed):
+            if part.number is not None:
+                yield part.number
+            yield from _groups(part.parts)
+        elif isinstance(part, Choice):
+            for branch in part.branches:
+                yield from _groups(branch)
+
+
+def _leading(parts: Parts) -> str:
+    """The text that a match of these parts begins with, case and all."""
+    letters = takewhile(lambda each: isinstance(each, Literal), parts)
+    return "".join(chr(each.number) for each in letters if isinstance(each, Literal))
+
 
 TAG: Final = re.compile(r"<(/?)([\w-]+)(/?)>")
 OWN_TAG: Final = re.compile(r"F-([A-Z0-9_-]+)")

@@ -8,32 +8,86 @@
 | the zone | the zone that the jail names, else the local one |
 
 Fractions of a second do not count. Years of two digits are of this century.
+
+Zones are read without daylight saving's days:
+
+| text | minutes east of UTC |
+|---|---|
+| `Z`, `UTC`, `GMT` | 0 |
+| `+0200`, `+02:00`, `+02` | 120 |
+| `CET`, `CEST` | 60, 120 |
+| `CET+0100` | 120: both count |
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
-from producers.filters.fail2ban.zones import minutes_east
+from producers.filters.fail2ban.datepatterns import MONTHS, WEEKDAYS, Template
+from producers.stamps import Clock
 
-MONTHS: Final = (
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-)
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NAMED_OFFSET: Final = re.compile(r"([A-Z](?:[A-Z]{2,4})?)?(?:([+-])([01]\d)(?::?(\d{2}))?)?\n?")
+BY_MINUTES: Final[dict[int, str]] = {
+    -720: "Y",
+    -660: "NUT SST X",
+    -600: "CKT HAST HST TAHT TKT W",
+    -570: "MART MIT",
+    -540: "AKST GAMT GIT HADT HNY V",
+    -480: "AKDT CIST HAY HNP PST PT U",
+    -420: "HAP HNR MST PDT T",
+    -360: "CST EAST GALT HAR HNC MDT S",
+    -300: "CDT COT EASST ECT EST ET HAC HNE PET R",
+    -270: "HLV VET",
+    -240: "AST BOT CLT COST EDT FKT GYT HAE HNA PYT Q",
+    -210: "HNT NST NT",
+    -180: "ADT ART BRT CLST FKST GFT HAA P PMST PYST SRT UYT WGT",
+    -150: "HAT NDT",
+    -120: "BRST FNT O PMDT UYST WGST",
+    -60: "AZOT CVT EGT N",
+    0: "EGST GMT UTC WET WT Z",
+    60: "A CET DFT WAT WEDT WEST",
+    120: "B CAT CEDT CEST EET SAST WAST",
+    180: "C EAT EEDT EEST IDT MSK",
+    210: "IRST",
+    240: "AMT AZT D GET GST KUYT MSD MUT RET SAMT SCT",
+    270: "AFT IRDT",
+    300: "AMST AQTT AZST E HMT MAWT MVT PKT TFT TJT TMT UZT YEKT",
+    330: "SLT",
+    345: "NPT",
+    360: "ALMT BIOT BTT F IOT KGT NOVT OMST YEKST",
+    390: "CCT MMT",
+    420: "CXT DAVT G HOVT ICT KRAT NOVST OMSST THA WIB",
+    480: "ACT AWST BDT BNT CAST H HKT IRKT KRAST MYT PHT SGT ULAT WITA WST",
+    540: "AWDT I IRKST JST KST PWT TLT WDT WIT YAKT",
+    570: "ACST",
+    600: "AEST K PGT VLAT YAKST YAPT",
+    630: "ACDT LHST",
+    660: "AEDT L LHDT MAGT NCT PONT SBT VLAST VUT",
+    690: "NFT",
+    720: "ANAST ANAT FJT GILT M MAGST MHT NZST PETST PETT TVT WFT",
+    780: "FJST NZDT",
+}
+MINUTES: Final = {name: minutes for minutes, names in BY_MINUTES.items() for name in names.split()} | {
+    "ChST": 600
+}
+
+
+def minutes_east(text: str) -> int:
+    """The offset that a zone's text means; ValueError when it is none that is known."""
+    found = NAMED_OFFSET.fullmatch(text)
+    if found is None:
+        raise ValueError(f"expected a zone such as UTC, CET or +0200, not {text!r}")
+    name, sign, hours, minutes = found.groups()
+    if name and name not in MINUTES:
+        raise ValueError(f"{name!r} is no time zone that is known")
+    offset = 0 if hours is None else int(hours) * 60 + int(minutes or 0)
+    return MINUTES.get(name or "UTC", 0) + (-offset if sign == "-" else offset)
+
+
 MONTH_OF: Final = {name[:3]: at for at, name in enumerate(MONTHS, 1)} | {
     name: at for at, name in enumerate(MONTHS, 1)
 }
@@ -131,3 +185,73 @@ def _hour(given: Mapping[str, str]) -> int:
         return int(given.get("H", 0))
     hour = 0 if int(given["I"]) == NOON else int(given["I"])
     return hour + NOON if given.get("p", "").lower() == "pm" else hour
+
+
+MOST_REMEMBERED: Final = 4_096
+LAST_MS: Final = 59_000
+LONG_DIGITS: Final = 13
+MICRO_DIGITS: Final = 16
+
+
+class Instants:
+    """Reads dates against the clock of a buffer."""
+
+    def __init__(self, local: tzinfo, offset_minutes: int | None) -> None:
+        self._local = local
+        self._offset_minutes = offset_minutes
+        self._now_ms = -1
+        self._moment: Moment | None = None
+        self._known: dict[tuple[Template, str], int | None] = {}
+
+    def begin(self, clock: Clock) -> bool:
+        """Set the clock for the lines that follow; whether it has moved."""
+        moved = clock.now_ms != self._now_ms
+        if moved:
+            self._now_ms = clock.now_ms
+            self._moment = None
+            self._known.clear()
+        return moved
+
+    def read(self, match: re.Match[str], template: Template) -> int | None:
+        """The Unix milliseconds that a found date means; None when it names no real instant."""
+        key = (template, match.group())
+        known = self._known
+        if key in known:
+            return known[key]
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
+        try:
+            at_ms = self._read(match, template)
+        except (ValueError, OverflowError, KeyError, OSError):
+            at_ms = None
+        known[key] = at_ms
+        return at_ms
+
+    def minute(self, match: re.Match[str]) -> int | None:
+        """The Unix milliseconds at which a date's minute begins; None: its seconds do not just add."""
+        try:
+            first, last = (self._instant({**match.groupdict(), "S": second}) for second in ("00", "59"))
+        except (ValueError, OverflowError, KeyError):
+            return None
+        return first if last - first == LAST_MS else None
+
+    def _instant(self, parts: Parts) -> int:
+        if self._moment is None:
+            now = datetime.fromtimestamp(self._now_ms / 1_000, self._local).replace(tzinfo=None)
+            self._moment = Moment(now, self._local, self._offset_minutes)
+        return instant_of(parts, self._moment) * 1_000
+
+    def _read(self, match: re.Match[str], template: Template) -> int:
+        match template.kind:
+            case "parts":
+                return self._instant(match.groupdict())
+            case "tai64n":
+                return int(match[1][2:17], 16) * 1_000
+            case "epoch" | "long epoch":
+                return _milliseconds(match[template.group], long=template.kind == "long epoch")
+
+
+def _milliseconds(number: str, *, long: bool) -> int:
+    if long and len(number) >= LONG_DIGITS:
+        return round(float(number) / (1_000 if len(number) >= MICRO_DIGITS and "." not in number else 1))
+    return round(float(number) * 1_000)

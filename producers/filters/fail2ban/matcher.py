@@ -10,6 +10,7 @@ of each stream the first 1,000 lines are looked at, every one.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
@@ -18,12 +19,11 @@ from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import line_starts
-from producers.filters.fail2ban.dates import Dates
+from producers.filters.fail2ban.dates import Dates, Heads
 from producers.filters.fail2ban.expressions import Captured
-from producers.filters.fail2ban.heads import Heads
 from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
-from producers.filters.fail2ban.plan import Plan
-from producers.filters.fail2ban.reading import Instants
+from producers.filters.fail2ban.instants import Instants
+from producers.filters.fail2ban.rules import CompiledFilter
 from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
 from producers.filters.rows import Row
 from producers.stamps import SKEW_MS, Clock, local_zone
@@ -39,10 +39,12 @@ LARGEST_PORT: Final = 65_535
 class Fail2banMatcher:
     """A filter of one line at a time."""
 
-    def __init__(self, plan: Plan, zone: tzinfo | None = None) -> None:
-        self._plan = plan
-        self._dates = Dates(plan.templates)
-        self._instants = Instants(zone or local_zone(), plan.offset_minutes)
+    by_entry = None
+
+    def __init__(self, compiled: CompiledFilter, zone: tzinfo | None = None) -> None:
+        self._compiled = compiled
+        self._dates = Dates(compiled.templates)
+        self._instants = Instants(zone or local_zone(), compiled.offset_minutes)
         self._heads = Heads(self._instants)
         self._sessions = Sessions()
         self._last_ms: int | None = None
@@ -86,10 +88,10 @@ class Fail2banMatcher:
 
     def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
         """Where the lines start that are looked at: a stream's first ones, then those that hold a needle."""
-        if self._plan.needles is None:
+        if self._compiled.needles is None:
             return line_starts(data)
         if found is None:
-            found = self._plan.starts(data)
+            found = self._compiled.starts(data)
         if self._learning == 0:
             return found
         first = list(islice(line_starts(data), self._learning))
@@ -138,7 +140,7 @@ class Fail2banMatcher:
         return self._data[start : end - 1].rstrip(b"\r").decode("utf-8", "replace")
 
     def _find(self, text: str) -> Captured | None:
-        return self._plan.rules.find(text)
+        return self._compiled.rules.find(text)
 
     def _dated(self, line: str, start: int, end: int) -> tuple[str, int]:
         """A line without its date, and the instant that counts for it."""
@@ -165,7 +167,7 @@ class Fail2banMatcher:
         """Find the last date before a position, in lines not looked at yet."""
         data, seen = self._data, self._seen
         self._seen = end
-        if not self._plan.dated:
+        if not self._compiled.dated:
             return
         offline = self._clock.trust == "offline"
         while end > seen:
@@ -192,7 +194,7 @@ class Fail2banMatcher:
             kind = NEITHER if found.get("nofail") else FAILURE
         if not kind:
             return None
-        identity = identity_of(found, usedns=self._plan.usedns)
+        identity = identity_of(found, usedns=self._compiled.usedns)
         if identity is None:
             if session is not None:
                 session.pending = kind == FAILURE
@@ -235,3 +237,72 @@ def counted(at_ms: int, clock: Clock) -> tuple[int, bool]:
 def port_of(text: str) -> int | None:
     """A port by its number; None when it is named otherwise."""
     return int(text) if text.isascii() and text.isdigit() and 0 < int(text[:6]) <= LARGEST_PORT else None
+
+
+SKIPPED: Final = "skiplines"
+
+
+class BufferedMatcher(Fail2banMatcher):
+    """A filter of several lines at a time."""
+
+    def __init__(self, compiled: CompiledFilter, zone: tzinfo | None = None) -> None:
+        super().__init__(compiled, zone)
+        self._lines: list[str] = []
+
+    def save(self) -> dict[str, Any]:
+        """What the next lines need, the last lines among it."""
+        return {**super().save(), "lines": self._lines}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where `save` was called."""
+        lines = saved.get("lines")
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            raise InvalidMessage("expected an array of lines", field="lines")
+        super().load(saved)
+        self._lines = lines
+
+    def _find(self, text: str) -> Captured | None:
+        """Add a line; what the expressions find in all that are there."""
+        rules = self._compiled.rules
+        whole = self._lines = [*self._lines, text][-self._compiled.maxlines :]
+        joined = "".join(whole)
+        if rules.early and rules.ignores(joined):
+            return None
+        before = None
+        if rules.prefix is not None:
+            before = rules.prefix.searcher(joined)
+            if before is None:
+                return None
+            content = before.groupdict().get("content")
+            if content:
+                joined = f"{content}\n"
+                self._lines = [joined]
+        for at, expression in enumerate(rules.failures):
+            match = expression.pattern.search(joined)
+            if match is not None:
+                covered, self._lines = parted(whole, match)
+                if rules.ignored and rules.ignores("".join(covered)):
+                    return None
+                captured = rules.merged(at, before, expression.captured(match))
+                return {name: value for name, value in captured.items() if not name.startswith(SKIPPED)}
+        return None
+
+
+def parted(lines: Sequence[str], match: re.Match[str]) -> tuple[list[str], list[str]]:
+    """The lines that a match covers, and those it does not or only passes over. Each has its newline."""
+    if len(lines) <= 1:
+        return list(lines), []
+    text = match.string
+    begin = text.rfind("\n", 0, match.start() + 1) + 1
+    end = text.find("\n", match.end() - 1) + 1 or len(text)
+    first, last = text.count("\n", 0, begin), text.count("\n", 0, end)
+    covered, rest = list(lines[first:last]), list(lines[:first])
+    skipped = "".join(value or "" for name, value in match.groupdict().items() if name.startswith(SKIPPED))
+    at = 0
+    for line in skipped.splitlines():
+        for place in range(at, len(covered)):
+            if covered[place] == f"{line}\n":
+                rest.append(covered.pop(place))
+                at = place
+                break
+    return covered, [*rest, *lines[last:]]

@@ -12,19 +12,31 @@ What is left of a needle between these places is in the line as it is. The longe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from producers.filters.fail2ban.datepatterns import Template
 from producers.filters.rows import Needle, Needles
-from producers.filters.syntax import REPEATS, op, parser
+from producers.filters.syntax import (
+    Category,
+    Characters,
+    Choice,
+    Group,
+    Literal,
+    Part,
+    Parts,
+    Repeat,
+    Span,
+    parse,
+    within,
+)
 
 AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
 BOUND_AFTER: Final = r")(?=\b|\W|$)"
-WORDS: Final = frozenset({op.CATEGORY_DIGIT, op.CATEGORY_WORD})
+WORDS: Final = frozenset({r"\d", r"\w"})
 
-Place = Callable[[str, int], bool]
+CutHere = Callable[[str, int], bool]
 """Whether a date may have stood before a character of a text."""
 
 
@@ -46,7 +58,7 @@ def whole_needles(needles: Needles | None, templates: Iterable[Template]) -> Nee
     return frozenset(found)
 
 
-def _place(template: Template) -> Place:
+def _place(template: Template) -> CutHere:
     source = template.expression.pattern
     if AT_BEGIN.match(source):
         return lambda text, at: at <= 2 and not any(_is_word(each) for each in text[:at])  # noqa: PLR2004 - as the template says
@@ -56,57 +68,55 @@ def _place(template: Template) -> Place:
 
 def _neighbours(source: str) -> tuple[Callable[[str], bool], Callable[[str], bool]]:
     """What may stand before and after the date of a template."""
-    tree = list(parser.parse(source))
-    place = next((at for at, (code, argument) in enumerate(tree) if _is_first_group(code, argument)), None)
-    if place is None:
-        return _anything, _anything
-    before = _one_of(tree[place - 1]) if place else _anything
-    if place + 1 < len(tree) and tree[place + 1][0] is op.LITERAL:
-        return before, _one_of(tree[place + 1])
-    bound = source.endswith(BOUND_AFTER) and place + 2 == len(tree)
-    ends_in_word = bound and _ends_in_word(list(tree[place][1][3]))
-    return before, (lambda character: not _is_word(character)) if ends_in_word else _anything
+    parts = parse(source).parts
+    for at, part in enumerate(parts):
+        if isinstance(part, Group) and part.number == 1:
+            before = _one_of(parts[at - 1]) if at else _anything
+            following = parts[at + 1 :]
+            if following and isinstance(following[0], Literal):
+                return before, _one_of(following[0])
+            bound = source.endswith(BOUND_AFTER) and len(following) == 1 and _ends_in_word(part.parts)
+            return before, (lambda character: not _is_word(character)) if bound else _anything
+    return _anything, _anything
 
 
-def _is_first_group(code: Any, argument: Any) -> bool:
-    return code is op.SUBPATTERN and argument[0] == 1
-
-
-def _one_of(item: tuple[Any, Any]) -> Callable[[str], bool]:
-    code, argument = item
-    if code is not op.LITERAL:
+def _one_of(part: Part) -> Callable[[str], bool]:
+    if not isinstance(part, Literal):
         return _anything
-    folded = chr(argument).casefold()
+    folded = chr(part.number).casefold()
     return lambda character: character.casefold() == folded
 
 
-def _ends_in_word(tree: Sequence[tuple[Any, Any]]) -> bool:
+def _ends_in_word(parts: Parts) -> bool:
     """Whether every text that matches ends in a letter, a digit or `_`."""
-    for code, argument in reversed(tree):
-        optional = code in REPEATS and not argument[0]
-        if not _is_of_word(code, argument):
+    for part in reversed(parts):
+        if not _is_of_word(part):
             return False
-        if not optional:
+        if not isinstance(part, Repeat) or part.least:
             return True
     return False
 
 
-def _is_of_word(code: Any, argument: Any) -> bool:
-    if code is op.SUBPATTERN:
-        return _ends_in_word(list(argument[3]))
-    if code is op.BRANCH:
-        return all(_ends_in_word(list(branch)) for branch in argument[1])
-    if code in REPEATS:
-        return _ends_in_word(list(argument[2]))
-    members = argument if code is op.IN else [(code, argument)]
-    return all(_is_word_item(each) for each in members)
+def _is_of_word(part: Part) -> bool:
+    match part:
+        case Group() | Choice() | Repeat():
+            return all(map(_ends_in_word, within(part)))
+        case Literal(number):
+            return _is_word(chr(number))
+        case Characters(members, negated):
+            return not negated and all(map(_is_word_member, members))
+        case _:
+            return False
 
 
-def _is_word_item(item: tuple[Any, Any]) -> bool:
-    code, argument = item
-    if code is op.RANGE:
-        return all(_is_word(chr(each)) for each in range(argument[0], argument[1] + 1))
-    return (code is op.LITERAL and _is_word(chr(argument))) or (code is op.CATEGORY and argument in WORDS)
+def _is_word_member(member: Literal | Span | Category) -> bool:
+    match member:
+        case Literal(number):
+            return _is_word(chr(number))
+        case Span(first, last):
+            return all(_is_word(chr(each)) for each in range(first, last + 1))
+        case Category(source):
+            return source in WORDS
 
 
 def _is_word(character: str) -> bool:

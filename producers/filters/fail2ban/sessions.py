@@ -14,12 +14,11 @@ Sessions are forgotten after 5 minutes; of more than 100 the oldest go.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
 from producers.filters.fail2ban.expressions import Captured
-from schemas.errors import InvalidMessage
+from producers.filters.memory import Memory
 
 FAILURE: Final = "failed"
 LOGIN: Final = "succeeded"
@@ -53,7 +52,7 @@ class Sessions:
     """The sessions of one stream that may go on."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._known: Memory[str, Session] = Memory(MOST)
 
     def merge(self, key: str, fields: Captured, now_ms: int) -> tuple[Session, str]:
         """Add what a line captured; the session, and what the line is: FAILURE, LOGIN or NEITHER."""
@@ -81,35 +80,28 @@ class Sessions:
         self._known.pop(key, None)
         if not forget:
             session.user = fields.get("user")
-            self._remember(key, session, now_ms)
+            self._known.keep(key, session)
         return session
-
-    def _remember(self, key: str, session: Session, now_ms: int) -> None:
-        known = self._known
-        while len(known) >= MOST:
-            _, oldest = known.popitem(last=False)
-            if oldest.until_ms > now_ms:
-                break
-        known[key] = session
 
     def save(self) -> list[Any]:
         """The sessions, as JSON, oldest first."""
-        return [
-            [key, each.fields, each.user, each.several, each.pending, each.until_ms]
-            for key, each in self._known.items()
-        ]
+        return self._known.save(_plain)
 
     def load(self, saved: Any) -> None:
         """Go on where `save` was called. Raises InvalidMessage."""
-        try:
-            known: OrderedDict[str, Session] = OrderedDict()
-            for key, fields, user, several, pending, until_ms in saved:
-                known[key] = session = Session(_fields(fields), int(until_ms))
-                session.user = tuple(user) if isinstance(user, list) else user
-                session.several, session.pending = bool(several), bool(pending)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InvalidMessage(f"no state of sessions: {error!r:.120}", field="sessions") from error
-        self._known = known
+        self._known.load(saved, _parsed, "sessions")
+
+
+def _plain(key: str, session: Session) -> list[Any]:
+    return [key, session.fields, session.user, session.several, session.pending, session.until_ms]
+
+
+def _parsed(saved: Any) -> tuple[str, Session]:
+    key, fields, user, several, pending, until_ms = saved
+    session = Session(_fields(fields), int(until_ms))
+    session.user = tuple(user) if isinstance(user, list) else user
+    session.several, session.pending = bool(several), bool(pending)
+    return key, session
 
 
 def _fields(saved: Mapping[str, Any]) -> Captured:

@@ -17,11 +17,10 @@ from typing import Any, Final
 import orjson
 
 from producers.filters.bounds import compiled
+from producers.filters.entries import Entry
 from producers.filters.literals import contains, required_literals
-from producers.filters.native.access import access_line
 from producers.filters.native.definition import Definition, Rule
-from producers.filters.native.entries import Entry
-from producers.filters.native.pieces import expand, outline
+from producers.filters.native.pieces import access_line, expand, outline
 from producers.filters.rows import Needle, Needles
 from schemas.errors import ConfigError
 

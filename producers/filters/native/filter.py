@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from producers.filters.engines import ENGINES, Engine
 from producers.filters.native.definition import Definition, parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
-from producers.filters.native.opened import Opened
 from producers.filters.rows import Matcher, Needles
-from producers.filters.sshd_matcher import SshdMatcher
 from producers.library import LIBRARY
 from producers.stamps import Stamps
 from schemas.errors import ConfigError
@@ -24,23 +23,11 @@ if TYPE_CHECKING:
 VERSION_LENGTH: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Code of its own for a service whose lines mean something only together."""
-
-    make: Callable[[Stamps | None], Matcher]
-    modules: tuple[str, ...]
-
-
-ENGINES: Final = {
-    "sshd": Engine(
-        lambda stamps: SshdMatcher(stamps=stamps),
-        ("sshd.py", "sshd_matcher.py", "connections.py"),
-    )
-}
-RULES_MODULES: Final = tuple(
-    f"native/{module}.py"
-    for module in ("access", "compiler", "entries", "matcher", "pieces", "times", "torn")
+RULES_MODULES: Final = (
+    "entries.py",
+    "memory.py",
+    "times.py",
+    *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces")),
 )
 
 
@@ -89,14 +76,35 @@ class NativeFilter:
         return self.rules.needles if self.engine is None else None
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """Where its service logs by default."""
+        return self.definition.sources
+
+    @property
     def samples(self) -> tuple[Sample, ...]:
         """Its samples. Raises ConfigError."""
         return _samples_of(self.text, self.file)
 
+    def warnings(self) -> list[str]:
+        """None: the library is looked at by its tests, a user's own filter is refused for what is wrong."""
+        return []
+
+    def taken(self, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """The table of its file that takes a line by itself, and what is captured."""
+        from producers.filters.native.reasons import taken  # noqa: PLC0415 - for people who write filters
+
+        return taken(self, line)
+
+    def reason(self, line: bytes) -> str:
+        """What keeps it from taking a line."""
+        from producers.filters.native.reasons import reason  # noqa: PLC0415 - as above
+
+        return reason(self, line)
+
     def matcher(self, stamps: Stamps | None = None) -> Matcher:
         """A matcher for one stream, remembering nothing yet."""
         engine = self.engine
-        return NativeMatcher(self.rules, stamps) if engine is None else Opened(engine.make(stamps), stamps)
+        return NativeMatcher(self.rules, stamps) if engine is None else engine.matcher(stamps)
 
 
 @cache

@@ -28,8 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import takewhile
-from typing import Any, Final
+from typing import Final, TypeGuard
 
 from producers.filters.ambiguity import ambiguous
 from producers.filters.native.compiler import (
@@ -41,7 +40,21 @@ from producers.filters.native.compiler import (
 )
 from producers.filters.native.definition import Definition
 from producers.filters.native.pieces import expand
-from producers.filters.syntax import CHARACTERS, REPEATS, ZERO_WIDTHS, character, op, parser
+from producers.filters.syntax import (
+    Anchor,
+    Assertion,
+    Character,
+    Group,
+    Literal,
+    Part,
+    Parts,
+    Repeat,
+    Tree,
+    ZeroWidth,
+    character,
+    parse,
+    within,
+)
 
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
@@ -50,10 +63,8 @@ NAMING: Final = {"ip": "the address", "session": "the session"}
 DIGIT: Final = 0x31
 SHORTEST: Final = 2
 """A repeat of fewer characters holds no address."""
-OPTIONAL: Final = (op.AT, None)
+OPTIONAL: Final = Anchor("")
 """Stands, as a part without width, on both sides of what need not be there."""
-
-Part = tuple[Any, Any]
 
 
 def dangers(definition: Definition) -> Iterator[str]:
@@ -74,7 +85,7 @@ def dangers(definition: Definition) -> Iterator[str]:
 def forgeries(definition: Definition) -> Iterator[str]:
     """A sentence for each way in which a client could write an address of his own."""
     for header in definition.headers:
-        if _goes_on(list(parser.parse(expand(header, definition.pieces).encode(), re.DOTALL)), []):
+        if _goes_on(parse(expand(header, definition.pieces).encode(), re.DOTALL).parts, ()):
             yield (
                 f"{definition.name}, the header {header!r}: its free text could go on into the message; "
                 "end it at a character that it cannot hold, as in \\[[^\\]]+\\]"
@@ -87,34 +98,32 @@ def forgeries(definition: Definition) -> Iterator[str]:
                 yield f"{definition.name}, {pattern.rule.place}: {f'{key}: ' if key else ''}{problem}"
 
 
-def _goes_on(parts: list[Part], behind: list[Part]) -> bool:
+def _goes_on(parts: Parts, behind: Parts) -> bool:
     """Whether some free text among these parts may hold all of the literal text behind it."""
-    for number, (code, argument) in enumerate(parts, start=1):
-        following = [*parts[number:], *behind]
-        if _is_free(code, argument) and argument[1] >= SHORTEST:
-            ends = (each[1] for each in takewhile(lambda each: each[0] is op.LITERAL, following))
-            if all(_takes(code, argument, byte=byte) for byte in ends):
+    for number, part in enumerate(parts, start=1):
+        following = (*parts[number:], *behind)
+        if _is_free(part) and part.most >= SHORTEST:
+            if all(_takes(part, byte=byte) for byte in _leading(following)):
                 return True
-        elif any(_goes_on(inner, following) for inner in _inner(code, argument)):
+        elif any(_goes_on(inner, following) for inner in within(part)):
             return True
     return False
 
 
-def _inner(code: Any, argument: Any) -> list[list[Part]]:
-    """The sequences of parts that a part is made of."""
-    if code is op.BRANCH:
-        return [list(each) for each in argument[1]]
-    if code is op.SUBPATTERN:
-        return [list(argument[3])]
-    if code is op.ATOMIC_GROUP:
-        return [list(argument)]
-    return [list(argument[2])] if code in REPEATS else []
+def _leading(parts: Parts) -> bytes:
+    """The literal text that parts begin with."""
+    found = bytearray()
+    for each in parts:
+        if not isinstance(each, Literal):
+            break
+        found.append(each.number)
+    return bytes(found)
 
 
 def forgery(source: str) -> str | None:
     """What lets a client forge the address in an expression, or the session; None when nothing does."""
-    tree = parser.parse(source.encode(), re.DOTALL)
-    for name, group in tree.state.groupdict.items():
+    tree = parse(source.encode(), re.DOTALL)
+    for name, group in tree.names.items():
         what = NAMING.get(name.partition(AGAIN)[0])
         problem = None if what is None else _forgery(tree, group, what)
         if problem is not None:
@@ -122,13 +131,13 @@ def forgery(source: str) -> str | None:
     return None
 
 
-def _forgery(tree: Any, group: int, what: str) -> str | None:
+def _forgery(tree: Tree, group: int, what: str) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
-    if not _split(list(tree), group, before, after):
+    if not _split(tree.parts, group, before, after):
         return f"{what} stands within an assertion or a condition"
     leads = _leads(before)
-    trusted = {number for name, number in tree.state.groupdict.items() if name in TRUSTED}
+    trusted = {number for name, number in tree.names.items() if name in TRUSTED}
     raw, fenced = _Side(leads, trusted, fenced=False), _Side(leads, trusted, fenced=True)
     if any(map(fenced.is_open, (*_beside(before[::-1]), *_beside(after)))):
         return f"{what} need not be there, and free text beside it may hold what leads to it, {leads}"
@@ -141,18 +150,29 @@ def _forgery(tree: Any, group: int, what: str) -> str | None:
     return f"free text stands both before {what} and after it, and may hold what leads to it, {leads}"
 
 
-def _split(parts: list[Part], group: int, before: list[Part], after: list[Part]) -> bool:
+def _split(parts: Parts, group: int, before: list[Part], after: list[Part]) -> bool:
     """Sort the parts around the group into those before it and those after it; whether it was there."""
     found = False
-    for code, argument in parts:
+    for part in parts:
         if found:
-            after.append((code, argument))
-        elif code is op.SUBPATTERN and argument[0] == group:
+            after.append(part)
+        elif _is_group(part, group):
             found = True
-        elif _holds((code, argument), group):
-            found = _split_inner(code, argument, group, before, after)
+        elif _holds(part, group):
+            found = _split_within(part, group, before, after)
         else:
-            before.append((code, argument))
+            before.append(part)
+    return found
+
+
+def _split_within(part: Part, group: int, before: list[Part], after: list[Part]) -> bool:
+    branches = within(part)
+    branch = next(each for each in branches if any(_holds(inner, group) for inner in each))
+    absent = () in branches or (isinstance(part, Repeat) and part.least == 0)
+    optional = [OPTIONAL] if absent else []
+    before += optional
+    found = _split(branch, group, before, after)
+    after += optional
     return found
 
 
@@ -160,26 +180,19 @@ def _beside(parts: list[Part]) -> Iterator[Part]:
     """What stands right beside each end of what need not be there."""
     wanted = False
     for part in parts:
-        if wanted and part[0] not in ZERO_WIDTHS:
+        if wanted and not isinstance(part, ZeroWidth):
             yield part
-        wanted = part == OPTIONAL or (wanted and part[0] in ZERO_WIDTHS)
+        wanted = part == OPTIONAL or (wanted and isinstance(part, ZeroWidth))
 
 
-def _split_inner(code: Any, argument: Any, group: int, before: list[Part], after: list[Part]) -> bool:
-    branches = _inner(code, argument)
-    branch = next(each for each in branches if any(_holds(part, group) for part in each))
-    optional = [OPTIONAL] if [] in branches or (code in REPEATS and argument[0] == 0) else []
-    before += optional
-    found = _split(branch, group, before, after)
-    after += optional
-    return found
+def _is_group(part: Part, group: int) -> bool:
+    return isinstance(part, Group) and part.number == group
 
 
 def _holds(part: Part, group: int) -> bool:
-    code, argument = part
-    if code is op.SUBPATTERN and argument[0] == group:
+    if _is_group(part, group):
         return True
-    return any(_holds(each, group) for inner in _inner(code, argument) for each in inner)
+    return any(_holds(each, group) for inner in within(part) for each in inner)
 
 
 def _leads(before: list[Part]) -> list[bytes]:
@@ -188,13 +201,17 @@ def _leads(before: list[Part]) -> list[bytes]:
     What may stand at a line's beginning or not is taken to stand there: else there is nothing to be open.
     """
     found: list[bytes] = [b""]
-    first = [] if not before or before[0][0] not in REPEATS or before[0][1][1] != 1 else list(before[0][1][2])
-    for code, argument in reversed(_flat([*first, *before[bool(first) :]])):
-        if code is op.LITERAL:
-            found[-1] = bytes([argument]) + found[-1]
-        elif code is op.AT or (code in REPEATS and argument[0] == 0 and _is_literal(argument[2])):
+    first = before[0] if before else None
+    if isinstance(first, Repeat) and first.most == 1:
+        before = [*first.parts, *before[bool(first.parts) :]]
+    for part in reversed(_flat(before)):
+        if isinstance(part, Literal):
+            found[-1] = bytes([part.number]) + found[-1]
+        elif isinstance(part, Anchor) or (
+            isinstance(part, Repeat) and part.least == 0 and _is_literal(part.parts)
+        ):
             continue
-        elif _is_free(code, argument):
+        elif _is_free(part):
             break
         else:
             found.append(b"")
@@ -204,18 +221,18 @@ def _leads(before: list[Part]) -> list[bytes]:
 def _flat(parts: list[Part]) -> list[Part]:
     """Parts with the groups that stand there once taken apart, but for those that ignore case or the like."""
     flat: list[Part] = []
-    for code, argument in parts:
-        flat += _flat(list(argument[3])) if code is op.SUBPATTERN and not argument[1] else [(code, argument)]
+    for part in parts:
+        flat += _flat(list(part.parts)) if isinstance(part, Group) and not part.added else [part]
     return flat
 
 
-def _is_literal(parts: Any) -> bool:
-    return all(code is op.LITERAL for code, _ in parts)
+def _is_literal(parts: Parts) -> bool:
+    return all(isinstance(each, Literal) for each in parts)
 
 
-def _is_free(code: Any, argument: Any) -> bool:
+def _is_free(part: Part) -> TypeGuard[Repeat]:
     """Whether a part may be about any text."""
-    return code in REPEATS and all(any(_takes(*part, byte=byte) for part in argument[2]) for byte in b" a1,=")
+    return isinstance(part, Repeat) and all(_takes(part, byte=byte) for byte in b" a1,=")
 
 
 class _Side:
@@ -229,32 +246,30 @@ class _Side:
 
     def is_open(self, part: Part) -> bool:
         """Whether a part may hold a copy of the lead, and an address."""
-        code, argument = part
-        if code in REPEATS:
-            return self._repeat_is_open(argument)
-        if code is op.SUBPATTERN and argument[0] in self._trusted:
+        if isinstance(part, Repeat):
+            return self._repeat_is_open(part)
+        if isinstance(part, Group) and part.number in self._trusted:
             return False
-        return any(self.is_open(each) for inner in _inner(code, argument) for each in inner)
+        return any(self.is_open(each) for inner in within(part) for each in inner)
 
-    def _repeat_is_open(self, argument: tuple[int, Any, Any]) -> bool:
-        _, most, parts = argument
-        if most < max([SHORTEST, *map(len, self._leads)]):
-            return any(map(self.is_open, parts))
-        without = [_literals(inner[1]) for code, inner in parts if code is op.ASSERT_NOT and inner[0] > 0]
+    def _repeat_is_open(self, repeat: Repeat) -> bool:
+        if repeat.most < max([SHORTEST, *map(len, self._leads)]):
+            return any(map(self.is_open, repeat.parts))
+        without = [
+            _leading(each.parts)
+            for each in repeat.parts
+            if isinstance(each, Assertion) and each.negative and each.ahead and _is_literal(each.parts)
+        ]
         if self._fenced and any(text and text in lead for text in without for lead in self._leads):
             return False
-        return all(any(_takes(*part, byte=byte) for part in parts) for byte in self._bytes)
+        return all(_takes(repeat, byte=byte) for byte in self._bytes)
 
 
-def _literals(parts: Any) -> bytes:
-    return bytes(number for _, number in parts) if _is_literal(parts) else b""
-
-
-def _takes(code: Any, argument: Any, *, byte: int) -> bool:
+def _takes(part: Part, *, byte: int) -> bool:
     """Whether one part of a repeat may be this byte."""
-    if code in CHARACTERS:
+    if isinstance(part, Character):
         # Latin-1 characters under ASCII's classes are what bytes are to one on bytes; a group around
         # them may ignore case.
         flags = re.DOTALL | re.ASCII | re.IGNORECASE
-        return character(code, argument, flags).match(chr(byte)) is not None
-    return any(_takes(*each, byte=byte) for inner in _inner(code, argument) for each in inner)
+        return character(part, flags).match(chr(byte)) is not None
+    return any(_takes(each, byte=byte) for inner in within(part) for each in inner)

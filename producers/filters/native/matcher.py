@@ -14,14 +14,13 @@ from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
+from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.memory import Memory
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
-from producers.filters.native.entries import Entry, unwrap
-from producers.filters.native.times import plain_time
-from producers.filters.native.torn import Torn
 from producers.filters.rows import Needles, Row
+from producers.filters.times import plain_time
 from producers.stamps import Clock, Stamps
-from schemas.errors import InvalidMessage
 
 ANY: Final = b"*"
 PART: Final = re.compile(rb"[/(@]")
@@ -34,8 +33,8 @@ HOST_NAME: Final = re.compile(
     rb"(?!.{256})(?:[A-Za-z0-9_][\w-]{0,62}\.)*(?!\d+\.?$)[A-Za-z0-9_][\w-]{0,62}\.?"
 )
 """RFC 1123, and underscores; a last label of digits alone would be a part of an address."""
-Session = tuple[str, int | None]
-"""(address, port)"""
+Party = tuple[str, int | None]
+"""Who is on a session: (address, port)."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,15 @@ class NativeMatcher:
         self._rules = rules
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
-        self._sessions: dict[str, Session] = {}
-        self._torn = Torn()
+        self._sessions: Memory[str, Party] = Memory(MOST_SESSIONS)
+        self._partial = PartialLines()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
+
+    @property
+    def by_entry(self) -> NativeMatcher:
+        """Itself: what is found out about a line is shared."""
+        return self
 
     def begin(self, clock: Clock) -> None:
         """The clock for the entries that follow."""
@@ -110,10 +114,10 @@ class NativeMatcher:
         """The events in whole lines, in order."""
         self.begin(clock)
         rows: list[Row] = []
-        torn = self._torn.starts(data)
+        partial = self._partial.starts(data)
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
-                if start in torn:
+                if start in partial:
                     continue
                 try:
                     guard.at = start
@@ -137,7 +141,7 @@ class NativeMatcher:
         if session and pattern.rule.ends:
             self._sessions.pop(session, None)
         elif session and ip and pattern.rule.kind == "session":
-            self._learn(session, ip, port)
+            self._sessions.keep(session, (ip, port))
         if pattern.rule.kind == "session":
             return []
         if not ip:
@@ -155,18 +159,11 @@ class NativeMatcher:
 
     def save(self) -> dict[str, Any]:
         """The addresses of the sessions."""
-        return {"sessions": [[name, *party] for name, party in self._sessions.items()]}
+        return {"sessions": self._sessions.save(lambda name, party: [name, *party])}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Go on where `save` was called."""
-        try:
-            found = {
-                str(name): (str(ip), None if port is None else int(port))
-                for name, ip, port in saved["sessions"]
-            }
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidMessage(f"not the sessions of a filter: {error!r}", field="sessions") from error
-        self._sessions = found
+        self._sessions.load(saved.get("sessions"), _session_of, "sessions")
 
     def notices(self) -> Mapping[str, int]:
         """What was seen and gave no event: a sentence, and how often."""
@@ -177,14 +174,7 @@ class NativeMatcher:
         session = groups.get("session")
         return None if session is None else f"{entry.host or ''} {session.decode('utf-8', 'replace')}"
 
-    def _learn(self, session: str, ip: str, port: int | None) -> None:
-        """A session has an address; of more than MOST_SESSIONS the oldest is forgotten."""
-        self._sessions.pop(session, None)
-        self._sessions[session] = (ip, port)
-        if len(self._sessions) > MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
-
-    def _party(self, groups: Groups, session: str | None) -> Session:
+    def _party(self, groups: Groups, session: str | None) -> Party:
         raw = groups.get("ip")
         if raw is None:
             return self._sessions.get(session or "", ("", None))
@@ -223,3 +213,8 @@ class NativeMatcher:
                 self._times.clear()
             found = self._times[key] = (self._utc if utc else self._stamps).read(plain_time(text))
         return found
+
+
+def _session_of(saved: Any) -> tuple[str, Party]:
+    name, ip, port = saved
+    return str(name), (str(ip), None if port is None else int(port))

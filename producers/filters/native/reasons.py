@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from producers.filters.entries import Entry, unwrap
 from producers.filters.literals import contains
-from producers.filters.native.compiler import AGAIN, FieldsPattern, Groups, LinePattern
-from producers.filters.native.definition import Rule
-from producers.filters.native.entries import Entry, unwrap
+from producers.filters.native.compiler import AGAIN, FieldsPattern, LinePattern
 from producers.filters.native.filter import NativeFilter
 from producers.filters.native.pieces import PLACE, expand
 
@@ -19,18 +17,20 @@ MOST_PROGRAMS: Final = 6
 STEP: Final = re.compile(PLACE.pattern + r"|\(\?P<\w+>|\\.|\[(?:\\.|[^\]\\])+\]|.", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A line is taken: by which table of the filter, and what it captures."""
+def taken(filter_: NativeFilter, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+    """The table whose pattern a line matches, by itself, and what it captures but for free texts.
 
-    rule: Rule
-    groups: Groups
-
-
-def taken(filter_: NativeFilter, line: bytes) -> Taken | None:
-    """Which rule of a filter a line matches, by itself; None when none does, or its code has no rules."""
+    None when none does, or when the filter's code has no rules.
+    """
     found = filter_.rules.first(unwrap(line))
-    return None if found is None else Taken(found[0].rule, found[1])
+    if found is None:
+        return None
+    groups = {
+        name.partition(AGAIN)[0]: text.decode("utf-8", "replace")
+        for name, text in found[1].items()
+        if not name.startswith("_")
+    }
+    return found[0].rule.place, groups
 
 
 def reason(filter_: NativeFilter, line: bytes) -> str:
@@ -107,12 +107,3 @@ def _of_fields(pattern: FieldsPattern, entry: Entry) -> str:
         if test.fullmatch(text) is None:
             return f"{'.'.join(path)} is {text.decode('utf-8', 'replace')[:SHOWN]!r}"
     return "it matches, and names no address"
-
-
-def shown(groups: Groups) -> dict[str, str]:
-    """What was captured, for people: without the free texts that have no name."""
-    return {
-        name.partition(AGAIN)[0]: text.decode("utf-8", "replace")
-        for name, text in groups.items()
-        if not name.startswith("_")
-    }

@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 
 from producers.filters import NativeFilter
+from producers.filters.entries import Entry, json_object
 from producers.filters.native.compiler import AGAIN, FieldsPattern, LinePattern
-from producers.filters.native.entries import Entry, json_object
 from producers.filters.samples import FORMS, Sample
 
 FOREIGN = "203.0.113.66"

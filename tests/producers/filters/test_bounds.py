@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import sys
 import threading
 import time
+import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,8 @@ from producers.filters.bounds import NO_LINE, Guard, TooSlow, bounded, compiled
 
 ENDLESS = re.compile("(a+)+$")
 BAIT = "a" * 40 + "b"
+LONG = "a" * 24 + "b"
+"""Seconds, and no more: a bound that has been lost fails a test and does not hang it."""
 
 
 def test_an_endless_match_is_broken_off_and_the_next_line_goes_on() -> None:
@@ -60,6 +67,65 @@ def test_what_is_compiled_when_a_line_needs_it_is_no_part_of_its_time() -> None:
         assert guard.at == 2
         with pytest.raises(TooSlow):
             ENDLESS.match(BAIT)
+
+
+def collecting(work: Callable[[], None]) -> None:
+    """Work while the garbage collector runs."""
+
+    def during(phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            work()
+
+    gc.callbacks.append(during)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(during)
+
+
+class Dying:
+    """Works when it is let go."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+    def __del__(self) -> None:
+        self._work()
+
+
+def finalizing(work: Callable[[], None]) -> None:
+    """Work while an object is let go."""
+    Dying(work)
+
+
+def calling_back(work: Callable[[], None]) -> None:
+    """Work while a weak reference tells that its object is gone."""
+    thing = Dying(lambda: None)
+    reference = weakref.ref(thing, lambda _: work())
+    del thing
+    assert reference() is None
+
+
+@pytest.mark.parametrize("way", [collecting, finalizing, calling_back])
+def test_an_alarm_where_exceptions_are_lost_waits_for_the_match(
+    way: Callable[[Callable[[], None]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time that runs out while Python cleans up breaks off the match that follows, and nothing before it."""
+    lost: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    ended: list[bool] = []
+
+    def busy() -> None:
+        began = time.process_time()
+        while time.process_time() - began < 0.15:
+            pass
+        ended.append(True)
+
+    with bounded() as guard, pytest.raises(TooSlow):  # noqa: PT012 - raised by which is what matters
+        guard.at = 1
+        way(busy)
+        ENDLESS.match(LONG)
+    assert (lost, ended) == ([], [True])
 
 
 def test_many_quick_lines_are_not_broken_off() -> None:

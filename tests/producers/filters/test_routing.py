@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC
@@ -39,6 +39,23 @@ class Ruled:
     def needles(self) -> Needles | None:
         """Its rules'."""
         return self.rules.needles
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def warnings(self) -> list[str]:
+        """None."""
+        return []
+
+    def taken(self, line: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def reason(self, line: bytes) -> str:
+        """Nobody asks."""
+        raise NotImplementedError
 
     def matcher(self) -> NativeMatcher:
         """In UTC."""

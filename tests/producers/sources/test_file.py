@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from producers.contract import LINE_LIMIT_BYTES, Chunk, Source
-from producers.sources import Start, open_source
+from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
+from producers.sources import open_source
 from producers.sources.tail import CUT, GONE, LINGER_MS
 
 READ_BYTES = 1 << 16
@@ -29,11 +29,11 @@ Follow = Callable[..., "Follower"]
 class Follower:
     """Reads a source as the producer does, across restarts, on a clock of its own."""
 
-    def __init__(self, spec: str, start: Start | None = None) -> None:
+    def __init__(self, spec: str, start: StartPosition | None = None) -> None:
         self.now_ms = 1_795_338_000_000
         self.chunks: list[Chunk] = []
         self._spec = spec
-        self._start = start or Start("beginning")
+        self._start = start or StartPosition("beginning")
         self._resume: Mapping[str, Any] | None = None
         self.source = self._opened()
 
@@ -86,7 +86,7 @@ def follow() -> Iterator[Follow]:
     """Makes followers, and closes them."""
     made: list[Follower] = []
 
-    def make(spec: str, start: Start | None = None) -> Follower:
+    def make(spec: str, start: StartPosition | None = None) -> Follower:
         made.append(Follower(spec, start))
         return made[-1]
 
@@ -295,7 +295,7 @@ def test_a_loop_of_symlinks_is_said(tmp_path: Path, follow: Follow) -> None:
 def test_a_glob_takes_up_files_that_appear_later(tmp_path: Path, follow: Follow) -> None:
     """Each file of a glob has an id and an incarnation of its own; a later one is read from its start."""
     (tmp_path / "a.log").write_bytes(b"one\n")
-    follower = follow(f"file:{tmp_path}/*.log", Start("end"))
+    follower = follow(f"file:{tmp_path}/*.log", StartPosition("end"))
     assert follower.drain() == b""
     (tmp_path / "b.log").write_bytes(b"two\n")
     append(tmp_path / "a.log", b"three\n")
@@ -371,7 +371,7 @@ def test_a_file_that_may_be_read_later_is(follow: Follow) -> None:
         log = Path(directory) / "auth.log"
         log.write_bytes(b"one\n")
         log.chmod(0)
-        follower = follow(f"file:{log}", Start("end"))
+        follower = follow(f"file:{log}", StartPosition("end"))
         assert follower.drain() == b""
         assert follower.source.notices() == {f"{log}: Permission denied": 1}
         log.chmod(0o600)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.contract import Chunk
-from producers.sources import Start, check_source, open_source
+from producers.contract import Chunk, StartPosition
+from producers.sources import check_source, open_source
 from producers.sources.journald import JournaldSource, render
 
 REMOTE = "/lib/systemd/systemd-journal-remote"
@@ -76,7 +76,7 @@ def opened() -> Iterator[list[JournaldSource]]:
 
 def follow(spec: str, opened: list[JournaldSource], chunk: Chunk | None = None) -> JournaldSource:
     """A source, from the beginning or after a chunk."""
-    source = open_source(spec, None if chunk is None else chunk.resume, Start("beginning"))
+    source = open_source(spec, None if chunk is None else chunk.resume, StartPosition("beginning"))
     assert isinstance(source, JournaldSource)
     opened.append(source)
     return source

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from producers.sources.start import Start, offset_for
+from producers.contract import StartPosition
+from producers.sources.start import offset_for
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1_000)
 
 
-def offset(path: Path, start: Start) -> int:
+def offset(path: Path, start: StartPosition) -> int:
     """The offset in a file."""
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -40,7 +41,9 @@ def test_recent_is_the_first_line_not_older(
     monkeypatch.setenv("TZ", "UTC")
     lines = logged(tmp_path / "log", 3_000, form)
     wanted = min(3_000, recent_ms // 10_000 + 1)
-    assert offset(tmp_path / "log", Start("recent", recent_ms)) == sum(map(len, lines[: 3_000 - wanted]))
+    assert offset(tmp_path / "log", StartPosition("recent", recent_ms)) == sum(
+        map(len, lines[: 3_000 - wanted])
+    )
 
 
 def test_lines_without_a_time_go_with_the_next_that_has_one(tmp_path: Path) -> None:
@@ -48,7 +51,7 @@ def test_lines_without_a_time_go_with_the_next_that_has_one(tmp_path: Path) -> N
     lines = logged(tmp_path / "log", 200)
     mixed = "".join(line + "\tmore of it\n" * 3 for line in lines)
     (tmp_path / "log").write_text(mixed)
-    found = offset(tmp_path / "log", Start("recent", 0))
+    found = offset(tmp_path / "log", StartPosition("recent", 0))
     assert lines[-1] in mixed[found:]
     assert lines[-2] not in mixed[found:]
 
@@ -56,18 +59,18 @@ def test_lines_without_a_time_go_with_the_next_that_has_one(tmp_path: Path) -> N
 def test_a_file_without_times_is_begun_at_its_end(tmp_path: Path) -> None:
     """Nobody knows how old its lines are, so none is counted."""
     (tmp_path / "log").write_text("one\ntwo\nthr")
-    assert offset(tmp_path / "log", Start("recent")) == 8
+    assert offset(tmp_path / "log", StartPosition("recent")) == 8
 
 
 def test_beginning_and_end(tmp_path: Path) -> None:
     """`beginning` is the first byte; `end` is the start of a last line that is not finished."""
     (tmp_path / "log").write_text("one\ntwo\nthr")
-    assert offset(tmp_path / "log", Start("beginning")) == 0
-    assert offset(tmp_path / "log", Start("end")) == 8
+    assert offset(tmp_path / "log", StartPosition("beginning")) == 0
+    assert offset(tmp_path / "log", StartPosition("end")) == 8
 
 
 def test_an_empty_file_is_begun_at_its_start(tmp_path: Path) -> None:
     """There is no other place."""
     (tmp_path / "log").write_text("")
-    for at in (Start("recent"), Start("end"), Start("beginning")):
+    for at in (StartPosition("recent"), StartPosition("end"), StartPosition("beginning")):
         assert offset(tmp_path / "log", at) == 0

@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from producers.filters.fail2ban.expressions import Expression
-from producers.filters.fail2ban.plan import Plan
+from producers.filters.fail2ban.rules import CompiledFilter
 from tests.producers.filters.fail2ban.written import Writer
 
 NOW_S: Final = 1_795_338_000
@@ -48,15 +48,15 @@ SPOILT: Final = ("", " ", "x", "1.2.3.4", " from 192.0.2.99", "\ufffd", "]", '"'
 class Lines:
     """Makes lines for one filter."""
 
-    def __init__(self, plan: Plan, seed: int) -> None:
-        self._plan = plan
+    def __init__(self, compiled: CompiledFilter, seed: int) -> None:
+        self._compiled = compiled
         self._random = Random(seed)
         self._writer = Writer(self._random)
         self._sessions = [self._session() for _ in range(3)]
 
     def stream(self, each: int) -> list[str]:
         """So many texts for each failregex, and some for each ignoreregex, as lines in random order."""
-        rules = self._plan.rules
+        rules = self._compiled.rules
         texts = [self._text(failure) for failure in rules.failures for _ in range(each)]
         texts += [self._writer.write(ignored.source) for ignored in rules.ignored for _ in range(each // 3)]
         self._random.shuffle(texts)
@@ -64,7 +64,7 @@ class Lines:
 
     def _text(self, failure: Expression) -> str:
         text = self._writer.write(failure.source).rstrip("\n")
-        prefix = self._plan.rules.prefix
+        prefix = self._compiled.rules.prefix
         if prefix is None:
             return text
         fixed = {"content": text}
@@ -75,14 +75,14 @@ class Lines:
 
     def _session(self) -> str:
         """A text for `<F-MLFID>`, so that lines share it."""
-        prefix = self._plan.rules.prefix
+        prefix = self._compiled.rules.prefix
         if prefix is None or "mlfid" not in prefix.names:
             return ""
         match = prefix.pattern.search(self._writer.write(prefix.source, {"content": "c"}) + "\n")
         return match["mlfid"] if match else ""
 
     def _lines(self, text: str) -> Iterator[str]:
-        several = self._plan.maxlines > 1
+        several = self._compiled.maxlines > 1
         for line in text.split("\n") if several else [text.replace("\n", " ")]:
             yield self._spoilt(self._dated(line)).replace("\r", "").replace("\n", " ")
         if several and self._random.random() < 0.2:
@@ -105,7 +105,7 @@ class Lines:
     def _date(self) -> str:
         """A date; one that some template of the filter finds, if luck will have it."""
         random = self._random
-        templates = self._plan.templates
+        templates = self._compiled.templates
         date = ""
         for _ in range(6):
             if random.random() < 0.5:

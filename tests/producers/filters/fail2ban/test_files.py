@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from producers.filters.fail2ban import load
-from producers.filters.fail2ban.specification import parse_specification
-from producers.filters.fail2ban.zones import minutes_east
+from producers.filters.fail2ban.files import parse_specification
+from producers.filters.fail2ban.instants import minutes_east
 from producers.library import FAIL2BAN_FOLDER as FOLDER
 from producers.library import is_fail2ban
 from schemas.errors import ConfigError

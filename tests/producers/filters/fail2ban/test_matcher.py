@@ -64,7 +64,7 @@ def in_pieces(
     for cut in [*sorted(cuts), len(lines)]:
         piece = b"".join(lines[at:cut])
         at = max(at, cut)
-        starts = list(filter_.plan.starts(piece)) if found and filter_.needles else None
+        starts = list(filter_.compiled.starts(piece)) if found and filter_.needles else None
         rows += [
             (*row[:3], row[3] + base, row[4] + base, *row[5:]) for row in at_work.scan(piece, OFFLINE, starts)
         ]
@@ -83,7 +83,7 @@ def test_how_a_stream_is_cut_and_searched_changes_nothing(
 ) -> None:
     """In one buffer or many, by its own search or another's, saved and loaded between: the same rows."""
     filter_ = filters[name]
-    texts = [*CUSTOM[name][2], *Lines(filter_.plan, data.draw(st.integers(0, 3))).stream(3)]
+    texts = [*CUSTOM[name][2], *Lines(filter_.compiled, data.draw(st.integers(0, 3))).stream(3)]
     lines = [f"{text}\n".encode() for text in texts]
     cuts = data.draw(st.lists(st.integers(0, len(lines)), max_size=6))
     with pytest.MonkeyPatch.context() as patch:
@@ -96,11 +96,11 @@ def test_how_a_stream_is_cut_and_searched_changes_nothing(
 def test_lines_without_a_needle_are_no_failures(filters: dict[str, Fail2banFilter], name: str) -> None:
     """Each failure that is found when every line is looked at lies in a line that holds a needle."""
     filter_ = filters[name]
-    lines = [*CUSTOM[name][2], *Lines(filter_.plan, 7).stream(40)]
+    lines = [*CUSTOM[name][2], *Lines(filter_.compiled, 7).stream(40)]
     for line in lines:
         data = f"{line}\n".encode()
         if filter_.needles is not None and filter_.matcher().scan(data, OFFLINE):
-            assert list(filter_.plan.starts(data)) == [0], line
+            assert list(filter_.compiled.starts(data)) == [0], line
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def bad(tmp_path: Path) -> Fail2banFilter:
 def test_whose_time_counts(bad: Fail2banFilter, trust: Any, time: str, expected: tuple[int, bool]) -> None:
     """Live, a time more than a minute off is the clock's; of a backlog only one ahead is; offline none."""
     data = LINE.format(time, "192.0.2.7").encode()
-    (row,) = Fail2banMatcher(bad.plan, UTC).scan(data, Clock(NOW_MS, trust))
+    (row,) = Fail2banMatcher(bad.compiled, UTC).scan(data, Clock(NOW_MS, trust))
     assert (row[1] // 1_000, row[8]) == expected
 
 
@@ -190,8 +190,8 @@ def test_a_filter_is_loaded_by_its_name() -> None:
     filter_ = load_filter("sshd[mode=aggressive]")
     assert (filter_.name, filter_.service) == ("sshd[mode=aggressive]", "sshd")
     assert filter_.version != load_filter("sshd[mode=normal]").version
-    assert isinstance(filter_, Fail2banFilter)
-    assert filter_.journalmatch
+    assert all(source.startswith("journald:") for source in filter_.sources)
+    assert filter_.sources
 
 
 GAINED: Final = r"""

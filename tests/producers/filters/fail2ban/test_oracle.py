@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.filters.fail2ban import Fail2banFilter, load
-from producers.filters.fail2ban.buffered import BufferedMatcher
 from producers.filters.fail2ban.identity import HIDDEN
-from producers.filters.fail2ban.matcher import Fail2banMatcher
+from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
 from producers.filters.literals import contains
 from producers.filters.rows import Row
 from producers.stamps import Clock
@@ -78,9 +77,9 @@ def spec_of(path: Path, options: Mapping[str, str]) -> str:
 def found_in(filter_: Fail2banFilter, lines: Sequence[str]) -> list[list[Any]]:
     """(line, id, milliseconds, user, captured) of each failure that banstream finds."""
     zone = ZoneInfo(ZONE)
-    made = BufferedMatcher if filter_.plan.maxlines > 1 else Fail2banMatcher
+    made = BufferedMatcher if filter_.compiled.maxlines > 1 else Fail2banMatcher
     data = b"".join(line.encode() + b"\n" for line in lines)
-    rows = made(filter_.plan, zone).scan(data, CLOCK)
+    rows = made(filter_.compiled, zone).scan(data, CLOCK)
     return [as_failure(row, data.count(b"\n", 0, row[3])) for row in rows if row[0] == "failed"]
 
 
@@ -126,11 +125,12 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
         lines = [line for at, line in enumerate(lines) if at not in lost]
         answer = oracle.ask(path, lines, NOW_S, options)
     assert "error" not in answer, answer
-    rules, prefix = filter_.plan.rules, answer["prefregex"]
+    rules, prefix = filter_.compiled.rules, answer["prefregex"]
     assert [each.source for each in rules.failures] == [as_in_1_0(each) for each in answer["failregex"]]
     assert [each.source for each in rules.ignored] == [as_in_1_0(each) for each in answer["ignoreregex"]]
     assert (rules.prefix.source if rules.prefix else None) == (prefix and as_in_1_0(prefix))
-    assert sorted(each.expression.pattern for each in filter_.plan.templates) == sorted(answer["templates"])
+    forms = sorted(each.expression.pattern for each in filter_.compiled.templates)
+    assert forms == sorted(answer["templates"])
     odd = {line for line, fid, *_ in answer["failures"] if LONE_COLON.match(fid)}
     theirs, ours = (
         [failure for failure in found if failure[0] not in odd]
@@ -148,7 +148,7 @@ def compare(oracle: Oracle, path: Path, lines: list[str], options: Mapping[str, 
 def test_an_installed_filter_finds_what_fail2ban_finds(oracle: Oracle, name: str) -> None:
     """Lines written from each filter's expressions, in many dates' forms, are failures of the same users."""
     path = FILTERS / f"{name}.conf"
-    plan = load(str(path)).plan
+    plan = load(str(path)).compiled
     lines = Lines(plan, seed=len(name)).stream(max(8, 60 // len(plan.rules.failures)))
     assert compare(oracle, path, lines, {}) > 0
 
@@ -158,7 +158,7 @@ def test_options_mean_the_same(oracle: Oracle, case: tuple[str, Mapping[str, str
     """With the options that the filters offer, and those that every jail has, both find the same."""
     name, options = case
     path = FILTERS / f"{name}.conf"
-    lines = Lines(load(spec_of(path, options)).plan, seed=3).stream(6)
+    lines = Lines(load(spec_of(path, options)).compiled, seed=3).stream(6)
     compare(oracle, path, lines, options)
 
 
@@ -172,7 +172,7 @@ def test_a_users_own_filter_is_read_as_fail2ban_reads_it(oracle: Oracle, name: s
         path.write_text(text)
     main = tmp_path / next(iter(files))
     assert compare(oracle, main, list(lines), options) > 0
-    written = Lines(load(spec_of(main, options)).plan, seed=5).stream(12)
+    written = Lines(load(spec_of(main, options)).compiled, seed=5).stream(12)
     compare(oracle, main, written, options)
 
 
@@ -197,7 +197,7 @@ def test_a_part_of_filters_is_no_filter(name: str) -> None:
 def test_mutated_lines_are_read_alike(oracle: Oracle, data: st.DataObject) -> None:
     """Lines of a filter, cut, joined and with foreign text in them: both find the same failures."""
     path = FILTERS / f"{data.draw(st.sampled_from(INSTALLED))}.conf"
-    made = Lines(load(str(path)).plan, data.draw(st.integers(0, 9))).stream(6)
+    made = Lines(load(str(path)).compiled, data.draw(st.integers(0, 9))).stream(6)
     lines = [mutated(data, line) for line in made[:40]]
     compare(oracle, path, [line for line in lines if line], {})
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from producers.filters.syntax import CATEGORIES, op, parser
+from producers.filters.syntax import (
+    Anything,
+    Category,
+    Characters,
+    Choice,
+    Conditional,
+    Group,
+    Literal,
+    Part,
+    Parts,
+    Reference,
+    Repeat,
+    Span,
+    character,
+    parse,
+)
 
 ADDRESSES: Final = ("192.0.2.7", "198.51.100.200", "203.0.113.9", "10.1.2.3", "1.2.3.4")
 ADDRESSES_6: Final = ("2001:db8::7", "2001:DB8:0:0:1::9", "::1", "fe80::1:2:3")
@@ -29,54 +43,56 @@ class Writer:
 
     def write(self, source: str, fixed: dict[str, str] | None = None) -> str:
         """A text for an expression; `fixed` says what groups of some names hold."""
-        tree = parser.parse(source)
+        tree = parse(source)
         self._groups, self._fixed = {}, fixed or {}
-        self._names = {number: name for name, number in tree.state.groupdict.items()}
-        return self._sequence(list(tree), tree.state.flags)
+        self._names = {number: name for name, number in tree.names.items()}
+        return self._sequence(tree.parts, tree.flags)
 
-    def _sequence(self, parts: Sequence[Any], flags: int) -> str:
-        return "".join(self._part(code, argument, flags) for code, argument in parts)
+    def _sequence(self, parts: Parts, flags: int) -> str:
+        return "".join(self._part(part, flags) for part in parts)
 
-    def _part(self, code: Any, argument: Any, flags: int) -> str:
-        if code is op.BRANCH:
-            return self._sequence(list(self._random.choice(argument[1])), flags)
-        if code is op.SUBPATTERN:
-            return self._group(argument, flags)
-        if code in {op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT}:
-            return self._repeat(argument, flags)
-        if code is op.GROUPREF:
-            return self._groups.get(argument, "")
-        if code is op.GROUPREF_EXISTS:
-            group, yes, no = argument
-            return self._sequence(list((yes if group in self._groups else no) or ()), flags)
-        return self._character(code, argument, flags)
+    def _part(self, part: Part, flags: int) -> str:
+        match part:
+            case Choice(branches):
+                return self._sequence(self._random.choice(branches), flags)
+            case Group():
+                return self._group(part, flags)
+            case Repeat():
+                return self._repeat(part, flags)
+            case Reference(number):
+                return self._groups.get(number, "")
+            case Conditional(number, wanted, otherwise):
+                return self._sequence(wanted if number in self._groups else otherwise, flags)
+            case _:
+                return self._character(part, flags)
 
-    def _character(self, code: Any, argument: Any, flags: int) -> str:
+    def _character(self, part: Part, flags: int) -> str:
         random = self._random
-        if code is op.LITERAL:
-            text = chr(argument)
-            return random.choice((text, text.lower(), text.upper())) if flags & re.IGNORECASE else text
-        if code is op.NOT_LITERAL:
-            return random.choice([each for each in "ax9 ." if each != chr(argument)])
-        if code is op.ANY:
-            return random.choice("ab 0.")
-        return self._member(argument) if code is op.IN else ""
+        match part:
+            case Literal(number):
+                text = chr(number)
+                return random.choice((text, text.lower(), text.upper())) if flags & re.IGNORECASE else text
+            case Anything():
+                return random.choice("ab 0.")
+            case Characters(members, negated):
+                return self._other(part) if negated else self._member(random.choice(members))
+            case _:
+                return ""
 
-    def _group(self, argument: Any, flags: int) -> str:
-        group, added, removed, inner = argument
-        named = self._named(self._names.get(group, ""))
-        text = self._sequence(list(inner), (flags | added) & ~removed) if named is None else named
-        if group is not None:
-            self._groups[group] = text
-        return text
+    def _group(self, group: Group, flags: int) -> str:
+        named = self._named(self._names.get(group.number or 0, ""))
+        if named is None:
+            named = self._sequence(group.parts, (flags | group.added) & ~group.removed)
+        if group.number is not None:
+            self._groups[group.number] = named
+        return named
 
-    def _repeat(self, argument: Any, flags: int) -> str:
+    def _repeat(self, repeat: Repeat, flags: int) -> str:
         random = self._random
-        least, most, inner = argument
-        if list(inner) == [(op.ANY, None)] and most > MOST:
-            return random.choice([each for each in (*USERS, *WORDS) if len(each) >= least])
-        times = random.randint(least, min(int(most), least + random.choice((0, 1, MOST))))
-        return "".join(self._sequence(list(inner), flags) for _ in range(times))
+        if repeat.parts == (Anything(),) and repeat.most > MOST:
+            return random.choice([each for each in (*USERS, *WORDS) if len(each) >= repeat.least])
+        times = random.randint(repeat.least, min(repeat.most, repeat.least + random.choice((0, 1, MOST))))
+        return "".join(self._sequence(repeat.parts, flags) for _ in range(times))
 
     def _named(self, name: str) -> str | None:
         if name in self._fixed:
@@ -94,35 +110,26 @@ class Writer:
             case _:
                 return None
 
-    def _member(self, members: Sequence[Any]) -> str:
+    def _other(self, part: Characters) -> str:
+        matches = character(part, 0).match
+        return self._random.choice([each for each in "ax9. -:/Z_\"'()[]@,;" if matches(each)] or ["~"])
+
+    def _member(self, member: Literal | Span | Category) -> str:
         random = self._random
-        if members[0][0] is op.NEGATE:
-            excluded = re.compile("[" + "".join(map(_class_text, members[1:])) + "]")
-            return random.choice(
-                [each for each in "ax9. -:/Z_\"'()[]@,;" if not excluded.match(each)] or ["~"]
-            )
-        code, argument = random.choice(members)
-        if code is op.RANGE:
-            return chr(random.randint(argument[0], min(argument[1], argument[0] + 25)))
-        if code is op.CATEGORY:
-            return random.choice(MEMBERS[argument])
-        return chr(argument)
+        match member:
+            case Literal(number):
+                return chr(number)
+            case Span(first, last):
+                return chr(random.randint(first, min(last, first + 25)))
+            case Category(source):
+                return random.choice(MEMBERS[source])
 
 
-def _class_text(member: Any) -> str:
-    code, argument = member
-    if code is op.RANGE:
-        return f"{re.escape(chr(argument[0]))}-{re.escape(chr(argument[1]))}"
-    if code is op.CATEGORY:
-        return CATEGORIES[argument]
-    return re.escape(chr(argument))
-
-
-MEMBERS: Final[dict[Any, str]] = {
-    op.CATEGORY_DIGIT: "0123456789",
-    op.CATEGORY_NOT_DIGIT: "ab-. ",
-    op.CATEGORY_SPACE: " ",
-    op.CATEGORY_NOT_SPACE: "abc9.-/",
-    op.CATEGORY_WORD: "abcXYZ019_",
-    op.CATEGORY_NOT_WORD: "-. ",
+MEMBERS: Final = {
+    r"\d": "0123456789",
+    r"\D": "ab-. ",
+    r"\s": " ",
+    r"\S": "abc9.-/",
+    r"\w": "abcXYZ019_",
+    r"\W": "-. ",
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from producers.filters.entries import Entry, unwrap
 from producers.filters.native.compiler import compile_rules, pairs
 from producers.filters.native.definition import parse_definition
-from producers.filters.native.entries import Entry, unwrap
 from producers.filters.native.matcher import NativeRules
 
 AT = "[22/Nov/2026:09:00:00 +0000]"

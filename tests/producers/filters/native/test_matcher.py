@@ -209,7 +209,7 @@ def test_what_is_no_saved_state_is_refused(saved: dict[str, Any]) -> None:
     """And what the matcher knew stays."""
     one = matcher_of(SESSIONS)
     scan(one, f"{HEAD}s1: connect from 192.0.2.7 port 5")
-    with pytest.raises(InvalidMessage, match="not the sessions of a filter"):
+    with pytest.raises(InvalidMessage, match="not what a filter remembered"):
         one.load(saved)
     assert len(one.save()["sessions"]) == 1
 

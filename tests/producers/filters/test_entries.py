@@ -7,7 +7,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from producers.filters.native.entries import Entry, json_object, unwrap
+from producers.filters.entries import Entry, json_object, unwrap
 
 STAMP = "2026-11-22T09:00:00.123456789Z"
 SYSLOG = [

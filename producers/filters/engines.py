@@ -1,44 +1,73 @@
-"""Lines in envelopes, for code that reads plain lines: a container's, and the journal's as JSON.
-
-A buffer of enveloped lines is rewritten as the plain lines within, the journal's with the header that
-`journalctl -o short-unix` would write; the events found there get the places, and a container's the times, of
-the lines that they came in.
-"""
+"""Code of their own for services whose lines mean something only together; it reads plain lines."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from producers.filters.native.entries import Entry, unwrap
-from producers.filters.native.times import plain_time
-from producers.filters.native.torn import Torn
+from producers.filters.entries import Entry, PartialLines, unwrap
 from producers.filters.rows import Matcher, Row
+from producers.filters.sshd_matcher import SshdMatcher
+from producers.filters.times import plain_time
 from producers.stamps import Clock, Stamps
 
 ENVELOPE: Final = re.compile(rb'\{"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP]')
-Place = tuple[int, int, bytes]
+Envelope = tuple[int, int, bytes]
 """(where the enveloped line starts, where it ends, its envelope's time)"""
 
 
-class Opened:
-    """A matcher of plain lines that reads enveloped ones as well."""
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Code of its own for a service whose lines mean something only together.
+
+    Attributes:
+        make: a matcher of plain lines.
+        modules: the files that its results follow from.
+    """
+
+    make: Callable[[Stamps | None], Matcher]
+    modules: tuple[str, ...]
+
+    def matcher(self, stamps: Stamps | None) -> Matcher:
+        """A matcher for one stream, whatever envelopes its lines come in."""
+        return Unwrapping(self.make(stamps), stamps)
+
+
+ENGINES: Final = {
+    "sshd": Engine(
+        lambda stamps: SshdMatcher(stamps=stamps),
+        ("sshd.py", "sshd_matcher.py", "connections.py", "memory.py"),
+    )
+}
+"""By the name that a filter's file gives as its `engine`."""
+
+
+class Unwrapping:
+    """A matcher of plain lines that reads enveloped ones as well: a container's, and the journal's as JSON.
+
+    A buffer of enveloped lines is rewritten as the plain lines within, the journal's with the header that
+    `journalctl -o short-unix` would write; the events found there get the places, and a container's the
+    times, of the lines that they came in.
+    """
+
+    by_entry = None
 
     def __init__(self, inner: Matcher, stamps: Stamps | None = None) -> None:
         self._inner = inner
         self._stamps = stamps or Stamps()
-        self._torn = Torn()
+        self._partial = PartialLines()
 
     def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
         """The events in whole lines, in order."""
         if not _enveloped(data):
             return self._inner.scan(data, clock, starts)
-        plain, begins, places = _opened(data, self._torn.starts(data))
+        plain, begins, places = _unwrapped(data, self._partial.starts(data))
         rows = self._inner.scan(plain, clock)
         self._stamps.begin(clock)
-        return [self._placed(row, places[bisect_right(begins, row[3]) - 1]) for row in rows]
+        return [self._enveloped_row(row, places[bisect_right(begins, row[3]) - 1]) for row in rows]
 
     def save(self) -> Mapping[str, Any]:
         """What it remembers, as JSON."""
@@ -52,7 +81,7 @@ class Opened:
         """What was seen and gave no event: a sentence, and how often."""
         return self._inner.notices()
 
-    def _placed(self, row: Row, place: Place) -> Row:
+    def _enveloped_row(self, row: Row, place: Envelope) -> Row:
         kind, at_ms, ip, _, _, user, port, host, skewed, nth, fields = row
         start, end, time = place
         if time:
@@ -72,16 +101,16 @@ def _enveloped(data: bytes) -> bool:
     return b"{" in data and b'\n{"' in data
 
 
-def _opened(data: bytes, torn: frozenset[int]) -> tuple[bytes, list[int], list[Place]]:
+def _unwrapped(data: bytes, partial: frozenset[int]) -> tuple[bytes, list[int], list[Envelope]]:
     """The plain lines, where each begins, and where it came from."""
     lines: list[bytes] = []
     begins: list[int] = []
-    places: list[Place] = []
+    places: list[Envelope] = []
     start = size = 0
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
         entry = unwrap(data[start:end].rstrip(b"\r\n"))
-        line = b"\n" if start in torn else _plain(entry).replace(b"\n", b" ") + b"\n"
+        line = b"\n" if start in partial else _plain(entry).replace(b"\n", b" ") + b"\n"
         lines.append(line)
         begins.append(size)
         places.append((start, end, entry.time))

@@ -45,15 +45,13 @@ LEAP_SECONDS: Final = 10
 """libtai's tai_unix, so multilog and svlogd, writes the Unix time plus 2^62 + 10, without a table of leap
 seconds. (fail2ban takes off 2^62 alone.)"""
 PM: Final = 12
-CENTURY_LENGTH: Final = 6
 EPOCH_DIGITS: Final = 10
 
 MONTH: Final = rb"[A-Za-z]{3}"
 CLOCK: Final = rb"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
 ZONE: Final = rb"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?|[A-Z]{3,5}))?"
 
-Match = re.Match[bytes]
-Rewrite = Callable[[Match], bytes]
+Rewrite = Callable[[re.Match[bytes]], bytes]
 
 
 def _clock(text: bytes, half: bytes | None = None) -> bytes:
@@ -81,7 +79,7 @@ def _month(text: bytes) -> int:
     return MONTHS.index(name) + 1 if name in MONTHS else 0
 
 
-def _named(found: Match) -> bytes:
+def _named(found: re.Match[bytes]) -> bytes:
     """The groups year, month, day, clock, half, zone as ISO 8601."""
     parts = found.groupdict()
     month, year = parts["month"], parts["year"]
@@ -91,17 +89,17 @@ def _named(found: Match) -> bytes:
     return b"%s-%02d-%02dT%s%s" % (full, number, int(parts["day"]), clock, _zone(parts.get("zone")))
 
 
-def _digits(found: Match) -> bytes:
+def _digits(found: re.Match[bytes]) -> bytes:
     year, month, day, hour, minute, second, zone = found.groups()
     return b"%s-%s-%sT%s:%s:%s%s" % (year, month, day, hour, minute, second, _zone(zone))
 
 
-def _epoch(found: Match) -> bytes:
+def _epoch(found: re.Match[bytes]) -> bytes:
     digits, fraction = found[1], found[2] or b""
     return digits[:EPOCH_DIGITS] + b"." + (digits[EPOCH_DIGITS:] + fraction or b"0")[:9]
 
 
-def _tai(found: Match) -> bytes:
+def _tai(found: re.Match[bytes]) -> bytes:
     seconds = int(found[1], 16) - TAI_EPOCH - LEAP_SECONDS
     return b"%d.%09d" % (seconds, int(found[2], 16))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.filters.fail2ban.pruning import pruned
+from producers.filters.fail2ban.expressions import pruned
 
 TAILED = r"^F (?P<user>(?P<one>\S+)|.*?) from (?P<ip>\d+)(?: p \d+)?(?(one): |$)"
 

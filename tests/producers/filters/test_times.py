@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producers.filters.native.times import TIME, plain_time
+from producers.filters.times import TIME, plain_time
 from producers.stamps import Clock, Stamps
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -1,4 +1,4 @@
-"""Torn lines of containers: no client can have a piece of his own line read as a line."""
+"""PartialLines lines of containers: no client can have a piece of his own line read as a line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import load_filter
+from producers.filters.entries import PartialLines
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.filter import NativeFilter
 from producers.filters.native.matcher import NativeMatcher, NativeRules
-from producers.filters.native.torn import Torn
 from producers.filters.plan import Plan
 from producers.filters.rows import IP
 from producers.filters.samples import CLOCK
@@ -72,7 +72,7 @@ class Ruled(NativeFilter):
 
 FORGED = f"login of x from {FOREIGN}"
 HEAD = "login of "
-TORN = [
+SPLIT = [
     HEAD + "a" * (PIECE - len(HEAD)) + FORGED,
     HEAD + "a" * (PIECE - len(HEAD) - len(FORGED) - 1) + " " + FORGED + f" from {TRUE}",
     HEAD + "a" * (PIECE - len(HEAD) - 2) + "\\n" + FORGED,
@@ -82,7 +82,7 @@ TORN = [
 ]
 
 
-@pytest.mark.parametrize("text", TORN, ids=range(len(TORN)))
+@pytest.mark.parametrize("text", SPLIT, ids=range(len(SPLIT)))
 @pytest.mark.parametrize("runtime", [docker, containerd])
 def test_a_piece_of_a_torn_line_is_not_read(runtime: Runtime, text: str) -> None:
     """Whatever it begins or ends with, wherever the buffer is cut; the lines before and after are read."""
@@ -95,8 +95,8 @@ def test_a_piece_of_a_torn_line_is_not_read(runtime: Runtime, text: str) -> None
 @pytest.mark.parametrize("runtime", [docker, containerd])
 def test_the_streams_of_a_container_are_torn_apart(runtime: Runtime) -> None:
     """Between the pieces of one there may be whole lines of the other, which are read, and its pieces."""
-    out = runtime(TORN[0])
-    err = runtime(TORN[4], "stderr")
+    out = runtime(SPLIT[0])
+    err = runtime(SPLIT[4], "stderr")
     whole = runtime(f"login of a from {TRUE}", "stderr")
     mixed = (*whole, out[0], *whole, err[0], err[1], out[1], err[2], *whole)
     assert addresses(lines(*mixed)) == [TRUE] * 3
@@ -105,7 +105,7 @@ def test_the_streams_of_a_container_are_torn_apart(runtime: Runtime) -> None:
 
 def test_a_piece_that_its_source_has_cut_is_still_one() -> None:
     """Escaped, 16 KiB may be more than the 64 KiB that a line may have: the piece behind it is not read."""
-    pieces = docker(TORN[5])
+    pieces = docker(SPLIT[5])
     assert len(pieces[0]) > LINE_LIMIT_BYTES
     assert addresses(lines(*pieces, *docker(f"login of a from {TRUE}"))) == [TRUE]
 
@@ -155,7 +155,7 @@ def test_where_the_stream_is_cut_makes_no_difference(runtime: str, data: st.Data
     """The same lines are pieces, in one buffer or in two."""
     written = data.draw(st.lists(st.sampled_from(ONE_LOG[runtime]), max_size=12))
     cut = data.draw(st.integers(0, len(written)))
-    one, whole = Torn(), Torn()
+    one, whole = PartialLines(), PartialLines()
     first, second = lines(*written[:cut]), lines(*written[cut:])
     found = [*sorted(one.starts(first)), *sorted(at + len(first) for at in one.starts(second))]
     assert found == sorted(whole.starts(first + second))
