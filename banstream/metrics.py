@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from banstream.account import Account, RoleStatus
 from schemas.errors import LogError
@@ -20,93 +20,83 @@ Sample = tuple["Metric", dict[str, str], float]
 
 
 class Metric(StrEnum):
-    """Every metric's name; `_total` is a counter, all others are gauges."""
+    """Every metric: its name, and what it says. `_total` is a counter, all others are gauges."""
 
-    ROLE_INFO = "banstream_role_info"
-    ROLE_START = "banstream_role_start_timestamp_seconds"
-    ROLE_SAID = "banstream_role_heartbeat_timestamp_seconds"
-    ROLE_WAITING = "banstream_role_waiting_stages"
-    ROLE_NOTICES = "banstream_role_notices_total"
-    PRODUCER_READ = "banstream_producer_read_bytes_total"
-    PRODUCER_EVENTS = "banstream_producer_events_total"
-    PRODUCER_LAST_EVENT = "banstream_producer_last_event_timestamp_seconds"
-    UPLINK_SPOOLED_FRAMES = "banstream_uplink_spooled_frames"
-    UPLINK_SPOOLED_BYTES = "banstream_uplink_spooled_bytes"
-    UPLINK_SPOOL_LIMIT = "banstream_uplink_spool_limit_bytes"
-    UPLINK_REFUSALS = "banstream_uplink_spool_refusals_total"
-    UPLINK_ACKNOWLEDGED = "banstream_uplink_acknowledged_messages_total"
-    UPLINK_AWAY = "banstream_uplink_away_seconds"
-    DECIDER_EVENTS = "banstream_decider_events_total"
-    DECIDER_SENT_AGAIN = "banstream_decider_sent_again_events_total"
-    DECIDER_REFUSED = "banstream_decider_refused_lines_total"
-    DECIDER_FAILING = "banstream_decider_failing_subjects"
-    DECIDER_BANNED = "banstream_decider_banned_subjects"
-    DECIDER_FAILURES = "banstream_decider_failures_total"
-    DECIDER_BANS = "banstream_decider_bans_total"
-    DECIDER_DROPPED = "banstream_decider_dropped_subjects_total"
-    ENFORCER_IN_FORCE = "banstream_enforcer_in_force_prefixes"
-    ENFORCER_OUTCOMES = "banstream_enforcer_enforcements_total"
-    ENFORCER_REPAIRS = "banstream_enforcer_repairs_total"
-    ENFORCER_REPAIRED = "banstream_enforcer_repaired_prefixes_total"
-    ENFORCER_RETRYING = "banstream_enforcer_retrying_prefixes"
-    ENFORCER_UNRECORDED = "banstream_enforcer_unrecorded_records"
-    ENFORCER_TRIPPED = "banstream_enforcer_breaker_tripped"
-    ENFORCER_BREAKER_REFUSED = "banstream_enforcer_breaker_refused_bans_total"
-    ENFORCER_LAG = "banstream_enforcer_lag_seconds"
-    ENFORCER_OBSERVING = "banstream_enforcer_observing"
-    WORKER_AWAY = "banstream_worker_away"
-    WORKER_PARTITIONS = "banstream_worker_partitions"
-    WORKER_LAG = "banstream_worker_lag_messages"
-    WORKER_EVENTS = "banstream_worker_events_total"
-    WORKER_DECISIONS = "banstream_worker_decisions_total"
-    WORKER_COMMITS = "banstream_worker_commits_total"
+    said: str
+
+    ROLE_INFO = "banstream_role_info", "1; labels say the role and the version."
+    ROLE_START = "banstream_role_start_timestamp_seconds", "When the role started."
+    ROLE_SAID = (
+        "banstream_role_heartbeat_timestamp_seconds",
+        "When the role last said how it is; it does once a second.",
+    )
+    ROLE_WAITING = "banstream_role_waiting_stages", "Stages that met a passing error and try again."
+    ROLE_NOTICES = "banstream_role_notices_total", "What went wrong and was survived; `status` says what."
+    PRODUCER_READ = "banstream_producer_read_bytes_total", "Bytes of log lines read."
+    PRODUCER_EVENTS = "banstream_producer_events_total", "Events found and written."
+    PRODUCER_LAST_EVENT = (
+        "banstream_producer_last_event_timestamp_seconds",
+        "When the last event was written.",
+    )
+    UPLINK_SPOOLED_FRAMES = "banstream_uplink_spooled_frames", "Messages that wait in the spool."
+    UPLINK_SPOOLED_BYTES = "banstream_uplink_spooled_bytes", "Bytes that wait in the spool."
+    UPLINK_SPOOL_LIMIT = "banstream_uplink_spool_limit_bytes", "How many bytes may wait in the spool."
+    UPLINK_REFUSALS = "banstream_uplink_spool_refusals_total", "How often the spool was too full for more."
+    UPLINK_ACKNOWLEDGED = "banstream_uplink_acknowledged_messages_total", "Messages that the log has taken."
+    UPLINK_AWAY = "banstream_uplink_away_seconds", "For how long the log cannot be reached; 0 where it can."
+    DECIDER_EVENTS = "banstream_decider_events_total", "Events folded."
+    DECIDER_SENT_AGAIN = (
+        "banstream_decider_sent_again_events_total",
+        "Events passed over because they had been folded before.",
+    )
+    DECIDER_REFUSED = (
+        "banstream_decider_refused_lines_total",
+        "Lines that could not be read, sent to the dead letters.",
+    )
+    DECIDER_FAILING = "banstream_decider_failing_subjects", "Subjects with failures, by jail."
+    DECIDER_BANNED = "banstream_decider_banned_subjects", "Subjects banned, by jail."
+    DECIDER_FAILURES = "banstream_decider_failures_total", "Failures counted, by jail."
+    DECIDER_BANS = "banstream_decider_bans_total", "Bans decided, by jail."
+    DECIDER_DROPPED = (
+        "banstream_decider_dropped_subjects_total",
+        "Subjects forgotten because there were too many, by jail.",
+    )
+    ENFORCER_IN_FORCE = "banstream_enforcer_in_force_prefixes", "Prefixes that the firewall holds."
+    ENFORCER_OUTCOMES = "banstream_enforcer_enforcements_total", "What became of decisions, by outcome."
+    ENFORCER_REPAIRS = "banstream_enforcer_repairs_total", "How often others had changed the firewall."
+    ENFORCER_REPAIRED = (
+        "banstream_enforcer_repaired_prefixes_total",
+        "Prefixes put right after others had changed them.",
+    )
+    ENFORCER_RETRYING = (
+        "banstream_enforcer_retrying_prefixes",
+        "Prefixes that the firewall did not take, and that are tried again.",
+    )
+    ENFORCER_UNRECORDED = "banstream_enforcer_unrecorded_records", "Records that the log has not taken yet."
+    ENFORCER_TRIPPED = "banstream_enforcer_breaker_tripped", "Whether the breaker refuses new bans."
+    ENFORCER_BREAKER_REFUSED = (
+        "banstream_enforcer_breaker_refused_bans_total",
+        "Bans that the breaker refused.",
+    )
+    ENFORCER_LAG = "banstream_enforcer_lag_seconds", "How old the newest ban was when it was read."
+    ENFORCER_OBSERVING = "banstream_enforcer_observing", "Whether nothing is enforced."
+    WORKER_AWAY = "banstream_worker_away", "Whether the broker is away."
+    WORKER_PARTITIONS = "banstream_worker_partitions", "Partitions of this worker, by state."
+    WORKER_LAG = "banstream_worker_lag_messages", "Messages in the log that are not folded yet, by partition."
+    WORKER_EVENTS = "banstream_worker_events_total", "Events folded, by partition."
+    WORKER_DECISIONS = "banstream_worker_decisions_total", "Decisions made, by partition."
+    WORKER_COMMITS = "banstream_worker_commits_total", "Transactions committed, by partition."
+
+    def __new__(cls, name: str, said: str) -> Self:
+        """The text itself is the name."""
+        made = str.__new__(cls, name)
+        made._value_, made.said = name, said
+        return made
 
     @property
     def is_counter(self) -> bool:
         """Whether it only grows, within one life of a process."""
         return self.endswith("_total")
-
-
-HELP: Final[dict[Metric, str]] = {
-    Metric.ROLE_INFO: "1; labels say the role and the version.",
-    Metric.ROLE_START: "When the role started.",
-    Metric.ROLE_SAID: "When the role last said how it is; it does once a second.",
-    Metric.ROLE_WAITING: "Stages that met a passing error and try again.",
-    Metric.ROLE_NOTICES: "What went wrong and was survived; `status` says what.",
-    Metric.PRODUCER_READ: "Bytes of log lines read.",
-    Metric.PRODUCER_EVENTS: "Events found and written.",
-    Metric.PRODUCER_LAST_EVENT: "When the last event was written.",
-    Metric.UPLINK_SPOOLED_FRAMES: "Messages that wait in the spool.",
-    Metric.UPLINK_SPOOLED_BYTES: "Bytes that wait in the spool.",
-    Metric.UPLINK_SPOOL_LIMIT: "How many bytes may wait in the spool.",
-    Metric.UPLINK_REFUSALS: "How often the spool was too full for more.",
-    Metric.UPLINK_ACKNOWLEDGED: "Messages that the log has taken.",
-    Metric.UPLINK_AWAY: "For how long the log cannot be reached; 0 where it can.",
-    Metric.DECIDER_EVENTS: "Events folded.",
-    Metric.DECIDER_SENT_AGAIN: "Events passed over because they had been folded before.",
-    Metric.DECIDER_REFUSED: "Lines that could not be read, sent to the dead letters.",
-    Metric.DECIDER_FAILING: "Subjects with failures, by jail.",
-    Metric.DECIDER_BANNED: "Subjects banned, by jail.",
-    Metric.DECIDER_FAILURES: "Failures counted, by jail.",
-    Metric.DECIDER_BANS: "Bans decided, by jail.",
-    Metric.DECIDER_DROPPED: "Subjects forgotten because there were too many, by jail.",
-    Metric.ENFORCER_IN_FORCE: "Prefixes that the firewall holds.",
-    Metric.ENFORCER_OUTCOMES: "What became of decisions, by outcome.",
-    Metric.ENFORCER_REPAIRS: "How often others had changed the firewall.",
-    Metric.ENFORCER_REPAIRED: "Prefixes put right after others had changed them.",
-    Metric.ENFORCER_RETRYING: "Prefixes that the firewall did not take, and that are tried again.",
-    Metric.ENFORCER_UNRECORDED: "Records that the log has not taken yet.",
-    Metric.ENFORCER_TRIPPED: "Whether the breaker refuses new bans.",
-    Metric.ENFORCER_BREAKER_REFUSED: "Bans that the breaker refused.",
-    Metric.ENFORCER_LAG: "How old the newest ban was when it was read.",
-    Metric.ENFORCER_OBSERVING: "Whether nothing is enforced.",
-    Metric.WORKER_AWAY: "Whether the broker is away.",
-    Metric.WORKER_PARTITIONS: "Partitions of this worker, by state.",
-    Metric.WORKER_LAG: "Messages in the log that are not folded yet, by partition.",
-    Metric.WORKER_EVENTS: "Events folded, by partition.",
-    Metric.WORKER_DECISIONS: "Decisions made, by partition.",
-    Metric.WORKER_COMMITS: "Transactions committed, by partition.",
-}
 
 
 def samples(status: RoleStatus) -> Iterator[Sample]:
@@ -217,7 +207,7 @@ class Metrics:
         for metric, labels, value in () if self.status is None else samples(self.status):
             if metric not in families:
                 make = CounterMetricFamily if metric.is_counter else GaugeMetricFamily
-                families[metric] = make(metric, HELP[metric], labels=list(labels))
+                families[metric] = make(str(metric), metric.said, labels=list(labels))
             families[metric].add_metric(list(labels.values()), value)
         return families.values()
 
