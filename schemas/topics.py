@@ -35,9 +35,8 @@ STATE: Final = Topic("banstream.state", compacted=True, partitioned=True)
 ENFORCEMENTS: Final = Topic("banstream.enforcements", retention_ms=30 * DAY_MS)
 RULES: Final = Topic("banstream.rules", compacted=True)
 DEADLETTERS: Final = Topic("banstream.deadletters", retention_ms=30 * DAY_MS)
-RAW: Final = Topic("banstream.raw", retention_ms=7 * DAY_MS)
 
-ALL: Final = (EVENTS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS, RAW)
+ALL: Final = (EVENTS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS)
 BY_NAME: Final = {topic.name: topic for topic in ALL}
 
 

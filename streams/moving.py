@@ -38,7 +38,6 @@ from schemas.topics import (
     DECISIONS,
     ENFORCEMENTS,
     EVENTS,
-    RAW,
     RULES,
     STATE,
     Topic,
@@ -68,7 +67,7 @@ class Moving:
     the events come first: the other topics name places among them.
     """
 
-    ORDER: Final = (EVENTS, DECISIONS, ENFORCEMENTS, DEADLETTERS, RAW, BANS, STATE, RULES)
+    ORDER: Final = (EVENTS, DECISIONS, ENFORCEMENTS, DEADLETTERS, BANS, STATE, RULES)
     """Rules last: a worker that finds none would put its own in force."""
 
     def __init__(self, source: EventLog, partitions: int) -> None:

@@ -27,7 +27,7 @@ def topics_command() -> None:
     "--partitions",
     type=click.IntRange(1, 10_000),
     metavar="N",
-    help="Of events, decisions, state and raw; fixed from then on [default: 8, or as many as there are].",
+    help="Of events, decisions and state; fixed from then on [default: 8, or as many as there are].",
 )
 @click.option(
     "--replication",

@@ -2,7 +2,7 @@
 
 | topic | partitions | kept |
 |---|---|---|
-| events, decisions, state, raw | as many as the log has | as schemas.topics says |
+| events, decisions, state | as many as the log has | as schemas.topics says |
 | all others | one: a reader needs their whole order | as schemas.topics says |
 
 The broker stamps the time (LogAppendTime): the contract's `at_ms` is the log's clock, and a shipper whose
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventlog.terms import TOMBSTONE_KEPT_MS
-from schemas.topics import ALL, DAY_MS, DECISIONS, EVENTS, RAW, STATE, Topic
+from schemas.topics import ALL, DAY_MS, Topic
 
 POSITIONS: Final = Topic("banstream.positions", compacted=True)
 """Where the readers' positions are; no one appends to it but a writer's commit."""
 
 TOPICS: Final = (*ALL, POSITIONS)
-PARTITIONED: Final = frozenset({EVENTS.name, DECISIONS.name, STATE.name, RAW.name})
+PARTITIONED: Final = frozenset(topic.name for topic in ALL if topic.partitioned)
 
 MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """The biggest message: far beyond a full frame; a bigger one is a mistake."""

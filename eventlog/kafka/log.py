@@ -59,7 +59,7 @@ class KafkaLog:
 
     @property
     def partitions(self) -> int:
-        """How many partitions events, decisions, state and raw have."""
+        """How many partitions events, decisions and state have."""
         return self._count(EVENTS.name)
 
     def append(self, appends: Sequence[Append]) -> list[int]:

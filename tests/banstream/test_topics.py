@@ -38,7 +38,6 @@ def test_topics_are_made_once(fleet: Service) -> None:
         "banstream.events": 3,
         "banstream.decisions": 3,
         "banstream.state": 3,
-        "banstream.raw": 3,
         "banstream.bans": 1,
         "banstream.enforcements": 1,
         "banstream.rules": 1,

@@ -18,7 +18,7 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from schemas.errors import LogError, Transient
 from schemas.rules import Jail, Rules
-from schemas.topics import ALL, BANS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, RAW, RULES, STATE
+from schemas.topics import ALL, BANS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, RULES, STATE
 from streams.worker.governing import push
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real("kafka")
 
 PREFIX = "fleet."
 WRITES = {
-    "shipper": {EVENTS, RAW},
+    "shipper": {EVENTS},
     "enforcer": {ENFORCEMENTS, DEADLETTERS},
     "decider": {EVENTS, DECISIONS, BANS, STATE, DEADLETTERS},
     "operator": {EVENTS, RULES},
