@@ -38,7 +38,7 @@ class Judge:
         if ban.counted:
             self.breaker.release(ban.prefix)
             ban.counted = False
-        if not ban.ends:
+        if not ban.wanted:
             return NOTHING_WANTED
         if not wanted:
             return (), "skipped", f"it had ended {_ago_ms(ban.ends, now_ms)} ms before"

@@ -172,9 +172,10 @@ def _elements(group: Group, body: str) -> list[Element]:
     version, length, ports = group
     suffix = "" if length == (32 if version == 4 else 128) else f"/{length}"  # noqa: PLR2004 - IP versions
     found = []
-    for address, *parts in ELEMENT.findall(body):
+    for match in ELEMENT.finditer(body):
+        address, *parts = match.groups("")
         if version == 6 and "." in address:  # noqa: PLR2004 - nft writes ::192.0.2.7, canonical is hex
-            address = canonical_address(address)  # noqa: PLW2901 - the same address
+            address = canonical_address(address)
         found.append(Element(address + suffix, ports, _remaining_ms(parts)))
     return found
 

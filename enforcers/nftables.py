@@ -12,6 +12,7 @@ chunks of one transaction each, because libnftables needs 500 bytes an element w
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ HOPELESS: Final = 16
 """After so many elements of a chunk failed one by one, it is the firewall that fails, not the elements."""
 LARGE: Final = 64
 """From here on a batch is worth an optimistic try, and the watch is better off without its messages."""
+LARGE_TEXT: Final = 1 << 18
+"""A listing of so many characters, some thousand elements, is worth making room after it."""
 PRIORITY: Final = -310
 CAP_NET_ADMIN: Final = 12
 NO_RIGHT: Final = "nftables needs root or CAP_NET_ADMIN; run it with sudo, or as a system service"
@@ -93,7 +96,10 @@ class NftablesBackend:
         if self._watch is not None:
             self._watch.restart()
         try:
-            listing = layout.parse(self._run(f"list table inet {self._table}\n", commits=False))
+            text = self._run(f"list table inet {self._table}\n", commits=False)
+            if len(text) > LARGE_TEXT:
+                self._slim()
+            listing = layout.parse(text)
         except EnforcementFailed:
             listing = layout.Listing({}, None)
         self._sets = set(listing.sets)
@@ -180,6 +186,12 @@ class NftablesBackend:
                 self._divide(elements[:half], write, failed)
                 self._divide(elements[half:], write, failed)
         return failed
+
+    def _slim(self) -> None:
+        """Free what libnftables keeps of a table that it has listed: 500 bytes an element, until it ends."""
+        self._library = _load()
+        with contextlib.suppress(AttributeError):  # glibc alone keeps what was freed in small pieces
+            ctypes.CDLL(None).malloc_trim(0)
 
     def _run(self, commands: str, *, commits: bool = True) -> str:
         if self._library is None:

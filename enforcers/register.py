@@ -13,7 +13,7 @@ from typing import Final
 from enforcers.contract import Backend, Element, Failure
 from enforcers.judge import Judge, Judgement
 from enforcers.recorder import Recorder, Result
-from enforcers.standing import Ends, HostBan, Ports, live, missing, surplus
+from enforcers.standing import Ends, HostBan, Ports, live, missing, packed, surplus
 from enforcers.tally import Tally
 from schemas.records import EnforcementVerb, Outcome
 
@@ -56,7 +56,7 @@ class Register:
         if known.decision != word.decision:
             self._supersede(known, now_ms)
         known.outcome = None
-        known.decision, known.decided_at_ms, known.ends = word.decision, word.decided_at_ms, word.ends
+        known.decision, known.decided_at_ms, known.wanted = word.decision, word.decided_at_ms, word.wanted
 
     def free(self, prefix: str, now_ms: int, *, start: bool = False) -> None:
         """Take in that a prefix is free, by whatever decision; one that is not known is free already."""
@@ -65,7 +65,7 @@ class Register:
             self._bans.pop(prefix, None)
         elif known is not None:
             self._supersede(known, now_ms)
-            known.ends, known.decided_at_ms, known.outcome = (), None, None
+            known.wanted, known.decided_at_ms, known.outcome = (), None, None
 
     def settle(self, prefixes: Iterable[str], now_ms: int, *, new: bool = True, repair: bool = False) -> None:
         """Bring these prefixes in line. Bans that are not `new` do not count for the breaker's rate."""
@@ -87,7 +87,8 @@ class Register:
                 )
             else:
                 self._hold(each, judgement[0])
-                self.failed.discard(prefix)
+                if self.failed:
+                    self.failed.discard(prefix)
             self._note(each, (outcome, detail), now_ms, acted=prefix in touched, repair=repair)
         if repair:
             self.repaired += len(touched)
@@ -127,20 +128,21 @@ class Register:
         """The firewall holds nothing any more."""
         self._tally = Tally()
         for ban in self._bans.values():
-            ban.held = ()
+            ban.holding = ()
 
     def in_force(self, now_ms: int) -> int:
         """How many prefixes the firewall holds now, as far as is known, to the second."""
         return self._tally.at(now_ms)
 
     def _supersede(self, known: HostBan, now_ms: int) -> None:
-        if known.outcome is None and known.ends:
+        if known.outcome is None and known.wanted:
             result = Result(known.decision, "skipped", "superseded at once")
             self._recorder.note("ban", known.prefix, result, now_ms)
 
     def _hold(self, ban: HostBan, held: Ends) -> None:
-        self._tally.change(ban.held, held)
-        ban.held = held
+        kept = packed(held)
+        self._tally.change(ban.holding, kept)
+        ban.holding = kept
 
     def _fail(self, ban: HostBan, wanted: Ends, kept: Reasons, lost: Reasons) -> str:
         """Remember what the firewall holds although it was told otherwise; the reason."""
@@ -160,12 +162,12 @@ class Register:
                 outcome, detail = "skipped", OBSERVED
             elif outcome == "applied" and repair:
                 detail = REPAIRED
-            verb: EnforcementVerb = "ban" if ban.ends else "unban"
+            verb: EnforcementVerb = "ban" if ban.wanted else "unban"
             delay_ms = None if repair or ban.decided_at_ms is None else now_ms - ban.decided_at_ms
             self._recorder.note(verb, ban.prefix, Result(ban.decision, outcome, detail, delay_ms), now_ms)
         if ban.outcome == "applied":
             ban.decided_at_ms = None  # told, and there may be many
-        if not ban.ends and not ban.held:
+        if not ban.wanted and not ban.holding:
             del self._bans[ban.prefix]
 
 
@@ -174,7 +176,7 @@ def _changes(judged: Judged, now_ms: int) -> tuple[list[Element], list[Element]]
     ban: list[Element] = []
     unban: list[Element] = []
     for each, (wanted, _, _) in judged:
-        held = each.held
+        held = each.held if each.holding else ()
         if held:
             unban += [Element(each.prefix, ports) for ports in surplus(wanted, held)]
         for ports, until_ms in missing(wanted, held) if held else wanted:

@@ -18,6 +18,8 @@ Ports = tuple[int, ...]
 End = tuple[Ports, int | None]
 """A group of ports (empty: all), and until when it is banned, in Unix milliseconds (None: for ever)."""
 Ends = tuple[End, ...]
+Packed = int | Ends
+"""Ends as they are kept: one for all ports as its instant alone; false where there are none."""
 
 TOLERANCE_MS: Final = 2_000
 """An element that ends this close to its ban's end is right: the kernel and a listing round differently."""
@@ -26,13 +28,14 @@ TOLERANCE_MS: Final = 2_000
 class HostBan(msgspec.Struct, gc=False):
     """What this host knows of one prefix.
 
-    There may be a hundred thousand: a Struct takes a fifth of a dataclass's time, and no garbage collection.
+    There may be a hundred thousand: a Struct takes a fifth of a dataclass's time, and no garbage collection;
+    and one end for all ports, as nearly every ban has, is kept as the integer alone.
 
     Attributes:
         prefix: the prefix.
         decision: the id of the decision that last changed it; empty when the firewall held it unasked.
-        ends: what that decision wants; empty when it let the prefix go.
-        held: what the firewall holds, as far as this process knows.
+        wanted: the ends that it wants, packed; none when it let the prefix go.
+        holding: the ends that the firewall holds, packed, as far as this process knows.
         outcome: what came of the decision here; None before anything did.
         counted: the breaker counts it as banned.
         decided_at_ms: the decision's instant; None where the prefix was freed or held unasked.
@@ -40,11 +43,34 @@ class HostBan(msgspec.Struct, gc=False):
 
     prefix: str
     decision: str
-    ends: Ends
+    wanted: Packed
     decided_at_ms: int | None = None
-    held: Ends = ()
+    holding: Packed = ()
     outcome: Outcome | None = None
     counted: bool = False
+
+    @property
+    def ends(self) -> Ends:
+        """What the decision wants."""
+        return _spread(self.wanted)
+
+    @property
+    def held(self) -> Ends:
+        """What the firewall holds."""
+        return _spread(self.holding)
+
+
+def packed(ends: Ends) -> Packed:
+    """Ends as they are kept."""
+    if len(ends) == 1:
+        ports, until_ms = ends[0]
+        if until_ms and not ports:
+            return until_ms
+    return ends
+
+
+def _spread(kept: Packed) -> Ends:
+    return (((), kept),) if isinstance(kept, int) else kept
 
 
 def ends_of(holds: Sequence[Hold | HoldLine]) -> Ends:
@@ -68,7 +94,7 @@ def live(ends: Ends, now_ms: int) -> Ends:
     for _, until_ms in ends:
         if until_ms is not None and until_ms <= now_ms:
             return tuple(end for end in ends if end[1] is None or end[1] > now_ms)
-    return ends  # the same object: there may be many
+    return ends
 
 
 def missing(wanted: Ends, held: Ends) -> Ends:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from enforcers.standing import Ends
+from enforcers.standing import Ends, Packed
 
 
 class Tally:
@@ -20,13 +20,12 @@ class Tally:
         self._seconds: list[int] = []
         self._now_s = 0
 
-    def change(self, before: Ends, after: Ends) -> None:
+    def change(self, before: Packed, after: Packed) -> None:
         """What is held of one prefix was `before`, and is `after`."""
-        if before is not after:
-            if before:
-                self._add(before, -1)
-            if after:
-                self._add(after, 1)
+        if before:
+            self._add(before, -1)
+        if after:
+            self._add(after, 1)
 
     def at(self, now_ms: int) -> int:
         """How many are held."""
@@ -35,8 +34,8 @@ class Tally:
             self._held -= self._ending.pop(heappop(self._seconds))
         return self._held
 
-    def _add(self, ends: Ends, count: int) -> None:
-        last_ms = ends[0][1] if len(ends) == 1 else _last_ms(ends)
+    def _add(self, held: Packed, count: int) -> None:
+        last_ms = held if isinstance(held, int) else _last_ms(held)
         if last_ms is not None:
             second = -(-last_ms // 1_000)
             if second <= self._now_s:

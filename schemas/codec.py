@@ -26,7 +26,7 @@ from typing import Annotated, Any, Final, Literal, cast
 import msgspec
 import orjson
 
-from schemas.addresses import are_addresses, is_prefix
+from schemas.addresses import are_addresses, is_ipv4, is_prefix
 from schemas.errors import InvalidMessage
 from schemas.fields import BY_TYPE, FIELDS, INT64, KNOWN, check_object, read, shown
 from schemas.records import EnforcementVerb, Kind, Outcome, Record, Standing
@@ -181,7 +181,7 @@ def read_standing(line: bytes) -> StandingLine | Standing:
         standing = _standing_line(line)
     except msgspec.DecodeError:
         standing = None
-    if standing is not None and is_prefix(standing.prefix):
+    if standing is not None and (is_ipv4(standing.prefix) or is_prefix(standing.prefix)):
         return standing
     record = decode(line)
     if not isinstance(record, Standing):

@@ -6,7 +6,7 @@ import pytest
 
 from enforcers.judge import Judge
 from enforcers.safety import Breaker, BreakerLimits, NeverBan
-from enforcers.standing import Ends, HostBan, ends_of, live, missing, surplus
+from enforcers.standing import Ends, HostBan, ends_of, live, missing, packed, surplus
 from schemas.records import Hold, Outcome
 from tests.enforcers.standings import NOW_MS, hold
 
@@ -87,7 +87,7 @@ def test_a_prefix_counts_once_for_the_breaker_and_is_given_back() -> None:
         for _ in range(3):
             assert judge.judge(banned, NOW_MS, new=True)[1] == "applied"
         assert judge.judge(HostBan("203.0.113.10", "0-2-0-0", (((), LATER),)), NOW_MS, new=True)[2]
-        banned.ends = ends
+        banned.wanted = ends
         if ends and ends[0][1] == LATER:
             judge.never_ban = NeverBan({"203.0.113.9": "operator"})
         for _ in range(2):
@@ -95,5 +95,14 @@ def test_a_prefix_counts_once_for_the_breaker_and_is_given_back() -> None:
         other = HostBan("203.0.113.10", "0-3-0-0", (((), LATER),))
         assert judge.judge(other, NOW_MS, new=True)[1] == "applied"
         assert judge.judge(HostBan("203.0.113.11", "0-4-0-0", (((), None),)), NOW_MS, new=True)[2]
-        other.ends = ()
+        other.wanted = ()
         judge.judge(other, NOW_MS, new=True)
+
+
+@pytest.mark.parametrize(
+    "ends", [(), (((), LATER),), (((), None),), (((), 0),), (((22,), LATER),), (((), 1), ((22,), LATER))]
+)
+def test_ends_are_kept_as_they_are(ends: Ends) -> None:
+    """However they are packed: what a host knows of a prefix is what it was told."""
+    ban = HostBan("203.0.113.9", "0-1-0-0", packed(ends), holding=packed(ends))
+    assert (ban.ends, ban.held) == (ends, ends)

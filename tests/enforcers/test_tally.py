@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enforcers.standing import Ends
+from enforcers.standing import Ends, packed
 from enforcers.tally import Tally
 
 ENDS = st.sampled_from([(), (((), None),), (((), 5_000),), (((), 7_500),), (((22,), 9_000), ((), 3_000))])
@@ -17,7 +17,7 @@ def test_it_is_what_counting_would_give_to_the_second(changes: list[tuple[int, E
     tally, held, now_ms = Tally(), dict[int, Ends](), 0
     for prefix, ends, passed_ms in changes:
         now_ms += passed_ms
-        tally.change(held.get(prefix, ()), ends)
+        tally.change(packed(held.get(prefix, ())), packed(ends))
         held[prefix] = ends
         second_ms = now_ms // 1_000 * 1_000
         last = [[end for _, end in each] for each in held.values() if each]
