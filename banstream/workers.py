@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 1.0
 STOP_S: Final = 30.0
+AGAIN_SAID_S: Final = 60.0
+"""What a worker waits for is said as often."""
 PATIENCE_MS: Final = 3_000
 """How long a call waits for the brokers at most before the worker begins: a signal waits as long."""
 FINAL: Final = frozenset({0, 2})
@@ -67,11 +69,10 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
     stopped = _stopped(leash)
     beating = asyncio.create_task(_beat(Pulse("decide" if leash is None else f"decide-{os.getpid()}")))
     cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
-    version, said = settings.rules().version, ""
+    version, said, said_at = settings.rules().version, "", 0.0
     while not stopped.is_set():
         try:
             partitions = await asyncio.to_thread(_prepare, settings)
-            said = ""
             plan = Plan(
                 cluster=cluster,
                 partitions=partitions,
@@ -82,9 +83,9 @@ async def _work(settings: Settings, *, draining: bool, leash: int | None) -> int
             )
             await Worker(plan).run(stopped)
         except Transient as error:
-            if str(error) != said:
+            if str(error) != said or time.monotonic() >= said_at + AGAIN_SAID_S:
                 log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
-            said = str(error)
+                said, said_at = str(error), time.monotonic()
             # Workers that came at once, and were in each other's way, shall not come at once again.
             later = random.uniform(0.5, 2.5)  # noqa: S311 - no secret
             await _pause(stopped, error.retry_after_ms / 1_000 * later)

@@ -182,6 +182,11 @@ def test_opening_fences_before_it_reads() -> None:
     assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, None)]
 
 
+def test_given_again_what_it_has_it_goes_on_from_where_it_is() -> None:
+    """A host that was told of its partitions anew has paused them."""
+    assert driven("open").feed(inputs.Assigned()) == [actions.GoOn({TOPIC: 1})]
+
+
 def test_fenced_while_opening_waits_before_it_tries_again() -> None:
     """Two workers that want one partition do not fence each other for ever: the later one waits."""
     made = driven("opening")
