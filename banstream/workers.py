@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.1
 AGAIN_S: Final = 1.0
 STOP_S: Final = 30.0
+AGAIN_SAID_S: Final = 60.0
+"""What a worker waits for is said as often."""
 PATIENCE_MS: Final = 3_000
 """How long a call waits for the brokers at most before the worker begins: a signal waits as long."""
 FINAL: Final = frozenset({0, 2})
@@ -75,11 +77,11 @@ async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
     settings, stopped = here.settings, _stopped(leash)
     beating = asyncio.create_task(_beat("decide" if leash is None else f"decide-{os.getpid()}", here))
     cluster = Cluster(parse_url(settings.log_url), settings.decider.application)
-    version, said = settings.rules().version, ""
+    version, said, said_at = settings.rules().version, "", 0.0
     while not stopped.is_set():
         try:
             partitions = await asyncio.to_thread(_prepare, settings)
-            said, here.waiting = "", {}
+            here.waiting = {}
             plan = Plan(
                 cluster=cluster,
                 partitions=partitions,
@@ -91,9 +93,10 @@ async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
             here.worker = Worker(plan)
             await here.worker.run(stopped)
         except Transient as error:
-            if str(error) != said:
+            if str(error) != said or time.monotonic() >= said_at + AGAIN_SAID_S:
                 log.warning("Waiting for the broker; deciding goes on by itself reason=%s", error)
-            here.waiting = {"worker": said} if (said := str(error)) else {}
+                said, said_at = str(error), time.monotonic()
+            here.waiting = {"worker": str(error)}
             # Workers that came at once, and were in each other's way, shall not come at once again.
             later = random.uniform(0.5, 2.5)  # noqa: S311 - no secret
             await _pause(stopped, error.retry_after_ms / 1_000 * later)

@@ -5,9 +5,9 @@ a frame (schemas.codec) and stays as it was written. In a compacted topic only t
 sure to be kept; an empty value is a tombstone and frees the key. Offsets are never used twice, and may have
 gaps: a reader goes on at the last offset it saw plus one.
 
-Two ways to write: `append` for those who only add (an operator's command), and a `Writer` for a stage, whose
-`commit` adds messages and moves its readers' positions all or nothing, and which a newer writer of the same
-name fences.
+Two ways to write: `append` for those who only add (an operator's command), each message whole or not at all,
+and a `Writer` for a stage, whose `commit` adds messages and moves its readers' positions all or nothing, and
+which a newer writer of the same name fences.
 """
 
 from __future__ import annotations
@@ -68,7 +68,18 @@ class EventLog(Protocol):
         ...
 
     def append(self, appends: Sequence[Append]) -> list[int]:
-        """Append messages, all or nothing; returns their offsets. Raises Transient or LogError."""
+        """Append messages; returns their offsets.
+
+        What is wrong with any of them is found before one is written. A message is written whole or not at
+        all; of several, a log that loses its broker midway may have written some: of each partition the
+        first ones, without a gap, and it cannot know how many. Whoever then appends the same once more,
+        before anything else, has each at least once, and first in the order given. (It is no transaction: one
+        that nobody ends holds up all readers. What has to be all or nothing goes through a writer.)
+
+        Raises:
+            Transient: some may be written; the same append may succeed later.
+            LogError: it will not succeed later either. What no topic takes is refused before any is written.
+        """
         ...
 
     def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:

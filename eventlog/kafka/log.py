@@ -31,9 +31,7 @@ class KafkaLog:
     """The contract, on Kafka. Threads may share it; a forked child must open its own.
 
     Partitions 1 and up of a topic that is not partitioned are always empty, and refuse messages.
-    `append` waits for every replica in sync. All its messages are checked before any is sent; where the
-    broker goes away in between, some may be written: of each partition the first ones, without a gap. Whoever
-    appends all of them again, before anything else, has each at least once and its first in order.
+    `append` waits for every replica in sync.
     """
 
     def __init__(self, options: KafkaOptions, *, read_only: bool = False) -> None:
@@ -63,7 +61,7 @@ class KafkaLog:
         return self._count(EVENTS.name)
 
     def append(self, appends: Sequence[Append]) -> list[int]:
-        """Append messages; returns their offsets. Raises Transient or LogError."""
+        """Append messages; returns their offsets. Where the broker goes away midway, some may be written."""
         self.check(appends)
         if not appends:
             return []

@@ -136,6 +136,8 @@ class Core:
         if self.state in {State.PARTING, State.PARKED}:
             self.alarm = None
             self._open()
+        elif self.state is State.OPEN:
+            self._do(self._from_here())
 
     def _parked(self, _: inputs.Parked) -> None:
         if self.state is State.CLOSING:

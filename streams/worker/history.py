@@ -46,11 +46,11 @@ class History:
         values: dict[str, bytes] = {}
         while begin < end:
             records, begin = await self._fetch(place, begin, end, None)
-            for record in records:
-                if record.value:
-                    values[record.key.decode()] = record.value
+            for message in map(message_of, records):
+                if message.value:
+                    values[message.key or ""] = message.value
                 else:
-                    values.pop(record.key.decode(), None)
+                    values.pop(message.key or "", None)
         return inputs.StateRead(values, {topic: begins[self._of(topic, partition)] for topic in topics})
 
     async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from eventlog.contract import Append
+from streams.poison import Poisoned
 from streams.worker import actions, inputs
 from streams.worker.batch import NEVER
 from streams.worker.connection import Cluster
@@ -65,6 +66,11 @@ class Owner:
         self._let_go = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._failed = False
+
+    @property
+    def alarm(self) -> Poisoned | None:
+        """Why it is stopped; None where it is not, or not yet."""
+        return self.core.alarm if self.core.state is State.STOPPED else None
 
     @property
     def ready(self) -> bool:

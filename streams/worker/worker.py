@@ -12,12 +12,11 @@ from logging import getLogger
 from time import monotonic
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 
 from eventlog.contract import Message
 from schemas.errors import Transient
 from schemas.topics import EVENTS
-from streams.poison import Poisoned
 from streams.worker import inputs
 from streams.worker.connection import Cluster
 from streams.worker.history import History
@@ -88,6 +87,8 @@ class Worker:
             await self._host.start()
             ends.append(asyncio.create_task(self._lost()))
             await asyncio.wait({*ends, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+        except InconsistentGroupProtocolError as error:
+            raise Transient("other workers of this group have another [decider] membership") from error
         except (KafkaError, OSError) as error:
             raise Transient(f"no connection to the broker: {error!r}") from error
         finally:
@@ -191,7 +192,7 @@ class Worker:
 
     def _alarm(self, owners: list[Owner], at: float) -> float:
         """Speak of partitions that are stopped, and end when there is no other in the log; when again."""
-        alarms: list[Poisoned] = [owner.core.alarm for owner in owners if owner.core.alarm is not None]
+        alarms = [owner.alarm for owner in owners if owner.alarm is not None]
         if alarms and len(alarms) == self._plan.partitions:
             self._fail(alarms[0])
         if monotonic() < at:

@@ -38,6 +38,7 @@ ignoreip = "127.0.0.1 2001:DB8::/32, 192.0.2.0/24"
 [decider]
 lateness = "2h"
 max_subjects = 5000
+membership = "aiokafka"
 [jail.ssh]
 filter = "sshd"
 source = ["file:{tmp_path}/a.log", "stdin"]
@@ -80,6 +81,7 @@ labels = {{ site = "fra", tier = "edge" }}
     assert (settings.lateness_ms, settings.max_subjects) == (7_200_000, 5_000)
     assert (settings.enforcer.backend, settings.enforcer.never_ban) == ("null", ("198.51.100.0/24",))
     assert not settings.enforcer.keep_on_stop
+    assert (settings.decider.membership, settings.decider.workers) == ("aiokafka", 1)
     assert (settings.enforcer.host, settings.enforcer.jails) == ("web1", ("sshd", "mail"))
     assert (str(settings.ship.spool), settings.ship.spool_bytes) == ("/srv/state/ship.db", 64 << 20)
     assert (settings.ship.host, settings.ship.labels) == ("web2", {"site": "fra", "tier": "edge"})
@@ -179,6 +181,10 @@ maxretry = "3"
         ('[jail.sshd]\nsource = "stdin"\nstart = "now"\n', "one of recent, beginning, end"),
         ('[enforcer]\nbackend = "iptables"\n', "one of nftables, null"),
         ("[enforcer]\nkeep_on_stop = 1\n", "true or false"),
+        (
+            '[decider]\nmembership = "zookeeper"\n',
+            'decider.membership = "zookeeper": expected one of faust, aiokafka',
+        ),
         ('[enforcer]\nnever_ban = ["x"]\n', "an address or prefix"),
     ],
 )

@@ -99,6 +99,15 @@ class TestReading:
         assert subject.values(EVENTS.name) == []
         assert subject.put(EVENTS.name) == 0
 
+    def test_what_is_appended_again_is_there_in_order(self, subject: Subject) -> None:
+        """Whoever cannot know whether an append happened repeats it whole: the first of each are in order."""
+        appends = [Append(EVENTS.name, b"%d" % number, partition=number % 2) for number in range(8)]
+        subject.log.append(appends[:5])  # what was written of the first try: of each partition the first ones
+        subject.log.append(appends)
+        for partition in (0, 1):
+            values = [int(value) for value in subject.values(EVENTS.name, partition)]
+            assert sorted(set(values), key=values.index) == list(range(partition, 8, 2))
+
     def test_reading_what_does_not_exist_is_an_error(self, subject: Subject) -> None:
         """A reader of an unknown topic or partition is told so, instead of waiting for ever."""
         with pytest.raises(LogError, match="no topic"):

@@ -130,6 +130,32 @@ def test_a_log_may_be_opened_before_its_broker(mortal: Broker) -> None:
 
 
 @pytest.mark.parametrize("way", ["kill", "halt"])
+def test_an_append_that_is_repeated_whole_leaves_no_gap(log: KafkaLog, mortal: Broker, way: str) -> None:
+    """Whatever is there when the broker dies midway: each one's first is in order, and none is missing."""
+    appends = [
+        Append(EVENTS.name, b"%d" % number + b" " * 30_000, partition=number % 2) for number in range(400)
+    ]
+    with ThreadPoolExecutor(1) as threads:
+        appending = threads.submit(insist, partial(log.append, appends))
+        for pause_s in (0.2, 0.4):
+            time.sleep(pause_s)
+            if way == "kill":
+                mortal.restart()
+            else:
+                mortal.halt()
+                time.sleep(2 * TIMEOUT_S)
+                mortal.go_on()
+        appending.result(DEADLINE_S)
+    for partition in (0, 1):
+        numbers: list[int] = []
+        offset = 0
+        while messages := insist(partial(log.read, EVENTS.name, partition, offset)):
+            numbers += [int(message.value) for message in messages]
+            offset = messages[-1].offset + 1
+        assert sorted(set(numbers), key=numbers.index) == list(range(partition, 400, 2))
+
+
+@pytest.mark.parametrize("way", ["kill", "halt"])
 def test_commits_happen_once_through_outages(log: KafkaLog, mortal: Broker, way: str) -> None:
     """Commits that are insisted on, while the broker dies or hangs, are all there, once, in order."""
     done = threading.Event()

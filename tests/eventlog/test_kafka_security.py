@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 import pytest
-from kafka.errors import TopicAuthorizationFailedError
+from kafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
 from eventlog.contract import Append
 from eventlog.kafka import clients
 from eventlog.kafka.admin import create
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
+from eventlog.kafka.transactions import Transactions
+from schemas.codec import encode_frame
 from schemas.errors import LogError, Transient
 from schemas.rules import Jail, Rules
-from schemas.topics import ALL, BANS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, RULES, STATE
+from schemas.topics import (
+    ALL,
+    BANS,
+    DEADLETTERS,
+    DECISIONS,
+    ENFORCEMENTS,
+    EVENTS,
+    RULES,
+    STATE,
+    partition_of,
+)
+from streams.worker.connection import Cluster
 from streams.worker.governing import push
+from streams.worker.membership import HostName
+from streams.worker.worker import Plan, Worker
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
+from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
 
 PREFIX = "fleet."
+RULES_IN_FORCE = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
 WRITES = {
     "shipper": {EVENTS},
     "enforcer": {ENFORCEMENTS, DEADLETTERS},
@@ -211,29 +232,69 @@ def test_the_enforcer_commits_enforcements(fortress: Fortress, opened: Opened) -
     writer.close()
 
 
-def test_the_decider_commits_what_it_decides(fortress: Fortress, opened: Opened) -> None:
-    """A decider's commit of decision, ban, state, dead letter and position goes through."""
-    log = opened(fortress.role("decider"))
-    writer = log.writer("decider")
-    decided = [Append(topic.name, b"d", key="k") for topic in (DECISIONS, BANS, STATE, DEADLETTERS)]
-    writer.commit(decided, {"decider/0": b"7"})
-    assert log.position("decider/0") == b"7"
-    writer.close()
+@pytest.mark.parametrize("membership", get_args(HostName))
+def test_a_worker_decides(fortress: Fortress, opened: Opened, membership: HostName) -> None:
+    """With what the table gives it a decider joins, reads, commits decisions, and stops."""
+    with closing(KafkaLog.open(fortress.broker.url(prefix=PREFIX))) as witness:
+        witness.append([Append(STATE.name, b"", key="k")])
+        push(opened(fortress.role("operator")), RULES_IN_FORCE, 0)
+        before = witness.end(DECISIONS.name, 1)
+        ip = next(ip for ip in map("10.0.{}.1".format, count(len(membership))) if partition_of(ip, 2) == 1)
+        now_ms = time.time_ns() // 1_000_000
+        frame = [failure(ip, now_ms, position, source=membership) for position in range(9)]
+        opened(fortress.role("shipper")).append([Append(EVENTS.name, encode_frame(frame), partition=1)])
+        asyncio.run(
+            _work(fortress.role("decider"), membership, lambda: witness.end(DECISIONS.name, 1) > before)
+        )
+
+
+async def _work(url: str, membership: HostName, until: Callable[[], bool]) -> None:
+    """Be a worker until something holds; it says how it was."""
+    plan = Plan(
+        cluster=Cluster(parse_url(url), "decider"),
+        partitions=2,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        rules=RULES_IN_FORCE.version,
+        membership=membership,
+    )
+    stopped = asyncio.Event()
+
+    async def watch() -> None:
+        deadline = time.monotonic() + 60
+        while not await asyncio.to_thread(until):
+            assert time.monotonic() < deadline, "nothing is decided"
+            await asyncio.sleep(0.1)
+
+    watching = asyncio.create_task(watch())
+    watching.add_done_callback(lambda _: stopped.set())
+    worker = Worker(plan)
+    await worker.run(stopped)
+    await watching
+    status = worker.status()
+    assert (status.membership, status.away) == (membership, False)
+    assert [each.number for each in status.partitions] == [0, 1]
+    assert {each.state for each in status.partitions} == {"closed"}
+    one = status.partitions[1]
+    assert (one.events, one.decisions) == (9, 1)
+    assert one.commits > 1
+    assert (one.committed_at_ms or 0) > time.time_ns() // 1_000_000 - 60_000
 
 
 @pytest.mark.parametrize("role", ["shipper", "enforcer", "operator"])
-def test_no_other_role_fences_the_decider(fortress: Fortress, opened: Opened, role: str) -> None:
+def test_no_other_role_fences_the_decider(fortress: Fortress, role: str) -> None:
     """Taking the decider's name is refused to all others: fencing it would stop every ban."""
-    decider = opened(fortress.role("decider")).writer("decider")
-    with pytest.raises(LogError, match="transaction"):
-        opened(fortress.role(role)).writer("decider")
-    decider.commit([Append(DECISIONS.name, b"still here")], {})
+    name = f"{PREFIX}decider-0"
+    decider = Transactions(parse_url(fortress.role("decider")), name)
+    with pytest.raises(TransactionalIdAuthorizationFailedError):
+        Transactions(parse_url(fortress.role(role)), name)
+    decider.write([Append(DECISIONS.name, b"still here")])
+    decider.commit()
     decider.close()
 
 
 def test_only_the_operator_puts_rules_in_force(fortress: Fortress, opened: Opened) -> None:
     """The operator's `rules push` goes through; a decider or a shipper who is taken over changes no rule."""
-    rules = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
+    rules = Rules(jails=(Jail(name="other", filters=("sshd",)),))
     assert push(opened(fortress.role("operator")), rules, 0)
     for role in ("decider", "shipper", "enforcer"):
         with pytest.raises(LogError, match="transaction"):

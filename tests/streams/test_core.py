@@ -182,6 +182,11 @@ def test_opening_fences_before_it_reads() -> None:
     assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, None)]
 
 
+def test_given_again_what_it_has_it_goes_on_from_where_it_is() -> None:
+    """A host that was told of its partitions anew has paused them."""
+    assert driven("open").feed(inputs.Assigned()) == [actions.GoOn({TOPIC: 1})]
+
+
 def test_fenced_while_opening_waits_before_it_tries_again() -> None:
     """Two workers that want one partition do not fence each other for ever: the later one waits."""
     made = driven("opening")
@@ -418,6 +423,15 @@ def test_the_end_of_a_transaction_is_not_looked_up() -> None:
     assert made.core.partition.next_offset == 19
 
 
+def test_the_end_of_the_log_where_nothing_is_missing_changes_nothing() -> None:
+    """A partition that nobody writes to takes the next message as it comes."""
+    made = driven("open")
+    made.now += 20
+    asked = made.feed(inputs.EndSeen(TOPIC, 1), inputs.EndSeen(TOPIC, 1), came(failing(2)))
+    assert of(actions.Read, asked) == []
+    assert made.core.partition.next_offset == 3
+
+
 @pytest.mark.parametrize(("seconds", "offset"), [(1, 2), (20, 3)])
 def test_what_faust_drops_while_partitions_move_is_read_from_the_log(seconds: float, offset: int) -> None:
     """Soon after an assignment any gap is looked up; later one that is wider than a transaction's end."""
@@ -440,9 +454,11 @@ def test_what_never_comes_is_read_from_the_log() -> None:
 def test_messages_from_before_are_not_taken_twice() -> None:
     """A message seen before is passed over, whoever brings it."""
     made = driven("open")
-    made.feed(came(failing(1)), came(failing(1)), page([failing(1)], 2, 2), came(governed(0)))
-    assert made.core.partition.next_offset == 2
-    assert made.core.tally.events == 1
+    made.feed(
+        came(failing(1)), came(failing(2)), came(failing(1)), page([failing(1)], 2, 2), came(governed(0))
+    )
+    assert made.core.partition.next_offset == 3
+    assert made.core.tally.events == 2
 
 
 def test_trouble_is_said_once_until_it_is_over() -> None:

@@ -19,12 +19,15 @@ from schemas.codec import decode, encode_frame
 from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
 from schemas.topics import DEADLETTERS, DECISIONS, EVENTS, partition_of
 from streams.partition import Partition
+from streams.worker.core import FENCED_S
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
 from tests.streams.fleet import RULES, Fleet, attack, fleet, now_ms, records
 from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
+OTHERS = (1, 2, 3)
+MOST_ADDRESSES = 40
 ALICE, BOB, CAROL = "192.0.2.1", "192.88.99.2", "100.64.0.1"
 
 
@@ -242,18 +245,19 @@ def test_a_partition_that_waits_holds_up_no_other(broker: Cluster, tmp_path: Pat
         options = parse_url(made.url)
         thief = Transactions(options, f"{options.prefix}decider-0")
         thief.close()
-        busy = decided(made, 0)
-        for nth in range(1, 40):
+        before = decided(made, 0)
+        until = time.monotonic() + FENCED_S - 4
+        nth = 0
+        while time.monotonic() < until and nth < MOST_ADDRESSES:
+            nth += 1
             made.send([[failure(address(0, nth), now_ms(), 10 * nth + each) for each in range(3)]] * 5)
             made.send(
-                [
-                    [failure(address(number, nth), now_ms(), 10 * nth + each) for each in range(3)]
-                    for number in (1, 2, 3)
-                ]
+                [[failure(address(n, nth), now_ms(), 10 * nth + each) for each in range(3)] for n in OTHERS]
             )
-            for number in (1, 2, 3):
+            for number in OTHERS:
                 eventually(lambda number=number, nth=nth: decided(made, number) > nth, "it is decided")  # type: ignore[misc]
-        assert decided(made, 0) == busy, "it did not wait, so that nothing was held up"
+        assert nth > 3
+        assert decided(made, 0) == before, "it did not wait, so that nothing was held up"
         assert "taken over" in made.said
         made.settled()
 
