@@ -15,7 +15,7 @@ import orjson
 from banstream.config import JailSettings, Settings, Start
 from banstream.loop import Works
 from eventlog.contract import EventLog
-from producers.producer import Producer, Watch
+from producers.producer import Producer, WatchedSource
 from producers.spool import Spool
 from producers.uplink import Uplink
 from schemas.errors import ConfigError, Transient
@@ -141,13 +141,13 @@ class Shipping:
         self._spool.keep(SHIPPER, orjson.dumps(facts, default=str))
 
 
-def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
+def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[WatchedSource]:
     """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
-    found: dict[str, Watch] = {}
+    found: dict[str, WatchedSource] = {}
     for jail in jails:
         for spec in jail.sources:
             old = found.get(spec)
-            found[spec] = Watch(
+            found[spec] = WatchedSource(
                 source=spec,
                 filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
                 auto=jail.auto or (old is not None and old.auto),

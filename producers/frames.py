@@ -10,7 +10,7 @@ import orjson
 
 from eventlog.contract import Append
 from producers.filters import Filter
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow as Row
 from schemas.codec import VERSION
 from schemas.records import LINE_BYTES, AuthEvent
 from schemas.topics import EVENTS, partition_of_address

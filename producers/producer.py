@@ -19,13 +19,13 @@ from producers.contract import Chunk, Source, StartPosition
 from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from producers.frames import Origin, appends, late_appends, wires
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import now_ms as clock_ms
 from producers.sources import open_source
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from schemas.errors import InvalidMessage
 
 NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
@@ -44,7 +44,7 @@ BEGINS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchedSource:
     """What to read, and how.
 
     Attributes:
@@ -89,7 +89,7 @@ class _Stream:
     """One watched source: its matchers, per file, and the position after what they have seen."""
 
     def __init__(
-        self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
+        self, watch: WatchedSource, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
     ) -> None:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
@@ -114,15 +114,15 @@ class _Stream:
 
     def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
         """The events of a chunk; the position is now past it."""
-        clock = Clock(now_ms, "live" if chunk.live else "backlog")
+        clock = LineClock(now_ms, "live" if chunk.live else "backlog")
         found: list[Append] = []
         plan = self._plan_of(chunk.origin)
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                told = self._told(chunk.data, rows, origin)
-                found += appends(chunk.data, told, origin, partitions) if told else []
+                named = self._with_addresses(chunk.data, rows, origin)
+                found += appends(chunk.data, named, origin, partitions) if named else []
         self.resume = chunk.resume
         return found
 
@@ -145,11 +145,11 @@ class _Stream:
             found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
         return found
 
-    def _told(self, data: bytes, rows: list[Row], origin: Origin) -> list[Row]:
+    def _with_addresses(self, data: bytes, rows: list[EventRow], origin: Origin) -> list[EventRow]:
         """The rows that name an address; host names are asked for, and of other ids there is a notice."""
         if not any(row[10] for row in rows):
             return rows
-        told: list[Row] = []
+        named: list[EventRow] = []
         for row in rows:
             fields = row[10] or NO_FIELDS
             if "dns" in fields:
@@ -157,8 +157,8 @@ class _Stream:
             elif address_of(row[2].encode()) is None:
                 self.counts[NO_ADDRESS] += 1
             else:
-                told.append(row)
-        return told
+                named.append(row)
+        return named
 
     def _plan_of(self, origin: str) -> Plan:
         found = self.plans.get(origin)
@@ -183,7 +183,7 @@ class Producer:
     def __init__(
         self,
         log: Outlet,
-        watches: Sequence[Watch],
+        watches: Sequence[WatchedSource],
         now_ms: Callable[[], int] | None = None,
         host: str = "",
         names: Names | None = None,

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from schemas.errors import InvalidMessage
 
 Network = IPv4Network | IPv6Network
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4: Final = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+"""A canonical IPv4 address as an expression: to match it is several times as fast as to parse one."""
 
 
 @lru_cache(maxsize=65_536)

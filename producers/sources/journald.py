@@ -75,7 +75,7 @@ class JournaldSource:
             return None
         whole, newline, rest = data.rpartition(b"\n")
         if not newline:
-            self._pending = self._bounded(self._pending + data)
+            self._pending = self._limited(self._pending + data)
             return None
         lines = self._rendered((self._pending + whole).split(b"\n"))
         self._pending = rest
@@ -142,7 +142,7 @@ class JournaldSource:
         self._trouble = None
         return Chunk(data, self._incarnation, start, self.position(), live=False, origin=self.id)
 
-    def _bounded(self, pending: bytes) -> bytes:
+    def _limited(self, pending: bytes) -> bytes:
         if len(pending) <= ENTRY_LIMIT_BYTES:
             return pending
         self._notices[UNREADABLE] += 1

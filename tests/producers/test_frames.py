@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.filters import Row, load_filter
+from producers.filters import EventRow as Row
+from producers.filters import load_filter
 from producers.frames import BETWEEN, EVENTS_PER_FRAME, Origin, appends, frame
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from schemas.codec import decode, decode_frame, encode
 from schemas.records import LINE_BYTES, AuthEvent
 from schemas.topics import partition_of
@@ -74,7 +75,7 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
         b"Nov 22 09:00:00 web sshd[%d]: Invalid user x from 192.0.%d.7 port 5\n" % (pid, pid % 200)
         for pid in range(2_000)
     )
-    found = SSHD.matcher().scan(data, Clock(1_795_338_000_000, "offline"))
+    found = SSHD.matcher().scan(data, LineClock(1_795_338_000_000, "offline"))
     positions: list[int] = []
     for append in appends(data, found, origin(), partitions):
         events = decode_frame(append.value)

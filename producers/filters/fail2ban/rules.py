@@ -156,7 +156,7 @@ EARLY_MARGIN: Final = 2
 Kept = tuple[tuple[str, ...], tuple[int, ...]]
 
 
-class Rules:
+class Expressions:
     """The expressions of one filter.
 
     Attributes:
@@ -275,7 +275,7 @@ class CompiledFilter:
         maxlines: how many lines its expressions see at once.
     """
 
-    rules: Rules
+    rules: Expressions
     templates: tuple[Template, ...]
     dated: bool
     needles: Needles | None
@@ -299,7 +299,7 @@ def compile_filter(definition: Definition, year: int) -> CompiledFilter:
         offset = None if zone is None else minutes_east(zone)
     except ValueError as error:
         raise definition.refuse("logtimezone", str(error)) from error
-    rules = Rules(definition)
+    rules = Expressions(definition)
     dated = any(each.expression.pattern != "^()" for each in templates)
     needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
     return CompiledFilter(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)
