@@ -36,11 +36,7 @@ IDLE_COMMIT_MS: Final = 5_000
 """Lines that hold no event move the stored position this late: reading them again would find nothing."""
 
 
-BEGINS: Final = {
-    "recent": "from its recent lines",
-    "beginning": "from its beginning",
-    "end": "from its end",
-}
+BEGINS: Final = {"recent": "from its recent lines", "beginning": "from its beginning", "end": "from its end"}
 
 
 @dataclass(frozen=True, slots=True)

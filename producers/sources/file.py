@@ -23,11 +23,7 @@ class FileSource:
     """Follows every file that a path or glob names, through rotation."""
 
     def __init__(
-        self,
-        pattern: str,
-        resume: Mapping[str, Any] | None,
-        start: StartPosition,
-        now_ms: Callable[[], int],
+        self, pattern: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
     ) -> None:
         self.id = f"file:{pattern}"
         self._pattern = pattern

@@ -47,23 +47,10 @@ Shape = Literal["line", "json", "kv", "clf"]
 KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
-HEAD: Final = frozenset(
-    {
-        "service",
-        "title",
-        "engine",
-        "generic",
-        "programs",
-        "ports",
-        "sources",
-        "headers",
-        "bare",
-        "sessions",
-        "pieces",
-        "json",
-        "kv",
-    }
-)
+HEAD: Final = frozenset({
+    "service", "title", "engine", "generic", "programs", "ports", "sources",
+    "headers", "bare", "sessions", "pieces", "json", "kv",
+})  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
 
 
