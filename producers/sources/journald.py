@@ -35,13 +35,13 @@ class JournaldSource:
 
     def __init__(
         self,
-        matches: Sequence[str],
+        spec: str,
         resume: Mapping[str, Any] | None,
         start: StartPosition,
         now_ms: Callable[[], int],
     ) -> None:
-        self.id = f"journald:{' '.join(matches)}"
-        self._matches = matches
+        self._matches = _matches(spec)
+        self.id = f"journald:{' '.join(self._matches)}"
         self._now_ms = now_ms
         resume = resume or {"incarnation": f"{now_ms():x}", "since_ms": _since_ms(start, now_ms())}
         self._incarnation = stored(resume, "incarnation", str)
@@ -208,12 +208,6 @@ def _pipe(child: subprocess.Popen[bytes] | None) -> int:
     return child.stdout.fileno()
 
 
-def _open(
-    spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
-) -> JournaldSource:
-    return JournaldSource(_matches(spec), resume, start, now_ms)
-
-
 def _check(spec: str) -> list[str]:
     try:
         return problems_of(_matches(spec))
@@ -228,4 +222,4 @@ def _matches(spec: str) -> list[str]:
         raise ConfigError(f"{spec}: {error}; quote a value that holds spaces or quotes") from error
 
 
-KIND: Final = SourceKind(spec=re.compile(r"journald:.+", re.DOTALL), open=_open, check=_check)
+KIND: Final = SourceKind(spec=re.compile("(?s)journald:.+"), open=JournaldSource, check=_check)
