@@ -17,8 +17,7 @@ from banstream.options import json_option
 from banstream.progress import progress
 from banstream.show import harmless, instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
-from producers.filters.literals import contains
-from producers.filters.rows import EventRow
+from producers.filters.rows import EventRow, contains
 from producers.library import AUTO
 from producers.offline import Batch, match_files
 

@@ -79,20 +79,6 @@ def rarer(one: Needles | None, other: Needles | None) -> Needles | None:
     return max(one, other, key=_worth)
 
 
-def contains(text: bytes, needles: Needles) -> bool:
-    """Whether a text holds at least one of the needles."""
-    lowered: bytes | None = None
-    for needle, caseless in needles:
-        if not caseless:
-            if needle in text:
-                return True
-            continue
-        lowered = text.lower() if lowered is None else lowered
-        if needle in lowered:
-            return True
-    return False
-
-
 class _Analysis:
     """Walks the parts of one expression."""
 

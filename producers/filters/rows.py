@@ -32,6 +32,20 @@ Needles = frozenset[Needle]
 """Every line that interests a filter holds at least one of these; no needle is empty or has a newline."""
 
 
+def contains(text: bytes, needles: Needles) -> bool:
+    """Whether a text holds at least one of the needles."""
+    lowered: bytes | None = None
+    for needle, caseless in needles:
+        if not caseless:
+            if needle in text:
+                return True
+            continue
+        lowered = text.lower() if lowered is None else lowered
+        if needle in lowered:
+            return True
+    return False
+
+
 class EntryMatcher(Protocol):
     """A matcher that is handed one line after the other, already out of its envelopes."""
 

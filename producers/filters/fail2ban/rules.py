@@ -21,8 +21,8 @@ from producers.filters.fail2ban.expressions import (
 )
 from producers.filters.fail2ban.instants import minutes_east
 from producers.filters.fail2ban.needles import whole_needles
-from producers.filters.literals import contains, rarer, required_literals
-from producers.filters.rows import Needle, Needles
+from producers.filters.literals import rarer, required_literals
+from producers.filters.rows import Needle, Needles, contains
 
 PIECE: Final = re.compile(
     r"(?P<escape>\\(?:[1-9]|.))|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from producers.filters.fail2ban import Fail2banFilter, load
 from producers.filters.fail2ban.identity import HIDDEN
 from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
-from producers.filters.literals import contains
-from producers.filters.rows import EventRow
+from producers.filters.rows import EventRow, contains
 from producers.stamps import LineClock
 from schemas.addresses import canonical_prefix
 from schemas.errors import ConfigError, InvalidMessage
