@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from banstream.config import JailSettings, Start
-from producers.producer import Watch
+from producers.producer import WatchedSource
 
 
-def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[Watch]:
+def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[WatchedSource]:
     """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
-    found: dict[str, Watch] = {}
+    found: dict[str, WatchedSource] = {}
     for jail in jails:
         for spec in jail.sources:
             old = found.get(spec)
-            found[spec] = Watch(
+            found[spec] = WatchedSource(
                 source=spec,
                 filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
                 auto=jail.auto or (old is not None and old.auto),

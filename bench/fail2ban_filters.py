@@ -23,7 +23,7 @@ from producers.filters import load_filter
 from producers.filters.fail2ban import load
 from producers.filters.rows import Filter
 from producers.offline import read_lines
-from producers.stamps import Clock
+from producers.stamps import LineClock
 
 LINES: Final = 400_000
 REPEATS: Final = 3
@@ -73,7 +73,7 @@ def main() -> None:
 
 def banstream(path: Path, filter_: Filter) -> tuple[float, int]:
     """Lines a second, and how many events there are."""
-    clock = Clock(NOW_MS, "offline")
+    clock = LineClock(NOW_MS, "offline")
     buffers = [data for _, data in read_lines(str(path))]
     best, events, lines = 0.0, 0, sum(data.count(b"\n") for data in buffers)
     for _ in range(REPEATS):

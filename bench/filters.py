@@ -24,7 +24,7 @@ from bench.producers import LINES, NOW_MS, best, rates
 from producers.filters import load_filter
 from producers.filters.plan import Plan
 from producers.offline import read_lines
-from producers.stamps import Clock
+from producers.stamps import LineClock
 
 WEB: Final = ("web-auth", "web-scan", "wordpress", "magento", "tomcat")
 TWENTY: Final = (
@@ -103,7 +103,7 @@ def figures(directory: Path, lines: int) -> Iterator[dict[str, object]]:
 
 def match(path: Path, names: tuple[str, ...]) -> dict[str, float]:
     """Read one file, and match it against filters."""
-    clock = Clock(NOW_MS, "offline")
+    clock = LineClock(NOW_MS, "offline")
     plan = Plan([load_filter(name) for name in names])
     plan.scan(b"warm up\n", clock)
     started = time.process_time()

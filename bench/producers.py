@@ -24,8 +24,8 @@ from producers.filters import sshd
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.offline import read_lines
-from producers.producer import Producer, Watch
-from producers.stamps import Clock
+from producers.producer import Producer, WatchedSource
+from producers.stamps import LineClock
 
 LINES: Final = 1_000_000
 REPEATS: Final = 3
@@ -69,7 +69,7 @@ def best(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 def filter_alone(path: Path, finder: Finder) -> dict[str, float]:
     """Match lines that have been read, as bench.fail2ban_filters has fail2ban's class do."""
-    clock = Clock(NOW_MS, "offline")
+    clock = LineClock(NOW_MS, "offline")
     matcher = SshdMatcher(finder)
     events, seconds = 0, 0.0
     for _, data in read_lines(str(path)):
@@ -81,7 +81,7 @@ def filter_alone(path: Path, finder: Finder) -> dict[str, float]:
 
 def match(path: Path, finder: Finder) -> dict[str, float]:
     """Read and match one file."""
-    clock = Clock(NOW_MS, "offline")
+    clock = LineClock(NOW_MS, "offline")
     matcher = SshdMatcher(finder)
     events = 0
     started = time.process_time()
@@ -93,7 +93,7 @@ def match(path: Path, finder: Finder) -> dict[str, float]:
 def produce(path: Path) -> dict[str, float]:
     """Follow one file into a log, from its beginning to its end."""
     log = MemoryLog()
-    producer = Producer(log, [Watch(f"file:{path}", ("sshd",), start="beginning")], lambda: NOW_MS)
+    producer = Producer(log, [WatchedSource(f"file:{path}", ("sshd",), start="beginning")], lambda: NOW_MS)
     started = time.process_time()
     while producer.poll():
         pass

@@ -10,7 +10,7 @@ from typing import Final
 
 from eventlog.contract import Append
 from producers.filters import Filter
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from schemas.codec import AuthLine, encode_lines
 from schemas.records import LINE_CHARACTERS
 from schemas.topics import EVENTS, partition_of_address
@@ -64,7 +64,7 @@ def _cut(events: Sequence[AuthLine]) -> Iterator[Sequence[AuthLine]]:
         start = end
 
 
-def auth_lines(data: bytes, rows: Sequence[Row], origin: Origin) -> list[AuthLine]:
+def auth_lines(data: bytes, rows: Sequence[EventRow], origin: Origin) -> list[AuthLine]:
     """The events of rows."""
     name, version, service = origin.filter.name, origin.filter.version, origin.filter.service
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple, cast
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
 from producers.filters.plan import Plan
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from producers.sources.lines import cut_lines, skip_line
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from schemas.errors import SourceError
 
 BATCH_BYTES: Final = 384 << 10
@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     path: str
     base: int
     data: bytes
-    rows: tuple[list[Row], ...]
+    rows: tuple[list[EventRow], ...]
 
 
 def match_files(
@@ -62,7 +62,7 @@ def match_files(
     Raises SourceError, naming the file, when one cannot be read.
     """
     for path in paths:
-        clock = Clock(modified_ms(path) if now_ms is None else now_ms, "offline")
+        clock = LineClock(modified_ms(path) if now_ms is None else now_ms, "offline")
         plan = Plan(filters, named)
         for base, data in read_lines(path, batch_bytes):
             yield Batch(path, base, data, plan.scan(data, clock))

@@ -20,12 +20,12 @@ from producers.contract import Chunk, Source, StartPosition
 from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from producers.frames import Origin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import open_source
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from producers.status import ProducerStatus
 from schemas.codec import AuthLine
 from schemas.errors import InvalidMessage
@@ -38,15 +38,11 @@ IDLE_COMMIT_MS: Final = 5_000
 """Lines that hold no event move the stored position this late: reading them again would find nothing."""
 
 
-BEGINS: Final = {
-    "recent": "from its recent lines",
-    "beginning": "from its beginning",
-    "end": "from its end",
-}
+BEGINS: Final = {"recent": "from its recent lines", "beginning": "from its beginning", "end": "from its end"}
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class WatchedSource:
     """What to read, and how.
 
     Attributes:
@@ -110,7 +106,7 @@ class _Stream:
     """One watched source: its matchers, per file, and the position after what they have seen."""
 
     def __init__(
-        self, watch: Watch, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
+        self, watch: WatchedSource, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
     ) -> None:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
@@ -135,16 +131,16 @@ class _Stream:
 
     def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
         """The events of a chunk; the position is now past it."""
-        clock = Clock(now_ms, "live" if chunk.live else "backlog")
+        clock = LineClock(now_ms, "live" if chunk.live else "backlog")
         found: list[list[AuthLine]] = []
         plan = self._plan_of(chunk.origin)
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                told = self._told(chunk.data, rows, origin)
-                if told:
-                    found.append(auth_lines(chunk.data, told, origin))
+                named = self._with_addresses(chunk.data, rows, origin)
+                if named:
+                    found.append(auth_lines(chunk.data, named, origin))
         self.resume = chunk.resume
         return appends(in_line_order(found), partitions) if found else []
 
@@ -167,11 +163,11 @@ class _Stream:
             found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
         return found
 
-    def _told(self, data: bytes, rows: list[Row], origin: Origin) -> list[Row]:
+    def _with_addresses(self, data: bytes, rows: list[EventRow], origin: Origin) -> list[EventRow]:
         """The rows that name an address; host names are asked for, and of other ids there is a notice."""
         if not any(row[10] for row in rows):
             return rows
-        told: list[Row] = []
+        named: list[EventRow] = []
         for row in rows:
             fields = row[10] or NO_FIELDS
             if "dns" in fields:
@@ -179,8 +175,8 @@ class _Stream:
             elif address_of(row[2].encode()) is None:
                 self.counts[NO_ADDRESS] += 1
             else:
-                told.append(row)
-        return told
+                named.append(row)
+        return named
 
     def _plan_of(self, origin: str) -> Plan:
         found = self.plans.get(origin)
@@ -205,7 +201,7 @@ class Producer:
     def __init__(
         self,
         log: Outlet,
-        watches: Sequence[Watch],
+        watches: Sequence[WatchedSource],
         now_ms: Callable[[], int] | None = None,
         host: str = "",
         names: Names | None = None,
@@ -260,7 +256,7 @@ class Producer:
             self._commit()
         return more
 
-    def prepared(self, watches: Sequence[Watch]) -> Producer:
+    def prepared(self, watches: Sequence[WatchedSource]) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
 
         Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.

@@ -46,7 +46,7 @@ TIME: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class LineClock:
     """What time it is, and whose time counts.
 
     Attributes:
@@ -68,7 +68,7 @@ class Stamps:
         self._now_ms = -DAY_MS
         self._oldest_ms = self._newest_ms = 0
 
-    def begin(self, clock: Clock) -> None:
+    def begin(self, clock: LineClock) -> None:
         """Set the clock for the lines that follow."""
         if self._now_ms // DAY_MS != clock.now_ms // DAY_MS:
             self._minutes.clear()

@@ -17,8 +17,7 @@ from banstream.options import json_option
 from banstream.progress import progress
 from banstream.show import harmless, instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
-from producers.filters.literals import contains
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow, contains
 from producers.library import AUTO
 from producers.offline import Batch, match_files
 
@@ -150,7 +149,7 @@ def _sentence(wire: dict[str, Any]) -> str:
     return printable(f"{place}  {at}  {wire['kind']:9}  {wire['ip']}  {wire['filter']}{user}") + "\n"
 
 
-def _in_order(batch: Batch, filters: Sequence[Filter]) -> Iterator[tuple[str, Row]]:
+def _in_order(batch: Batch, filters: Sequence[Filter]) -> Iterator[tuple[str, EventRow]]:
     named = [(each.name, row) for each, rows in zip(filters, batch.rows, strict=True) for row in rows]
     if len(filters) > 1:
         named.sort(key=lambda each: each[1][3])
@@ -183,26 +182,26 @@ def _print_shapes(shapes: Coverage, *, as_json: bool) -> None:
 
 def _explain(batch: Batch, filters: Sequence[Filter], line: int, *, as_json: bool) -> None:
     """For each line its event with the pattern and what it captures, or each filter's reason."""
-    events: dict[int, list[tuple[Filter, Row]]] = {}
+    events: dict[int, list[tuple[Filter, EventRow]]] = {}
     for each, rows in zip(filters, batch.rows, strict=True):
         for row in rows:
             events.setdefault(row[3], []).append((each, row))
     for start, number, text in _lines(batch, line):
         found = events.get(start, [])
         why = {} if found else dict(_reasons(filters, text))
-        told = [_told(each, row, text) for each, row in found]
+        facts = [_facts(each, row, text) for each, row in found]
         if as_json:
-            json_line({"file": batch.path, "line": number, "events": told, "reasons": why})
+            json_line({"file": batch.path, "line": number, "events": facts, "reasons": why})
             continue
         say(f"{batch.path}:{number}  {text.decode('utf-8', 'replace')}")
-        for event in told:
+        for event in facts:
             what = f"{event['kind']}  {event['ip']}  {event['pattern']}  {event['groups']}"
             say(f"    {event['filter']}: {what}")
         for name, sentence in why.items():
             say(f"    {name}: {sentence}")
 
 
-def _told(each: Filter, row: Row, text: bytes) -> dict[str, Any]:
+def _facts(each: Filter, row: EventRow, text: bytes) -> dict[str, Any]:
     pattern, groups = each.taken(text) or ("", dict(row[10] or {}))
     return {
         "filter": each.name,

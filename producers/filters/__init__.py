@@ -8,17 +8,17 @@ from pathlib import Path
 
 from producers.filters.native.filter import NativeFilter, own_filter, read_filter
 from producers.filters.native.remembered import with_needles
-from producers.filters.rows import Filter, Matcher, Needle, Needles, Row
+from producers.filters.rows import EventRow, Filter, Matcher, Needle, Needles
 from producers.library import LIBRARY, OWN_ENDING, check_name, library_names
 from schemas.errors import ConfigError
 
 __all__ = [
+    "EventRow",
     "Filter",
     "Matcher",
     "NativeFilter",
     "Needle",
     "Needles",
-    "Row",
     "every_filter",
     "filters_of",
     "load_filter",

@@ -24,25 +24,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from producers.filters.syntax import (
-    Anchor,
-    Anything,
-    Assertion,
-    Atomic,
-    Character,
-    Characters,
-    Choice,
-    Conditional,
-    Group,
-    Literal,
-    Never,
-    Part,
-    Parts,
-    Reference,
-    Repeat,
-    character,
-    parse,
-)
+from producers.filters import syntax
+from producers.filters.syntax import Part, Parts, Repeat, character, parse
 
 WRITTEN_OUT: Final = 3
 """A repeat of at most this many is that many copies; of more, a loop."""
@@ -89,7 +72,7 @@ class _Automaton:
         self._masks: list[int] = []
         self._follows: Edges = {}
         self._twice: set[tuple[int, int]] = set()
-        self._cache: dict[tuple[Character, int], int] = {}
+        self._cache: dict[tuple[syntax.Character, int], int] = {}
         self._bytes = isinstance(expression, bytes)
         self._turns = 0
         self._idle = False
@@ -117,19 +100,19 @@ class _Automaton:
 
     def _part(self, part: Part, flags: int) -> _Ends:  # noqa: PLR0911 - one for each kind of part
         match part:
-            case Anchor() | Assertion() | Never() | Reference():
+            case syntax.Anchor() | syntax.Assertion() | syntax.Never() | syntax.Reference():
                 return NOTHING
-            case Group(_, added, removed, parts):
+            case syntax.Group(_, added, removed, parts):
                 return self.sequence(parts, (flags | added) & ~removed)
-            case Choice(branches):
+            case syntax.Choice(branches):
                 return self._either([self.sequence(each, flags) for each in branches])
-            case Conditional(_, wanted, otherwise):
+            case syntax.Conditional(_, wanted, otherwise):
                 return self._either([self.sequence(each, flags) for each in (wanted, otherwise)])
             case Repeat():
                 return self._repeat(part, flags)
-            case Atomic(parts):
+            case syntax.Atomic(parts):
                 return self.sequence(parts, flags)
-            case Literal() | Characters() | Anything():
+            case syntax.Literal() | syntax.Characters() | syntax.Anything():
                 return self._character(part, flags)
 
     def _then(self, whole: _Ends, part: _Ends, *, optional: bool = False) -> _Ends:
@@ -163,14 +146,14 @@ class _Automaton:
             self._join(whole.last, whole.first)
         return whole
 
-    def _character(self, part: Character, flags: int) -> _Ends:
+    def _character(self, part: syntax.Character, flags: int) -> _Ends:
         if len(self._masks) >= MOST_POSITIONS:
             raise TooLarge
         position = len(self._masks)
         self._masks.append(self._mask(part, flags))
         return _Ends(frozenset({position}), frozenset({position}), empty=False)
 
-    def _mask(self, part: Character, flags: int) -> int:
+    def _mask(self, part: syntax.Character, flags: int) -> int:
         key = part, flags
         if key not in self._cache:
             mode = flags & (re.IGNORECASE | re.DOTALL | re.ASCII) | (re.ASCII if self._bytes else 0)

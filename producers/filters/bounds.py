@@ -25,7 +25,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType
 from typing import AnyStr, Final
 
 TICK_S: Final = 0.0125
@@ -117,9 +117,7 @@ class bounded:  # noqa: N801 - a context manager, used as contextlib's functions
             _guards.append(self._guard)
         return self._guard
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._guard.at = NO_LINE
         if self._timed:
             _guards.pop()

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any, Final, Protocol
 
-from producers.filters.literals import contains
-from producers.filters.rows import Needle, Needles
+from producers.filters.rows import Needle, Needles, contains
 
 hyperscan: Any
 try:

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from producers.filters.memory import Memory, remembered
-from schemas.addresses import canonical_address
+from schemas.addresses import IPV4, canonical_address
 
 LIMIT: Final = 512
 PORT_AT: Final = len(b" port ")
@@ -39,7 +39,7 @@ PROBE, SUCCESS, INVALID, NONE, PASSWORD, INTERACTIVE, KEY, PAM, CLOSED, REFUSED,
 
 CLASSES: Final = range(PROBE, EXCEEDED + 1)
 
-IPV4: Final = re.compile(rb"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)")
+IS_IPV4: Final = re.compile(IPV4.encode()).fullmatch
 
 Connection = list[Any]
 """[peer, raw address, address, port, host, raw user, user, largest, count of each class]: a list, because
@@ -49,7 +49,7 @@ it is the hot path's only mutable thing and a list's item is the cheapest to rea
 
 def address_of(text: bytes) -> str | None:
     """The canonical form of a literal address; None for a host name, `UNKNOWN` and the like."""
-    if IPV4.fullmatch(text):
+    if IS_IPV4(text):
         return text.decode("ascii")
     try:
         return canonical_address(text.decode("ascii"))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from producers.filters.entries import Entry, PartialLines, unwrap
-from producers.filters.rows import Matcher, Row
+from producers.filters.rows import EventRow, Matcher
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.filters.times import plain_time
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
 ENVELOPE: Final = re.compile(rb'\{"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP]')
 Envelope = tuple[int, int, bytes]
@@ -60,7 +60,7 @@ class Unwrapping:
         self._stamps = stamps or Stamps()
         self._partial = PartialLines()
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """The events in whole lines, in order."""
         if not _enveloped(data):
             return self._inner.scan(data, clock, starts)
@@ -81,7 +81,7 @@ class Unwrapping:
         """What was seen and gave no event: a sentence, and how often."""
         return self._inner.notices()
 
-    def _enveloped_row(self, row: Row, place: Envelope) -> Row:
+    def _enveloped_row(self, row: EventRow, place: Envelope) -> EventRow:
         kind, at_ms, ip, _, _, user, port, host, skewed, nth, fields = row
         start, end, time = place
         if time:

@@ -24,21 +24,9 @@ from functools import cache, lru_cache
 from itertools import groupby, product
 from typing import Final, NamedTuple, cast
 
+from producers.filters import syntax
 from producers.filters.rows import Needle, Needles
-from producers.filters.syntax import (
-    Anchor,
-    Assertion,
-    Atomic,
-    Characters,
-    Choice,
-    Group,
-    Literal,
-    Never,
-    Part,
-    Parts,
-    Repeat,
-    parse,
-)
+from producers.filters.syntax import Part, Parts, Repeat, parse
 
 MOST_EXACT: Final = 48
 MOST_CLASS: Final = 4
@@ -91,20 +79,6 @@ def rarer(one: Needles | None, other: Needles | None) -> Needles | None:
     return max(one, other, key=_worth)
 
 
-def contains(text: bytes, needles: Needles) -> bool:
-    """Whether a text holds at least one of the needles."""
-    lowered: bytes | None = None
-    for needle, caseless in needles:
-        if not caseless:
-            if needle in text:
-                return True
-            continue
-        lowered = text.lower() if lowered is None else lowered
-        if needle in lowered:
-            return True
-    return False
-
-
 class _Analysis:
     """Walks the parts of one expression."""
 
@@ -130,8 +104,8 @@ class _Analysis:
     def _knowns(self, parts: Parts, flags: int) -> Iterator[_Known]:
         """What is known of each part; characters that stand together are taken together."""
         for kind, alike in groupby(parts, type):
-            if kind is Literal and not flags & IGNORECASE:
-                text = "".join(chr(each.number) for each in cast("Iterator[Literal]", alike))
+            if kind is syntax.Literal and not flags & IGNORECASE:
+                text = "".join(chr(each.number) for each in cast("Iterator[syntax.Literal]", alike))
                 yield from map(self._literal, self._pieces(text))
             else:
                 for part in alike:
@@ -144,25 +118,25 @@ class _Analysis:
 
     def _part(self, part: Part, flags: int) -> _Known:  # noqa: PLR0911 - one for each kind of part
         match part:
-            case Literal(number):
+            case syntax.Literal(number):
                 return _letter(number, bool(flags & IGNORECASE), self._text, self._but)
-            case Anchor() | Assertion() | Never():
+            case syntax.Anchor() | syntax.Assertion() | syntax.Never():
                 return ZERO_WIDTH
-            case Group(_, added, removed, parts):
+            case syntax.Group(_, added, removed, parts):
                 return self.sequence(parts, (flags | added) & ~removed)
-            case Atomic(parts):
+            case syntax.Atomic(parts):
                 return self.sequence(parts, flags)
-            case Choice(branches):
+            case syntax.Choice(branches):
                 return self._branch([self.sequence(each, flags) for each in branches])
-            case Characters():
+            case syntax.Characters():
                 return self._class(part, flags)
             case Repeat():
                 return self._repeat(part, flags)
             case _:
                 return UNKNOWN
 
-    def _class(self, part: Characters, flags: int) -> _Known:
-        letters = [each for each in part.members if isinstance(each, Literal)]
+    def _class(self, part: syntax.Characters, flags: int) -> _Known:
+        letters = [each for each in part.members if isinstance(each, syntax.Literal)]
         if part.negated or len(part.members) > MOST_CLASS or len(letters) < len(part.members):
             return UNKNOWN
         return self._branch([self._part(each, flags) for each in letters])

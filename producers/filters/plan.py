@@ -12,8 +12,8 @@ from typing import Any, Final
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.entries import Entry, PartialLines, unwrap
-from producers.filters.rows import EntryMatcher, Filter, Matcher, Row
-from producers.stamps import Clock
+from producers.filters.rows import EntryMatcher, EventRow, Filter, Matcher
+from producers.stamps import LineClock
 
 MOST_MASKS: Final = 4_096
 
@@ -36,14 +36,14 @@ class Plan:
         )
         self._masks: dict[int, list[tuple[int, EntryMatcher]]] = {}
         self._begun: set[int] = set()
-        self._clock = Clock(0)
+        self._clock = LineClock(0)
 
-    def scan(self, data: bytes, clock: Clock) -> tuple[list[Row], ...]:
+    def scan(self, data: bytes, clock: LineClock) -> tuple[list[EventRow], ...]:
         """The events of each filter in whole lines, in order. How the stream is cut makes no difference."""
         if len(self.matchers) == 1:
             return (self.matchers[0].scan(data, clock),)
         lines = finder_of(self._needles).lines(data)
-        rows: tuple[list[Row], ...] = tuple([] for _ in self.filters)
+        rows: tuple[list[EventRow], ...] = tuple([] for _ in self.filters)
         taken: set[int] = set()
         for bit, number, matcher, by_entry in self._listed:
             if by_entry is not None:
@@ -81,9 +81,9 @@ class Plan:
     def _scan_entries(
         self,
         data: bytes,
-        clock: Clock,
+        clock: LineClock,
         lines: Mapping[int, int],
-        rows: tuple[list[Row], ...],
+        rows: tuple[list[EventRow], ...],
         taken: set[int],
     ) -> None:
         """The filters that are asked line by line share what is found out about a line."""
@@ -119,7 +119,7 @@ class Plan:
         data: bytes,
         start: int,
         mask: int,
-        rows: tuple[list[Row], ...],
+        rows: tuple[list[EventRow], ...],
         taken: bool,  # noqa: FBT001 - hot
         guard: Guard,
     ) -> None:

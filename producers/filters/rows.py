@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from producers.filters.entries import Entry
-from producers.stamps import Clock
+from producers.stamps import LineClock
 
 Fields = Mapping[str, str]
-Row = tuple[str, int, str, int, int, str | None, int | None, str | None, bool, int, Fields | None]
+EventRow = tuple[str, int, str, int, int, str | None, int | None, str | None, bool, int, Fields | None]
 """(kind, at_ms, ip, start, end, user, port, host, skewed, nth, fields)
 
 `start` and `end` bound the line in the data, `end` past its newline. `nth` counts the events of one line
@@ -32,14 +32,28 @@ Needles = frozenset[Needle]
 """Every line that interests a filter holds at least one of these; no needle is empty or has a newline."""
 
 
+def contains(text: bytes, needles: Needles) -> bool:
+    """Whether a text holds at least one of the needles."""
+    lowered: bytes | None = None
+    for needle, caseless in needles:
+        if not caseless:
+            if needle in text:
+                return True
+            continue
+        lowered = text.lower() if lowered is None else lowered
+        if needle in lowered:
+            return True
+    return False
+
+
 class EntryMatcher(Protocol):
     """A matcher that is handed one line after the other, already out of its envelopes."""
 
-    def begin(self, clock: Clock) -> None:
+    def begin(self, clock: LineClock) -> None:
         """The clock for the entries that follow."""
         ...
 
-    def take(self, entry: Entry, start: int, end: int) -> list[Row]:
+    def take(self, entry: Entry, start: int, end: int) -> list[EventRow]:
         """The events of one entry, which is the line from `start` to `end`."""
         ...
 
@@ -56,7 +70,7 @@ class Matcher(Protocol):
         """Itself, for lines that several filters look at one after the other; None: it reads buffers."""
         ...
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """The events in whole lines, in order. How the stream is cut into buffers makes no difference.
 
         `starts`: where the lines that hold a needle of its filter start, ascending, each once; None when

@@ -19,13 +19,13 @@ from typing import Any, Final, Protocol
 import orjson
 
 from producers.filters.native.definition import SAMPLES
-from producers.filters.rows import Matcher, Row
-from producers.stamps import Clock, Stamps
+from producers.filters.rows import EventRow, Matcher
+from producers.stamps import LineClock, Stamps
 from schemas.errors import ConfigError
 
 AT_MS: Final = int(datetime(2026, 11, 22, 9, tzinfo=UTC).timestamp() * 1_000)
 NOW_MS: Final = AT_MS + 3_600_000
-CLOCK: Final = Clock(NOW_MS, "offline")
+CLOCK: Final = LineClock(NOW_MS, "offline")
 FORMS: Final = {
     "rfc 3164": "Nov 22 09:00:00 web {program}[4711]: {line}",
     "with priority": "<38>Nov 22 09:00:00 web {program}[4711]: {line}",
@@ -129,7 +129,7 @@ def written(filter_: Sampled, sample: Sample) -> Mapping[str, str]:
     return forms
 
 
-def scan(filter_: Sampled, lines: str) -> list[Row]:
+def scan(filter_: Sampled, lines: str) -> list[EventRow]:
     """The events of lines, in a stream of their own."""
     return filter_.matcher(Stamps(UTC)).scan(f"{lines}\n".encode(), CLOCK)
 
@@ -153,7 +153,7 @@ def _journal(program: str, line: str) -> str:
     return orjson.dumps(entry).decode()
 
 
-def _said(row: Row, stated: tuple[Say, ...]) -> Say:
+def _said(row: EventRow, stated: tuple[Say, ...]) -> Say:
     kind, _, ip, _, _, user, port, _, _, _, fields = row
     asked = bool(stated) and stated[0].fields is not None
     return Say(kind, ip, user, port, dict(fields or {}) if asked else None)

@@ -136,8 +136,7 @@ RARES: Final = (
     _rare(KEY, rb"Failed publickey for invalid user " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"),
     _rare(PROBE, rb"Failed [^ ]{1,64} for (?!invalid user ){user} from {peer} ssh2(?:: {key})?"),
     _rare(
-        PROBE,
-        rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+",
+        PROBE, rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"
     ),
     _rare(INVALID, rb"Invalid user {user} from {address}"),
     _rare(INVALID, rb"Illegal user {user} from {address}"),

@@ -29,9 +29,9 @@ from producers.filters.connections import (
     Connection,
     Connections,
 )
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from producers.filters.sshd import HEADER_GROUPS, STEPS_BY_TAIL
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
@@ -39,7 +39,7 @@ SAMPLE_BYTES: Final = 4_096
 MOST_REPEATS: Final = 32
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
-Party = tuple[Connection | None, int, bool, bytes | None, bool]
+LineMeaning = tuple[Connection | None, int, bool, bytes | None, bool]
 """What a line says: (its connection, its class, whether that connection is over, its user, no port)."""
 
 
@@ -52,11 +52,11 @@ class SshdMatcher:
         self._finder = finder or fastest_finder(sshd.CANDIDATES, b" sshd")
         self._stamps = stamps or Stamps()
         self._connections = Connections()
-        self._clock = Clock(0)
+        self._clock = LineClock(0)
         self._headed: bool | None = None
         self._notices: Counter[str] = Counter()
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """The events in whole lines, in order."""
         self._clock = clock
         self._stamps.begin(clock)
@@ -84,9 +84,9 @@ class SshdMatcher:
         """What was seen and gave no event: a sentence, and how often."""
         return self._notices
 
-    def _rows(self, matches: Iterable[re.Match[bytes]]) -> list[Row]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+    def _rows(self, matches: Iterable[re.Match[bytes]]) -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
         """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
-        rows: list[Row] = []
+        rows: list[EventRow] = []
         append, stamp_of = rows.append, self._stamps.read
         connections = self._connections
         known, find, drop = connections.young.get, connections.find, connections.drop
@@ -159,7 +159,7 @@ class SshdMatcher:
             )
         return rows
 
-    def _uncommon(self, match: re.Match[bytes], rows: list[Row]) -> Party | None:
+    def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
         if text is None:
@@ -175,7 +175,7 @@ class SshdMatcher:
                 return self._party(rare, found.groupdict(), key)
         return None
 
-    def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> Party:
+    def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> LineMeaning:
         user = parts.get("user")
         peer = parts.get("peer")
         address = peer[: peer.find(b" ")] if peer else parts["address"]
@@ -183,7 +183,7 @@ class SshdMatcher:
         connection = self._connections.find(key, address, peer, code)
         return connection, code, rare.over, user, peer is None
 
-    def _repeated(self, match: re.Match[bytes], rows: list[Row]) -> None:
+    def _repeated(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
         """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
         repeated = sshd.REPEATED.fullmatch(match[sshd.RARE])
         if repeated is None or repeated[2].startswith(b"message "):
@@ -199,14 +199,14 @@ class SshdMatcher:
             for nth, row in enumerate(self._rows(repeat(again, times)))
         )
 
-    def _headless(self, match: re.Match[bytes], rows: list[Row]) -> None:
+    def _headless(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
         """A line of sshd's own log file, which has no headers; in one that has, it is a forgery."""
         self._heed_headers(rows)
         line = sshd.HEADLESS_LINE.match(match.string, match.start())
         if line is not None and not self._headed:
             rows += self._rows((line,))
 
-    def _heed_headers(self, rows: list[Row]) -> None:
+    def _heed_headers(self, rows: list[EventRow]) -> None:
         """The first event of a stream says whether its lines have headers: only those name a host."""
         if self._headed is None and rows:
             self._headed = rows[0][7] is not None

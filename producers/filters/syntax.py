@@ -129,25 +129,12 @@ class Conditional:
     otherwise: Parts
 
 
-Part = (
-    Literal
-    | Characters
-    | Anything
-    | Group
-    | Atomic
-    | Choice
-    | Repeat
-    | Anchor
-    | Assertion
-    | Never
-    | Reference
-    | Conditional
-)
-Parts = tuple[Part, ...]
 Character = Literal | Characters | Anything
 """A part that is one character."""
 ZeroWidth = Anchor | Assertion | Never
 """A part that takes no character."""
+Part = Character | ZeroWidth | Group | Atomic | Choice | Repeat | Reference | Conditional
+Parts = tuple[Part, ...]
 UNLIMITED: Final = int(_op.MAXREPEAT)
 
 

@@ -27,19 +27,8 @@ from typing import Final
 from producers.filters.bounds import compiled
 
 MONTHS: Final = (
-    b"jan",
-    b"feb",
-    b"mar",
-    b"apr",
-    b"may",
-    b"jun",
-    b"jul",
-    b"aug",
-    b"sep",
-    b"oct",
-    b"nov",
-    b"dec",
-)
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+)  # fmt: skip
 TAI_EPOCH: Final = 0x4000000000000000
 LEAP_SECONDS: Final = 10
 """libtai's tai_unix, so multilog and svlogd, writes the Unix time plus 2^62 + 10, without a table of leap
@@ -118,19 +107,13 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
         _named,
     ),
     (rb"(?P<day>\d{1,2})[- ](?P<month>%(m)s)[- ](?P<year>\d{4})[ :](?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
-    (
-        rb"%(m)s, (?P<day>\d{1,2}) (?P<month>%(m)s) (?P<year>\d{4}) (?P<clock>%(c)s)(?P<zone>%(z)s)",
-        _named,
-    ),
+    (rb"%(m)s, (?P<day>\d{1,2}) (?P<month>%(m)s) (?P<year>\d{4}) (?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
     (
         rb"(?P<month>%(m)s) (?P<day>\d{1,2}), (?P<year>\d{4}),? (?P<clock>%(c)s)(?: (?P<half>[AaPp][Mm]))?",
         _named,
     ),
     (rb"(?P<month>%(m)s)/(?P<day>\d\d)/(?P<year>\d{4}) (?P<clock>%(c)s)", _named),
-    (
-        rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}),? (?P<clock>%(c)s) (?P<half>[AaPp][Mm])",
-        _named,
-    ),
+    (rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}),? (?P<clock>%(c)s) (?P<half>[AaPp][Mm])", _named),
     (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4})(?:-| - )(?P<clock>%(c)s)", _named),
     (rb"(?P<month>%(m)s)-(?P<day>\d\d)-(?P<year>\d\d) (?P<clock>%(c)s)", _named),
     (rb"(?P<year>\d\d)/(?P<month>\d{1,2})/(?P<day>\d{1,2})@(?P<clock>%(c)s)", _named),

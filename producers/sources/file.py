@@ -23,14 +23,10 @@ class FileSource:
     """Follows every file that a path or glob names, through rotation."""
 
     def __init__(
-        self,
-        pattern: str,
-        resume: Mapping[str, Any] | None,
-        start: StartPosition,
-        now_ms: Callable[[], int],
+        self, spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
     ) -> None:
-        self.id = f"file:{pattern}"
-        self._pattern = pattern
+        self.id = spec
+        self._pattern = pattern = _path(spec)
         self._is_glob = glob.has_magic(pattern)
         self._now_ms = now_ms
         self._serial_ms = 0 if resume is None else stored(resume, "serial_ms", int)
@@ -122,12 +118,6 @@ def _fixed_part(pattern: str) -> Path:
     return next(parent for parent in parents if not glob.has_magic(str(parent)))
 
 
-def _open(
-    spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
-) -> FileSource:
-    return FileSource(_path(spec), resume, start, now_ms)
-
-
 def _check(spec: str) -> list[str]:
     return [problem for path in matching_files(_path(spec)) if (problem := _unreadable(path))]
 
@@ -153,4 +143,4 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-KIND: Final = SourceKind(spec=re.compile(r"file:/.*", re.DOTALL), open=_open, check=_check, missing=_missing)
+KIND: Final = SourceKind(spec=re.compile("(?s)file:/.*"), open=FileSource, check=_check, missing=_missing)

@@ -35,13 +35,13 @@ class JournaldSource:
 
     def __init__(
         self,
-        matches: Sequence[str],
+        spec: str,
         resume: Mapping[str, Any] | None,
         start: StartPosition,
         now_ms: Callable[[], int],
     ) -> None:
-        self.id = f"journald:{' '.join(matches)}"
-        self._matches = matches
+        self._matches = _matches(spec)
+        self.id = f"journald:{' '.join(self._matches)}"
         self._now_ms = now_ms
         resume = resume or {"incarnation": f"{now_ms():x}", "since_ms": _since_ms(start, now_ms())}
         self._incarnation = stored(resume, "incarnation", str)
@@ -75,7 +75,7 @@ class JournaldSource:
             return None
         whole, newline, rest = data.rpartition(b"\n")
         if not newline:
-            self._pending = self._bounded(self._pending + data)
+            self._pending = self._limited(self._pending + data)
             return None
         lines = self._rendered((self._pending + whole).split(b"\n"))
         self._pending = rest
@@ -142,7 +142,7 @@ class JournaldSource:
         self._trouble = None
         return Chunk(data, self._incarnation, start, self.position(), live=False, origin=self.id)
 
-    def _bounded(self, pending: bytes) -> bytes:
+    def _limited(self, pending: bytes) -> bytes:
         if len(pending) <= ENTRY_LIMIT_BYTES:
             return pending
         self._notices[UNREADABLE] += 1
@@ -208,12 +208,6 @@ def _pipe(child: subprocess.Popen[bytes] | None) -> int:
     return child.stdout.fileno()
 
 
-def _open(
-    spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
-) -> JournaldSource:
-    return JournaldSource(_matches(spec), resume, start, now_ms)
-
-
 def _check(spec: str) -> list[str]:
     try:
         return problems_of(_matches(spec))
@@ -228,4 +222,4 @@ def _matches(spec: str) -> list[str]:
         raise ConfigError(f"{spec}: {error}; quote a value that holds spaces or quotes") from error
 
 
-KIND: Final = SourceKind(spec=re.compile(r"journald:.+", re.DOTALL), open=_open, check=_check)
+KIND: Final = SourceKind(spec=re.compile("(?s)journald:.+"), open=JournaldSource, check=_check)

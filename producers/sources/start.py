@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from producers.contract import StartPosition
-from producers.stamps import TIME, Clock, Stamps
+from producers.stamps import TIME, LineClock, Stamps
 
 STAMPED: Final = re.compile(rb"^(?:<\d{1,3}>(?:1 )?)?(" + TIME + rb")[ :]", re.MULTILINE)
 WINDOW_BYTES: Final = 65_536
@@ -24,10 +24,10 @@ def offset_for(fd: int, start: StartPosition, now_ms: int) -> int:
     timeless = _stamped(fd, _line_at(fd, max(0, end - WINDOW_BYTES)), end) is None
     if start.at == "end" or timeless:
         return end
-    return _bisect(fd, end, now_ms - start.recent_ms, Clock(now_ms, "offline"))
+    return _bisect(fd, end, now_ms - start.recent_ms, LineClock(now_ms, "offline"))
 
 
-def _bisect(fd: int, end: int, since_ms: int, clock: Clock) -> int:
+def _bisect(fd: int, end: int, since_ms: int, clock: LineClock) -> int:
     """The start of the first line not older: those before `low` are older, those from `high` on are not."""
     stamps = Stamps()
     stamps.begin(clock)

@@ -21,8 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from producers.sources.file_position import FilePosition, load_position
 from producers.sources.lines import cut_lines, skip_line
-from producers.sources.mark import Mark, load_mark
 
 LINGER_MS: Final = 10_000
 ROTATED: Final = re.compile(r"[.-]\d{1,20}(?:[.-]\d{1,20})*")
@@ -48,7 +48,7 @@ class Read(NamedTuple):
 class OpenFile:
     """A file being read."""
 
-    def __init__(self, fd: int, mark: Mark) -> None:
+    def __init__(self, fd: int, mark: FilePosition) -> None:
         self.fd = fd
         self.mark = mark
         self.idle_since_ms: int | None = None
@@ -79,14 +79,14 @@ class OpenFile:
         os.close(self.fd)
 
 
-def open_file(path: Path, mark: Mark | None = None, *, incarnation: str = "") -> OpenFile:
+def open_file(path: Path, mark: FilePosition | None = None, *, incarnation: str = "") -> OpenFile:
     """Open a regular file, at a mark or at its start under a new incarnation. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     stat = os.fstat(fd)
     if not stats.S_ISREG(stat.st_mode):
         os.close(fd)
         raise OSError(0, "not a regular file", str(path))
-    fresh = mark or Mark(path="", device=0, inode=0, incarnation=incarnation)
+    fresh = mark or FilePosition(path="", device=0, inode=0, incarnation=incarnation)
     here = replace(fresh, path=os.path.realpath(path), device=stat.st_dev, inode=stat.st_ino)
     return OpenFile(fd, here)
 
@@ -113,7 +113,7 @@ class Tail:
 
     def resume(self, saved: Sequence[Mapping[str, Any]]) -> None:
         """Go on where the marks say, wherever their files are by now. Raises InvalidMessage."""
-        for mark in map(load_mark, saved):
+        for mark in map(load_position, saved):
             found = self._search(mark)
             if found is None:
                 self.notices[GONE] += 1
@@ -178,7 +178,7 @@ class Tail:
     def _restart(self, newest: OpenFile) -> None:
         """The newest file was truncated: go on in its copy, if there is one, then from its start."""
         mark = newest.mark
-        fresh = Mark(path=mark.path, device=mark.device, inode=mark.inode, incarnation=self._serial())
+        fresh = FilePosition(path=mark.path, device=mark.device, inode=mark.inode, incarnation=self._serial())
         again = OpenFile(newest.fd, fresh)
         copy = self._search(mark)
         if copy is not None:
@@ -199,7 +199,7 @@ class Tail:
                 self._open.remove(opened)
                 opened.close()
 
-    def _search(self, mark: Mark) -> OpenFile | None:
+    def _search(self, mark: FilePosition) -> OpenFile | None:
         """The file of a mark: by inode if its bytes agree, else a copy whose bytes do."""
         same: list[Path] = []
         copies: list[Path] = []
@@ -214,7 +214,7 @@ class Tail:
                 return found
         return None
 
-    def _reopen(self, path: Path, mark: Mark) -> OpenFile | None:
+    def _reopen(self, path: Path, mark: FilePosition) -> OpenFile | None:
         try:
             found = open_file(path, mark)
             if mark.agrees(found.fd):
@@ -224,7 +224,7 @@ class Tail:
             self._say(error)
         return None
 
-    def _candidates(self, mark: Mark) -> Iterator[Path]:
+    def _candidates(self, mark: FilePosition) -> Iterator[Path]:
         yield self.path
         yield Path(mark.path)
         yield from _siblings(self.path)

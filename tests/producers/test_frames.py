@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.filters import Row, load_filter
+from producers.filters import EventRow, load_filter
 from producers.frames import EVENTS_PER_FRAME, Origin, appends, auth_lines, in_line_order
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from schemas.codec import AuthLine, changed, decode, decode_frame, encode, encode_lines
 from schemas.records import LINE_CHARACTERS, AuthEvent
 from schemas.topics import partition_of
@@ -40,7 +40,7 @@ rows = st.tuples(
 
 
 @given(rows, st.binary(max_size=3_000), st.dictionaries(st.just("site"), st.just("a")))
-def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict[str, str]) -> None:
+def test_a_line_equals_what_the_codec_writes(row: EventRow, data: bytes, labels: dict[str, str]) -> None:
     """Whatever the row and the bytes: the JSON is the codec's, byte for byte."""
     data = data.replace(b"\n", b"").rstrip(b"\r") + b"\n"
     kind, at_ms, ip, _, _, user, port, host, skewed, nth, _ = row
@@ -62,7 +62,7 @@ def test_a_line_equals_what_the_codec_writes(row: Row, data: bytes, labels: dict
         labels=labels,
         skewed=skewed,
     )
-    sized: Row = (*row[:4], len(data), *row[5:])
+    sized: EventRow = (*row[:4], len(data), *row[5:])
     line = encode_lines(auth_lines(data, [sized], origin(labels)))
     assert line == encode(event)
     assert decode(line) == event
@@ -75,7 +75,7 @@ def test_events_go_to_the_partition_of_their_address(partitions: int) -> None:
         b"Nov 22 09:00:00 web sshd[%d]: Invalid user x from 192.0.%d.7 port 5\n" % (pid, pid % 200)
         for pid in range(2_000)
     )
-    found = SSHD.matcher().scan(data, Clock(1_795_338_000_000, "offline"))
+    found = SSHD.matcher().scan(data, LineClock(1_795_338_000_000, "offline"))
     positions: list[int] = []
     for append in appends(auth_lines(data, found, origin()), partitions):
         events = decode_frame(append.value)

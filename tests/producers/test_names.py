@@ -13,7 +13,7 @@ import pytest
 import producers.names
 from eventlog.memory import MemoryLog
 from producers.names import MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
-from producers.producer import Producer, Watch
+from producers.producer import Producer, WatchedSource
 from schemas.codec import AuthLine, decode_frame
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
@@ -56,7 +56,7 @@ def test_a_name_becomes_an_event_of_each_address_and_holds_nothing_up(tmp_path: 
     log, directory = MemoryLog(), Directory(a_example=["192.0.2.7", "2001:db8::7"])
     path = tmp_path / "ftp.log"
     path.write_text(LINE.format(name="a.example") + LINE.format(name="192.0.2.9"), encoding="ascii")
-    watch = Watch(f"file:{path}", ("pureftpd",), start="beginning")
+    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning")
     producer = Producer(log, [watch], lambda: NOW_MS, names=Names(directory))
     producer.poll()
     assert [each.ip for each in events(log)] == ["192.0.2.9"]
@@ -78,7 +78,7 @@ def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
     log, silent = MemoryLog(), Directory()
     path = tmp_path / "ftp.log"
     path.write_text(LINE.format(name="a.example"), encoding="ascii")
-    watch = Watch(f"file:{path}", ("pureftpd",), start="beginning")
+    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning")
     first = Producer(log, [watch], lambda: NOW_MS, names=Names(silent))
     first.poll()
     first.close()

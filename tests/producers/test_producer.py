@@ -11,7 +11,7 @@ import pytest
 from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
-from producers.producer import IDLE_COMMIT_MS, Producer, Watch
+from producers.producer import IDLE_COMMIT_MS, Producer, WatchedSource
 from schemas.codec import decode_frame
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import AuthEvent
@@ -81,7 +81,7 @@ def write(path: Path, text: str) -> None:
 
 def start(log: EventLog, path: Path, now_ms: Callable[[], int] = lambda: NOW_MS) -> Producer:
     """A producer of one file with the sshd filter."""
-    return Producer(log, [Watch(f"file:{path}", ("sshd",), start="beginning")], now_ms)
+    return Producer(log, [WatchedSource(f"file:{path}", ("sshd",), start="beginning")], now_ms)
 
 
 def abandon(producer: Producer) -> None:
@@ -115,7 +115,9 @@ def users(log: EventLog) -> list[str | None]:
 def test_lines_become_events_with_their_source(log: EventLog, path: Path) -> None:
     """An event says where it was read, and its line; other lines give none."""
     write(path, OTHER + attempts(1))
-    producer = Producer(log, [Watch(f"file:{path}", ("sshd",), {"site": "a"}, "beginning")], lambda: NOW_MS)
+    producer = Producer(
+        log, [WatchedSource(f"file:{path}", ("sshd",), {"site": "a"}, "beginning")], lambda: NOW_MS
+    )
     drain(producer)
     (event,) = events(log)
     assert (event.source, event.position, event.user) == (f"file:{path}", len(OTHER), "u1")
@@ -192,7 +194,7 @@ def test_hosts_are_told_apart(path: Path) -> None:
     """The host is part of the identity of an event."""
     path.write_text(attempts(1), encoding="utf-8")
     log = MemoryLog()
-    producer = Producer(log, [Watch(f"file:{path}", ("sshd",), start="beginning")], host="web1")
+    producer = Producer(log, [WatchedSource(f"file:{path}", ("sshd",), start="beginning")], host="web1")
     while producer.poll():
         pass
     producer.close()
@@ -218,7 +220,7 @@ def test_a_quiet_position_is_stored_after_a_while(log: EventLog, path: Path) -> 
 def test_an_end_found_at_the_first_start_is_kept(log: EventLog, path: Path) -> None:
     """With `start = "end"`, lines written while the first run's successor was down are read."""
     write(path, attempts(1))
-    watch = Watch(f"file:{path}", ("sshd",), start="end")
+    watch = WatchedSource(f"file:{path}", ("sshd",), start="end")
     producer = Producer(log, [watch], lambda: NOW_MS)
     drain(producer)
     producer.close()
@@ -246,7 +248,7 @@ def test_a_second_producer_takes_over(path: Path) -> None:
 
 def test_files_of_a_glob_have_their_own_connections(log: EventLog, tmp_path: Path) -> None:
     """The same process and peer in two files of a glob are two connections, across a restart too."""
-    watch = Watch(f"file:{tmp_path}/*.auth", ("sshd",), start="beginning")
+    watch = WatchedSource(f"file:{tmp_path}/*.auth", ("sshd",), start="beginning")
     for name in ("a.auth", "b.auth"):
         (tmp_path / name).write_text(attempts(1))
     producer = Producer(log, [watch], lambda: NOW_MS)
@@ -276,7 +278,7 @@ def test_it_says_what_it_watches_and_what_is_wrong(log: EventLog, tmp_path: Path
 def test_an_unknown_filter_is_refused(log: EventLog, path: Path) -> None:
     """The error says where the known ones are listed."""
     with pytest.raises(ConfigError, match="banstream filters list"):
-        Producer(log, [Watch(f"file:{path}", ("nosuch",))])
+        Producer(log, [WatchedSource(f"file:{path}", ("nosuch",))])
 
 
 def test_an_older_filters_state_is_left(log: EventLog, path: Path) -> None:

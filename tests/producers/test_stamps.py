@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producers.stamps import SKEW_MS, Clock, Stamps, Trust, local_zone
+from producers.stamps import SKEW_MS, LineClock, Stamps, Trust, local_zone
 
 
 def ms(text: str) -> int:
@@ -19,7 +19,7 @@ def ms(text: str) -> int:
 def read(text: str, now: str = "2026-11-22T12:00:00", zone: str = "UTC", trust: Trust = "offline") -> int:
     """The instant of a text that is not off."""
     stamps = Stamps(ZoneInfo(zone))
-    stamps.begin(Clock(ms(now), trust))
+    stamps.begin(LineClock(ms(now), trust))
     at_ms, skewed = stamps.read(text.encode())
     assert not skewed
     return at_ms
@@ -84,14 +84,14 @@ def test_a_time_without_an_offset_is_local(text: str, expected: str) -> None:
 def test_what_is_no_instant_is_now(text: str) -> None:
     """A text that looks like a time and is none gives the clock's, and says so."""
     stamps = Stamps(UTC)
-    stamps.begin(Clock(1_000, "offline"))
+    stamps.begin(LineClock(1_000, "offline"))
     assert stamps.read(text.encode()) == (1_000, True)
 
 
 def test_no_time_is_now_and_not_off() -> None:
     """A line without a time bears the time it is seen."""
     stamps = Stamps(UTC)
-    stamps.begin(Clock(1_000, "live"))
+    stamps.begin(LineClock(1_000, "live"))
     assert stamps.read(b"") == (1_000, False)
 
 
@@ -110,7 +110,7 @@ def test_a_time_far_off_is_replaced_by_the_clock(trust: Trust, off_ms: int, skew
     """Live, more than 60 s either way; in a backlog, more than 60 s ahead; offline, never."""
     now_ms = ms("2026-11-22T09:00:00")
     stamps = Stamps(UTC)
-    stamps.begin(Clock(now_ms, trust))
+    stamps.begin(LineClock(now_ms, trust))
     at = datetime.fromtimestamp((now_ms + off_ms) / 1_000, UTC)
     expected = now_ms if skewed else now_ms + off_ms
     assert stamps.read(at.strftime("%b %d %H:%M:%S").encode()) == (expected, skewed)
@@ -119,9 +119,9 @@ def test_a_time_far_off_is_replaced_by_the_clock(trust: Trust, off_ms: int, skew
 def test_remembered_minutes_follow_the_clock() -> None:
     """A year later the same text is of the next year, though its minute was remembered."""
     stamps = Stamps(UTC)
-    stamps.begin(Clock(ms("2026-11-22T12:00:00"), "offline"))
+    stamps.begin(LineClock(ms("2026-11-22T12:00:00"), "offline"))
     first = stamps.read(b"Nov 22 09:00:00")[0]
-    stamps.begin(Clock(ms("2027-11-22T12:00:00"), "offline"))
+    stamps.begin(LineClock(ms("2027-11-22T12:00:00"), "offline"))
     assert stamps.read(b"Nov 22 09:00:00")[0] - first == 365 * 86_400_000
 
 

@@ -26,19 +26,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 MONTHS: Final = (
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-)
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 WEEK: Final = r"5[0-3]|[0-4]\d|\d"
 ABBREVIATION: Final = r"[A-Z](?:[A-Z]{2,4})?"

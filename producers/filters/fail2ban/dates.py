@@ -14,27 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from producers.filters import syntax
 from producers.filters.fail2ban.datepatterns import Template
 from producers.filters.fail2ban.expressions import may_be_empty
 from producers.filters.fail2ban.instants import Instants
-from producers.filters.syntax import (
-    UNLIMITED,
-    Anchor,
-    Anything,
-    Assertion,
-    Category,
-    Characters,
-    Choice,
-    Group,
-    Literal,
-    Never,
-    Part,
-    Parts,
-    Reference,
-    Repeat,
-    Span,
-    parse,
-)
+from producers.filters.syntax import Part, Parts, Repeat, parse
 from schemas.errors import InvalidMessage
 
 FAR: Final = 0x7FFFFFFF
@@ -310,17 +294,17 @@ def unfolded(parts: Parts, groups: dict[int, Parts] | None = None) -> Parts:
     found: list[Part] = []
     for part in parts:
         match part:
-            case Group(number):
+            case syntax.Group(number):
                 inner = unfolded(part.parts, known)
                 if number is not None:
                     known[number] = inner
                 found.append(replace(part, parts=inner))
-            case Choice(branches):
-                found.append(Choice(tuple(unfolded(branch, known) for branch in branches)))
+            case syntax.Choice(branches):
+                found.append(syntax.Choice(tuple(unfolded(branch, known) for branch in branches)))
             case Repeat():
                 found.append(replace(part, parts=unfolded(part.parts, known)))
-            case Reference(number) if number in known:
-                found.append(Group(None, 0, 0, known[number]))
+            case syntax.Reference(number) if number in known:
+                found.append(syntax.Group(None, 0, 0, known[number]))
             case _:
                 found.append(part)
     return tuple(found)
@@ -348,35 +332,35 @@ def _after(parts: Parts, character: str) -> Iterator[Parts]:
 
 def _after_part(part: Part, character: str) -> list[Parts]:  # noqa: PLR0911 - one for each kind of part
     match part:
-        case Group():
+        case syntax.Group():
             return list(_after(part.parts, character))
-        case Choice(branches):
+        case syntax.Choice(branches):
             return [left for branch in branches for left in _after(branch, character)]
         case Repeat(least, most, parts):
-            fewer = Repeat(max(least - 1, 0), most if most == UNLIMITED else most - 1, parts)
+            fewer = Repeat(max(least - 1, 0), most if most == syntax.UNLIMITED else most - 1, parts)
             again = (fewer,) if most > 1 else ()
             return [(*left, *again) for left in _after(parts, character)]
-        case Anchor() | Assertion() | Never():
+        case syntax.Anchor() | syntax.Assertion() | syntax.Never():
             return []
-        case Literal() | Characters():
+        case syntax.Literal() | syntax.Characters():
             return [()] if any(_takes(part, each) for each in (character.lower(), character.upper())) else []
-        case Anything():
+        case syntax.Anything():
             return [()]
         case _:
             return [(part,), ()]
 
 
-def _takes(part: Literal | Characters, character: str) -> bool:
-    if isinstance(part, Literal):
+def _takes(part: syntax.Literal | syntax.Characters, character: str) -> bool:
+    if isinstance(part, syntax.Literal):
         return chr(part.number) == character
     return any(_is_member(each, character) for each in part.members) is not part.negated
 
 
-def _is_member(member: Literal | Span | Category, character: str) -> bool:
+def _is_member(member: syntax.Literal | syntax.Span | syntax.Category, character: str) -> bool:
     match member:
-        case Literal(number):
+        case syntax.Literal(number):
             return chr(number) == character
-        case Span(first, last):
+        case syntax.Span(first, last):
             return first <= ord(character) <= last
-        case Category(source):
+        case syntax.Category(source):
             return re.match(source, character) is not None

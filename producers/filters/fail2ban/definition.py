@@ -129,15 +129,9 @@ def replace_tags(
 
 
 OPTIONS: Final = (
-    "usedns",
-    "prefregex",
-    "ignoreregex",
-    "failregex",
-    "maxlines",
-    "datepattern",
-    "journalmatch",
-    "logtimezone",
-)
+    "usedns", "prefregex", "ignoreregex", "failregex",
+    "maxlines", "datepattern", "journalmatch", "logtimezone",
+)  # fmt: skip
 USEDNS: Final = frozenset({"yes", "warn", "no", "raw"})
 
 

@@ -20,21 +20,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count, takewhile
 from typing import Final, NamedTuple
 
-from producers.filters.syntax import (
-    Anchor,
-    Assertion,
-    Characters,
-    Choice,
-    Conditional,
-    Group,
-    Literal,
-    Never,
-    Part,
-    Parts,
-    Repeat,
-    Span,
-    parse,
-)
+from producers.filters import syntax
+from producers.filters.syntax import Part, Parts, Repeat, parse
 
 MOST_MEMBERS: Final = 128
 
@@ -50,13 +37,13 @@ def is_anchored(source: str, flags: int = 0) -> bool:
 def _is_anchored(parts: Parts) -> bool:
     for part in parts:
         match part:
-            case Anchor("^" | r"\A"):
+            case syntax.Anchor("^" | r"\A"):
                 return True
-            case Group():
+            case syntax.Group():
                 return _is_anchored(part.parts)
-            case Choice():
+            case syntax.Choice():
                 return all(map(_is_anchored, part.branches))
-            case Anchor() | Assertion() | Never():
+            case syntax.Anchor() | syntax.Assertion() | syntax.Never():
                 continue
             case _:
                 return False
@@ -89,16 +76,16 @@ def _of_sequence(parts: Parts, flags: int) -> Beginnings:
 
 def _of_part(part: Part, flags: int) -> Beginnings:
     match part:
-        case Anchor() | Assertion() | Never():
+        case syntax.Anchor() | syntax.Assertion() | syntax.Never():
             return frozenset(), True
-        case Group(_, added, removed, parts):
+        case syntax.Group(_, added, removed, parts):
             return _of_sequence(parts, (flags | added) & ~removed)
-        case Choice(branches):
+        case syntax.Choice(branches):
             return _of_branches([_of_sequence(each, flags) for each in branches])
         case Repeat(least, _, parts):
             characters, empty = _of_sequence(parts, flags)
             return characters, empty or least == 0
-        case Literal() | Characters():
+        case syntax.Literal() | syntax.Characters():
             return None if flags & re.IGNORECASE else _of_set(part), False
         case _:
             return None, False
@@ -113,14 +100,14 @@ def _of_branches(branches: Sequence[Beginnings]) -> Beginnings:
     return found, any(empty for _, empty in branches)
 
 
-def _of_set(part: Literal | Characters) -> frozenset[str] | None:
-    if isinstance(part, Literal):
+def _of_set(part: syntax.Literal | syntax.Characters) -> frozenset[str] | None:
+    if isinstance(part, syntax.Literal):
         return frozenset({chr(part.number)})
     found: set[str] = set()
     for each in part.members:
-        if isinstance(each, Literal):
+        if isinstance(each, syntax.Literal):
             found.add(chr(each.number))
-        elif isinstance(each, Span) and each.last - each.first < MOST_MEMBERS:
+        elif isinstance(each, syntax.Span) and each.last - each.first < MOST_MEMBERS:
             found.update(map(chr, range(each.first, each.last + 1)))
         else:
             return None
@@ -138,7 +125,7 @@ def pruned(source: str) -> str:
     names = {number: name for name, number in tree.names.items()}
     before: set[int] = set()
     for part in tree.parts:
-        if not isinstance(part, Conditional):
+        if not isinstance(part, syntax.Conditional):
             before.update(_groups((part,)))
             continue
         opening = f"(?P<{names.get(part.number, '')}>"
@@ -151,19 +138,19 @@ def pruned(source: str) -> str:
 def _groups(parts: Parts) -> Iterator[int]:
     """The groups that a match may go through: none in an assertion or a repeat, or with flags of its own."""
     for part in parts:
-        if isinstance(part, Group) and not (part.added or part.removed):
+        if isinstance(part, syntax.Group) and not (part.added or part.removed):
             if part.number is not None:
                 yield part.number
             yield from _groups(part.parts)
-        elif isinstance(part, Choice):
+        elif isinstance(part, syntax.Choice):
             for branch in part.branches:
                 yield from _groups(branch)
 
 
 def _leading(parts: Parts) -> str:
     """The text that a match of these parts begins with, case and all."""
-    letters = takewhile(lambda each: isinstance(each, Literal), parts)
-    return "".join(chr(each.number) for each in letters if isinstance(each, Literal))
+    letters = takewhile(lambda each: isinstance(each, syntax.Literal), parts)
+    return "".join(chr(each.number) for each in letters if isinstance(each, syntax.Literal))
 
 
 TAG: Final = re.compile(r"<(/?)([\w-]+)(/?)>")

@@ -28,7 +28,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 from producers.filters.fail2ban.datepatterns import MONTHS, WEEKDAYS, Template
-from producers.stamps import Clock
+from producers.stamps import LineClock
 
 NAMED_OFFSET: Final = re.compile(r"([A-Z](?:[A-Z]{2,4})?)?(?:([+-])([01]\d)(?::?(\d{2}))?)?\n?")
 BY_MINUTES: Final[dict[int, str]] = {
@@ -203,7 +203,7 @@ class Instants:
         self._moment: Moment | None = None
         self._known: dict[tuple[Template, str], int | None] = {}
 
-    def begin(self, clock: Clock) -> bool:
+    def begin(self, clock: LineClock) -> bool:
         """Set the clock for the lines that follow; whether it has moved."""
         moved = clock.now_ms != self._now_ms
         if moved:

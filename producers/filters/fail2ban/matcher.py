@@ -25,8 +25,8 @@ from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
 from producers.filters.fail2ban.instants import Instants
 from producers.filters.fail2ban.rules import CompiledFilter
 from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
-from producers.filters.rows import Row
-from producers.stamps import SKEW_MS, Clock, local_zone
+from producers.filters.rows import EventRow
+from producers.stamps import SKEW_MS, LineClock, local_zone
 from schemas.errors import InvalidMessage
 
 NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
@@ -48,20 +48,20 @@ class Fail2banMatcher:
         self._heads = Heads(self._instants)
         self._sessions = Sessions()
         self._last_ms: int | None = None
-        self._clock = Clock(0)
+        self._clock = LineClock(0)
         self._data = b""
         self._text: str | None = None
         self._seen = 0
         self._learning = LEARNT_LINES
         self._notices: Counter[str] = Counter()
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """The failures in whole lines, in order."""
         self._clock, self._data, self._seen = clock, data, 0
         self._text = data.decode("ascii") if data.isascii() and b"\r" not in data else None
         if self._instants.begin(clock):
             self._heads.begin()
-        rows: list[Row] = []
+        rows: list[EventRow] = []
         offline = clock.trust == "offline"
         line_of, find = self._line, data.find
         with bounded() as guard:
@@ -123,7 +123,7 @@ class Fail2banMatcher:
         """What was seen and gave no event: a sentence, and how often."""
         return self._notices
 
-    def _line(self, start: int, end: int) -> Row | None:
+    def _line(self, start: int, end: int) -> EventRow | None:
         line = self._decoded(start, end) if self._text is None else self._text[start : end - 1]
         known = self._heads.read(line)
         if known is None:
@@ -183,7 +183,7 @@ class Fail2banMatcher:
         found = self._dates.peek(self._decoded(start, end))
         return None if found is None or not found[0][1] else self._instants.read(*found)
 
-    def _row(self, found: Captured, at_ms: int, start: int, end: int) -> Row | None:
+    def _row(self, found: Captured, at_ms: int, start: int, end: int) -> EventRow | None:
         """What the rules found as a row; None when it is no failure (yet), and no login."""
         session: Session | None = None
         key = found.get("mlfid")
@@ -227,7 +227,7 @@ def _is_remark(data: bytes, start: int, end: int) -> bool:
     return data[start] == COMMENT or not data[start:end].rstrip(RETURNS)
 
 
-def counted(at_ms: int, clock: Clock) -> tuple[int, bool]:
+def counted(at_ms: int, clock: LineClock) -> tuple[int, bool]:
     """The instant that counts for a line, not offline; whether it is the clock's as the line's is off."""
     ahead = at_ms - clock.now_ms
     off = ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")

@@ -16,21 +16,10 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Final
 
+from producers.filters import syntax
 from producers.filters.fail2ban.datepatterns import Template
 from producers.filters.rows import Needle, Needles
-from producers.filters.syntax import (
-    Category,
-    Characters,
-    Choice,
-    Group,
-    Literal,
-    Part,
-    Parts,
-    Repeat,
-    Span,
-    parse,
-    within,
-)
+from producers.filters.syntax import Part, Parts, Repeat, parse, within
 
 AT_BEGIN: Final = re.compile(r"(?:\(\?[a-z]+\))?\^(?:\(\?:\\W\{0,2\}\)\?)?\((?!\?)")
 BOUND_AFTER: Final = r")(?=\b|\W|$)"
@@ -70,10 +59,10 @@ def _neighbours(source: str) -> tuple[Callable[[str], bool], Callable[[str], boo
     """What may stand before and after the date of a template."""
     parts = parse(source).parts
     for at, part in enumerate(parts):
-        if isinstance(part, Group) and part.number == 1:
+        if isinstance(part, syntax.Group) and part.number == 1:
             before = _one_of(parts[at - 1]) if at else _anything
             following = parts[at + 1 :]
-            if following and isinstance(following[0], Literal):
+            if following and isinstance(following[0], syntax.Literal):
                 return before, _one_of(following[0])
             bound = source.endswith(BOUND_AFTER) and len(following) == 1 and _ends_in_word(part.parts)
             return before, (lambda character: not _is_word(character)) if bound else _anything
@@ -81,7 +70,7 @@ def _neighbours(source: str) -> tuple[Callable[[str], bool], Callable[[str], boo
 
 
 def _one_of(part: Part) -> Callable[[str], bool]:
-    if not isinstance(part, Literal):
+    if not isinstance(part, syntax.Literal):
         return _anything
     folded = chr(part.number).casefold()
     return lambda character: character.casefold() == folded
@@ -99,23 +88,23 @@ def _ends_in_word(parts: Parts) -> bool:
 
 def _is_of_word(part: Part) -> bool:
     match part:
-        case Group() | Choice() | Repeat():
+        case syntax.Group() | syntax.Choice() | Repeat():
             return all(map(_ends_in_word, within(part)))
-        case Literal(number):
+        case syntax.Literal(number):
             return _is_word(chr(number))
-        case Characters(members, negated):
+        case syntax.Characters(members, negated):
             return not negated and all(map(_is_word_member, members))
         case _:
             return False
 
 
-def _is_word_member(member: Literal | Span | Category) -> bool:
+def _is_word_member(member: syntax.Literal | syntax.Span | syntax.Category) -> bool:
     match member:
-        case Literal(number):
+        case syntax.Literal(number):
             return _is_word(chr(number))
-        case Span(first, last):
+        case syntax.Span(first, last):
             return all(_is_word(chr(each)) for each in range(first, last + 1))
-        case Category(source):
+        case syntax.Category(source):
             return source in WORDS
 
 

@@ -21,8 +21,8 @@ from producers.filters.fail2ban.expressions import (
 )
 from producers.filters.fail2ban.instants import minutes_east
 from producers.filters.fail2ban.needles import whole_needles
-from producers.filters.literals import contains, rarer, required_literals
-from producers.filters.rows import Needle, Needles
+from producers.filters.literals import rarer, required_literals
+from producers.filters.rows import Needle, Needles, contains
 
 PIECE: Final = re.compile(
     r"(?P<escape>\\(?:[1-9]|.))|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"
@@ -156,7 +156,7 @@ EARLY_MARGIN: Final = 2
 Kept = tuple[tuple[str, ...], tuple[int, ...]]
 
 
-class Rules:
+class Expressions:
     """The expressions of one filter.
 
     Attributes:
@@ -275,7 +275,7 @@ class CompiledFilter:
         maxlines: how many lines its expressions see at once.
     """
 
-    rules: Rules
+    rules: Expressions
     templates: tuple[Template, ...]
     dated: bool
     needles: Needles | None
@@ -299,7 +299,7 @@ def compile_filter(definition: Definition, year: int) -> CompiledFilter:
         offset = None if zone is None else minutes_east(zone)
     except ValueError as error:
         raise definition.refuse("logtimezone", str(error)) from error
-    rules = Rules(definition)
+    rules = Expressions(definition)
     dated = any(each.expression.pattern != "^()" for each in templates)
     needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
     return CompiledFilter(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)

@@ -18,10 +18,9 @@ import orjson
 
 from producers.filters.bounds import compiled
 from producers.filters.entries import Entry
-from producers.filters.literals import contains, required_literals
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.pieces import access_line, expand, outline
-from producers.filters.rows import Needle, Needles
+from producers.filters.rows import Needle, Needles, contains
 from schemas.errors import ConfigError
 
 Groups = Mapping[str, bytes]
@@ -80,7 +79,7 @@ class LinePattern:
     @cached_property
     def needles(self) -> Needles | None:
         """What its messages hold."""
-        return required_literals(outline(self.source).encode(), re.DOTALL, but=ESCAPED)
+        return _needles(outline(self.source).encode(), but=ESCAPED)
 
     def find(self, entry: Entry, *, own: bool) -> Groups | None:
         """What it captures of an entry: of the service's own log if `own`, else of a program's message."""
@@ -118,7 +117,7 @@ class FieldsPattern:
     @cached_property
     def needles(self) -> Needles | None:
         """The best of its values' needles; else the name of a key."""
-        found = [required_literals(text.encode(), re.DOTALL, but=ESCAPED_VALUE) for _, text in self.where]
+        found = [_needles(text.encode(), but=ESCAPED_VALUE) for _, text in self.where]
         keys = [frozenset({Needle(key.rpartition(".")[2].encode())}) for key, _ in self.where]
         known = [each for each in (*found, *keys) if each]
         return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None
@@ -223,6 +222,12 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
             yield LinePattern(rule, source, _apart(headers or "", seen) if headed else None)
     except ValueError as error:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
+
+
+def _needles(expression: bytes, *, but: frozenset[str]) -> Needles | None:
+    from producers.filters.literals import required_literals  # noqa: PLC0415 - the library's are remembered
+
+    return required_literals(expression, re.DOTALL, but=but)
 
 
 def _capture(found: re.Match[bytes], groups: dict[str, bytes], absent: bytes | None = None) -> None:

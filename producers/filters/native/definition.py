@@ -42,28 +42,15 @@ from typing import Any, Final, Literal, cast
 
 from schemas.errors import ConfigError
 
-Kind = Literal["failed", "succeeded", "probed", "session"]
+RuleKind = Literal["failed", "succeeded", "probed", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
-KINDS: Final[tuple[Kind, ...]] = ("succeeded", "failed", "probed", "session")
+KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
-HEAD: Final = frozenset(
-    {
-        "service",
-        "title",
-        "engine",
-        "generic",
-        "programs",
-        "ports",
-        "sources",
-        "headers",
-        "bare",
-        "sessions",
-        "pieces",
-        "json",
-        "kv",
-    }
-)
+HEAD: Final = frozenset({
+    "service", "title", "engine", "generic", "programs", "ports", "sources",
+    "headers", "bare", "sessions", "pieces", "json", "kv",
+})  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
 
 
@@ -80,7 +67,7 @@ class Rule:
         place: the table in the file, for messages.
     """
 
-    kind: Kind
+    kind: RuleKind
     shape: Shape
     lines: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
@@ -171,7 +158,7 @@ class _Reader:
             raise self._wrong("sessions", f'expected "pid", not {found!r}')
         return found
 
-    def _rule(self, kind: Kind, table: Any, place: str) -> Rule:
+    def _rule(self, kind: RuleKind, table: Any, place: str) -> Rule:
         if not isinstance(table, dict):
             raise self._wrong(place, "expected a table")
         self._known(table, RULE, place)

@@ -30,6 +30,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, TypeGuard
 
+from producers.filters import syntax
 from producers.filters.ambiguity import ambiguous
 from producers.filters.native.compiler import (
     AGAIN,
@@ -40,21 +41,7 @@ from producers.filters.native.compiler import (
 )
 from producers.filters.native.definition import Definition
 from producers.filters.native.pieces import expand
-from producers.filters.syntax import (
-    Anchor,
-    Assertion,
-    Character,
-    Group,
-    Literal,
-    Part,
-    Parts,
-    Repeat,
-    Tree,
-    ZeroWidth,
-    character,
-    parse,
-    within,
-)
+from producers.filters.syntax import Part, Parts, Repeat, character, parse, within
 
 TRUSTED: Final = frozenset({"time", "utc"})
 """What the service itself writes."""
@@ -63,7 +50,7 @@ NAMING: Final = {"ip": "the address", "session": "the session"}
 DIGIT: Final = 0x31
 SHORTEST: Final = 2
 """A repeat of fewer characters holds no address."""
-OPTIONAL: Final = Anchor("")
+OPTIONAL: Final = syntax.Anchor("")
 """Stands, as a part without width, on both sides of what need not be there."""
 
 
@@ -114,7 +101,7 @@ def _leading(parts: Parts) -> bytes:
     """The literal text that parts begin with."""
     found = bytearray()
     for each in parts:
-        if not isinstance(each, Literal):
+        if not isinstance(each, syntax.Literal):
             break
         found.append(each.number)
     return bytes(found)
@@ -131,7 +118,7 @@ def forgery(source: str) -> str | None:
     return None
 
 
-def _forgery(tree: Tree, group: int, what: str) -> str | None:
+def _forgery(tree: syntax.Tree, group: int, what: str) -> str | None:
     before: list[Part] = []
     after: list[Part] = []
     if not _split(tree.parts, group, before, after):
@@ -180,13 +167,13 @@ def _beside(parts: list[Part]) -> Iterator[Part]:
     """What stands right beside each end of what need not be there."""
     wanted = False
     for part in parts:
-        if wanted and not isinstance(part, ZeroWidth):
+        if wanted and not isinstance(part, syntax.ZeroWidth):
             yield part
-        wanted = part == OPTIONAL or (wanted and isinstance(part, ZeroWidth))
+        wanted = part == OPTIONAL or (wanted and isinstance(part, syntax.ZeroWidth))
 
 
 def _is_group(part: Part, group: int) -> bool:
-    return isinstance(part, Group) and part.number == group
+    return isinstance(part, syntax.Group) and part.number == group
 
 
 def _holds(part: Part, group: int) -> bool:
@@ -205,9 +192,9 @@ def _leads(before: list[Part]) -> list[bytes]:
     if isinstance(first, Repeat) and first.most == 1:
         before = [*first.parts, *before[bool(first.parts) :]]
     for part in reversed(_flat(before)):
-        if isinstance(part, Literal):
+        if isinstance(part, syntax.Literal):
             found[-1] = bytes([part.number]) + found[-1]
-        elif isinstance(part, Anchor) or (
+        elif isinstance(part, syntax.Anchor) or (
             isinstance(part, Repeat) and part.least == 0 and _is_literal(part.parts)
         ):
             continue
@@ -222,12 +209,12 @@ def _flat(parts: list[Part]) -> list[Part]:
     """Parts with the groups that stand there once taken apart, but for those that ignore case or the like."""
     flat: list[Part] = []
     for part in parts:
-        flat += _flat(list(part.parts)) if isinstance(part, Group) and not part.added else [part]
+        flat += _flat(list(part.parts)) if isinstance(part, syntax.Group) and not part.added else [part]
     return flat
 
 
 def _is_literal(parts: Parts) -> bool:
-    return all(isinstance(each, Literal) for each in parts)
+    return all(isinstance(each, syntax.Literal) for each in parts)
 
 
 def _is_free(part: Part) -> TypeGuard[Repeat]:
@@ -248,7 +235,7 @@ class _Side:
         """Whether a part may hold a copy of the lead, and an address."""
         if isinstance(part, Repeat):
             return self._repeat_is_open(part)
-        if isinstance(part, Group) and part.number in self._trusted:
+        if isinstance(part, syntax.Group) and part.number in self._trusted:
             return False
         return any(self.is_open(each) for inner in within(part) for each in inner)
 
@@ -258,7 +245,7 @@ class _Side:
         without = [
             _leading(each.parts)
             for each in repeat.parts
-            if isinstance(each, Assertion) and each.negative and each.ahead and _is_literal(each.parts)
+            if isinstance(each, syntax.Assertion) and each.negative and each.ahead and _is_literal(each.parts)
         ]
         if self._fenced and any(text and text in lead for text in without for lead in self._leads):
             return False
@@ -267,7 +254,7 @@ class _Side:
 
 def _takes(part: Part, *, byte: int) -> bool:
     """Whether one part of a repeat may be this byte."""
-    if isinstance(part, Character):
+    if isinstance(part, syntax.Character):
         # Latin-1 characters under ASCII's classes are what bytes are to one on bytes; a group around
         # them may ignore case.
         flags = re.DOTALL | re.ASCII | re.IGNORECASE

@@ -18,9 +18,9 @@ from producers.filters.entries import Entry, PartialLines, unwrap
 from producers.filters.memory import Memory
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
-from producers.filters.rows import Needles, Row
+from producers.filters.rows import EventRow, Needles
 from producers.filters.times import plain_time
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
 ANY: Final = b"*"
 PART: Final = re.compile(rb"[/(@]")
@@ -104,16 +104,16 @@ class NativeMatcher:
         """Itself: what is found out about a line is shared."""
         return self
 
-    def begin(self, clock: Clock) -> None:
+    def begin(self, clock: LineClock) -> None:
         """The clock for the entries that follow."""
         self._stamps.begin(clock)
         self._utc.begin(clock)
         self._times.clear()
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """The events in whole lines, in order."""
         self.begin(clock)
-        rows: list[Row] = []
+        rows: list[EventRow] = []
         partial = self._partial.starts(data)
         with bounded() as guard:
             for start in self._starts(data) if starts is None else starts:
@@ -128,7 +128,7 @@ class NativeMatcher:
                     self.skipped(data[start : data.find(b"\n", start)])
         return rows
 
-    def take(self, entry: Entry, start: int, end: int) -> list[Row]:
+    def take(self, entry: Entry, start: int, end: int) -> list[EventRow]:
         """The events of one entry, which is the line from `start` to `end`; none of a line that was cut."""
         if end - start > LINE_LIMIT_BYTES:
             return []
@@ -186,7 +186,7 @@ class NativeMatcher:
 
     def _rows(
         self, pattern: Pattern, groups: Groups, entry: Entry, at: tuple[str, int | None, int, int]
-    ) -> list[Row]:
+    ) -> list[EventRow]:
         ip, port, start, end = at
         sent, utc = entry.time or entry.sent, groups.get("utc")
         own = groups.get("time", b"") if utc is None else utc

@@ -37,8 +37,8 @@ from producers.filters.times import TIME
 
 IPV4: Final = r"\d{1,3}(?:\.\d{1,3}){3}"
 IPV6: Final = r"[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?:%[\w.-]{1,16})?"
-USER_CHARACTERS: Final = 1_024
-TEXT_CHARACTERS: Final = 2_048
+USER_BYTES: Final = 1_024
+TEXT_BYTES: Final = 2_048
 PIECES: Final[Mapping[str, str]] = {
     "ip": rf"(?P<ip>{IPV4}|{IPV6})",
     "host": r"(?P<ip>[\w.:%-]{1,255})",
@@ -67,7 +67,7 @@ def expand(text: str, own: Mapping[str, str]) -> str:
 
     Raises ValueError, naming the piece, when there is no such piece or it holds itself.
     """
-    short = _Expansion(own, USER_CHARACTERS, TEXT_CHARACTERS)
+    short = _Expansion(own, USER_BYTES, TEXT_BYTES)
     expression = short.expand(text, DEPTH)
     if short.free != 1:
         return expression
@@ -88,11 +88,11 @@ class _Expansion:
         free: how many free texts there are.
     """
 
-    def __init__(self, own: Mapping[str, str], user_characters: int, text_characters: int) -> None:
+    def __init__(self, own: Mapping[str, str], user_bytes: int, text_bytes: int) -> None:
         self.free = 0
         self._own = own
-        self._user_characters = user_characters
-        self._text_characters = text_characters
+        self._user_bytes = user_bytes
+        self._text_bytes = text_bytes
         self._texts = 0
         self._addressed = False
 
@@ -119,9 +119,9 @@ class _Expansion:
         self.free += 1
         unbegun = _unbegun(without) if without and self._addressed else ""
         if name == "user":
-            return f"{unbegun}(?P<user>{one}{{0,{self._user_characters}}}?)"
+            return f"{unbegun}(?P<user>{one}{{0,{self._user_bytes}}}?)"
         self._texts += 1
-        many = "*" if name == "rest" else f"{{0,{self._text_characters}}}?"
+        many = "*" if name == "rest" else f"{{0,{self._text_bytes}}}?"
         return f"{unbegun}(?P<_text{self._texts}>{one}{many})"
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from producers.filters.entries import Entry, unwrap
-from producers.filters.literals import contains
 from producers.filters.native.compiler import AGAIN, FieldsPattern, LinePattern
 from producers.filters.native.filter import NativeFilter
 from producers.filters.native.pieces import PLACE, expand
+from producers.filters.rows import contains
 
 SHOWN: Final = 60
 MOST_PROGRAMS: Final = 6

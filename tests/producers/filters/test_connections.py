@@ -8,10 +8,10 @@ import pytest
 
 from producers.filters import load_filter
 from producers.filters.connections import LIMIT
-from producers.stamps import Clock
+from producers.stamps import LineClock
 from schemas.errors import InvalidMessage
 
-CLOCK = Clock(1_795_338_000_000, "offline")
+CLOCK = LineClock(1_795_338_000_000, "offline")
 A = "192.0.2.7 port 4000"
 PAM = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7 "
 SESSIONS: dict[str, list[tuple[str, str | None]]] = {

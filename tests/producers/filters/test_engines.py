@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 import pytest
 
-from producers.filters import Row, load_filter
+from producers.filters import EventRow, load_filter
 from producers.filters.native.filter import NativeFilter
 from producers.filters.rows import AT_MS, HOST, IP, KIND, SKEWED, USER
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
 AT = 1_795_338_000_000
-CLOCK = Clock(AT + 3_600_000, "offline")
+CLOCK = LineClock(AT + 3_600_000, "offline")
 HEAD = "Nov 22 08:00:00 web sshd[9]: "
 MESSAGES = (
     "Invalid user bob from 192.0.2.7 port 5",
@@ -62,7 +62,7 @@ def matcher() -> Any:
     return filter_.matcher(Stamps(UTC))
 
 
-def plain_rows() -> list[Row]:
+def plain_rows() -> list[EventRow]:
     """The rows of the lines as they are within."""
     return list(matcher().scan("".join(f"{HEAD}{each}\n" for each in MESSAGES).encode(), CLOCK))
 

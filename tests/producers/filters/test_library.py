@@ -15,7 +15,7 @@ from producers.filters.candidates import line_starts
 from producers.filters.native.lint import dangers
 from producers.filters.native.matcher import NativeMatcher
 from producers.filters.plan import Plan
-from producers.filters.rows import Row
+from producers.filters.rows import EventRow
 from producers.filters.samples import CLOCK, FORMS, written, wrong
 from producers.stamps import Stamps
 
@@ -39,7 +39,7 @@ def name_of(value: NativeFilter) -> str:
     return value.name
 
 
-def routed(lines: str) -> list[tuple[str, Row]]:
+def routed(lines: str) -> list[tuple[str, EventRow]]:
     """Which filters the lines are for, and their events, with the whole library at hand."""
     plan = Plan(LIBRARY, 0)
     found = plan.scan(f"{lines}\n".encode(), CLOCK)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.filters.literals import contains, required_literals
-from producers.filters.rows import Needle
+from producers.filters.literals import required_literals
+from producers.filters.rows import Needle, contains
 
 TABLE = [
     ("abc", {b"abc"}),

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.filters import Row, load_filter, sshd_matcher
+from producers.filters import EventRow, load_filter, sshd_matcher
 from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
 from producers.filters.native.filter import read_filter
 from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.library import LIBRARY
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
-CLOCK = Clock(1_795_338_000_000, "backlog")
+CLOCK = LineClock(1_795_338_000_000, "backlog")
 SAMPLES = read_filter(LIBRARY / "sshd.toml", "sshd").samples
 MESSAGES = [sample.text for sample in SAMPLES if not sample.whole]
 HEADERS = (
@@ -129,7 +129,7 @@ class PlainReader:
         return None
 
 
-def plain(rows: list[Row]) -> list[tuple[Any, ...]]:
+def plain(rows: list[EventRow]) -> list[tuple[Any, ...]]:
     """Rows as the plain reader writes them."""
     return [(kind, at_ms, ip, start, user, port) for kind, at_ms, ip, start, _, user, port, *_ in rows]
 
@@ -196,7 +196,7 @@ def test_how_a_stream_is_cut_and_searched_changes_nothing(
     whole = load_filter("sshd").matcher().scan(data, CLOCK)
     parts = data.split(b"\n")[:-1]
     at, pieces, base = 0, [], 0
-    rows: list[Row] = []
+    rows: list[EventRow] = []
     for cut in [1, *sorted(cuts), len(parts)]:
         pieces.append(b"".join(part + b"\n" for part in parts[at:cut]))
         at = max(at, cut)

@@ -16,10 +16,10 @@ from producers.filters.bounds import TOO_SLOW, Guard
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
 from producers.filters.plan import Plan
-from producers.filters.rows import IP, KIND, Filter, Row
-from producers.stamps import Clock, Stamps
+from producers.filters.rows import IP, KIND, EventRow, Filter
+from producers.stamps import LineClock, Stamps
 
-CLOCK = Clock(1_795_338_000_000, "offline")
+CLOCK = LineClock(1_795_338_000_000, "offline")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def test_between_two_matches_no_line_is_in_hand(monkeypatch: pytest.MonkeyPatch)
     guard = Guard(2)
     monkeypatch.setattr(plan, "bounded", lambda _: nullcontext(guard))
 
-    class Ticking(list[Row]):
+    class Ticking(list[EventRow]):
         """Rows of a line; looked at, they tick twice."""
 
         def __bool__(self) -> bool:

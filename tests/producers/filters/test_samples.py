@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from producers.filters import Matcher, NativeFilter, Row, every_filter, load_filter, sshd
+from producers.filters import EventRow, Matcher, NativeFilter, every_filter, load_filter, sshd
 from producers.filters.native.filter import read_filter
 from producers.filters.rows import HOST, IP, KIND
 from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, Say, written, wrong
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.library import LIBRARY
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
 SSHD = read_filter(LIBRARY / "sshd.toml", "sshd")
 MESSAGES = [sample for sample in SSHD.samples if not sample.whole]
@@ -37,13 +37,13 @@ class Blind(NativeFilter):
 class Nothing(SshdMatcher):
     """A matcher that finds nothing."""
 
-    def scan(self, data: bytes, clock: Clock, starts: Sequence[int] | None = None) -> list[Row]:
+    def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
         """No events."""
         del data, clock, starts
         return []
 
 
-def scan(*lines: str) -> list[Row]:
+def scan(*lines: str) -> list[EventRow]:
     """The events of lines, in a stream of their own."""
     data = "".join(f"{line}\n" for line in lines).encode()
     return load_filter("sshd").matcher().scan(data, CLOCK)

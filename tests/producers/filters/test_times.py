@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from producers.filters.times import TIME, plain_time
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW_MS = 1_795_345_200_000
@@ -80,7 +80,7 @@ def ms(text: str) -> int:
 def read(text: str) -> tuple[int, bool]:
     """The instant of a text, read in Berlin's zone, and whether it is off."""
     stamps = Stamps(BERLIN)
-    stamps.begin(Clock(NOW_MS, "offline"))
+    stamps.begin(LineClock(NOW_MS, "offline"))
     return stamps.read(plain_time(text.encode()))
 
 

@@ -16,14 +16,14 @@ from producers.filters import load_filter
 from producers.filters.bounds import TOO_SLOW
 from producers.filters.fail2ban import Fail2banFilter, load, matcher
 from producers.filters.fail2ban.matcher import NAMES_LEFT, Fail2banMatcher
-from producers.filters.rows import Row
-from producers.stamps import Clock
+from producers.filters.rows import EventRow
+from producers.stamps import LineClock
 from schemas.errors import InvalidMessage
 from tests.producers.filters.fail2ban.customs import CUSTOM
 from tests.producers.filters.fail2ban.lines import NOW_S, Lines
 
 NOW_MS: Final = NOW_S * 1_000
-OFFLINE: Final = Clock(NOW_MS, "offline")
+OFFLINE: Final = LineClock(NOW_MS, "offline")
 LINE: Final = "Nov 22 {} web x[1]: bad {}\n"
 
 
@@ -49,16 +49,16 @@ def write(folder: Path, text: str) -> Fail2banFilter:
     return load(str(path))
 
 
-def scan(filter_: Fail2banFilter, text: str, clock: Clock = OFFLINE) -> list[Row]:
+def scan(filter_: Fail2banFilter, text: str, clock: LineClock = OFFLINE) -> list[EventRow]:
     """What a filter finds in a stream that is one buffer."""
     return list(filter_.matcher().scan(text.encode(), clock))
 
 
 def in_pieces(
     filter_: Fail2banFilter, lines: Sequence[bytes], cuts: Sequence[int], *, found: bool
-) -> list[Row]:
+) -> list[EventRow]:
     """The rows when the lines come in pieces, the state saved and loaded between them."""
-    rows: list[Row] = []
+    rows: list[EventRow] = []
     at = base = 0
     at_work = filter_.matcher()
     for cut in [*sorted(cuts), len(lines)]:
@@ -124,7 +124,7 @@ def bad(tmp_path: Path) -> Fail2banFilter:
 def test_whose_time_counts(bad: Fail2banFilter, trust: Any, time: str, expected: tuple[int, bool]) -> None:
     """Live, a time more than a minute off is the clock's; of a backlog only one ahead is; offline none."""
     data = LINE.format(time, "192.0.2.7").encode()
-    (row,) = Fail2banMatcher(bad.compiled, UTC).scan(data, Clock(NOW_MS, trust))
+    (row,) = Fail2banMatcher(bad.compiled, UTC).scan(data, LineClock(NOW_MS, trust))
     assert (row[1] // 1_000, row[8]) == expected
 
 
@@ -154,7 +154,7 @@ def test_remarks_are_passed_over_offline_alone(tmp_path: Path) -> None:
     """A line that begins with # is nothing to fail2ban-regex, but its server reads it."""
     filter_ = write(tmp_path, "[Definition]\nfailregex = bad <HOST>$\n")
     assert scan(filter_, "# bad 192.0.2.7\n") == []
-    assert len(scan(filter_, "# bad 192.0.2.7\n", Clock(NOW_MS))) == 1
+    assert len(scan(filter_, "# bad 192.0.2.7\n", LineClock(NOW_MS))) == 1
 
 
 def test_a_line_that_never_ends_is_passed_over(tmp_path: Path) -> None:

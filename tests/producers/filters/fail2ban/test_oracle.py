@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from producers.filters.fail2ban import Fail2banFilter, load
 from producers.filters.fail2ban.identity import HIDDEN
 from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
-from producers.filters.literals import contains
-from producers.filters.rows import Row
-from producers.stamps import Clock
+from producers.filters.rows import EventRow, contains
+from producers.stamps import LineClock
 from schemas.addresses import canonical_prefix
 from schemas.errors import ConfigError, InvalidMessage
 from tests.producers.filters.fail2ban.customs import CUSTOM
@@ -27,7 +26,7 @@ from tests.producers.filters.fail2ban.oracle import FILTERS, Oracle
 pytestmark = pytest.mark.real("fail2ban")
 
 ZONE: Final = "Europe/Zurich"
-CLOCK: Final = Clock(NOW_S * 1_000, "offline")
+CLOCK: Final = LineClock(NOW_S * 1_000, "offline")
 LONE_COLON: Final = re.compile(r":(?!:)")
 """What fail2ban 1.1 takes for the beginning of an IPv6 address; 1.0 does not, nor does banstream."""
 PARTS: Final = frozenset(path.stem for path in FILTERS.glob("*common.conf"))
@@ -83,7 +82,7 @@ def found_in(filter_: Fail2banFilter, lines: Sequence[str]) -> list[list[Any]]:
     return [as_failure(row, data.count(b"\n", 0, row[3])) for row in rows if row[0] == "failed"]
 
 
-def as_failure(row: Row, line: int) -> list[Any]:
+def as_failure(row: EventRow, line: int) -> list[Any]:
     """A row as the oracle writes failures."""
     fields = {key: value for key, value in (row[10] or {}).items() if key not in {*HIDDEN, "ip", "user"}}
     return [line, row[2], row[1], row[5], fields]

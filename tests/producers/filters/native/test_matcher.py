@@ -18,11 +18,11 @@ from producers.filters.native import matcher
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.matcher import MOST_SESSIONS, NO_ADDRESS, NativeMatcher, NativeRules
 from producers.filters.rows import AT_MS, FIELDS, IP, KIND, NTH, PORT, SKEWED, START, USER
-from producers.stamps import Clock, Stamps
+from producers.stamps import LineClock, Stamps
 from schemas.errors import InvalidMessage
 
 NOW_MS = 1_795_338_000_000
-CLOCK = Clock(NOW_MS, "offline")
+CLOCK = LineClock(NOW_MS, "offline")
 HEAD = "Nov 22 09:00:00 web app[7]: "
 
 
@@ -31,7 +31,7 @@ def matcher_of(text: str, stamps: Stamps | None = None) -> NativeMatcher:
     return NativeMatcher(NativeRules(parse_definition("x", text, "x.toml")), stamps or Stamps(UTC))
 
 
-def scan(one: NativeMatcher, *lines: str, clock: Clock = CLOCK) -> list[Any]:
+def scan(one: NativeMatcher, *lines: str, clock: LineClock = CLOCK) -> list[Any]:
     """The events of lines."""
     return list(one.scan("".join(f"{line}\n" for line in lines).encode(), clock))
 
@@ -329,7 +329,7 @@ def test_what_is_neither_address_nor_name_is_a_notice(written: str) -> None:
 def test_a_live_lines_time_that_is_off_is_now(line: str, at_ms: int, skewed: bool) -> None:  # noqa: FBT001
     """More than 60 s either way, or no instant at all: the clock's, and the row says so."""
     one = matcher_of("headers = ['{time} ']\n[[failed]]\nline = 'x {ip}'")
-    (row,) = scan(one, line, clock=Clock(NOW_MS, "live"))
+    (row,) = scan(one, line, clock=LineClock(NOW_MS, "live"))
     assert (row[AT_MS], row[SKEWED]) == (at_ms, skewed)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from producers.filters import literals
 from producers.filters.literals import required_literals
-from producers.filters.native import compiler
 from producers.filters.native.compiler import Pattern, compile_rules
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.remembered import with_needles
@@ -38,7 +38,7 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         seen.append(expression)
         return required_literals(expression, flags, but=but)
 
-    monkeypatch.setattr(compiler, "required_literals", looked_at)
+    monkeypatch.setattr(literals, "required_literals", looked_at)
     return seen
 
 

@@ -26,7 +26,7 @@ KINDS: Final[Mapping[str, type]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class FilePosition:
     """A position in a file.
 
     Attributes:
@@ -49,7 +49,7 @@ class Mark:
     last: str = ""
     skipping: bool = False
 
-    def moved(self, fd: int, offset: int, *, skipping: bool = False) -> Mark:
+    def moved(self, fd: int, offset: int, *, skipping: bool = False) -> FilePosition:
         """The mark at another offset of the same file, open as `fd`."""
         head_bytes, head = self.head_bytes, self.head
         if head_bytes < HEAD_BYTES:
@@ -82,13 +82,13 @@ class Mark:
 
     def save(self) -> dict[str, Any]:
         """As JSON."""
-        return {name: getattr(self, name) for name in Mark.__slots__}
+        return {name: getattr(self, name) for name in FilePosition.__slots__}
 
 
-def load_mark(saved: Mapping[str, Any]) -> Mark:
+def load_position(saved: Mapping[str, Any]) -> FilePosition:
     """The mark that `save` gave; InvalidMessage when it is none."""
     try:
-        mark = Mark(**saved)
+        mark = FilePosition(**saved)
     except TypeError as error:
         raise InvalidMessage(f"not a position in a file: {error}") from error
     for name, kind in KINDS.items():
