@@ -109,7 +109,7 @@ def test_the_documentation_lists_the_filters_that_say_so_themselves(said: str, l
     st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=12),
     st.data(),
 )
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_the_plan_equals_line_at_a_time(filter_: NativeFilter, lines: list[str], data: st.DataObject) -> None:
     """Whatever the buffer and its cut: a plan of several filters gives what each gives line by line."""
     others = data.draw(st.lists(st.sampled_from(NATIVE), max_size=4, unique_by=lambda each: each.name))

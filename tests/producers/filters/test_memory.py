@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.filters.memory import Memory
@@ -19,6 +19,7 @@ def pair(saved: Any) -> tuple[str, int]:
     return key, int(value)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdefg"), st.integers())), st.integers(1, 4))
 def test_the_newest_are_kept(kept: list[tuple[str, int]], most: int) -> None:
     """Of more than so many keys the oldest goes; one that is kept again is the newest."""

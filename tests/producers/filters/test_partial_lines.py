@@ -150,7 +150,7 @@ ONE_LOG = {
 
 
 @given(st.sampled_from(list(ONE_LOG)), st.data())
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_where_the_stream_is_cut_makes_no_difference(runtime: str, data: st.DataObject) -> None:
     """The same lines are pieces, in one buffer or in two."""
     written = data.draw(st.lists(st.sampled_from(ONE_LOG[runtime]), max_size=12))
