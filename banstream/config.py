@@ -30,7 +30,7 @@ LEAST_SPOOL_BYTES: Final = 1 << 20
 JAIL_NAME_CHARACTERS: Final = 64
 FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
 Start = Literal["recent", "beginning", "end"]
-Check = Literal["names", "filters", "sources"]
+CheckDepth = Literal["names", "filters", "sources"]
 """How far what jails name is looked into: filters by name alone, filters, filters and sources."""
 
 
@@ -155,7 +155,7 @@ class Settings:
         )
 
 
-def load_settings(file: str | None, *, check: Check = "sources") -> Settings:
+def load_settings(file: str | None, *, check: CheckDepth = "sources") -> Settings:
     """Read the configuration: this file, or the first of the usual ones, or none.
 
     `check`: `sources` for who is going to read them: one that cannot be read is a problem, too. `filters` for
@@ -195,7 +195,7 @@ def _find(file: str | None) -> Path | None:
     return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.exists()), None)
 
 
-def _settings(top: Table, files: tuple[str, ...], *, check: Check) -> Settings:
+def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Settings:
     log = top.table("log")
     log_url = log.take("url", _log_url, default_log_url())
     log.done()
@@ -276,7 +276,7 @@ def _ship(table: Table) -> ShipSettings:
     return settings
 
 
-def _jails(top: Table, *, check: Check) -> tuple[JailSettings, ...]:
+def _jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
     defaults_table.done()
@@ -293,7 +293,9 @@ def _built_in() -> JailSettings:
     )
 
 
-def _enabled_jail(name: str, table: Table, defaults: JailSettings, *, check: Check) -> JailSettings | None:
+def _enabled_jail(
+    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
+) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
     own: tuple[str, ...] = (name,) if name in library_names() else ()
     filters = table.take("filter", _filters(check), own)
@@ -375,7 +377,7 @@ def _start(value: object) -> Start:
     return cast("Start", values.one_of(*get_args(Start))(value))
 
 
-def _filters(check: Check) -> Callable[[object], tuple[str, ...]]:
+def _filters(check: CheckDepth) -> Callable[[object], tuple[str, ...]]:
     def filters(value: object) -> tuple[str, ...]:
         names = values.texts(value)
         for name in names:
@@ -391,7 +393,7 @@ def _filters(check: Check) -> Callable[[object], tuple[str, ...]]:
     return filters
 
 
-def _check_filter(name: str, check: Check) -> None:
+def _check_filter(name: str, check: CheckDepth) -> None:
     if check == "names":
         check_name(name)
     else:
@@ -400,7 +402,7 @@ def _check_filter(name: str, check: Check) -> None:
         load_filter(name)
 
 
-def _usual_sources(filters: tuple[str, ...], check: Check) -> tuple[str, ...]:
+def _usual_sources(filters: tuple[str, ...], check: CheckDepth) -> tuple[str, ...]:
     if check == "names":
         return ()
     from producers.usual import usual_sources

@@ -28,7 +28,7 @@ PARTS: Final = (
 
 
 @dataclass(slots=True)
-class Shape:
+class LineShape:
     """A shape of lines: how many have it, and the first of them."""
 
     shape: str
@@ -41,7 +41,7 @@ class Coverage:
     """Counts the shapes of lines."""
 
     def __init__(self) -> None:
-        self._shapes: dict[str, Shape] = {}
+        self._shapes: dict[str, LineShape] = {}
 
     def add(self, lines: Iterable[tuple[int, bytes]]) -> None:
         """Lines that no filter took, with their numbers."""
@@ -50,10 +50,10 @@ class Coverage:
             shape = shape_of(text)
             if shape not in self._shapes and len(self._shapes) >= MOST_SHAPES:
                 shape = OTHERS
-            known = self._shapes.setdefault(shape, Shape(shape, 0, number, text))
+            known = self._shapes.setdefault(shape, LineShape(shape, 0, number, text))
             known.count += 1
 
-    def most(self) -> list[Shape]:
+    def most(self) -> list[LineShape]:
         """The shapes, those of most lines first."""
         return sorted(self._shapes.values(), key=lambda each: (-each.count, each.line))
 

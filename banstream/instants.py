@@ -37,7 +37,7 @@ class Instant(click.ParamType):
             )
 
 
-class Duration(click.ParamType):
+class DurationType(click.ParamType):
     """`10m`, `1d12h`, or a number of seconds."""
 
     name = "duration"

@@ -16,7 +16,7 @@ from schemas.errors import LogError
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
-Sample = tuple["Metric", dict[str, str], float]
+Measured = tuple["Metric", dict[str, str], float]
 
 
 class Metric(StrEnum):
@@ -99,7 +99,7 @@ class Metric(StrEnum):
         return self.endswith("_total")
 
 
-def samples(status: RoleStatus) -> Iterator[Sample]:
+def samples(status: RoleStatus) -> Iterator[Measured]:
     """The samples of a role's account."""
     yield Metric.ROLE_INFO, {"role": status.role, "version": status.version}, 1
     yield Metric.ROLE_START, {}, status.started_at_ms / 1_000
@@ -110,7 +110,7 @@ def samples(status: RoleStatus) -> Iterator[Sample]:
         yield from each(status.account)
 
 
-def _of_producer(account: Account) -> Iterator[Sample]:
+def _of_producer(account: Account) -> Iterator[Measured]:
     if (producer := account.producer) is not None:
         yield Metric.PRODUCER_READ, {}, producer.read_bytes
         yield Metric.PRODUCER_EVENTS, {}, producer.events
@@ -118,7 +118,7 @@ def _of_producer(account: Account) -> Iterator[Sample]:
             yield Metric.PRODUCER_LAST_EVENT, {}, producer.last_event_at_ms / 1_000
 
 
-def _of_uplink(account: Account) -> Iterator[Sample]:
+def _of_uplink(account: Account) -> Iterator[Measured]:
     if (uplink := account.uplink) is not None:
         yield Metric.UPLINK_SPOOLED_FRAMES, {}, uplink.spooled_frames
         yield Metric.UPLINK_SPOOLED_BYTES, {}, uplink.spooled_bytes
@@ -128,7 +128,7 @@ def _of_uplink(account: Account) -> Iterator[Sample]:
         yield Metric.UPLINK_AWAY, {}, uplink.away_s or 0
 
 
-def _of_decider(account: Account) -> Iterator[Sample]:
+def _of_decider(account: Account) -> Iterator[Measured]:
     if (decider := account.decider) is not None:
         yield Metric.DECIDER_EVENTS, {}, decider.events
         yield Metric.DECIDER_SENT_AGAIN, {}, decider.sent_again
@@ -142,7 +142,7 @@ def _of_decider(account: Account) -> Iterator[Sample]:
             yield Metric.DECIDER_DROPPED, labels, counts["dropped"]
 
 
-def _of_enforcer(account: Account) -> Iterator[Sample]:
+def _of_enforcer(account: Account) -> Iterator[Measured]:
     if (enforcer := account.enforcer) is not None:
         yield Metric.ENFORCER_IN_FORCE, {}, enforcer.in_force
         for outcome in ("applied", "refused", "failed", "skipped"):
@@ -157,7 +157,7 @@ def _of_enforcer(account: Account) -> Iterator[Sample]:
         yield Metric.ENFORCER_OBSERVING, {}, int(enforcer.observing is not None)
 
 
-def _of_worker(account: Account) -> Iterator[Sample]:
+def _of_worker(account: Account) -> Iterator[Measured]:
     if (worker := account.worker) is not None:
         yield Metric.WORKER_AWAY, {}, int(worker.away)
         for partition in worker.partitions:

@@ -18,7 +18,7 @@ from streams.moving import Moving
 BATCH_BYTES: Final = 4 << 20
 BATCH_MESSAGES: Final = 20_000
 
-Place = tuple[str, int]
+MigratedPlace = tuple[str, int]
 """A topic and a partition of it."""
 
 
@@ -70,8 +70,8 @@ class Migration:
 
     def _missing(self, appends: Iterator[Append]) -> Iterator[Append]:
         """Those that the target does not hold yet."""
-        ends: dict[Place, int] = {}
-        counts: Counter[Place] = Counter()
+        ends: dict[MigratedPlace, int] = {}
+        counts: Counter[MigratedPlace] = Counter()
         for append in appends:
             place = append.topic, append.partition
             if place not in ends:

@@ -14,7 +14,7 @@ from uuid import uuid4
 import click
 
 from banstream.config import Settings, load_settings
-from banstream.instants import Duration, now_ms
+from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX
 from banstream.reading import heartbeat, is_up
 from banstream.show import json_line, say, until
@@ -36,7 +36,7 @@ BUSY = "`banstream up` is busy, and applies it when it gets there"
 why_option = click.option("--why", default="", metavar="TEXT", help="The reason, kept in the audit trail.")
 jail_option = click.option("--jail", metavar="JAIL", help="Only this jail [default: all].")
 for_option = click.option(
-    "--for", "duration_ms", type=Duration(), metavar="DURATION", help="For this long [default: for ever]."
+    "--for", "duration_ms", type=DurationType(), metavar="DURATION", help="For this long [default: for ever]."
 )
 prefix_argument = click.argument("prefix", type=PREFIX)
 

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from producers.offline import Batch
+from producers.offline import MatchedLines
 
 LONG_BYTES = 64 << 20
 
 
-def progress(batches: Iterator[Batch], files: Sequence[str]) -> Iterator[Batch]:
+def progress(batches: Iterator[MatchedLines], files: Sequence[str]) -> Iterator[MatchedLines]:
     """The batches, with a bar while they are worked on where stderr is a terminal and the files are large."""
     total = sum(_size(file) for file in files)
     if total < LONG_BYTES or not sys.stderr.isatty():

@@ -17,7 +17,7 @@ from typing import Any, Final
 from banstream.reading import messages
 from eventlog.contract import EventLog
 from producers.filters import Filter
-from producers.offline import Batch
+from producers.offline import MatchedLines
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import EVENTS
@@ -31,7 +31,7 @@ ROWS_A_FOLD: Final = 8_192
 
 
 @dataclass(slots=True)
-class Counts:
+class ReplayCounts:
     """What a replay has gone through."""
 
     lines: int = 0
@@ -45,7 +45,10 @@ def anywhere(rules: Rules) -> Rules:
 
 
 def over_files(
-    rules: Sequence[Rules], filters: Sequence[Filter], streams: Sequence[Iterator[Batch]], counts: Counts
+    rules: Sequence[Rules],
+    filters: Sequence[Filter],
+    streams: Sequence[Iterator[MatchedLines]],
+    counts: ReplayCounts,
 ) -> Iterator[list[list[Decision]]]:
     """Fold the events of files, one stream each, under each of several rules: the decisions of each."""
     deciders = [Decider(anywhere(each)) for each in rules]
@@ -61,7 +64,7 @@ def over_files(
 
 
 def over_log(
-    rules: Sequence[Rules], log: EventLog, since_ms: int, until_ms: int, counts: Counts
+    rules: Sequence[Rules], log: EventLog, since_ms: int, until_ms: int, counts: ReplayCounts
 ) -> Iterator[list[list[Decision]]]:
     """Fold what was appended within a stretch of time, under each of several rules.
 
@@ -106,7 +109,12 @@ def wire(decision: Decision) -> dict[str, Any]:
 
 
 def _runs(
-    number: int, batches: Iterator[Batch], filters: Sequence[Filter], counts: Counts, *, selective: bool
+    number: int,
+    batches: Iterator[MatchedLines],
+    filters: Sequence[Filter],
+    counts: ReplayCounts,
+    *,
+    selective: bool,
 ) -> Iterator[Run]:
     """The events of one file, in runs of one route."""
     names = [each.name for each in filters]

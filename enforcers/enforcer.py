@@ -102,8 +102,8 @@ class Enforcer:
         self._loaded = self._reconciled = self._dirty = False
         self._repairs = 0
         self._lag_ms = 0
-        self._repair_timer, self._retry_timer, self._refresh_timer = Timer(), Timer(), Timer()
-        self._heartbeat_timer = Timer()
+        self._repair_timer, self._retry_timer, self._refresh_timer = Interval(), Interval(), Interval()
+        self._heartbeat_timer = Interval()
         self._retry_ms = FIRST_RETRY_MS
 
     def load(self) -> None:
@@ -325,7 +325,7 @@ class Enforcer:
         return NeverBan({**networks, **own_networks()})
 
 
-class Timer:
+class Interval:
     """Says when a gap has passed, whichever way the clock was moved."""
 
     def __init__(self) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from eventlog.contract import Append
 from schemas.errors import LogError
 
-Commit = Callable[[Sequence[Append], Mapping[str, bytes]], list[int]]
+CommitCall = Callable[[Sequence[Append], Mapping[str, bytes]], list[int]]
 
 
 class LogWriter:
     """A writer of one name, over a log's commit for the epoch at which it was made."""
 
-    def __init__(self, name: str, commit: Commit) -> None:
+    def __init__(self, name: str, commit: CommitCall) -> None:
         self._name = name
-        self._commit: Commit | None = commit
+        self._commit: CommitCall | None = commit
 
     def commit(self, appends: Sequence[Append], positions: Mapping[str, bytes]) -> list[int]:
         """Append messages and set readers' positions, all or nothing; raises as the contract says."""

@@ -32,7 +32,7 @@ MAGIC: Final[dict[bytes, Callable[..., Any]]] = {
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
-class Batch(NamedTuple):
+class MatchedLines(NamedTuple):
     """Some lines of a file, and what each filter found in them.
 
     Attributes:
@@ -54,7 +54,7 @@ def match_files(
     now_ms: int | None = None,
     batch_bytes: int = BATCH_BYTES,
     named: int | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[MatchedLines]:
     """Match files, each a stream of its own, in order. `-` is standard input; gzip, bzip2 and xz are read.
 
     `named`: how many filters, the first, see every line; each other only what no filter before it took.
@@ -65,7 +65,7 @@ def match_files(
         clock = LineClock(modified_ms(path) if now_ms is None else now_ms, "offline")
         plan = Plan(filters, named)
         for base, data in read_lines(path, batch_bytes):
-            yield Batch(path, base, data, plan.scan(data, clock))
+            yield MatchedLines(path, base, data, plan.scan(data, clock))
 
 
 def modified_ms(path: str) -> int:

@@ -19,14 +19,14 @@ from banstream.show import harmless, instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
 from producers.filters.rows import EventRow, contains
 from producers.library import AUTO
-from producers.offline import Batch, match_files
+from producers.offline import MatchedLines, match_files
 
 SHAPES: Final = 30
 """How many shapes of lines `--coverage` shows."""
 
 
 @dataclass(slots=True)
-class Counts:
+class MatchCounts:
     """What a run has gone through; `line` is where it stands in the present file."""
 
     lines: int = 0
@@ -74,7 +74,7 @@ def match_command(
     """
     named = [name for name in names if name != AUTO]
     filters = filters_of(named, auto=not named or AUTO in names)
-    counts, shapes = Counts(), Coverage()
+    counts, shapes = MatchCounts(), Coverage()
     started = perf_counter()
     for batch in progress(match_files(files, filters, now, named=len(named)), files):
         if batch.path != counts.file:
@@ -95,7 +95,7 @@ def match_command(
     return 0 if counts.events else 1
 
 
-def _conclude(counts: Counts, seconds: float, *, stats: bool, as_json: bool) -> None:
+def _conclude(counts: MatchCounts, seconds: float, *, stats: bool, as_json: bool) -> None:
     if stats:
         sys.stdout.flush()
         json_line(
@@ -111,7 +111,7 @@ def _conclude(counts: Counts, seconds: float, *, stats: bool, as_json: bool) -> 
         note(f"{counts.events} of {counts.lines} lines matched")
 
 
-def _print(batch: Batch, filters: Sequence[Filter], counts: Counts, *, as_json: bool) -> None:
+def _print(batch: MatchedLines, filters: Sequence[Filter], counts: MatchCounts, *, as_json: bool) -> None:
     """Print the events of a batch in the order of their lines."""
     wires = list(_wires(batch, filters, counts.line))
     if wires and as_json:
@@ -122,7 +122,7 @@ def _print(batch: Batch, filters: Sequence[Filter], counts: Counts, *, as_json: 
         sys.stdout.buffer.write("".join(map(_sentence, wires)).encode())
 
 
-def _wires(batch: Batch, filters: Sequence[Filter], line: int) -> Iterator[dict[str, Any]]:
+def _wires(batch: MatchedLines, filters: Sequence[Filter], line: int) -> Iterator[dict[str, Any]]:
     count, seen = batch.data.count, 0
     for name, (kind, at_ms, ip, start, _, user, port, _, _, _, fields) in _in_order(batch, filters):
         line += count(b"\n", seen, start)
@@ -149,14 +149,14 @@ def _sentence(wire: dict[str, Any]) -> str:
     return printable(f"{place}  {at}  {wire['kind']:9}  {wire['ip']}  {wire['filter']}{user}") + "\n"
 
 
-def _in_order(batch: Batch, filters: Sequence[Filter]) -> Iterator[tuple[str, EventRow]]:
+def _in_order(batch: MatchedLines, filters: Sequence[Filter]) -> Iterator[tuple[str, EventRow]]:
     named = [(each.name, row) for each, rows in zip(filters, batch.rows, strict=True) for row in rows]
     if len(filters) > 1:
         named.sort(key=lambda each: each[1][3])
     return iter(named)
 
 
-def _lines(batch: Batch, line: int) -> Iterator[tuple[int, int, bytes]]:
+def _lines(batch: MatchedLines, line: int) -> Iterator[tuple[int, int, bytes]]:
     """(where it starts, number, text) of each line."""
     start = 0
     for number, text in enumerate(batch.data.split(b"\n")[:-1], start=line):
@@ -164,7 +164,7 @@ def _lines(batch: Batch, line: int) -> Iterator[tuple[int, int, bytes]]:
         start += len(text) + 1
 
 
-def _unmatched(batch: Batch, line: int) -> Iterator[tuple[int, bytes]]:
+def _unmatched(batch: MatchedLines, line: int) -> Iterator[tuple[int, bytes]]:
     matched = {row[3] for rows in batch.rows for row in rows}
     return ((number, text) for start, number, text in _lines(batch, line) if start not in matched)
 
@@ -180,7 +180,7 @@ def _print_shapes(shapes: Coverage, *, as_json: bool) -> None:
         note(f"and {len(most) - SHAPES} shapes more; --json shows all")
 
 
-def _explain(batch: Batch, filters: Sequence[Filter], line: int, *, as_json: bool) -> None:
+def _explain(batch: MatchedLines, filters: Sequence[Filter], line: int, *, as_json: bool) -> None:
     """For each line its event with the pattern and what it captures, or each filter's reason."""
     events: dict[int, list[tuple[Filter, EventRow]]] = {}
     for each, rows in zip(filters, batch.rows, strict=True):

@@ -19,9 +19,9 @@ from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
 from banstream.show import json_line, note, printable, say
-from banstream.trial import Counts, over_files, over_log, wire
+from banstream.trial import ReplayCounts, over_files, over_log, wire
 from producers.filters import filters_of
-from producers.offline import Batch, match_files
+from producers.offline import MatchedLines, match_files
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
 from schemas.rules import Rules
@@ -52,11 +52,11 @@ def replay_command(files: tuple[str, ...], **options: Any) -> int:
     """
     if bool(files) == (options["since"] is not None):
         raise click.UsageError("name log files, or a stretch of the event log by --since")
-    return _replay(files, Options(**options))
+    return _replay(files, ReplayOptions(**options))
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ReplayOptions:
     """The command's options, by their names."""
 
     since: int | None
@@ -75,13 +75,13 @@ class Options:
         return self.stats and not self.as_json
 
 
-def _replay(files: tuple[str, ...], options: Options) -> int:
+def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     settings = load_settings(options.config_file, check="filters")
     both = [settings]
     if options.other_file:
         both.append(load_settings(options.other_file, check="filters"))
     rules = [each.rules() for each in both]
-    counts, started = Counts(), perf_counter()
+    counts, started = ReplayCounts(), perf_counter()
     if files:
         steps = _over_files(both, files, options.now, counts)
     else:
@@ -101,7 +101,7 @@ def _replay(files: tuple[str, ...], options: Options) -> int:
     return 0 if any(bans) else 1
 
 
-def _conclude(rules: list[Rules], bans: list[list[Ban]], options: Options) -> None:
+def _conclude(rules: list[Rules], bans: list[list[Ban]], options: ReplayOptions) -> None:
     difference = compare(*bans) if options.other_file else None
     if difference is not None and not options.quiet:
         _print_difference(difference, as_json=options.as_json)
@@ -110,14 +110,14 @@ def _conclude(rules: list[Rules], bans: list[list[Ban]], options: Options) -> No
 
 
 def _over_files(
-    both: list[Settings], files: tuple[str, ...], now: int | None, counts: Counts
+    both: list[Settings], files: tuple[str, ...], now: int | None, counts: ReplayCounts
 ) -> Iterator[list[list[Decision]]]:
     wanted = [each.filters() for each in both]
     names = tuple(dict.fromkeys(name for named, _ in wanted for name in named))
     filters = filters_of(names, auto=any(auto for _, auto in wanted))
     if not filters:
         raise ConfigError("no jail is enabled, so there is nothing to replay")
-    streams: list[Iterator[Batch]] = [
+    streams: list[Iterator[MatchedLines]] = [
         progress(match_files([file], filters, now, named=len(names)), [file]) for file in files
     ]
     return over_files([each.rules() for each in both], filters, streams, counts)
@@ -145,7 +145,7 @@ def _print_difference(difference: Difference, *, as_json: bool) -> None:
         )
 
 
-def _print_stats(counts: Counts, seconds: float) -> None:
+def _print_stats(counts: ReplayCounts, seconds: float) -> None:
     sys.stdout.flush()
     json_line(
         {

@@ -41,7 +41,7 @@ CONTAINERS: Final = ("docker", "containerd")
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SaidEvent:
     """An event as a sample states it. `fields` None: not stated."""
 
     kind: str
@@ -57,7 +57,7 @@ class Sample:
 
     text: str
     whole: bool
-    says: tuple[Say, ...]
+    says: tuple[SaidEvent, ...]
     timeless: bool = False
 
 
@@ -153,10 +153,10 @@ def _journal(program: str, line: str) -> str:
     return orjson.dumps(entry).decode()
 
 
-def _said(row: EventRow, stated: tuple[Say, ...]) -> Say:
+def _said(row: EventRow, stated: tuple[SaidEvent, ...]) -> SaidEvent:
     kind, _, ip, _, _, user, port, _, _, _, fields = row
     asked = bool(stated) and stated[0].fields is not None
-    return Say(kind, ip, user, port, dict(fields or {}) if asked else None)
+    return SaidEvent(kind, ip, user, port, dict(fields or {}) if asked else None)
 
 
 def _sample(table: dict[str, Any], place: str) -> Sample:
@@ -178,5 +178,5 @@ def _sample(table: dict[str, Any], place: str) -> Sample:
         raise ConfigError(f"{place}: {error}") from error
 
 
-def _say(says: Any) -> Say:
-    return Say(**says) if isinstance(says, dict) else Say(*says)
+def _say(says: Any) -> SaidEvent:
+    return SaidEvent(**says) if isinstance(says, dict) else SaidEvent(*says)

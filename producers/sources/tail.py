@@ -36,7 +36,7 @@ CUT: Final = "lines longer than 64 KiB, cut there"
 HALF: Final = "half lines at the end of rotated files, left out"
 
 
-class Read(NamedTuple):
+class LinesRead(NamedTuple):
     """Lines of one file. `start` is the offset of their first byte; `behind` the bytes not yet read."""
 
     data: bytes
@@ -57,7 +57,7 @@ class OpenFile:
         """Its size now, in bytes."""
         return os.fstat(self.fd).st_size
 
-    def read(self, max_bytes: int) -> Read | None:
+    def read(self, max_bytes: int) -> LinesRead | None:
         """Its next whole lines; None when there are none. Skips what is left of a line that was cut."""
         mark = self.mark
         buffer = os.pread(self.fd, max_bytes, mark.offset)
@@ -72,7 +72,7 @@ class OpenFile:
         self.mark = mark.moved(self.fd, mark.offset + cut.end, skipping=cut.skipping)
         self.idle_since_ms = None
         data = buffer[: cut.end] + b"\n" * cut.skipping
-        return Read(data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
+        return LinesRead(data, mark.incarnation, mark.offset, self.size() - self.mark.offset)
 
     def close(self) -> None:
         """Let go."""
@@ -120,7 +120,7 @@ class Tail:
             else:
                 self._open.append(found)
 
-    def read(self, max_bytes: int) -> Read | None:
+    def read(self, max_bytes: int) -> LinesRead | None:
         """The next lines of the oldest file that has any."""
         self._look()
         try:

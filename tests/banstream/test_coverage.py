@@ -7,7 +7,7 @@ import time
 import pytest
 
 from banstream import coverage
-from banstream.coverage import OTHERS, Coverage, Shape, shape_of
+from banstream.coverage import OTHERS, Coverage, LineShape, shape_of
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_lines_are_counted_by_shape_most_first() -> None:
     one.add([(1, b"a 1"), (2, b"b 1"), (3, b"b 2")])
     one.add([(4, b"c \xff"), (5, b"b 3")])
     assert one.most() == [
-        Shape("b <n>", 3, 2, "b 1"),
-        Shape("a <n>", 1, 1, "a 1"),
-        Shape("c \ufffd", 1, 4, "c \ufffd"),
+        LineShape("b <n>", 3, 2, "b 1"),
+        LineShape("a <n>", 1, 1, "a 1"),
+        LineShape("c \ufffd", 1, 4, "c \ufffd"),
     ]
 
 

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from banstream.config import load_settings
-from banstream.trial import Counts, over_files, wire
+from banstream.trial import ReplayCounts, over_files, wire
 from producers.filters import load_filter
 from producers.offline import BATCH_BYTES, match_files
 from schemas.codec import to_wire
@@ -130,7 +130,7 @@ def decided(up: Service, batch_bytes: int) -> bytes:
     streams = [match_files([str(up.log)], filters, batch_bytes=batch_bytes)]
     return b"\n".join(
         orjson.dumps(wire(each))
-        for (decisions,) in over_files([rules], filters, streams, Counts())
+        for (decisions,) in over_files([rules], filters, streams, ReplayCounts())
         for each in decisions
     )
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from banstream.config import Settings, load_settings
-from banstream.trial import Counts, over_files
+from banstream.trial import ReplayCounts, over_files
 from banstream.watches import watches
 from eventlog.memory import MemoryLog
 from producers.filters import filters_of
@@ -149,7 +149,7 @@ def replayed(configured: Settings, log: Path) -> list[Facts]:
     names, auto = configured.filters()
     filters = filters_of(names, auto=auto)
     streams = [match_files([str(log)], filters, NOW_MS, named=len(names))]
-    steps = over_files([configured.rules()], filters, streams, Counts())
+    steps = over_files([configured.rules()], filters, streams, ReplayCounts())
     return facts([each for (decisions,) in steps for each in decisions])
 
 

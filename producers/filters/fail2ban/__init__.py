@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from producers.filters.ambiguity import TooLarge, ambiguous
-from producers.filters.fail2ban.definition import Definition, read_definition
+from producers.filters.fail2ban.definition import Fail2banDefinition, read_definition
 from producers.filters.fail2ban.files import parse_specification
 from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
 from producers.filters.fail2ban.rules import CompiledFilter, compile_filter
@@ -37,7 +37,7 @@ class Fail2banFilter:
     name: str
     version: str
     service: str
-    definition: Definition
+    definition: Fail2banDefinition
     compiled: CompiledFilter = field(repr=False)
 
     @property

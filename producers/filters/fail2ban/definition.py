@@ -136,7 +136,7 @@ USEDNS: Final = frozenset({"yes", "warn", "no", "raw"})
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class Fail2banDefinition:
     """What a filter is made of.
 
     Attributes:
@@ -164,7 +164,7 @@ class Definition:
         return ConfigError(f"{self.path}: [Definition] {key}: {reason}")
 
 
-def read_definition(wanted: Specification, logtype: str = "file") -> Definition:
+def read_definition(wanted: Specification, logtype: str = "file") -> Fail2banDefinition:
     """Read a filter's files and resolve it; ConfigError, naming file and key, when that cannot be done.
 
     `logtype` is what the filter's lines come from unless it or the jail says: `file` or `journal`.
@@ -178,7 +178,7 @@ def read_definition(wanted: Specification, logtype: str = "file") -> Definition:
     if not failregex:
         raise ConfigError(f"{wanted.path}: [Definition] failregex: there is none; it is no filter by itself")
     usedns = values.get("usedns", "warn").lower()
-    return Definition(
+    return Fail2banDefinition(
         wanted.path,
         failregex,
         _lines(values.get("ignoreregex")),

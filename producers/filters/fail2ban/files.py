@@ -82,7 +82,7 @@ INCLUDES: Final = "INCLUDES"
 KNOWN: Final = "KNOWN/"
 CONDITIONAL: Final = re.compile(r"(\w+)(\?.+)")
 
-Options = dict[str, str]
+FilterOptions = dict[str, str]
 
 
 @dataclass(slots=True)
@@ -95,16 +95,16 @@ class Text:
         files: every file read, in order.
     """
 
-    sections: dict[str, Options] = field(default_factory=lambda: {DEFAULT: {}})
+    sections: dict[str, FilterOptions] = field(default_factory=lambda: {DEFAULT: {}})
     origins: dict[tuple[str, str], Path] = field(default_factory=dict[tuple[str, str], Path])
     files: list[Path] = field(default_factory=list[Path])
 
     @property
-    def defaults(self) -> Options:
+    def defaults(self) -> FilterOptions:
         """The options of every section that has none of that name."""
         return self.sections[DEFAULT]
 
-    def merge(self, path: Path, sections: dict[str, Options]) -> None:
+    def merge(self, path: Path, sections: dict[str, FilterOptions]) -> None:
         """Add a file's sections: its options win."""
         self.files.append(path)
         for full_name, options in sections.items():
@@ -173,7 +173,7 @@ def _in_order(path: Path, inside: tuple[Path, ...]) -> Iterator[Path]:
                     yield from _in_order(each, (*inside, path))
 
 
-def _parsed(path: Path) -> dict[str, Options] | None:
+def _parsed(path: Path) -> dict[str, FilterOptions] | None:
     """The sections of one file; None when there is no such file."""
     parser = ConfigParser(interpolation=None, inline_comment_prefixes=(";",), default_section="\0")
     try:

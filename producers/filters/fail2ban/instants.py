@@ -97,7 +97,7 @@ WEEKDAY_OF: Final = {name[:3]: at for at, name in enumerate(WEEKDAYS)} | {
 NOON: Final = 12
 UTC_NAMES: Final = frozenset({"Z", "UTC", "GMT"})
 
-Parts = Mapping[str, str | None]
+DateParts = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Moment:
     offset_minutes: int | None = None
 
 
-def instant_of(parts: Parts, moment: Moment) -> int:
+def instant_of(parts: DateParts, moment: Moment) -> int:
     """The Unix seconds that the parts mean, named as strptime's tokens; ValueError when there are none."""
     given = {name: text for name, text in parts.items() if text is not None}
     year, yearless = _year(given, moment)
@@ -235,7 +235,7 @@ class Instants:
             return None
         return first if last - first == LAST_MS else None
 
-    def _instant(self, parts: Parts) -> int:
+    def _instant(self, parts: DateParts) -> int:
         if self._moment is None:
             now = datetime.fromtimestamp(self._now_ms / 1_000, self._local).replace(tzinfo=None)
             self._moment = Moment(now, self._local, self._offset_minutes)

@@ -10,7 +10,7 @@ from typing import Final
 from producers.filters.bounds import compiled
 from producers.filters.candidates import finder_of
 from producers.filters.fail2ban.datepatterns import Template, WrongPattern, templates_of
-from producers.filters.fail2ban.definition import Definition
+from producers.filters.fail2ban.definition import Fail2banDefinition
 from producers.filters.fail2ban.expressions import (
     Captured,
     Expression,
@@ -168,7 +168,7 @@ class Expressions:
 
     __slots__ = ("_content", "_first", "_kept", "_prefix_match", "early", "failures", "ignored", "prefix")
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Fail2banDefinition) -> None:
         multiline = definition.maxlines > 1
         prefix = _compiled(definition, "prefregex", (definition.prefregex,) if definition.prefregex else ())
         self.prefix = prefix[0] if prefix else None
@@ -250,7 +250,7 @@ def _needles(expression: Expression) -> Needles | None:
 
 
 def _compiled(
-    definition: Definition, key: str, texts: tuple[str, ...], *, multiline: bool = False
+    definition: Fail2banDefinition, key: str, texts: tuple[str, ...], *, multiline: bool = False
 ) -> tuple[Expression, ...]:
     found: list[Expression] = []
     for number, text in enumerate(texts, 1):
@@ -288,7 +288,7 @@ class CompiledFilter:
         return finder_of((self.needles,)).lines(data)
 
 
-def compile_filter(definition: Definition, year: int) -> CompiledFilter:
+def compile_filter(definition: Fail2banDefinition, year: int) -> CompiledFilter:
     """Compile a filter; `year` is the present one. ConfigError, naming file and key, when it cannot be."""
     try:
         templates = tuple(templates_of(definition.datepattern, year))

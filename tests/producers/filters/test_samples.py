@@ -10,7 +10,7 @@ import pytest
 from producers.filters import EventRow, Matcher, NativeFilter, every_filter, load_filter, sshd
 from producers.filters.native.filter import read_filter
 from producers.filters.rows import HOST, IP, KIND
-from producers.filters.samples import CLOCK, FORMS, NOW_MS, Sample, Say, written, wrong
+from producers.filters.samples import CLOCK, FORMS, NOW_MS, SaidEvent, Sample, written, wrong
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.library import LIBRARY
 from producers.stamps import LineClock, Stamps
@@ -49,9 +49,9 @@ def scan(*lines: str) -> list[EventRow]:
     return load_filter("sshd").matcher().scan(data, CLOCK)
 
 
-def said(line: str) -> list[Say]:
+def said(line: str) -> list[SaidEvent]:
     """The events of one line, alone in its stream."""
-    return [Say(kind, ip, user, port) for kind, _, ip, _, _, user, port, *_ in scan(line)]
+    return [SaidEvent(kind, ip, user, port) for kind, _, ip, _, _, user, port, *_ in scan(line)]
 
 
 @pytest.mark.parametrize("sample", MESSAGES, ids=lambda sample: sample.text[:60])

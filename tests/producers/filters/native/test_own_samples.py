@@ -9,7 +9,7 @@ import pytest
 from producers.filters import load_filter
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.filter import NativeFilter
-from producers.filters.samples import Sample, Say, parse_samples, written, wrong
+from producers.filters.samples import SaidEvent, Sample, parse_samples, written, wrong
 from schemas.errors import ConfigError
 
 HEAD = """programs = ["app"]
@@ -29,17 +29,17 @@ def filter_of(samples: str, head: str = HEAD) -> NativeFilter:
     ("says", "expected"),
     [
         ("[]", ()),
-        ('["failed", "192.0.2.7"]', (Say("failed", "192.0.2.7"),)),
-        ('["failed", "192.0.2.7", "bob", 5]', (Say("failed", "192.0.2.7", "bob", 5),)),
-        ('[["failed", "a"], ["probed", "b"]]', (Say("failed", "a"), Say("probed", "b"))),
+        ('["failed", "192.0.2.7"]', (SaidEvent("failed", "192.0.2.7"),)),
+        ('["failed", "192.0.2.7", "bob", 5]', (SaidEvent("failed", "192.0.2.7", "bob", 5),)),
+        ('[["failed", "a"], ["probed", "b"]]', (SaidEvent("failed", "a"), SaidEvent("probed", "b"))),
         (
             '{ kind = "failed", ip = "a", fields = { x = "y" } }',
-            (Say("failed", "a", fields={"x": "y"}),),
+            (SaidEvent("failed", "a", fields={"x": "y"}),),
         ),
-        ('[{ kind = "failed", ip = "a" }]', (Say("failed", "a"),)),
+        ('[{ kind = "failed", ip = "a" }]', (SaidEvent("failed", "a"),)),
     ],
 )
-def test_a_sample_says_what_it_says(says: str, expected: tuple[Say, ...]) -> None:
+def test_a_sample_says_what_it_says(says: str, expected: tuple[SaidEvent, ...]) -> None:
     """No event, one, or several; as lists or as tables."""
     text = f"{HEAD}\n[[sample]]\nline = 'x'\nsays = {says}\n"
     assert parse_samples(text, "x.toml") == (Sample("x", False, expected),)  # noqa: FBT003 - a message
@@ -83,11 +83,11 @@ GOOD = "bad bob at 192.0.2.7 by x"
         ("", "x: has no samples; a filter has to prove itself"),
         (
             f"\n[[sample]]\nline = '{GOOD}'\nsays = ['failed', '192.0.2.8', 'bob']",
-            "not [Say(kind='failed', ip='192.0.2.8'",
+            "not [SaidEvent(kind='failed', ip='192.0.2.8'",
         ),
         (
             f"\n[[sample]]\nline = '{GOOD}'\nsays = ['failed', '192.0.2.7']",
-            "not [Say(kind='failed', ip='192.0.2.7', user=None",
+            "not [SaidEvent(kind='failed', ip='192.0.2.7', user=None",
         ),
         (f"\n[[sample]]\nline = '{GOOD}'\nsays = []", "not []"),
         ("\n[[sample]]\nline = 'good'\nsays = ['failed', '192.0.2.7']", "gives [], not"),
