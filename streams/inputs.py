@@ -31,6 +31,7 @@ ANY_FILTER: Final = ""
 Sender = tuple[str, str]
 """A source id and an incarnation of it."""
 MARK: Final = attrgetter("source", "incarnation", "filter")
+EVENTS: Final = (AuthLine, AuthEvent)
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Frame:
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
         event = self.lines[index]
-        return event.line if isinstance(event, AuthLine | AuthEvent) else None
+        return event.line if isinstance(event, EVENTS) else None
 
     def take(
         self, mark: Mark, events: Sequence[Event], first: int, seen: int
@@ -124,9 +125,7 @@ def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Mark | None, Sequen
         yield 0, MARK(first), lines
         return
     index = 0
-    for mark, group in groupby(
-        lines, lambda line: MARK(line) if isinstance(line, AuthLine | AuthEvent) else None
-    ):
+    for mark, group in groupby(lines, lambda line: MARK(line) if isinstance(line, EVENTS) else None):
         same = list(group)
         if mark is not None:
             yield index, mark, same
