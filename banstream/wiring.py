@@ -76,7 +76,9 @@ class Stages:
         """
         old = self.settings
         if _fixed(settings) != _fixed(old):
-            raise ConfigError("log.url, enforcer.backend and metrics.listen change only with a restart")
+            raise ConfigError(
+                "log.url, enforcer.backend, enforcer.host and metrics.listen change only with a restart"
+            )
         enforcer = Enforcer(
             self.event_log,
             self.backend,
@@ -113,4 +115,4 @@ class Stages:
 
 
 def _fixed(settings: Settings) -> tuple[object, ...]:
-    return settings.log_url, settings.enforcer.backend, settings.metrics
+    return settings.log_url, settings.metrics, settings.enforcer.backend, settings.enforcer.host

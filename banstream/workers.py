@@ -37,6 +37,10 @@ FINAL: Final = frozenset({0, 2})
 
 A worker that met a flood of unreadable lines ends with 1; the next one leaves that partition alone."""
 
+NO_RELOAD: Final = (
+    "Not reloaded: a worker follows the rules in force (`banstream rules push`); its own keys want a restart"
+)
+
 log = getLogger("banstream")
 
 
@@ -152,6 +156,8 @@ def _stopped(leash: int | None) -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, log.warning, NO_RELOAD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     if leash is not None:
 
         def let_loose() -> None:
@@ -182,6 +188,8 @@ def supervise(options: list[str], count: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda *_: log.warning(NO_RELOAD))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     command = [
         sys.executable,
         "-P",

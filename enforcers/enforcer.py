@@ -9,7 +9,8 @@
 | a ban failed | tries again, after 1 s and then twice as long each time, up to a minute |
 | the machine's addresses changed | lets go of what may not be banned any more |
 
-Every outcome of a decision is recorded once in the enforcements topic; a retry that fails again is not.
+Every outcome of a decision is recorded in the enforcements topic, once unless a crash comes between; a retry
+that fails again is not.
 """
 
 from __future__ import annotations
@@ -253,18 +254,18 @@ class Enforcer:
             self._recorder.beat(self._heartbeat(now_ms, stopped=False))
 
     def _heartbeat(self, now_ms: int, *, stopped: bool) -> Heartbeat:
-        totals = self._recorder.totals
+        status = self.status()
         return Heartbeat(
-            host=self._config.host,
-            backend=self._backend.name,
+            host=status.host,
+            backend=status.backend,
             at_ms=now_ms,
-            lag_ms=self._lag_ms,
-            in_force=self._register.in_force(now_ms),
-            failing=len(self._register.failed),
-            failed=totals["failed"],
-            refused=totals["refused"],
-            drift=self._register.repaired,
-            observing=self._observing,
+            lag_ms=status.lag_ms,
+            in_force=status.in_force,
+            failing=status.retrying,
+            failed=status.failed,
+            refused=status.refused,
+            drift=status.repaired,
+            observing=status.observing,
             stopped=stopped,
         )
 

@@ -20,7 +20,7 @@ class EnforcerStatus:
         breaker: why new bans are refused now; None where they are not.
         breaker_resets_at_ms: when they are let through again; None where it has not tripped.
         breaker_refused: bans refused by it since the start.
-        lag_ms: how long ago the newest ban it has read was decided, when it was read, in milliseconds.
+        lag_ms: how long before it was read the newest ban had been appended, in ms; 0 when none came.
         never_ban: prefixes that it never bans.
     """
 

@@ -10,7 +10,7 @@ once), a sorted list of them from the second on.
 | in order | only the window that ends at it can be new: compare it with its `maxretry - 1`th predecessor |
 | late | it is put where it belongs, and every window that contains it is tried, earliest first |
 | more than `keep_ms` older than the subject's newest | it is too late to matter, and is put in all the same |
-| a 65th | the oldest is dropped |
+| more than MOST_KEPT, or `maxretry` where that is more | the oldest are dropped, when the list is trimmed |
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def bans_command(as_json: bool, config_file: str | None) -> int:
             (standing.prefix, hold.jail, instant(standing.decided_at_ms), instant(hold.until_ms), hold.ban)
             for standing, hold in holds
         ]
-        show(table(f"{len(holds)} bans in force", ("prefix", "jail", "since", "until", "decision"), rows))
+        show(table(f"{len(holds)} bans in force", ("prefix", "jail", "decided", "until", "decision"), rows))
     else:
         say("No bans in force.")
     return 0 if holds else 1

@@ -31,7 +31,6 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "journald": "producers.sources.journald",
     "stdin": "producers.sources.stdin",
 }
-EXPECTED: Final = "expected file:/PATH, journald:FIELD=VALUE or stdin"
 SSHD_LOGS: Final = ("/var/log/auth.log", "/var/log/secure")
 SSHD_JOURNAL: Final = "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service"
 
@@ -72,6 +71,12 @@ def default_sources() -> list[str]:
     return [SSHD_JOURNAL] if shutil.which("journalctl") else []
 
 
+def _others() -> str:
+    """The kinds that other packages add, for who mistook one."""
+    names = sorted(point.name for point in entry_points(group=SOURCES) if point.name not in BUILT_IN)
+    return f", or one of {', '.join(names)}" if names else ""
+
+
 def _kind_of(spec: str) -> SourceKind:
     """The kind that a spec begins with the name of. Raises ConfigError when it is no spec of that kind."""
     name = spec.partition(":")[0]
@@ -82,5 +87,7 @@ def _kind_of(spec: str) -> SourceKind:
         for point in entry_points(group=SOURCES, name=name):
             kind = cast("SourceKind", point.load())
     if kind is None or kind.spec.fullmatch(spec) is None:
-        raise ConfigError(f"{spec!r} is no source; {EXPECTED}")
+        raise ConfigError(
+            f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin{_others()}"
+        )
     return kind

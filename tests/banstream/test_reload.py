@@ -246,6 +246,8 @@ def test_what_only_a_restart_changes_is_refused(machine: Machine) -> None:
     """The log, the backend and the metrics' address."""
     settings = machine.settings(maxretry=1)
     assert refused(lambda: machine.pipeline.renew(replace(settings, log_url="sqlite:///elsewhere.db")))
+    other = replace(settings.enforcer, host="another")
+    assert refused(lambda: machine.pipeline.renew(replace(settings, enforcer=other)))
     metrics = replace(settings.metrics, listen=("127.0.0.1", 9110))
     assert refused(lambda: machine.pipeline.renew(replace(settings, metrics=metrics)))
     goes_on_as_before(machine, "203.0.113.1")

@@ -145,7 +145,11 @@ def test_a_hang_up_follows_new_sources_and_lets_old_ones_go(up: Service) -> None
 BAD: dict[str, tuple[str, str, str]] = {
     "key": ("maxretry", "maxretri", "jail.sshd.maxretri = 3: expected no such key here"),
     "syntax": ("[jail.sshd]", "[jail.sshd", "not TOML"),
-    "url": ("log.db", "other.db", "log.url, enforcer.backend and metrics.listen change only with a restart"),
+    "url": (
+        "log.db",
+        "other.db",
+        "log.url, enforcer.backend, enforcer.host and metrics.listen change only",
+    ),
     "backend": ("[enforcer]", '[enforcer]\nbackend = "null"', "change only with a restart"),
     "absent": ("", "", "No such file or directory"),
 }

@@ -4,7 +4,7 @@ r"""A native filter's TOML, checked: what it says, with the file and key of ever
 service = "vsftpd"                            # what its events are about
 title = "vsftpd, the FTP server"              # one line for people
 programs = ["vsftpd"]                         # the names it logs under, in syslog and the journal
-ports = ["ftp", "ftps"]                       # what a jail blocks by default
+ports = ["ftp", "ftps"]                       # the service's, as `filters list` shows them
 sources = ["file:/var/log/vsftpd.log"]        # where it logs by default
 headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its own
 
