@@ -57,7 +57,12 @@ class GoOn:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Deliver no more messages before the next GoOn: there is no room."""
+    """Deliver no more messages before GoOn or Room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Go on delivering messages, from where it was held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +86,4 @@ WARNING: Final = 30
 ERROR: Final = 40
 """Levels of Python's `logging`."""
 
-Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | Hold | Alarm | Say
+Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | Hold | Room | Alarm | Say

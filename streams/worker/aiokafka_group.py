@@ -24,6 +24,8 @@ FETCH_BYTES: Final = 2 * 1024 * 1024
 MOST: Final = 64
 """Messages handed over at a time: what comes after a partition is full stays below this."""
 POLL_MS: Final = 200
+HELD_MS: Final = 10
+"""As long as one is held it is asked for the others only, and may be released at any moment."""
 
 
 class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not checked
@@ -38,6 +40,7 @@ class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self._topics = {cluster.topic(name): name for name in INPUTS}
         self._turns: Counter[int] = Counter()
         """By partition, how often it was put somewhere: what was fetched before that is not wanted."""
+        self._held: set[int] = set()
         self._following: asyncio.Task[None] | None = None
         self._consumer = AIOKafkaConsumer(
             **cluster.client(),
@@ -67,13 +70,21 @@ class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
     def go_on(self, number: int, offsets: Mapping[str, int]) -> None:
         """Deliver a partition's messages, of each topic from an offset on."""
         self._turns[number] += 1
+        self._held.discard(number)
         for place in self._places(number):
             self._consumer.seek(place, offsets[self._topics[place.topic]])
             self._consumer.resume(place)
 
     def hold(self, number: int) -> None:
-        """Deliver none of a partition's before the next `go_on`, but what is in hand."""
-        self._consumer.pause(*self._places(number))
+        """Deliver none of a partition's before the next `go_on` or `release`, but what is in hand.
+
+        It is not paused: what is fetched already would be thrown away, and fetched again.
+        """
+        self._held.add(number)
+
+    def release(self, number: int) -> None:
+        """Go on delivering a partition's messages from where it was held."""
+        self._held.discard(number)
 
     async def hint(self, offsets: Mapping[int, int]) -> None:
         """Nobody needs one: whoever opens a partition knows where it stands."""
@@ -106,8 +117,13 @@ class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
 
     async def _follow(self) -> None:
         while True:
+            places = [place for place in self._consumer.assignment() if place.partition not in self._held]
+            poll_ms = HELD_MS if self._held else POLL_MS
+            if not places:
+                await asyncio.sleep(HELD_MS / 1_000)
+                continue
             try:
-                found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST)
+                found = await self._consumer.getmany(*places, timeout_ms=poll_ms, max_records=MOST)
             except KafkaError as error:
                 if not error.retriable:
                     raise

@@ -291,7 +291,7 @@ class Core:
                 self._read(topic, inlet.begin(next_offset), None)
         if self._exact and full is not self._held:
             self._held = full
-            self._do(actions.Hold() if full else self._from_here())
+            self._do(actions.Hold() if full else actions.Room())
 
     def _from_here(self) -> actions.GoOn:
         return actions.GoOn({topic: self._batch.next_offset(topic) for topic in self._inlets})

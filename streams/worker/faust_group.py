@@ -133,6 +133,9 @@ class FaustGroup(faust.App):  # type: ignore[misc] # Faust is not checked
     def hold(self, number: int) -> None:
         """Nothing to do."""
 
+    def release(self, number: int) -> None:
+        """Nothing to do."""
+
     async def hint(self, offsets: Mapping[int, int]) -> None:
         """Let the group know up to where events are decided: who takes over begins to read there."""
         names = [name for name, topic in self.inputs.items() if topic == EVENTS.name]

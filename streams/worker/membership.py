@@ -55,7 +55,10 @@ class Host(Protocol):
         """Deliver a partition's messages, of each topic from an offset on."""
 
     def hold(self, number: int) -> None:
-        """Deliver none of a partition's before the next `go_on`."""
+        """Deliver none of a partition's before the next `go_on` or `release`, but what is in hand."""
+
+    def release(self, number: int) -> None:
+        """Go on delivering a partition's messages from where it was held."""
 
     async def hint(self, offsets: Mapping[int, int]) -> None:
         """Let the group know up to where events are decided: who takes over may begin to read there."""

@@ -135,12 +135,14 @@ class Owner:
             case _:
                 self._tell(action)
 
-    def _tell(self, action: actions.GoOn | actions.Hold | actions.Alarm | actions.Say) -> None:
+    def _tell(self, action: actions.GoOn | actions.Hold | actions.Room | actions.Alarm | actions.Say) -> None:
         match action:
             case actions.GoOn(offsets):
                 self._shared.host.go_on(self.number, offsets)
             case actions.Hold():
                 self._shared.host.hold(self.number)
+            case actions.Room():
+                self._shared.host.release(self.number)
             case actions.Alarm(poisoned):
                 self._shared.fail(poisoned)
             case actions.Say(level, sentence, facts):

@@ -411,7 +411,7 @@ def test_a_host_that_seeks_is_held_instead() -> None:
     assert of(actions.Hold, made.done) == [actions.Hold()]
     assert made.core.partition.next_offset == MOST_MESSAGES + 5, "what it had in hand is taken"
     assert of(actions.Read, made.done) == []
-    assert of(actions.GoOn, made.committed()) == [actions.GoOn({TOPIC: MOST_MESSAGES + 5})]
+    assert of(actions.Room, made.committed()) == [actions.Room()]
 
 
 def test_the_end_of_a_transaction_is_not_looked_up() -> None:
