@@ -57,6 +57,9 @@ class LazyCommands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
+        from eventlog.kafka.quiet import quiet_libraries
+
+        quiet_libraries()
         module = import_module(f"banstream.commands.{cmd_name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
@@ -88,9 +91,6 @@ def banstream() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    from eventlog.kafka.quiet import quiet_libraries
-
-    quiet_libraries()
     try:
         code: Any = banstream.main(args=arguments, prog_name="banstream", standalone_mode=False)
     except click.ClickException as error:

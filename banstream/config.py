@@ -21,7 +21,7 @@ from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.registries import BACKENDS
 from schemas.rules import MANUAL, Jail, Rules
-from streams.worker.membership import HostName
+from streams.worker.membership import MembershipName
 
 LOCAL_FILE: Final = Path("banstream.toml")
 SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
@@ -107,7 +107,7 @@ class DeciderSettings:
 
     workers: int = 1
     application: str = "decider"
-    membership: HostName = "faust"
+    membership: MembershipName = "faust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +231,8 @@ def _decider(table: Table) -> DeciderSettings:
     )
 
 
-def _membership(value: object) -> HostName:
-    return cast("HostName", values.one_of(*get_args(HostName))(value))
+def _membership(value: object) -> MembershipName:
+    return cast("MembershipName", values.one_of(*get_args(MembershipName))(value))
 
 
 def _application(value: object) -> str:

@@ -47,8 +47,7 @@ def to_stderr(*, quiet: bool = False, debug: bool = False, log_format: str = "te
     handler.setFormatter(JsonLines() if log_format == "json" else Lines())
     level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    if not debug:
-        quiet_libraries()
+    quiet_libraries(quiet=not debug)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGUSR1})
 
 

@@ -24,7 +24,7 @@ from schemas.topics import EVENTS
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.routes import route_to
-from streams.runs import EventRow, Run
+from streams.runs import Run, RunRow
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
@@ -142,7 +142,7 @@ def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
             yield Run(0, route, [row for _, row in same])
 
 
-def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, EventRow]]:
+def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, RunRow]]:
     return (
         (run.route, (kind, at_ms, ip, run.base + index))
         for run in runs
@@ -150,7 +150,7 @@ def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, EventRow]]:
     )
 
 
-def _at_ms_of(routed: tuple[str, EventRow]) -> int:
+def _at_ms_of(routed: tuple[str, RunRow]) -> int:
     return routed[1][1]
 
 

@@ -76,7 +76,7 @@ def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0)
 async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
     from eventlog.kafka.options import parse_url
     from streams.worker.connection import Cluster
-    from streams.worker.worker import Plan, Worker
+    from streams.worker.worker import Worker, WorkerPlan
 
     settings, stopped = here.settings, _stopped(leash)
     beating = asyncio.create_task(_beat("decide" if leash is None else f"decide-{os.getpid()}", here))
@@ -86,7 +86,7 @@ async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
         try:
             partitions = await asyncio.to_thread(_prepare, settings)
             here.waiting = {}
-            plan = Plan(
+            plan = WorkerPlan(
                 cluster=cluster,
                 partitions=partitions,
                 now_ms=now_ms,

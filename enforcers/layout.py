@@ -46,7 +46,7 @@ ELEMENT: Final = re.compile(
 )
 
 
-class Group(NamedTuple):
+class NamedElements(NamedTuple):
     """What one set holds: prefixes of one family (4 or 6) and length, banned on the same ports."""
 
     version: int
@@ -68,7 +68,7 @@ class Listing:
 
 
 @lru_cache(maxsize=4_096)
-def name_of(group: Group) -> str:
+def name_of(group: NamedElements) -> str:
     """The set's name; EnforcementFailed when there is no set for such ports."""
     ports = group.ports
     if len(ports) > MAX_PORTS or not all(1 <= port <= 65_535 for port in ports):  # noqa: PLR2004 - 16 bits
@@ -78,27 +78,27 @@ def name_of(group: Group) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def group_of(name: str) -> Group | None:
+def group_of(name: str) -> NamedElements | None:
     """The group that a set's name stands for; None when the name is none of ours."""
     match = SET_NAME(name)
     if match is None:
         return None
     version, length, ports = match.groups()
-    return Group(int(version), int(length), tuple(map(int, ports[2:].split("_"))) if ports else ())
+    return NamedElements(int(version), int(length), tuple(map(int, ports[2:].split("_"))) if ports else ())
 
 
 def place(element: Element) -> tuple[str, str]:
     """The set an element belongs to, and its address there; EnforcementFailed when it has no place."""
     prefix, ports, _ = element
     if is_ipv4(prefix):
-        return name_of(Group(4, 32, ports)) if ports else "v4_32", prefix
+        return name_of(NamedElements(4, 32, ports)) if ports else "v4_32", prefix
     if "/" not in prefix and is_prefix(prefix):
-        return name_of(Group(6, 128, ports)), prefix
+        return name_of(NamedElements(6, 128, ports)), prefix
     try:
         network = parse_prefix(prefix)
     except InvalidMessage as error:
         raise EnforcementFailed(error.reason, prefix=prefix) from error
-    return name_of(Group(network.version, network.prefixlen, ports)), str(network.network_address)
+    return name_of(NamedElements(network.version, network.prefixlen, ports)), str(network.network_address)
 
 
 def timeout(remaining_ms: int | None) -> str:
@@ -168,7 +168,7 @@ def _looked_up(text: str) -> tuple[str, ...] | None:
     return tuple(match[1] for match in found if match)
 
 
-def _elements(group: Group, body: str) -> list[Element]:
+def _elements(group: NamedElements, body: str) -> list[Element]:
     version, length, ports = group
     suffix = "" if length == (32 if version == 4 else 128) else f"/{length}"  # noqa: PLR2004 - IP versions
     found = []

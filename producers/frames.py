@@ -19,7 +19,7 @@ EVENTS_PER_FRAME: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class EventOrigin:
     """What all events of one piece of data share. `base` is the position of the data's first byte."""
 
     filter: Filter
@@ -64,7 +64,7 @@ def _cut(events: Sequence[AuthLine]) -> Iterator[Sequence[AuthLine]]:
         start = end
 
 
-def auth_lines(data: bytes, rows: Sequence[EventRow], origin: Origin) -> list[AuthLine]:
+def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> list[AuthLine]:
     """The events of rows."""
     name, version, service = origin.filter.name, origin.filter.version, origin.filter.service
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms

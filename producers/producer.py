@@ -21,7 +21,7 @@ from producers.filters import filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
-from producers.frames import Origin, appends, auth_lines, in_line_order
+from producers.frames import EventOrigin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import open_source
@@ -137,7 +137,7 @@ class _Stream:
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
-                origin = Origin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
+                origin = EventOrigin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
                 named = self._with_addresses(chunk.data, rows, origin)
                 if named:
                     found.append(auth_lines(chunk.data, named, origin))
@@ -163,7 +163,7 @@ class _Stream:
             found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
         return found
 
-    def _with_addresses(self, data: bytes, rows: list[EventRow], origin: Origin) -> list[EventRow]:
+    def _with_addresses(self, data: bytes, rows: list[EventRow], origin: EventOrigin) -> list[EventRow]:
         """The rows that name an address; host names are asked for, and of other ids there is a notice."""
         if not any(row[10] for row in rows):
             return rows

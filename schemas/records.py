@@ -283,9 +283,9 @@ class DeadLetter:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-Input = AuthEvent | Command | Tick | RulesChanged
+EventsRecord = AuthEvent | Command | Tick | RulesChanged
 Decision = Ban | Unban | Prolong
-Record = Input | Decision | Standing | Enforcement | Heartbeat | DeadLetter
+Record = EventsRecord | Decision | Standing | Enforcement | Heartbeat | DeadLetter
 RECORDS: tuple[type[Record], ...] = (
     AuthEvent,
     Command,

@@ -309,7 +309,7 @@ class Decider:
             if self._newcomers >= limit:
                 self._shed()
         self._newcomers += 1
-        return jail.count(ip, failure)
+        return jail.begin(ip, failure)
 
     def _shed(self) -> None:
         """Drop the tenth of all subjects that failed least recently, the smaller address first.

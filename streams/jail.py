@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
-from streams.window import MOST_KEPT, at_ms_of
+from streams.window import AT_SHIFT, MOST_KEPT, at_ms_of
 
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
@@ -128,21 +128,24 @@ class JailState:
 
     def count(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject that is known, or admitted; whether it may fill a window."""
-        match self.subjects.get(ip):
-            case None:
-                self.subjects[ip] = failure
-                return self.maxretry == 1
-            case Held() as held:
-                held.while_banned += 1
-                return False
-            case _ if self._belongs_to_past(ip, failure):
-                return False
-            case int(only):
-                self.subjects[ip] = sorted((only, failure))
-                return self.maxretry <= 2  # noqa: PLR2004 - there are two now
-            case list(failures):
-                insort(failures, failure)
-                return len(failures) >= self.maxretry
+        known = self.subjects.get(ip)
+        if known is None:
+            return self.begin(ip, failure)
+        if isinstance(known, Held):
+            known.while_banned += 1
+            return False
+        if self._belongs_to_past(ip, failure):
+            return False
+        if isinstance(known, int):
+            self.subjects[ip] = [known, failure] if known < failure else [failure, known]
+            return self.maxretry <= 2  # noqa: PLR2004 - there are two now
+        insort(known, failure)
+        return len(known) >= self.maxretry
+
+    def begin(self, ip: str, failure: int) -> bool:
+        """Count the first failure of a subject that is unknown and admitted; whether it fills a window."""
+        self.subjects[ip] = failure
+        return self.maxretry == 1
 
     def failures_of(self, ip: str) -> list[int]:
         """A subject's failures, sorted; none where it is banned or unknown."""
@@ -203,7 +206,12 @@ class JailState:
 
         Bans in force stay.
         """
-        old = {name for name, known in self.subjects.items() if _newest_ms(known) < failures_before_ms}
+        first = failures_before_ms << AT_SHIFT
+        old = {
+            name
+            for name, known in self.subjects.items()
+            if (known < first if type(known) is int else type(known) is list and known[-1] < first)
+        }
         for name in old:
             del self.subjects[name]
         ended = {name for name, past in self.history.items() if past.free_from_ms < bans_before_ms}
@@ -235,12 +243,6 @@ class JailState:
         return past is not None and at_ms_of(failure) < past.free_from_ms
 
 
-def _newest_ms(known: Subject) -> int:
-    """When the newest of a subject's failures happened; a ban in force is never old."""
-    match known:
-        case Held():
-            return NEVER_OLD_MS
-        case int(only):
-            return at_ms_of(only)
-        case list(failures):
-            return at_ms_of(failures[-1])
+def _newest_ms(known: int | list[int]) -> int:
+    """When the newest of a subject's failures happened."""
+    return at_ms_of(known if isinstance(known, int) else known[-1])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-EventRow = tuple[str, int, str, int, *tuple[Any, ...]]
+RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
 """One event: kind, at_ms, ip, index from the base of its run, and anything."""
 
 
@@ -17,7 +17,7 @@ class Rows(Protocol):
         """How many."""
         ...
 
-    def __iter__(self) -> Iterator[EventRow]:
+    def __iter__(self) -> Iterator[RunRow]:
         """One after the other."""
         ...
 
@@ -47,5 +47,5 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ips)
 
-    def __iter__(self) -> Iterator[EventRow]:
+    def __iter__(self) -> Iterator[RunRow]:
         return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)

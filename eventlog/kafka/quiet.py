@@ -9,10 +9,10 @@ LIBRARIES: Final = ("kafka", "aiokafka", "faust", "mode", "streams.worker.faust_
 """Their loggers; the last is what Faust calls that of an app of ours."""
 
 
-def quiet_libraries() -> None:
+def quiet_libraries(*, quiet: bool = True) -> None:
     """Hear of them what is fatal only: what else matters they raise, and then it is said in our words.
 
-    For the command line to call, unless somebody wants to debug them.
+    Not `quiet`: hear all of them again, for who wants to debug them.
     """
     for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.CRITICAL if quiet else logging.NOTSET)

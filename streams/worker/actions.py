@@ -56,7 +56,7 @@ class GoOn:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HoldBack:
     """Deliver no more messages before GoOn or Room."""
 
 
@@ -86,4 +86,4 @@ WARNING: Final = 30
 ERROR: Final = 40
 """Levels of Python's `logging`."""
 
-Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | Hold | Room | Alarm | Say
+Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | HoldBack | Room | Alarm | Say

@@ -30,7 +30,7 @@ NEVER: Final = float("inf")
 
 
 @dataclass(slots=True)
-class Tally:
+class BatchTally:
     """What one owner has done since it was made.
 
     Attributes:
@@ -58,7 +58,7 @@ class Batch:
     def __init__(self, number: int, partitions: int, *, draining: bool) -> None:
         """Of partition `number` of `partitions`; `draining`: however much cannot be read is put aside."""
         self.partition = Partition(number, partitions=partitions)
-        self.tally = Tally()
+        self.tally = BatchTally()
         self._partitions = partitions
         self._draining = draining
         self._folded = False

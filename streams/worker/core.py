@@ -15,7 +15,7 @@ from schemas.topics import EVENTS
 from streams.partition import Partition
 from streams.poison import Poisoned
 from streams.worker import actions, inputs
-from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, Tally
+from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, BatchTally
 from streams.worker.inlet import Inlet
 from streams.worker.membership import INPUTS
 from streams.worker.states import TABLE, State
@@ -92,7 +92,7 @@ class Core:
         return self._batch.partition
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> BatchTally:
         """What was done."""
         return self._batch.tally
 
@@ -291,7 +291,7 @@ class Core:
                 self._read(topic, inlet.begin(next_offset), None)
         if self._exact and full is not self._held:
             self._held = full
-            self._do(actions.Hold() if full else actions.Room())
+            self._do(actions.HoldBack() if full else actions.Room())
 
     def _from_here(self) -> actions.GoOn:
         return actions.GoOn({topic: self._batch.next_offset(topic) for topic in self._inlets})
@@ -375,7 +375,7 @@ class Core:
         self._committing = None
         self._reading = False
         self._slow_at = NEVER
-        self._do(actions.Hold(), actions.LetGo())
+        self._do(actions.HoldBack(), actions.LetGo())
 
     def _wait(self, state: State, seconds: float) -> None:
         self.state = state

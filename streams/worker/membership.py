@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 from eventlog.contract import Message
 from schemas.topics import EVENTS
 
-HostName = Literal["faust", "aiokafka"]
+MembershipName = Literal["faust", "aiokafka"]
 INPUTS: Final = (EVENTS.name,)
 """The topics that one partition is decided from: whoever owns a number has it of each."""
 

@@ -9,7 +9,7 @@ from streams.witness import Witness
 
 CHANGED_MS: Final = 60_000
 
-log = getLogger("banstream")
+log = getLogger("banstream.streams")
 
 
 class Notices:

@@ -23,9 +23,9 @@ from streams.worker.history import History
 from streams.worker.membership import INPUTS, Host
 from streams.worker.states import State
 from streams.worker.status import PartitionStatus
-from streams.worker.transactions import Transactions
+from streams.worker.transactions import PartitionTransactions
 
-log = getLogger("banstream")
+log = getLogger("banstream.streams")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Owner:
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._history = History(shared.cluster)
-        self._transactions: Transactions | None = None
+        self._transactions: PartitionTransactions | None = None
         self._asked: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._let_go = asyncio.Event()
@@ -135,11 +135,13 @@ class Owner:
             case _:
                 self._tell(action)
 
-    def _tell(self, action: actions.GoOn | actions.Hold | actions.Room | actions.Alarm | actions.Say) -> None:
+    def _tell(
+        self, action: actions.GoOn | actions.HoldBack | actions.Room | actions.Alarm | actions.Say
+    ) -> None:
         match action:
             case actions.GoOn(offsets):
                 self._shared.host.go_on(self.number, offsets)
-            case actions.Hold():
+            case actions.HoldBack():
                 self._shared.host.hold(self.number)
             case actions.Room():
                 self._shared.host.release(self.number)
@@ -171,7 +173,7 @@ class Owner:
 
     async def _open(self) -> inputs.Input:
         await self._gone()
-        self._transactions = Transactions(self._shared.cluster, self.number)
+        self._transactions = PartitionTransactions(self._shared.cluster, self.number)
         await self._transactions.open()
         return inputs.Opened()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.worker.membership import HostName
+from streams.worker.membership import MembershipName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class WorkerStatus:
         partitions: those it owns, by number.
     """
 
-    membership: HostName
+    membership: MembershipName
     away: bool
     up_ms: int
     partitions: tuple[PartitionStatus, ...]

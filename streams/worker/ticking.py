@@ -19,7 +19,7 @@ from streams.worker.owner import Owner
 AGAIN_S: Final = 5.0
 """A Tick that is not folded after so long was lost, and is appended again."""
 
-log = getLogger("banstream")
+log = getLogger("banstream.streams")
 
 
 class Ticking:

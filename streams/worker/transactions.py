@@ -20,7 +20,7 @@ BATCH_BYTES: Final = 1 << 20
 CLOSE_S: Final = 2.0
 
 
-class Transactions:
+class PartitionTransactions:
     """A transactional producer. `open` fences every older one of the same partition."""
 
     def __init__(self, cluster: Cluster, partition: int) -> None:

@@ -20,7 +20,7 @@ from schemas.topics import EVENTS
 from streams.worker import inputs
 from streams.worker.connection import Cluster
 from streams.worker.history import History
-from streams.worker.membership import Host, HostName, Receiver
+from streams.worker.membership import Host, MembershipName, Receiver
 from streams.worker.notices import Notices
 from streams.worker.owner import Owner, Shared
 from streams.worker.status import WorkerStatus
@@ -37,11 +37,11 @@ ALARM_S: Final = 60.0
 BREATH_S: Final = 0.005
 """Folding gives everything else its turn after so long at most, and a message."""
 
-log = getLogger("banstream")
+log = getLogger("banstream.streams")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class WorkerPlan:
     """What a worker is to do.
 
     Attributes:
@@ -56,14 +56,14 @@ class Plan:
     partitions: int
     now_ms: Callable[[], int]
     rules: str
-    membership: HostName = "faust"
+    membership: MembershipName = "faust"
     draining: bool = False
 
 
 class Worker:
     """One worker of the group. `run` is its life; make a new one for another."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WorkerPlan) -> None:
         """Own what the group gives. It must be made where it is to run: within an event loop."""
         self._plan = plan
         self._history = History(plan.cluster)
@@ -235,7 +235,7 @@ class Worker:
             )
 
 
-def _host(plan: Plan, receiver: Receiver) -> Host:
+def _host(plan: WorkerPlan, receiver: Receiver) -> Host:
     """What joins the group; of the two only the one that is wanted is imported."""
     match plan.membership:
         case "faust":

@@ -6,6 +6,7 @@ import logging
 import shlex
 from collections.abc import Callable
 from io import StringIO
+from pathlib import Path
 
 import orjson
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banstream.logs import JsonLines, Lines
+from tests.banstream.fleet import role
+from tests.banstream.service import eventually
 
 Say = Callable[..., str]
 
@@ -93,3 +96,19 @@ def test_a_traceback_cannot_steer_a_terminal() -> None:
         handler.handle(logging.LogRecord("banstream", logging.ERROR, "f", 1, "Ended", (), facts))
     assert "bad \\x1b[2J" in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("options", "heard"), [((), False), (("--debug",), True)])
+def test_the_libraries_speak_when_they_are_asked_to(
+    tmp_path: Path, options: tuple[str, ...], *, heard: bool
+) -> None:
+    """kafka-python says why it cannot connect with --debug alone; our own sentence comes either way."""
+    with role("enforce", tmp_path / "host") as enforcer:
+        enforcer.settle("kafka://127.0.0.1:1?timeout=1s", '[enforcer]\nbackend = "null"')
+        with (enforcer.folder / "role.err").open("w", encoding="utf-8") as errors:
+            command = ("enforce", "--config", str(enforcer.config), "--log-format", "json", *options)
+            enforcer.process = enforcer.popen(*command, stderr=errors)
+        eventually(lambda: "Waiting to try again" in enforcer.errors, "it waits for the broker")
+    wires = [orjson.loads(line) for line in enforcer.errors.splitlines()]
+    assert any(wire["logger"].startswith("kafka") for wire in wires) is heard
+    assert {"stage", "reason"} <= next(wire for wire in wires if "Waiting" in wire["message"]).keys()

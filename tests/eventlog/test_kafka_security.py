@@ -37,8 +37,8 @@ from schemas.topics import (
 )
 from streams.worker.connection import Cluster
 from streams.worker.governing import push
-from streams.worker.membership import HostName
-from streams.worker.worker import Plan, Worker
+from streams.worker.membership import MembershipName
+from streams.worker.worker import Worker, WorkerPlan
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
 from tests.streams.folding import failure
@@ -232,8 +232,8 @@ def test_the_enforcer_commits_enforcements(fortress: Fortress, opened: Opened) -
     writer.close()
 
 
-@pytest.mark.parametrize("membership", get_args(HostName))
-def test_a_worker_decides(fortress: Fortress, opened: Opened, membership: HostName) -> None:
+@pytest.mark.parametrize("membership", get_args(MembershipName))
+def test_a_worker_decides(fortress: Fortress, opened: Opened, membership: MembershipName) -> None:
     """With what the table gives it a decider joins, reads, commits decisions, and stops."""
     with closing(KafkaLog.open(fortress.broker.url(prefix=PREFIX))) as witness:
         witness.append([Append(STATE.name, b"", key="k")])
@@ -248,9 +248,9 @@ def test_a_worker_decides(fortress: Fortress, opened: Opened, membership: HostNa
         )
 
 
-async def _work(url: str, membership: HostName, until: Callable[[], bool]) -> None:
+async def _work(url: str, membership: MembershipName, until: Callable[[], bool]) -> None:
     """Be a worker until something holds; it says how it was."""
-    plan = Plan(
+    plan = WorkerPlan(
         cluster=Cluster(parse_url(url), "decider"),
         partitions=2,
         now_ms=lambda: time.time_ns() // 1_000_000,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.filters import EventRow, load_filter
-from producers.frames import EVENTS_PER_FRAME, Origin, appends, auth_lines, in_line_order
+from producers.frames import EVENTS_PER_FRAME, EventOrigin, appends, auth_lines, in_line_order
 from producers.stamps import LineClock
 from schemas.codec import AuthLine, changed, decode, decode_frame, encode, encode_lines
 from schemas.records import LINE_CHARACTERS, AuthEvent
@@ -19,9 +19,9 @@ SSHD = load_filter("sshd")
 EVENT = AuthLine("auth", 1, "failed", 1, 1, "a", "1", "192.0.2.7", "file:/log", "1f", 0, "")
 
 
-def origin(labels: Mapping[str, str] | None = None) -> Origin:
+def origin(labels: Mapping[str, str] | None = None) -> EventOrigin:
     """Where the data is from."""
-    return Origin(SSHD, "file:/log", "1f", 1_000, 1_795_338_000_000, labels or {})
+    return EventOrigin(SSHD, "file:/log", "1f", 1_000, 1_795_338_000_000, labels or {})
 
 
 rows = st.tuples(

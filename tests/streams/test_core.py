@@ -284,9 +284,9 @@ def test_parked_in_a_commit_lets_it_end_and_begins_no_other() -> None:
     """Another owner reads what it wrote. Where there is no answer, it does not wait for long."""
     made = driven("parting")
     assert made.feed(came(failing(2, BOB, 3))) == []
-    assert made.committed() == [actions.Hold(), actions.LetGo()]
+    assert made.committed() == [actions.HoldBack(), actions.LetGo()]
     made = driven("parting")
-    assert made.later(LEAVE_S) == [actions.Hold(), actions.LetGo()]
+    assert made.later(LEAVE_S) == [actions.HoldBack(), actions.LetGo()]
     made.feed(inputs.Assigned(), inputs.Opened())
     assert made.done[-1] == actions.ReadState(0), "of that commit nobody knows whether it happened"
 
@@ -295,7 +295,7 @@ def test_parked_while_it_reads_answers_nothing_any_more() -> None:
     """What was asked is abandoned; the page that was under way does not come."""
     for way in ("opening", "loading", "refolding"):
         made = driven(way)
-        assert made.feed(inputs.Parked()) == [actions.Hold(), actions.LetGo()]
+        assert made.feed(inputs.Parked()) == [actions.HoldBack(), actions.LetGo()]
         with pytest.raises(Impossible):
             made.feed(page([], 5, 5))
 
@@ -307,7 +307,7 @@ def test_closing_commits_what_is_folded_with_the_state() -> None:
     assert made.feed(inputs.Closing()) == []
     asked = made.committed()
     assert {append.key for append in appended(asked, STATE.name)} > {POSITION, WHOLE}
-    assert made.committed() == [actions.Hold(), actions.LetGo()]
+    assert made.committed() == [actions.HoldBack(), actions.LetGo()]
     assert made.core.in_time
     after = Partition()
     after.restore(made.state)
@@ -317,7 +317,7 @@ def test_closing_commits_what_is_folded_with_the_state() -> None:
 def test_closing_does_not_wait_for_a_broker_that_is_away() -> None:
     """What could not be committed is folded again by whoever comes next; and it says that it was late."""
     made = driven("closing")
-    assert made.later(LEAVE_S) == [actions.Hold(), actions.LetGo()]
+    assert made.later(LEAVE_S) == [actions.HoldBack(), actions.LetGo()]
     assert not made.core.in_time
 
 
@@ -408,7 +408,7 @@ def test_a_host_that_seeks_is_held_instead() -> None:
     made.feed(came(governed(0)), came(banning(1)))
     for offset in range(2, MOST_MESSAGES + 5):
         made.feed(came(failing(offset)))
-    assert of(actions.Hold, made.done) == [actions.Hold()]
+    assert of(actions.HoldBack, made.done) == [actions.HoldBack()]
     assert made.core.partition.next_offset == MOST_MESSAGES + 5, "what it had in hand is taken"
     assert of(actions.Read, made.done) == []
     assert of(actions.Room, made.committed()) == [actions.Room()]
