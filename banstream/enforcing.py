@@ -5,9 +5,7 @@ It starts while the broker is away, says so, and goes on when it is there. It im
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from logging import getLogger
 from typing import Final
 
@@ -65,8 +63,7 @@ class Enforcing:
             )
         if self._enforcer is not None:
             new = self._made(settings)
-            with _uncollected():
-                new.load()
+            new.load()
             new.succeed(self._enforcer)
             self._enforcer = new
         self._settings = settings
@@ -96,8 +93,7 @@ class Enforcing:
         """The enforcer, started when the log is there. Raises Transient, EnforcementFailed and LogError."""
         if self._enforcer is None:
             new = self._made(self._settings)
-            with _uncollected():
-                new.start()
+            new.start()
             self._enforcer = new
             self._wakeup = Wakeup(self._wait)
             self._announce(new)
@@ -129,16 +125,6 @@ class Enforcing:
             self._enforcer.close()
         else:
             self._backend.close()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without a search for cycles: a hundred thousand bans hold none, and it is an eighth of a start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _fixed(settings: Settings) -> tuple[object, ...]:

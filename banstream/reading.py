@@ -12,7 +12,7 @@ from banstream.config import Settings
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.urls import open_log
-from schemas.codec import decode
+from schemas.codec import decode, lines_of
 from schemas.records import Record
 
 BATCH = 256
@@ -68,6 +68,6 @@ def at(log: EventLog, topic: str, place: str) -> Record | None:
     partition, offset, index = map(int, place.split("-")[:3])
     for message in log.read(topic, partition, offset, limit=1):
         if message.offset == offset:
-            lines = message.value.split(b"\n")
+            lines = lines_of(message.value)
             return decode(lines[index]) if index < len(lines) else None
     return None

@@ -89,7 +89,7 @@ class EventLog(Protocol):
     def wait(self, offsets: Mapping[Place, int], *, timeout_ms: int) -> bool:
         """Whether one of these places has a message at or after its offset; sleeps until one has.
 
-        `timeout_ms`: how long at most. Any number of threads may wait. Raises Transient or LogError.
+        `timeout_ms`: how long at most. Threads take turns. `close` ends it. Raises Transient or LogError.
         """
         ...
 

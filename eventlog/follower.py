@@ -21,7 +21,7 @@ from typing import Final, Literal
 import orjson
 
 from eventlog.contract import Append, EventLog, Message, Place, Writer
-from schemas.codec import decode
+from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage, LogError, Transient
 from schemas.records import Record
 from schemas.topics import Topic
@@ -129,7 +129,7 @@ def located(topic: str, message: Message, containing: bytes = b"") -> Iterator[L
     """The records of a message; a line that holds none is passed over: it is in the dead letters."""
     if containing not in message.value:
         return
-    for index, line in enumerate(message.value.split(b"\n")):
+    for index, line in enumerate(lines_of(message.value)):
         if containing in line:
             with suppress(InvalidMessage):
                 yield Located(topic, message.partition, message.offset, index, decode(line))
@@ -155,19 +155,23 @@ class Wakeup:
 
     def clear(self) -> None:
         """The follower has read on."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.fileno)
-            self._cleared.set()
+        if not self._stopping:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self.fileno)
+                self._cleared.set()
 
     def close(self) -> None:
-        """Stop; its thread ends within a call of the log."""
+        """Ring no more; nobody may select on it any longer. Its thread ends with its wait, or the log."""
         self._stopping = True
         self._cleared.set()
-        self._thread.join(2 * WAIT_MS / 1_000)
-        if not self._thread.is_alive():
-            os.close(self.fileno)
 
     def _watch(self) -> None:
+        try:
+            self._ring()
+        finally:
+            os.close(self.fileno)
+
+    def _ring(self) -> None:
         while not self._stopping:
             try:
                 come = self._wait(WAIT_MS)

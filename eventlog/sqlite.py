@@ -206,9 +206,9 @@ class SqliteLog:
 
     def close(self) -> None:
         """Let go. Idempotent."""
+        self._changes.close()
         with self._lock:
             self._db.close()
-        self._changes.close()
         while self._claims:
             self._claims.pop().release()
 

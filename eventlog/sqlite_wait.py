@@ -6,8 +6,11 @@ change in that folder is all there is to wait for; whether it was one of the log
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -28,14 +31,15 @@ class Changes:
         self._folder = path.parent
         self._lock = Lock()
         self._inotify: INotify | None = None
-        self._tried = False
+        self._closing = os.eventfd(0, os.EFD_CLOEXEC)
+        self._closed = self._opened = False
 
     def wait(self, come: Callable[[], bool], timeout_ms: int) -> bool:
         """Whether `come` is true; asks it now and after each change, until `timeout_ms` have passed."""
         deadline = time.monotonic() + timeout_ms / 1_000
         with self._lock:
             self._open()
-            while True:
+            while not self._closed:
                 if self._inotify is not None:
                     self._inotify.read(timeout=0)
                 if come():
@@ -44,25 +48,35 @@ class Changes:
                 if left_ms <= 0:
                     return False
                 self._sleep(left_ms)
+        return False
 
     def close(self) -> None:
-        """Let go. Idempotent."""
-        inotify, self._inotify = self._inotify, None
-        if inotify is not None:
-            inotify.close()
+        """End the wait under way, and let go. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        os.eventfd_write(self._closing, 1)
+        with self._lock:
+            if self._inotify is not None:
+                self._inotify.close()
+            os.close(self._closing)
 
     def _open(self) -> None:
-        if self._tried:
+        if self._opened or self._closed:
             return
-        self._tried = True
-        try:
-            self._inotify = INotify()
-            self._inotify.add_watch(self._folder, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
-        except OSError:
-            self.close()
+        self._opened = True
+        with suppress(OSError):
+            inotify = INotify()
+            try:
+                inotify.add_watch(self._folder, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
+            except BaseException:
+                inotify.close()
+                raise
+            self._inotify = inotify
 
     def _sleep(self, left_ms: float) -> None:
-        if self._inotify is None:
-            time.sleep(min(left_ms, LOOK_MS) / 1_000)
-        else:
-            self._inotify.read(timeout=min(left_ms, LONGEST_MS))
+        poll = select.poll()
+        poll.register(self._closing, select.POLLIN)
+        if self._inotify is not None:
+            poll.register(self._inotify.fileno(), select.POLLIN)
+        poll.poll(min(left_ms, LOOK_MS if self._inotify is None else LONGEST_MS))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -60,3 +62,15 @@ def test_at_rest_it_is_read_and_nobody_writes(log: SqliteLog, path: Path) -> Non
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
     assert log.end(EVENTS.name) == 1
+
+
+def test_closing_the_log_ends_a_wait(log: SqliteLog) -> None:
+    """Whoever waits in a thread holds up nobody who stops."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(log.wait, {(EVENTS.name, 0): 0}, timeout_ms=60_000)
+        time.sleep(0.1)
+        started = time.monotonic()
+        log.close()
+        assert waiting.result(timeout=10) is False
+        assert time.monotonic() - started < 5
+    assert log.wait({(EVENTS.name, 0): 0}, timeout_ms=60_000) is False
