@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -112,3 +113,17 @@ def test_the_libraries_speak_when_they_are_asked_to(
     wires = [orjson.loads(line) for line in enforcer.errors.splitlines()]
     assert any(wire["logger"].startswith("kafka") for wire in wires) is heard
     assert {"stage", "reason"} <= next(wire for wire in wires if "Waiting" in wire["message"]).keys()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_worker_says_that_it_does_not_reload(tmp_path: Path, workers: str) -> None:
+    """A hang-up neither ends it nor passes in silence: it follows the rules in force."""
+    with role("decide", tmp_path / "host") as decide:
+        decide.settle("kafka://127.0.0.1:1?timeout=1s")
+        with (decide.folder / "role.err").open("w", encoding="utf-8") as errors:
+            command = ("decide", "--config", str(decide.config), "--workers", workers)
+            decide.process = decide.popen(*command, stderr=errors)
+        eventually(lambda: "Waiting for the broker" in decide.errors, "it waits for the broker")
+        decide.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "Not reloaded" in decide.errors, "it says so")
+        assert decide.process.poll() is None
