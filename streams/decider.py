@@ -31,7 +31,7 @@ from schemas.rules import MANUAL, Jail, Rules
 from streams import commands
 from streams.jail import Held, JailState
 from streams.routes import Routes
-from streams.runs import Run
+from streams.runs import Run, addresses_of
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
 
 LineOf = Callable[[int], str | None]
@@ -113,7 +113,7 @@ class Decider:
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
         if self.tracking:
-            self.touched.update([row[2] for row in run.rows])
+            self.touched.update(addresses_of(run.rows))
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
         jails = self.routes[run.route]
         wanted = self.routes.kinds

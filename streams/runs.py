@@ -49,3 +49,8 @@ class Columns:
 
     def __iter__(self) -> Iterator[RunRow]:
         return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)
+
+
+def addresses_of(rows: Rows) -> Sequence[str]:
+    """The address of each row."""
+    return rows.ips if isinstance(rows, Columns) else [row[2] for row in rows]
