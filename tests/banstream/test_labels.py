@@ -36,7 +36,7 @@ def test_a_jail_with_labels_bans_on_the_hosts_it_is_for(tmp_path: Path, broker: 
             shipper.settle(url, JAIL)
             shipper.config.write_text(shipper.config.read_text().replace("[ship]", f"[ship]\n{labels}"))
             hosts[name] = enforcer
-            enforcer.begin(f"labels=site={name}")
+            enforcer.begin(f'labels="site={name}"')
             shipper.begin()
             shipper.fail(ATTACKER, 1 if name == "ams" else 2)
         eventually(lambda: hosts["fra"].elements() == {ATTACKER}, "the ban in fra")
