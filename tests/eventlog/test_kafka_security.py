@@ -137,12 +137,12 @@ def test_a_wrong_password_is_refused(fortress: Fortress, opened: Opened, mechani
     wrong.write_text("not the password")
     tls = {"tls": "off"} if mechanism == "PLAIN" else {}
     url = fortress.url("SASL", user="shipper", mechanism=mechanism, password_file=str(wrong), **tls)
-    for missed in range(5):
+    for _ in range(5):
         with pytest.raises((LogError, Transient)) as refused:
             opened(url).append([Append(EVENTS.name, b"x")])
         if isinstance(refused.value, LogError):
             break
-    assert missed < 4
+
     assert re.search("refused the credentials.*user=", str(refused.value))
     assert "not the password" not in str(refused.value)
 
