@@ -16,11 +16,11 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
-from streams.window import AT_SHIFT, MOST_KEPT, at_ms_of
+from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of
 
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
@@ -169,6 +169,23 @@ class JailState:
     def remember(self, ip: str, failures: list[int]) -> None:
         """Put a subject's failures back, as they were saved."""
         self.subjects[ip] = failures[0] if len(failures) == 1 else failures
+
+    def dumped(self, subjects: Iterable[str]) -> tuple[dict[str, list[int]], dict[str, list[Any]]]:
+        """What is to be saved of subjects: their failures (instant and reference in turn), or their bans."""
+        failures: dict[str, list[int]] = {}
+        bans: dict[str, list[Any]] = {}
+        for subject in subjects:
+            known = self.subjects[subject]
+            if type(known) is int:
+                failures[subject] = [known >> AT_SHIFT, known & REFERENCE_MASK]
+            elif type(known) is list:
+                failures[subject] = [
+                    part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)
+                ]
+            else:
+                held = cast("Held", known)
+                bans[subject] = [held.ban, held.at_ms, held.until_ms, held.ban_count, held.while_banned]
+        return failures, bans
 
     def hold(self, prefix: str, held: Held) -> None:
         """Put a ban in force, or another end to it."""

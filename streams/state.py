@@ -19,7 +19,7 @@ from schemas.rules import Jail, Rules
 from streams.decider import Decider
 from streams.inputs import ANY_FILTER, Mark
 from streams.jail import Held, JailState, Past
-from streams.window import AT_SHIFT, REFERENCE_MASK
+from streams.window import AT_SHIFT
 
 BUCKETS: Final = 1_024
 WHOLE: Final = "decider"
@@ -116,15 +116,7 @@ def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
 
 def _dump_part(jail: JailState, subjects: Iterable[str], past: Iterable[str]) -> dict[str, Any]:
     """What one jail knows of these subjects, and of their past; empty where nothing is worth keeping."""
-    failures: dict[str, list[int]] = {}
-    bans: dict[str, list[Any]] = {}
-    for subject in subjects:
-        held = jail.held_by(subject)
-        if held is not None:
-            bans[subject] = [held.ban, held.at_ms, held.until_ms, held.ban_count, held.while_banned]
-            continue
-        known = jail.failures_of(subject)
-        failures[subject] = [part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)]
+    failures, bans = jail.dumped(subjects)
     parts = {"f": failures, "b": bans, "h": {subject: list(jail.history[subject]) for subject in past}}
     return {shape: part for shape, part in parts.items() if part}
 
