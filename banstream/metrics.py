@@ -194,9 +194,10 @@ class Metrics:
         registry.register(self)
         try:
             self._server, self._thread = start_http_server(port, host, registry)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # of several workers one may go past the last port
+            reason = getattr(error, "strerror", None) or error
             raise LogError(
-                f"metrics.listen = {host}:{port}: {error.strerror or error}; choose another, or leave it out"
+                f"metrics.listen = {host}:{port}: {reason}; choose another, or leave it out"
             ) from error
 
     def collect(self) -> Iterable[Family]:

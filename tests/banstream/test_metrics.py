@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from banstream.metrics import Metric
+from banstream.metrics import Metric, Metrics
+from schemas.errors import LogError
 from tests.banstream.fleet import failure, role
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Broker
@@ -92,6 +93,12 @@ def test_an_address_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         said = made.run("up", "--config", str(made.config), code=3).stderr
         assert f"metrics.listen = 127.0.0.1:{port}" in said
         assert "in use" in said
+
+
+def test_a_worker_past_the_last_port_is_told_so() -> None:
+    """The second worker of one whose port is the last there is."""
+    with pytest.raises(LogError, match=r"metrics\.listen = 127\.0\.0\.1:65536"):
+        Metrics("127.0.0.1", 65_536)
 
 
 @pytest.mark.parametrize("value", ['"9110"', '"127.0.0.1"', '"127.0.0.1:0"', '"127.0.0.1:x"', "9110"])

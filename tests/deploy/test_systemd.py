@@ -61,6 +61,7 @@ def test_a_role_that_hangs_is_restarted(unit: Path) -> None:
     facts = settings(unit)
     assert (facts["Type"], facts["Restart"]) == ("notify", "always")
     assert int(facts["WatchdogSec"]) > SILENT_S
+    assert int(facts["TimeoutStartSec"]) > int(facts["WatchdogSec"])
 
 
 def test_there_is_a_unit_for_the_main_job_and_for_each_role() -> None:
