@@ -66,7 +66,7 @@ def notify(*facts: str) -> None:
     address = os.environ.get(SOCKET, "")
     if not address:
         return
-    message = "\n".join(" ".join(fact.split()) for fact in facts).encode()
+    message = "\n".join(" ".join(fact.split()) for fact in facts).encode("utf-8", "backslashreplace")
     place = "\0" + address[1:] if address.startswith("@") else address
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:

@@ -18,6 +18,8 @@ from producers.sources.wake import Wake
 BEHIND_BYTES: Final = 1 << 20
 """With more than this unread, lines are a backlog again and no longer live."""
 
+UNNAMED: Final = "a file whose name is no UTF-8 is not read; rename it"
+
 
 class FileSource:
     """Follows every file that a path or glob names, through rotation."""
@@ -31,6 +33,7 @@ class FileSource:
         self._now_ms = now_ms
         self._serial_ms = 0 if resume is None else stored(resume, "serial_ms", int)
         self._tails: dict[Path, Tail] = {}
+        self._unnamed = 0
         self._caught_up = False
         if resume is None:
             for path in self._paths():
@@ -75,6 +78,8 @@ class FileSource:
             found.update({f"{tail.path}: {text}": count for text, count in tail.notices.items() if count})
             if tail.trouble:
                 found[tail.trouble] = 1
+        if self._unnamed:
+            found[f"{self._pattern}: {UNNAMED}"] = self._unnamed
         if not self._tails:
             found[f"{self._pattern}: no such file yet"] = 1
         return found
@@ -86,7 +91,12 @@ class FileSource:
             tail.close()
 
     def _paths(self) -> list[Path]:
-        return matching_files(self._pattern) if self._is_glob else [Path(self._pattern)]
+        if not self._is_glob:
+            return [Path(self._pattern)]
+        there = _glob(self._pattern)
+        named = [path for path in there if _is_utf8(path)]
+        self._unnamed = len(there) - len(named)
+        return named
 
     def _follow(self, path: Path) -> Tail:
         if path not in self._tails:
@@ -106,10 +116,25 @@ class FileSource:
 
 
 def matching_files(pattern: str) -> list[Path]:
-    """The paths there are that an absolute path or glob names."""
+    """The paths there are that an absolute path or glob names.
+
+    A name that is no UTF-8 is left out: neither a position nor an event can hold it.
+    """
     if glob.has_magic(pattern):
-        return sorted(Path("/").glob(pattern.lstrip("/")))
+        return [path for path in _glob(pattern) if _is_utf8(path)]
     return [Path(pattern)] if Path(pattern).exists() else []
+
+
+def _glob(pattern: str) -> list[Path]:
+    return sorted(Path("/").glob(pattern.lstrip("/")))
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fixed_part(pattern: str) -> Path:

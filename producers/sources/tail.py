@@ -87,7 +87,7 @@ def open_file(path: Path, mark: FilePosition | None = None, *, incarnation: str 
         os.close(fd)
         raise OSError(0, "not a regular file", str(path))
     fresh = mark or FilePosition(path="", device=0, inode=0, incarnation=incarnation)
-    here = replace(fresh, path=os.path.realpath(path), device=stat.st_dev, inode=stat.st_ino)
+    here = replace(fresh, path=_written(os.path.realpath(path)), device=stat.st_dev, inode=stat.st_ino)
     return OpenFile(fd, here)
 
 
@@ -244,7 +244,7 @@ class Tail:
         return [open_file(path, incarnation=self._serial()) for path in later or ()]
 
     def _say(self, error: OSError) -> None:
-        self.trouble = f"{error.filename or self.path}: {error.strerror or error}"
+        self.trouble = _written(f"{error.filename or self.path}: {error.strerror or error}")
 
 
 def _real(path: Path) -> Path:
@@ -267,3 +267,8 @@ def _age(suffix: str) -> tuple[bool, list[int]]:
     numbers = [int(number) for number in re.findall(r"\d+", suffix)]
     is_count = suffix[1:].isdigit() and len(suffix) <= COUNT_LENGTH
     return not is_count, [-number if is_count else number for number in numbers]
+
+
+def _written(name: str) -> str:
+    """A name as JSON can hold it: what is no UTF-8 in it is escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

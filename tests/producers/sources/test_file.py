@@ -13,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import orjson
 import pytest
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
 from producers.sources import open_source
+from producers.sources.file import UNNAMED
 from producers.sources.tail import CUT, GONE, LINGER_MS
 
 READ_BYTES = 1 << 16
@@ -290,6 +292,41 @@ def test_a_loop_of_symlinks_is_said(tmp_path: Path, follow: Follow) -> None:
     link.unlink()
     link.write_bytes(b"one\n")
     assert follower.drain() == b"one\n"
+
+
+def test_a_name_that_is_no_utf8_is_told_and_stops_nobody(tmp_path: Path, follow: Follow) -> None:
+    """Whoever may write into a watched directory gives the names: one before the start, one after."""
+    (tmp_path / "a.log").write_bytes(b"one\n")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.log")).write_bytes(b"no\n")
+    follower = follow(f"file:{tmp_path}/*.log")
+    assert follower.drain() == b"one\n"
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/c\xfe.log")).write_bytes(b"no\n")
+    append(tmp_path / "a.log", b"two\n")
+    assert follower.drain() == b"two\n"
+    assert follower.source.notices() == {f"{tmp_path}/*.log: {UNNAMED}": 2}
+    follower.restart()
+    append(tmp_path / "a.log", b"three\n")
+    assert follower.drain() == b"three\n"
+
+
+def test_a_file_goes_on_under_a_name_that_is_no_utf8(tmp_path: Path, follow: Follow) -> None:
+    """A link to such a name, and its rotation: the position can be written, and the rest is found."""
+    target = Path(os.fsdecode(os.fsencode(tmp_path) + b"/t\xff.log"))
+    target.write_bytes(b"one\n")
+    log = tmp_path / "auth.log"
+    log.symlink_to(target)
+    follower = follow(f"file:{log}")
+    assert follower.drain() == b"one\n"
+    orjson.dumps([follower.source.position(), follower.source.notices()])
+    follower.restart()
+    append(target, b"two\n")
+    assert follower.drain() == b"two\n"
+    rotated = target.rename(f"{target}.1")
+    target.write_bytes(b"four\n")
+    append(rotated, b"three\n")
+    follower.restart()
+    assert follower.drain() == b"three\nfour\n"
+    orjson.dumps([follower.source.position(), follower.source.notices()])
 
 
 def test_a_glob_takes_up_files_that_appear_later(tmp_path: Path, follow: Follow) -> None:
