@@ -88,7 +88,7 @@ class SourceKind:
         open: the source of a spec, at a stored position, else where to start; with a clock, in Unix
             milliseconds. Raises ConfigError, and InvalidMessage for what is no position of its kind.
         check: what keeps a source from being read: what, where, what to do.
-        missing: a warning for each file that is not there: it may appear later.
+        missing: a warning for each file that is not there (it may appear later), or is left out.
     """
 
     spec: re.Pattern[str]

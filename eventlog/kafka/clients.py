@@ -20,9 +20,6 @@ from eventlog.kafka.options import KafkaOptions
 FETCH_BYTES: Final = 4 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
 REQUEST_BYTES: Final = MESSAGE_BYTES + 65_536
-TRANSACTION_MS: Final = 60_000
-"""The broker aborts a transaction open for longer; readers see nothing behind it until then."""
-
 NEVER_MS: Final = 2**31 - 1
 RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
@@ -56,8 +53,11 @@ def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
     )
 
 
-def producer(options: KafkaOptions, transactional_id: str | None = None) -> Any:
-    """An idempotent producer that waits for every replica in sync; transactional when it has an id."""
+def producer(options: KafkaOptions, transactional_id: str | None = None, open_ms: int = 0) -> Any:
+    """An idempotent producer that waits for every replica in sync; transactional when it has an id.
+
+    The broker aborts a transaction of it that is open for longer than `open_ms`.
+    """
     settings = options.client() | {
         "enable_idempotence": True,
         "acks": "all",
@@ -72,10 +72,7 @@ def producer(options: KafkaOptions, transactional_id: str | None = None) -> Any:
         "linger_ms": 5,  # an append flushes when it has handed over all it has
     }
     if transactional_id is not None:
-        settings |= {
-            "transactional_id": transactional_id,
-            "transaction_timeout_ms": max(TRANSACTION_MS, 3 * options.timeout_ms),
-        }
+        settings |= {"transactional_id": transactional_id, "transaction_timeout_ms": open_ms}
     else:
         # A batch that the library gives up would be overtaken by those behind it: all are given up at once
         # (`append` does), or none.

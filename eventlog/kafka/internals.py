@@ -18,6 +18,7 @@ from kafka.errors import KafkaError, SaslAuthenticationFailedError, UnsupportedS
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
+from kafka.net.transport import KafkaTCPTransport
 from kafka.producer.sender import Sender
 from kafka.producer.transaction_manager import (
     EndTxnHandler,
@@ -62,7 +63,8 @@ require(
     *("_lock", "_current_state", "_transaction_started", "_enqueue_request"),
     *("begin_abort", "begin_commit", "set_producer_id_and_epoch", "transaction_timeout_ms"),
 )
-require("kafka-python", KafkaConnectionManager, "update_backoff")
+require("kafka-python", KafkaConnectionManager, "update_backoff", "_build_transport")
+require("kafka-python", KafkaTCPTransport, "_sock_recv")
 
 
 def abandon(producer: Any) -> None:
@@ -144,6 +146,21 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has
     """
 
     cause: BaseException | None = None
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        """A connection of which nothing is lost: the library drops what came together with its end.
+
+        A broker refuses credentials and hangs up at once, so it was the refusal that was lost.
+        """
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive = transport._sock_recv  # noqa: SLF001
+
+        def whole() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error  # the end comes again with the next call
+
+        transport._sock_recv = whole  # noqa: SLF001
+        return transport
 
     def update_backoff(self, node_id: Any) -> Any:
         """Called while a failure to connect is handled."""

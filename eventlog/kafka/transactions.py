@@ -13,7 +13,10 @@ newer is there.
 | before | to abort what had begun, if it had | |
 | in any case, then | for the identity's next epoch | it goes on, or is refused: somebody newer is there |
 
-The broker itself aborts what is open for TRANSACTION_MS, and then refuses the next epoch as well: Fenced.
+The broker refuses that, too, where nobody is there: when it aborted by itself what was open for too long, and
+when it was restarted after it had given the next epoch to one who did not hear of it. An epoch does not tell
+whose it is. The time that a transaction may take does, which the broker keeps for each name and shows: each
+newest of a name asks for another. Where it is still ours, nobody has taken over.
 
 The library offers none of this: see eventlog.kafka.internals.
 KIP-360: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360.
@@ -22,10 +25,17 @@ KIP-360: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any
+from contextlib import closing, suppress
+from secrets import randbelow
+from typing import Any, Final
 
-from kafka.errors import InvalidTxnStateError, KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    InvalidTxnStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    TransactionalIdNotFoundError,
+    UnsupportedVersionError,
+)
 
 from eventlog.contract import Append
 from eventlog.kafka import clients, internals
@@ -33,7 +43,11 @@ from eventlog.kafka.errors import FENCED
 from eventlog.kafka.options import KafkaOptions
 from eventlog.kafka.sending import send_all
 
-CLOSE_S = 1.0
+CLOSE_S: Final = 1.0
+TRANSACTION_MS: Final = 60_000
+"""The broker aborts a transaction open for longer; readers see nothing behind it until then."""
+OURS_MS: Final = 30_000
+"""And for up to so much longer, by which the newest of a name is known."""
 
 
 class Transactions:
@@ -43,14 +57,9 @@ class Transactions:
         """Fence every older one of this name; waits for what it had begun to be aborted."""
         self._options = options
         self._id = transactional_id
-        self._producer: Any = clients.producer(options, transactional_id)
-        self._identity = internals.identity(self._producer)
-        try:
-            self._producer.init_transactions()
-        except BaseException:
-            self.give_up()
-            raise
-        self._identity = internals.identity(self._producer)
+        self._timeout_ms = max(TRANSACTION_MS, 3 * options.timeout_ms) + randbelow(OURS_MS)
+        self._producer: Any = None
+        self._start()
 
     def write(self, appends: Sequence[Append]) -> list[int]:
         """Begin a transaction and write messages; returns their offsets. When it raises, abort or give up."""
@@ -83,12 +92,42 @@ class Transactions:
                 producer.close(timeout=CLOSE_S)
 
     def go_on(self) -> None:
-        """Be ready for a transaction; what was begun before is aborted. Raises FENCED when it may not."""
-        self._open()
+        """Be ready for a transaction; what was begun before is aborted. FENCED where another took over."""
+        try:
+            self._open()
+        except FENCED:
+            if self._replaced():
+                raise
+            self._start()
 
     def finish(self) -> bool:
         """After a `commit` that raised, commit again; whether it is committed, or else was aborted."""
         return self._ended(committed=True)
+
+    def _start(self) -> None:
+        """Be the newest of this name, whoever was before."""
+        producer = self._made()
+        try:
+            producer.init_transactions()
+        except BaseException:
+            internals.abandon(producer)
+            raise
+        self._producer = producer
+        self._identity = internals.identity(producer)
+
+    def _replaced(self) -> bool:
+        """Whether another is the newest of this name, as far as the broker can tell."""
+        with closing(clients.admin(self._options)) as admin:
+            try:
+                newest = admin.describe_transactions([self._id])[self._id]
+            except TransactionalIdNotFoundError:  # long unused and forgotten
+                return False
+            except UnsupportedVersionError:  # before Kafka 3.0
+                return True
+        return bool(newest.transaction_timeout_ms != self._timeout_ms)
+
+    def _made(self) -> Any:
+        return clients.producer(self._options, self._id, self._timeout_ms)
 
     def _open(self) -> Any:
         if self._producer is None:
@@ -99,7 +138,7 @@ class Transactions:
         """A producer with the identity of the one given up, in its next epoch."""
         with suppress(*FENCED):  # going on says so, too, and knows more
             self._ended(committed=False)
-        producer = clients.producer(self._options, self._id)
+        producer = self._made()
         try:
             internals.go_on_as(producer, self._identity, self._wait)
         except BaseException:
@@ -110,7 +149,7 @@ class Transactions:
 
     def _ended(self, *, committed: bool) -> bool:
         """End the transaction that the given up producer may have left; whether it ended that way."""
-        producer = clients.producer(self._options, self._id)
+        producer = self._made()
         try:
             internals.end_anothers(producer, self._identity, committed=committed, wait=self._wait)
         except InvalidTxnStateError:

@@ -144,14 +144,24 @@ def _fixed_part(pattern: str) -> Path:
 
 
 def _check(spec: str) -> list[str]:
-    return [problem for path in matching_files(_path(spec)) if (problem := _unreadable(path))]
+    readable, unreadable = _sorted_out(_path(spec))
+    return [] if readable else unreadable
 
 
 def _missing(spec: str) -> list[str]:
+    """Warnings; what is no file in a folder that a glob covers is one: anybody may have put it there."""
     path = _path(spec)
-    if matching_files(path):
-        return []
-    return [f"{path}: no such file yet; it is read from its start when it appears"]
+    readable, unreadable = _sorted_out(path)
+    if not readable and not unreadable:
+        return [f"{path}: no such file yet; it is read from its start when it appears"]
+    return [f"{problem}; the other files are read" for problem in unreadable] if readable else []
+
+
+def _sorted_out(pattern: str) -> tuple[list[Path], list[str]]:
+    """The files of a path or glob that can be read, and what is wrong with the others."""
+    problems = {path: _unreadable(path) for path in matching_files(pattern)}
+    readable = [path for path, problem in problems.items() if problem is None]
+    return readable, [problem for problem in problems.values() if problem is not None]
 
 
 def _path(spec: str) -> str:

@@ -275,7 +275,8 @@ def test_a_writer_fenced_in_the_midst_of_a_commit_is_fenced(log: KafkaLog) -> No
     assert isinstance(older, KafkaWriter)
     older.commit([Append(DECISIONS.name, b"1")], {})
     log.writer("w").close()
-    manager = older._transactions._producer._transaction_manager  # noqa: SLF001 - hit by chance otherwise
+    producer: Any = older._transactions._producer  # noqa: SLF001 - hit by chance otherwise
+    manager = producer._transaction_manager  # noqa: SLF001
     begin = manager.begin_transaction
 
     def begin_and_be_fenced() -> None:

@@ -16,6 +16,7 @@ from eventlog.contract import Append, Writer
 from eventlog.kafka import clients
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
+from eventlog.kafka.writer import KafkaWriter
 from schemas.errors import Fenced, Transient
 from schemas.topics import BANS, DECISIONS, EVENTS
 from tests.broker import Broker
@@ -198,6 +199,30 @@ def test_a_zombie_stays_fenced_through_an_outage(log: KafkaLog, mortal: Broker) 
     values = [message.value for message in log.read(DECISIONS.name, 0, 0)]
     assert values == [b"zombie 1", b"newer 1", b"newer 2"]
     assert log.position("r") == b"4"
+    newer.close()
+
+
+def test_a_writer_whom_the_broker_forgot_goes_on(log: KafkaLog, mortal: Broker) -> None:
+    """A broker that died before it told of the next epoch does not know any more for whom it was.
+
+    It refuses the epoch before as an old writer's. Nobody has taken over, though.
+    """
+    writer = insist(lambda: log.writer("w"))
+    assert isinstance(writer, KafkaWriter)
+    writer.commit([Append(DECISIONS.name, b"1")], {"r": b"1"})
+    transactions = writer._transactions  # noqa: SLF001 - the moment cannot be met otherwise
+    before = transactions._identity  # noqa: SLF001
+    transactions.give_up()
+    transactions.go_on()
+    transactions.give_up()
+    transactions._identity = before  # noqa: SLF001 - as it is where the answer was lost
+    mortal.restart()
+    insist(lambda: writer.commit([Append(DECISIONS.name, b"2")], {"r": b"2"}))
+    newer = insist(lambda: log.writer("w"))
+    with pytest.raises(Fenced):
+        insist(lambda: writer.commit([Append(DECISIONS.name, b"3")], {"r": b"3"}))
+    assert log.position("r") == b"2"
+    assert [message.value for message in log.read(DECISIONS.name, 0, 0)] == [b"1", b"2"]
     newer.close()
 
 

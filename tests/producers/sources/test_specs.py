@@ -42,6 +42,18 @@ def test_a_directory_or_a_pipe_is_a_problem(tmp_path: Path) -> None:
     assert "not a regular file" in check_source(f"file:{tmp_path}/pipe")[0]
 
 
+def test_what_is_no_file_beside_logs_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    """Whoever may write in a folder that a glob covers may put anything there: it is said, and left out."""
+    os.mkfifo(tmp_path / "pipe.log")
+    (tmp_path / "gone.log").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.log").mkdir()
+    spec = f"file:{tmp_path}/*.log"
+    assert len(check_source(spec)) == 3
+    (tmp_path / "a.log").touch()
+    assert check_source(spec) == []
+    assert len(missing_files(spec)) == 3
+
+
 @pytest.mark.parametrize("resume", [{}, {"serial_ms": 1, "files": {"/x": [{"path": 1}]}}, {"serial_ms": "x"}])
 def test_a_position_of_another_kind_is_refused(resume: dict[str, object]) -> None:
     """What is no position is an InvalidMessage, nothing else."""
