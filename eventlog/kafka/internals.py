@@ -152,7 +152,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has
 
         A broker refuses credentials and hangs up at once, so it was the refusal that was lost.
         """
-        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        transport: Any = await super()._build_transport(node, timeout_at=timeout_at)
         receive = transport._sock_recv  # noqa: SLF001
 
         def whole() -> tuple[bytes, Exception | None]:
