@@ -25,7 +25,7 @@ from schemas.codec import encode, to_wire
 from schemas.errors import ConfigError
 from schemas.records import Ban, Command, Decision, Enforcement, Prolong, Unban, Verb
 from schemas.rules import MANUAL
-from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, partition_of, spans_partitions
+from schemas.topics import COMMANDS, DECISIONS, ENFORCEMENTS, partition_of, spans_partitions
 
 WAIT_S = 5.0
 SETTLE_S = 0.5
@@ -123,7 +123,7 @@ def submit(log: EventLog, command: Command) -> dict[int, int]:
     else:
         partitions = [partition_of(command.prefix, log.partitions)]
     value = encode(command)
-    offsets = log.append([Append(EVENTS.name, value, partition=partition) for partition in partitions])
+    offsets = log.append([Append(COMMANDS.name, value, partition=partition) for partition in partitions])
     return dict(zip(partitions, offsets, strict=True))
 
 
@@ -154,11 +154,11 @@ class Answers:
 
     def decided(self, causes: dict[int, int]) -> bool:
         """Whether `up` has said that it is past these offsets: no more decisions come of them."""
-        offsets = (heartbeat(self._log) or {}).get("decider", {}).get("next_offsets", [])
+        offsets = (heartbeat(self._log) or {}).get("decider", {}).get("next_commands", [])
         return all(number < len(offsets) and offsets[number] > offset for number, offset in causes.items())
 
     def _answers(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
-        causing = tuple(f"{partition}-{offset}-" for partition, offset in causes.items())
+        causing = tuple(f"{partition}-c{offset}-" for partition, offset in causes.items())
         for each in self._follower.records():
             match each.record:
                 case Ban() | Unban() | Prolong() as decision if decision.id.startswith(causing):

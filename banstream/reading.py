@@ -14,6 +14,7 @@ from eventlog.follower import Located, located
 from eventlog.urls import open_log
 from schemas.codec import decode, lines_of
 from schemas.records import Record
+from schemas.topics import COMMANDS, EVENTS
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
@@ -71,3 +72,15 @@ def at(log: EventLog, topic: str, place: str) -> Record | None:
             lines = lines_of(message.value)
             return decode(lines[index]) if index < len(lines) else None
     return None
+
+
+def cause_of(log: EventLog, decision: str) -> Record | None:
+    """The record that caused the decision of an id; None where it was time, or is no longer kept."""
+    partition, offset, index, _ = decision.split("-")
+    match offset[:1]:
+        case "c":
+            return at(log, COMMANDS.name, f"{partition}-{offset[1:]}-{index}")
+        case "t":
+            return None
+        case _:
+            return at(log, EVENTS.name, f"{partition}-{offset}-{index}")

@@ -7,7 +7,15 @@ import click
 from banstream.show import instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
-from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, Record, Unban
+from schemas.records import AuthEvent, Ban, Command, Decision, Obeyed, Prolong, Record, Unban
+from schemas.topics import EVENTS
+
+
+def is_told(each: Located) -> bool:
+    """Whether a record is for people: among the events nothing else counts, and steps are for machines."""
+    if each.topic == EVENTS.name:
+        return isinstance(each.record, AuthEvent)
+    return not isinstance(each.record, Obeyed)
 
 
 def print_record(each: Located, *, as_json: bool) -> None:

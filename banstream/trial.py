@@ -8,21 +8,22 @@ times. Jails see every file, whatever sources they are configured to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final
 
-from banstream.reading import messages
-from eventlog.contract import EventLog
+from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
 from producers.offline import MatchedLines
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
-from schemas.topics import EVENTS
+from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
 from streams.fold import Fold
+from streams.order import Again, Goal, read_page
+from streams.partition import INPUTS, position_of
 from streams.routes import route_to
 from streams.runs import Run, RunRow
 
@@ -68,22 +69,77 @@ def over_log(
 ) -> Iterator[list[list[Decision]]]:
     """Fold what was appended within a stretch of time, under each of several rules.
 
-    The operators' commands of that time are obeyed again; the rules that held then are not.
+    The operators' commands up to then are obeyed again, in the order in which they were; the rules that held
+    then are not.
     """
-    for partition in range(log.partitions):
-        folds = [
-            Fold(Decider(each, partition=partition), partitions=log.partitions, governed=False)
-            for each in rules
+    for number in range(log.partitions):
+        trial = _LogTrial(rules, log, number, (since_ms, until_ms), counts)
+        position = position_of(log, number)
+        ends = {topic: log.end(topic, number) for topic in INPUTS}
+        for fold in trial.folds:
+            fold.authority_from = position.get("authority", ends[EVENTS.name] if position else 0)
+        goal = Goal(ends[EVENTS.name] - 1, position.get("steps", 0), None)
+        reached = {
+            EVENTS.name: log.offset_at(EVENTS.name, number, since_ms),
+            COMMANDS.name: log.begin(COMMANDS.name, number),
+            DECISIONS.name: log.begin(DECISIONS.name, number),
+        }
+        again = Again(trial, goal, 0, reached)
+        while want := again.want():
+            read_page(log, number, again, want)
+            yield from trial.taken()
+        yield from trial.taken()
+        counts.events += trial.folds[0].events
+
+
+class _LogTrial:
+    """One partition under each of several rules; what is older than the stretch is folded, and not told."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rules],
+        log: EventLog,
+        number: int,
+        stretch: tuple[int, int],
+        counts: ReplayCounts,
+    ) -> None:
+        self.folds = [
+            Fold(Decider(each, partition=number), partitions=log.partitions, governed=False) for each in rules
         ]
-        start = log.offset_at(EVENTS.name, partition, since_ms)
-        for message in messages(log, EVENTS.name, partition, start):
-            if message.at_ms >= until_ms:
-                break
-            decided = [fold.take(message)[0] for fold in folds]
-            counts.lines += message.value.count(b"\n") + 1
-            counts.decisions += len(decided[0])
-            yield decided
-        counts.events += folds[0].events
+        self._stretch = stretch
+        self._counts = counts
+        self._decided: list[list[list[Decision]]] = []
+
+    def decide(self, messages: Iterable[Message]) -> list[Append]:
+        """Fold events of the stretch."""
+        for message in messages:
+            if message.at_ms < self._stretch[1]:
+                self._counts.lines += message.value.count(b"\n") + 1
+                self._tell([fold.take(message)[0] for fold in self.folds], message.at_ms)
+        return []
+
+    def obey(self, messages: Iterable[Message]) -> list[Append]:
+        """Fold commands, those before the stretch, too: an allow of last year holds."""
+        for message in messages:
+            if message.at_ms < self._stretch[1]:
+                self._tell([fold.obey(message)[0] for fold in self.folds], message.at_ms)
+        return []
+
+    def pass_time(self, at_ms: int) -> list[Append]:
+        """Let time pass."""
+        if at_ms < self._stretch[1]:
+            self._tell([fold.pass_time(at_ms) for fold in self.folds], at_ms)
+        return []
+
+    def taken(self) -> Iterator[list[list[Decision]]]:
+        """What was decided since the last call."""
+        decided, self._decided = self._decided, []
+        return iter(decided)
+
+    def _tell(self, decided: list[list[Decision]], at_ms: int) -> None:
+        if at_ms >= self._stretch[0]:
+            self._counts.decisions += len(decided[0])
+            self._decided.append(decided)
 
 
 def wire(decision: Decision) -> dict[str, Any]:

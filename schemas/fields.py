@@ -14,7 +14,7 @@ import orjson
 
 from schemas.addresses import canonical_prefix
 from schemas.errors import InvalidMessage
-from schemas.records import RECORDS, Hold
+from schemas.records import RECORDS, Hold, Step
 
 INT64: Final = 2**63
 
@@ -189,7 +189,7 @@ SPECIAL_CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
     {"ip": _check_address, "prefix": _check_canonical}
 )
 FIELDS: Final[Mapping[type[Any], tuple[WireField, ...]]] = MappingProxyType(
-    {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold)}
+    {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold, Step)}
 )
 KNOWN: Final = {
     record_type: {"type", "v", *(field.name for field in fields)} for record_type, fields in FIELDS.items()

@@ -86,7 +86,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Time has passed at least to `at_ms`, so that expiry is an input like any other."""
+    """Time has passed at least to `at_ms`. Only in logs of before: a Step says so now."""
 
     TYPE: ClassVar[str] = "tick"
     at_ms: int
@@ -109,7 +109,8 @@ class Ban:
     """Ban `prefix` from `at_ms` until `until_ms` (None: for ever).
 
     Attributes:
-        id: `partition-offset-index-ordinal` of its cause: the same on every replay.
+        id: `partition-offset-index-ordinal` of its cause, with a `c` before the offset where it is a command,
+            and `t` and an instant in its place where it is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
         ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
@@ -173,6 +174,36 @@ class Prolong:
     until_ms: int | None
     who: str | None = None
     why: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What took effect between two messages of events: commands, or the passing of time.
+
+    Attributes:
+        events: the offset of the last message of events folded before it; -1 for none.
+        commands: the commands up to this offset were obeyed; None where time passed.
+        at_ms: time passed to this instant; None where commands were obeyed.
+    """
+
+    events: int
+    commands: int | None = None
+    at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obeyed:
+    """In which order a decider took its inputs: the first record of a commit, where there is a step to tell.
+
+    Attributes:
+        first: the number of the first step among all of the partition, from 0.
+        steps: in order; what is not between two steps is events alone.
+    """
+
+    TYPE: ClassVar[str] = "obeyed"
+    first: int
+    steps: tuple[Step, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -283,9 +314,19 @@ class DeadLetter:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-EventsRecord = AuthEvent | Command | Tick | RulesChanged
 Decision = Ban | Unban | Prolong
-Record = EventsRecord | Decision | Standing | Enforcement | Heartbeat | DeadLetter
+Record = (
+    AuthEvent
+    | Command
+    | Tick
+    | RulesChanged
+    | Decision
+    | Obeyed
+    | Standing
+    | Enforcement
+    | Heartbeat
+    | DeadLetter
+)
 RECORDS: tuple[type[Record], ...] = (
     AuthEvent,
     Command,
@@ -294,6 +335,7 @@ RECORDS: tuple[type[Record], ...] = (
     Ban,
     Unban,
     Prolong,
+    Obeyed,
     Standing,
     Enforcement,
     Heartbeat,

@@ -29,6 +29,9 @@ class Topic:
 
 
 EVENTS: Final = Topic("banstream.events", retention_ms=30 * DAY_MS, partitioned=True)
+"""Shippers write here: authentication events, and nothing else counts."""
+COMMANDS: Final = Topic("banstream.commands", partitioned=True)
+"""Operators alone write here, and never in a transaction: one left open would hold up all others."""
 DECISIONS: Final = Topic("banstream.decisions", retention_ms=400 * DAY_MS, partitioned=True)
 BANS: Final = Topic("banstream.bans", compacted=True)
 STATE: Final = Topic("banstream.state", compacted=True, partitioned=True)
@@ -36,7 +39,7 @@ ENFORCEMENTS: Final = Topic("banstream.enforcements", retention_ms=30 * DAY_MS)
 RULES: Final = Topic("banstream.rules", compacted=True)
 DEADLETTERS: Final = Topic("banstream.deadletters", retention_ms=30 * DAY_MS)
 
-ALL: Final = (EVENTS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS)
+ALL: Final = (EVENTS, COMMANDS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS)
 BY_NAME: Final = {topic.name: topic for topic in ALL}
 
 

@@ -36,6 +36,11 @@ from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, refe
 
 LineOf = Callable[[int], str | None]
 
+EVENT: Final = ""
+COMMAND: Final = "c"
+TIME: Final = "t"
+"""What comes before a cause's offset, or instant, in a decision's identity."""
+
 FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
 ALLOWANCE: Final = ""
@@ -68,6 +73,7 @@ class Decider:
         self._expiries: list[tuple[int, str, str]] = []
         self._wake_at_ms = -FOREVER_MS
         self._reference = -1
+        self._kind = EVENT
         self._ordinal = 0
         self._decisions: list[Decision] = []
         self._newcomers = 0
@@ -92,15 +98,18 @@ class Decider:
         for state in self.jails.values():
             state.spare(self.allowed)
 
-    def apply(self, place: int, change: Command | Tick | Rules, *, owned: bool = True) -> list[Decision]:
+    def apply(
+        self, place: int, change: Command | Tick | Rules, *, kind: str = COMMAND, owned: bool = True
+    ) -> list[Decision]:
         """Take in what is no event; the decisions.
 
         Args:
-            place: where it stands in its partition (streams.window.reference).
+            place: where it stands in its partition (streams.window.reference); of time, the instant.
             change: an operator's command, the passing of time, or other rules.
+            kind: COMMAND or TIME; EVENT where it stands among the events, as in logs of before.
             owned: the command's prefix belongs to this partition, so bans of it are made here.
         """
-        self._begin(place)
+        self._begin(place, kind)
         match change:
             case Rules():
                 self.adopt(change)
@@ -284,10 +293,10 @@ class Decider:
         first_ms = self._expiries[0][0] if self._expiries else FOREVER_MS
         self._wake_at_ms = min(first_ms, self.sweep_at_ms)
 
-    def _begin(self, place: int) -> None:
-        """What is decided from now on is caused by the input at this place of the partition."""
-        if self._reference != place:
-            self._reference, self._ordinal = place, 0
+    def _begin(self, place: int, kind: str = EVENT) -> None:
+        """What is decided from now on is caused by the input of a kind at this place of the partition."""
+        if self._reference != place or self._kind != kind:
+            self._reference, self._kind, self._ordinal = place, kind, 0
 
     def _taken(self) -> list[Decision]:
         decisions, self._decisions = self._decisions, []
@@ -297,7 +306,7 @@ class Decider:
         """The identity of the next decision of the present cause."""
         offset, index = reference_of(self._reference)
         self._ordinal += 1
-        return f"{self.partition}-{offset}-{index}-{self._ordinal - 1}"
+        return f"{self.partition}-{self._kind}{offset}-{index}-{self._ordinal - 1}"
 
     def _first(self, jail: JailState, ip: str, failure: int) -> bool:
         """Count a failure of an unknown subject; whether it may fill a window."""

@@ -1,15 +1,15 @@
-"""The decider in one process with everything else: it follows the events of an embedded log and commits."""
+"""The decider in one process with everything else: it follows the inputs in an embedded log and commits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
 
-from eventlog.contract import Append, EventLog
+from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode
-from schemas.records import RulesChanged, Tick
+from schemas.records import RulesChanged
 from schemas.rules import Rules
-from schemas.topics import EVENTS, RULES
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
 from streams.partition import Partition
 from streams.status import DeciderStatus
 
@@ -32,7 +32,7 @@ class EmbeddedDecider:
         self._now_ms = now_ms
         self._writer = log.writer("decider")
         self.partitions = [Partition.load(log, number) for number in range(log.partitions)]
-        self._pending: tuple[list[Append], dict[str, bytes]] | None = None
+        self._pending: tuple[Partition, list[Append], dict[str, bytes]] | None = None
         self._checkpoint_at_ms = now_ms() + CHECKPOINT_MS
         self._events_at_checkpoint = 0
 
@@ -43,7 +43,7 @@ class EmbeddedDecider:
         if not behind:
             return
         record = encode(RulesChanged(version=version, at_ms=now_ms, rules=rules.to_wire()))
-        appends = [Append(EVENTS.name, record, partition=each.number) for each in behind]
+        appends = [Append(COMMANDS.name, record, partition=each.number) for each in behind]
         appends += [Append(RULES.name, record, key=version)]
         self._log.append(appends)
 
@@ -57,27 +57,25 @@ class EmbeddedDecider:
         self._flush()
         more = False
         for partition in self.partitions:
-            messages = self._log.read(
-                EVENTS.name, partition.number, partition.next_offset, limit=MESSAGES_A_POLL
-            )
-            more = more or bool(messages)
-            appends = partition.decide(messages)
-            if appends:
-                self._commit(appends, partition.position())
+            commands = self._read(COMMANDS.name, partition)
+            appends = partition.obey(commands)
+            events = self._read(EVENTS.name, partition) if partition.takes_events else []
+            appends += partition.decide(events)
+            more = more or bool(commands or events)
+            if appends or partition.untold:
+                self._commit(partition, [*partition.tell(), *appends], partition.position())
         if self._checkpoint_due():
             self.checkpoint()
         return more
 
     def tick(self) -> None:
-        """Append the passing of time where a ban has come to its end."""
+        """End the bans whose time has come. Raises Transient."""
+        self._flush()
         now_ms = self._now_ms()
-        due = [
-            Append(EVENTS.name, encode(Tick(at_ms=now_ms)), partition=each.number)
-            for each in self.partitions
-            if (each.decider.next_expiry_ms() or now_ms + 1) <= now_ms
-        ]
-        if due:
-            self._log.append(due)
+        for partition in self.partitions:
+            appends = partition.pass_time(now_ms)
+            if partition.untold:
+                self._commit(partition, [*partition.tell(), *appends], partition.position())
 
     def next_expiry_ms(self) -> int | None:
         """When the next ban ends, or None."""
@@ -85,7 +83,12 @@ class EmbeddedDecider:
 
     def offsets(self) -> dict[tuple[str, int], int]:
         """By topic and partition, the first offset that is not folded yet: for who waits for more."""
-        return {(EVENTS.name, each.number): each.next_offset for each in self.partitions}
+        return {
+            (topic, each.number): offset
+            for each in self.partitions
+            for topic, offset in each.next_offsets.items()
+            if topic != EVENTS.name or each.takes_events
+        }
 
     def status(self) -> DeciderStatus:
         """How it is now, over all partitions."""
@@ -98,6 +101,7 @@ class EmbeddedDecider:
         return DeciderStatus(
             jails=jails,
             next_offsets=tuple(each.next_offset for each in self.partitions),
+            next_commands=tuple(each.next_offsets[COMMANDS.name] for each in self.partitions),
             events=self._events(),
             sent_again=sum(each.fold.sent_again for each in self.partitions),
             refused=sum(each.refused for each in self.partitions),
@@ -108,7 +112,7 @@ class EmbeddedDecider:
         started = perf_counter()
         for partition in self.partitions:
             if partition.dirty:
-                self._commit(partition.checkpoint(), {})
+                self._commit(partition, partition.checkpoint(), {})
         self._events_at_checkpoint = self._events()
         cost_ms = int((perf_counter() - started) * 1_000)
         self._checkpoint_at_ms = self._now_ms() + max(CHECKPOINT_MS, CHECKPOINT_SHARE * cost_ms)
@@ -126,11 +130,20 @@ class EmbeddedDecider:
     def _events(self) -> int:
         return sum(each.fold.events for each in self.partitions)
 
-    def _commit(self, appends: list[Append], positions: dict[str, bytes]) -> None:
-        self._pending = (appends, positions)
+    def _read(self, topic: str, partition: Partition) -> list[Message]:
+        offset = partition.next_offsets[topic]
+        return self._log.read(topic, partition.number, offset, limit=MESSAGES_A_POLL)
+
+    def _commit(self, partition: Partition, appends: list[Append], positions: dict[str, bytes]) -> None:
+        self._pending = partition, appends, positions
         self._flush()
 
     def _flush(self) -> None:
-        if self._pending is not None:
-            self._writer.commit(*self._pending)
-            self._pending = None
+        if self._pending is None:
+            return
+        partition, appends, positions = self._pending
+        offsets = self._writer.commit(appends, positions)
+        self._pending = None
+        for append, offset in zip(appends, offsets, strict=True):
+            if append.topic == DECISIONS.name:
+                partition.told(offset)

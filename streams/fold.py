@@ -1,8 +1,9 @@
-"""The fold over messages of the events topic: frames in, decisions out. Pure, for live and replay alike."""
+"""The fold over a partition's inputs: frames in, decisions out. Pure, for live and replay alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from eventlog.contract import Message
 from schemas.errors import InvalidMessage
@@ -10,8 +11,8 @@ from schemas.records import Command, Decision, RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
-from streams.decider import Decider
-from streams.inputs import Frame, Mark, Other, read_frame
+from streams.decider import COMMAND, EVENT, TIME, Decider
+from streams.inputs import Frame, Mark, Other, read_commands, read_frame
 from streams.runs import Run
 from streams.window import reference
 from streams.witness import Witness
@@ -30,6 +31,8 @@ class Fold:
         partitions: how many partitions the log has.
         governed: the rules change with the log's RulesChanged records; a replay under rules of its own
             ignores them.
+        authority_from: the offset of the events from which on they hold events alone; in a log of before,
+            operators' records stand among those before it, and count.
         marks: the highest position folded, by source, incarnation and filter; the last to move comes last.
         sent_again: events passed over because they were folded before, in all.
         events: events folded.
@@ -39,19 +42,21 @@ class Fold:
     decider: Decider
     partitions: int = 1
     governed: bool = True
+    authority_from: int = 0
     marks: dict[Mark, int] = field(default_factory=dict)
     events: int = 0
     sent_again: int = 0
     witness: Witness = field(default_factory=Witness)
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
-        """Fold one message; the decisions, and the frame with what it refused."""
+        """Fold a message of the events; the decisions, and the frame with what it refused."""
         frame = read_frame(
             message,
             self.marks,
             selective=self.decider.routes.selective,
             not_after_ms=message.at_ms + SKEW_MS,
             behind_ms=self._behind_ms(message),
+            mixed=message.offset < self.authority_from,
         )
         for mark, position in frame.marks.items():
             self.marks.pop(mark, None)
@@ -66,8 +71,20 @@ class Fold:
                 self.events += len(run.rows)
                 decisions += self.decider.fold(run, frame.line_of)
             else:
-                decisions += self._one(message, *run, frame)
+                decisions += self._one(message, *run, frame, EVENT)
         return decisions, frame
+
+    def obey(self, message: Message) -> tuple[list[Decision], Frame]:
+        """Fold a message of the commands; the decisions, and the frame with what it refused."""
+        frame = read_commands(message)
+        decisions: list[Decision] = []
+        for index, record in cast("list[tuple[int, Other]]", frame.runs):
+            decisions += self._one(message, index, record, frame, COMMAND)
+        return decisions, frame
+
+    def pass_time(self, at_ms: int) -> list[Decision]:
+        """Let time pass to an instant; the decisions."""
+        return self.decider.apply(reference(at_ms), Tick(at_ms=at_ms), kind=TIME)
 
     def _behind_ms(self, message: Message) -> int:
         """How much the clock of a message's sender is behind the log's; 0 unless it is wrong."""
@@ -80,22 +97,23 @@ class Fold:
         self.witness.wrong_clocks[shipment.host] = behind_ms
         return behind_ms
 
-    def _one(self, message: Message, index: int, record: Other, frame: Frame) -> list[Decision]:
+    def _one(self, message: Message, index: int, record: Other, frame: Frame, kind: str) -> list[Decision]:
         if not isinstance(record, RulesChanged) and record.at_ms > message.at_ms + SKEW_MS:
             # Nobody's wrong clock may end the bans of all.
             record = replace(record, at_ms=message.at_ms + SKEW_MS)
         try:
-            return self._applied(reference(message.offset, index), record)
+            return self._applied(reference(message.offset, index), record, kind)
         except InvalidMessage as error:
             frame.refused.append((index, error))
             return []
 
-    def _applied(self, place: int, record: Other) -> list[Decision]:
+    def _applied(self, place: int, record: Other, kind: str) -> list[Decision]:
+        decider = self.decider
         match record:
             case RulesChanged():
-                return self.decider.apply(place, Rules.from_wire(record.rules)) if self.governed else []
+                return decider.apply(place, Rules.from_wire(record.rules), kind=kind) if self.governed else []
             case Command(prefix=str(prefix)):
-                owned = partition_of(prefix, self.partitions) == self.decider.partition
-                return self.decider.apply(place, record, owned=owned)
+                owned = partition_of(prefix, self.partitions) == decider.partition
+                return decider.apply(place, record, kind=kind, owned=owned)
             case Command() | Tick():
-                return self.decider.apply(place, record)
+                return decider.apply(place, record, kind=kind)

@@ -1,4 +1,7 @@
-"""A frame of the events topic, read for the decider: runs of authentication events, and the rest one by one.
+"""A frame of an input, read for the decider: runs of authentication events, and the rest one by one.
+
+Authority follows the topic: events hold authentication events and commands hold what operators say, whatever
+a record calls itself. What stands where it has no business is refused.
 
 Nearly every frame holds events of one source and filter alone; they are taken as columns, all kinds, all
 instants, all addresses, since a row or a record for each would cost more than folding it.
@@ -14,7 +17,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final, cast
 
 from eventlog.contract import Message
-from schemas.codec import AuthLine, read_events
+from schemas.codec import AuthLine, decode_frame, read_events
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Command, Record, RulesChanged, Tick
 from streams.routes import route_to
@@ -71,20 +74,36 @@ class Frame:
             self.marks[mark] = max(self.marks.get(mark, -1), *positions)
         return events, indexes
 
-    def take_other(self, index: int, other: Record | InvalidMessage) -> None:
-        """Take what is no authentication event."""
+    def take_other(self, index: int, other: Record | InvalidMessage, topic: str) -> None:
+        """Take what is no authentication event, if it may stand among these; "": as in logs of before."""
         match other:
-            case Command() | Tick() | RulesChanged():
-                self.runs.append((index, other))
             case InvalidMessage():
                 self.refused.append((index, other))
+            case Command() | RulesChanged() if topic != "events":
+                self.runs.append((index, other))
+            case Tick() if not topic:
+                self.runs.append((index, other))
             case _:
-                reason = f"a {other.TYPE} record does not belong among the events"
+                reason = f"a record of type {other.TYPE} does not belong among the {topic or 'events'}"
                 self.refused.append((index, InvalidMessage(reason, field="type")))
 
 
-def read_frame(
-    message: Message, marks: Mapping[Mark, int], *, selective: bool, not_after_ms: int, behind_ms: int = 0
+def read_commands(message: Message) -> Frame:
+    """Read the frame of a message of the commands."""
+    frame = Frame(decode_frame(message.value))
+    for index, line in enumerate(frame.lines):
+        frame.take_other(index, cast("Record | InvalidMessage", line), "commands")
+    return frame
+
+
+def read_frame(  # noqa: PLR0913 - what differs from one message to the next
+    message: Message,
+    marks: Mapping[Mark, int],
+    *,
+    selective: bool,
+    not_after_ms: int,
+    behind_ms: int = 0,
+    mixed: bool = False,
 ) -> Frame:
     """Read the frame of a message.
 
@@ -94,12 +113,14 @@ def read_frame(
         selective: whether routes name source, host and labels (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
+        mixed: it is of before there was a topic for commands: they count where they stand.
     """
+    topic = "" if mixed else "events"
     frame = Frame(read_events(message.value))
     base = reference(message.offset)
     for index, mark, group in _stretches(frame.lines):
         if mark is None:
-            frame.take_other(index, cast("Record | InvalidMessage", group[0]))
+            frame.take_other(index, cast("Record | InvalidMessage", group[0]), topic)
             continue
         events, indexes = frame.take(mark, cast("Sequence[Event]", group), index, seen_of(marks, mark))
         if not events:

@@ -7,8 +7,9 @@ place is carried along wherever it is written: in decisions and their identities
 |---|---|
 | an event | the partition of its address |
 | a command about one network | that network's partition |
-| a wider command, a tick, rules | every partition |
+| a wider command, rules; a tick of before | every partition |
 | what could not be read | partition 0 |
+| the steps of a commit | every partition |
 | a decision, a subject of the state | the partition of its prefix |
 
 Order is kept within each partition. Partition 0 begins with as many empty ticks as the old log had dropped
@@ -21,7 +22,8 @@ stands. Only unbans that fall due afterwards may be caused by another input than
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final
@@ -34,6 +36,7 @@ from schemas.errors import LogError
 from schemas.records import AuthEvent, Command, RulesChanged, Tick
 from schemas.topics import (
     BANS,
+    COMMANDS,
     DEADLETTERS,
     DECISIONS,
     ENFORCEMENTS,
@@ -45,13 +48,17 @@ from schemas.topics import (
     partition_of_address,
     spans_partitions,
 )
+from streams.decider import COMMAND, EVENT, TIME
 from streams.inputs import Line
+from streams.order import OBEYED
 from streams.partition import POSITION
 from streams.state import WHOLE
 from streams.window import reference, reference_of
 
 FRAMES_REMEMBERED: Final = 4_096
 PAGE: Final = 256
+STEPPED: Final = {"events": EVENTS, "commands": COMMANDS}
+"""The fields of a step that are offsets, and of which topic."""
 FILLER: Final = encode(Tick(at_ms=0))
 """Stands where the old log had dropped a message: a tick of long ago changes nothing."""
 
@@ -64,10 +71,10 @@ class Moving:
     """The messages that make a log of several partitions out of one of a single partition.
 
     The old log must be at rest, everything in it decided. `appends` gives the messages of a topic; those of
-    the events come first: the other topics name places among them.
+    the inputs come first: the other topics name places among them.
     """
 
-    ORDER: Final = (EVENTS, DECISIONS, ENFORCEMENTS, DEADLETTERS, BANS, STATE, RULES)
+    ORDER: Final = (EVENTS, COMMANDS, DECISIONS, ENFORCEMENTS, DEADLETTERS, BANS, STATE, RULES)
     """Rules last: a worker that finds none would put its own in force."""
 
     def __init__(self, source: EventLog, partitions: int) -> None:
@@ -78,40 +85,66 @@ class Moving:
         self._source = source
         self._partitions = partitions
         self._all = tuple(range(partitions))
-        self._moved: list[array[int]] = []
+        self._moved: dict[str, list[array[int]]] = {}
+        self._decided: Counter[int] = Counter()
         self._homes_at = lru_cache(FRAMES_REMEMBERED)(self._read_homes)
 
     def appends(self, topic: Topic) -> Iterator[Append]:
         """The messages of one topic, in order."""
-        if topic is EVENTS:
-            return self._events()
+        if topic in {EVENTS, COMMANDS}:
+            return self._inputs(topic)
+        if topic is DECISIONS:
+            return self._counted(self._plainly(topic, self._decisions))
         if topic is STATE:
             return self._state()
-        messages = self._source.latest(topic.name) if topic.compacted else self._messages(topic)
-        change = {DECISIONS: self._decisions, ENFORCEMENTS: self._enforcements}.get(topic)
-        change = {DEADLETTERS: self._letters, BANS: self._standing}.get(topic, change)
-        if change is None or self._partitions == 1:
-            return (Append(topic.name, each.value, each.key) for each in messages)
-        return (append for each in messages for append in change(each))
+        changes = {
+            ENFORCEMENTS: self._enforcements,
+            DEADLETTERS: self._letters,
+            BANS: self._standing,
+        }
+        return self._plainly(topic, changes.get(topic))
 
-    def place(self, offset: int, index: int, near: int) -> tuple[int, int, int]:
-        """Where a line of the events is now: partition, offset, index; of one that is everywhere, `near`."""
-        if self._partitions == 1 or offset < self.begin:
+    def place(self, topic: Topic, offset: int, index: int, near: int) -> tuple[int, int, int]:
+        """Where a line of an input is now: partition, offset, index; of one that is everywhere, `near`."""
+        if self._partitions == 1 or (topic is EVENTS and offset < self.begin):
             return 0, offset, index
-        homes = self._homes_at(offset)
+        homes = self._homes_at(topic, offset)
         home = homes[index] if index < len(homes) else (0,)
         partition = near if near in home else home[0]
-        first = self.begin if partition == 0 else 0
         return (
             partition,
-            first + bisect_left(self._moved[partition], offset),
+            self._after(topic, partition, offset - 1),
             sum(partition in each for each in homes[:index]),
         )
 
     def identity(self, old: str, prefix: str) -> str:
         """A decision's identity, or an event's place, as it is now; `prefix`: whom the decision is about."""
-        offset, index, *ordinal = map(int, old.split("-")[1:])
-        return "-".join(map(str, (*self.place(offset, index, self._home(prefix)), *ordinal)))
+        _, cause, index, *ordinal = old.split("-")
+        home = self._home(prefix)
+        if cause.startswith(TIME):
+            return "-".join((str(home), cause, index, *ordinal))
+        topic, kind = (COMMANDS, COMMAND) if cause.startswith(COMMAND) else (EVENTS, EVENT)
+        partition, offset, line = self.place(topic, int(cause.removeprefix(kind)), int(index), home)
+        return "-".join((str(partition), f"{kind}{offset}", str(line), *ordinal))
+
+    def _after(self, topic: Topic, partition: int, offset: int) -> int:
+        """How many messages a partition has now of those up to an old offset: the next one's offset."""
+        first = self.begin if topic is EVENTS and partition == 0 else 0
+        return first + bisect_right(self._moved[topic.name][partition], offset)
+
+    def _plainly(
+        self, topic: Topic, change: Callable[[Message], Iterator[Append]] | None
+    ) -> Iterator[Append]:
+        messages = self._source.latest(topic.name) if topic.compacted else self._messages(topic)
+        if change is None or self._partitions == 1:
+            return (Append(topic.name, each.value, each.key) for each in messages)
+        return (append for each in messages for append in change(each))
+
+    def _counted(self, appends: Iterator[Append]) -> Iterator[Append]:
+        self._decided = Counter()
+        for append in appends:
+            self._decided[append.partition] += 1
+            yield append
 
     def _messages(self, topic: Topic) -> Iterator[Message]:
         offset = self._source.begin(topic.name)
@@ -136,29 +169,32 @@ class Moving:
             case _:
                 return (0,)
 
-    def _read_homes(self, offset: int) -> Homes:
-        for message in self._source.read(EVENTS.name, 0, offset, limit=1):
+    def _read_homes(self, topic: Topic, offset: int) -> Homes:
+        for message in self._source.read(topic.name, 0, offset, limit=1):
             if message.offset == offset:
                 return self._homes(message.value)
         return ()
 
-    def _events(self) -> Iterator[Append]:
-        self._moved = [array("Q") for _ in self._all]
-        for _ in range(self.begin):
-            yield Append(EVENTS.name, FILLER)
-        for message in self._messages(EVENTS):
+    def _inputs(self, topic: Topic) -> Iterator[Append]:
+        moved = self._moved[topic.name] = [array("Q") for _ in self._all]
+        for _ in range(self._source.begin(topic.name)):
+            yield Append(topic.name, FILLER)
+        for message in self._messages(topic):
             if self._partitions == 1:
-                self._moved[0].append(message.offset)
-                yield Append(EVENTS.name, message.value, message.key)
+                moved[0].append(message.offset)
+                yield Append(topic.name, message.value, message.key)
                 continue
             homes = self._homes(message.value)
             lines = lines_of(message.value)
             for partition in sorted({each for home in homes for each in home}):
                 mine = [line for line, home in zip(lines, homes, strict=True) if partition in home]
-                self._moved[partition].append(message.offset)
-                yield Append(EVENTS.name, frame_of(mine), message.key, partition)
+                moved[partition].append(message.offset)
+                yield Append(topic.name, frame_of(mine), message.key, partition)
 
     def _decisions(self, message: Message) -> Iterator[Append]:
+        if message.value.startswith(OBEYED):
+            yield from self._steps(load_line(message.value))
+            return
         by_partition: dict[int, list[bytes]] = {}
         for line in lines_of(message.value):
             wire = load_line(line)
@@ -170,6 +206,17 @@ class Moving:
             by_partition.setdefault(self._home(prefix), []).append(dump_line(wire))
         for partition, lines in by_partition.items():
             yield Append(DECISIONS.name, frame_of(lines), message.key, partition)
+
+    def _steps(self, wire: Wire) -> Iterator[Append]:
+        for partition in self._all:
+            steps = [
+                {
+                    name: self._after(STEPPED[name], partition, value) - 1 if name in STEPPED else value
+                    for name, value in step.items()
+                }
+                for step in wire["steps"]
+            ]
+            yield Append(DECISIONS.name, dump_line({**wire, "steps": steps}), partition=partition)
 
     def _enforcements(self, message: Message) -> Iterator[Append]:
         yield self._changed(ENFORCEMENTS, message, self._change_enforcement)
@@ -193,8 +240,9 @@ class Moving:
             wire["decision"] = self.identity(wire["decision"], wire["prefix"])
 
     def _change_letter(self, wire: Wire) -> None:
-        if wire["topic"] == EVENTS.name:
-            place = self.place(wire["offset"], wire["index"], 0)
+        topic = {each.name: each for each in (EVENTS, COMMANDS)}.get(wire["topic"])
+        if topic is not None:
+            place = self.place(topic, wire["offset"], wire["index"], 0)
             wire["partition"], wire["offset"], wire["index"] = place
 
     def _change_standing(self, wire: Wire) -> None:
@@ -218,16 +266,25 @@ class Moving:
                 yield Append(STATE.name, value, key, partition)
 
     def _wholes(self, whole: Wire) -> dict[int, bytes]:
-        end = self._source.end(EVENTS.name)
-        if whole["offset"] != end - 1:
-            raise LogError(
-                f"the log is not at rest: decided up to {whole['offset']}, and events to {end - 1}"
-            )
-        ends = [self.begin + len(self._moved[0]), *map(len, self._moved[1:])]
+        for name, topic in (("offset", EVENTS), ("commands", COMMANDS)):
+            end = self._source.end(topic.name)
+            if whole.get(name, -1) != end - 1:
+                raise LogError(
+                    f"the log is not at rest: decided up to {whole.get(name, -1)} of {topic.name}, "
+                    f"which goes to {end - 1}"
+                )
         none = {name: [0] * len(counts) for name, counts in whole["jails"].items()}
+        authority = whole.get("authority", whole["offset"] + 1)
         return {  # what was counted ever is counted once: in partition 0
             partition: orjson.dumps(
-                {**whole, "offset": ends[partition] - 1, **({"jails": none} if partition else {})}
+                {
+                    **whole,
+                    "offset": self._after(EVENTS, partition, whole["offset"]) - 1,
+                    "commands": self._after(COMMANDS, partition, whole.get("commands", -1)) - 1,
+                    "authority": self._after(EVENTS, partition, authority - 1),
+                    "decisions": self._decided[partition],
+                    **({"jails": none} if partition else {}),
+                }
             )
             for partition in self._all
         }
@@ -248,7 +305,7 @@ class Moving:
             case "f":
                 home = self._home(subject)
                 return [
-                    reference(*self.place(*reference_of(part), home)[1:]) if nth % 2 else part
+                    reference(*self.place(EVENTS, *reference_of(part), home)[1:]) if nth % 2 else part
                     for nth, part in enumerate(facts)
                 ]
             case "b":

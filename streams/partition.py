@@ -1,9 +1,12 @@
-"""One partition of the events, decided: frames in, one commit out. What the hosts of the decider share.
+"""One partition of a log, decided: messages in, one commit out. What the hosts of the decider share.
 
-The state in memory runs ahead of the log only within one `decide`; what it yields is written in one commit:
-decisions, the bans they change, dead letters, the position, and now and then the state (a checkpoint). After
-a crash the last checkpoint is loaded and the events since are folded again: decisions up to the position of
-the last commit are in the log already and are dropped, the rest are made as if nothing had happened.
+The state in memory runs ahead of the log until the next commit, which holds all that follows from what was
+folded: first in which order that was (streams.order), then decisions, the bans they change, dead letters, the
+position, and now and then the state (a checkpoint). After a crash the last checkpoint is loaded, and what was
+decided since is folded again in that order: it yields nothing, as it is in the log already. What was folded
+and not committed is as if it had never been.
+
+A partition without rules takes no events: they wait, and are decided under its first ones.
 
 Where the position is kept is the host's choice: `load` has it from the log's positions, a worker keeps it
 among the state under the key POSITION.
@@ -12,75 +15,121 @@ among the state under the key POSITION.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode, frame_of, lines_of
-from schemas.errors import InvalidMessage
+from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
 from schemas.rules import Rules
-from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.inputs import Frame
+from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.poison import Poison
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
 
 POSITION: Final = "position"
 FRAME_BYTES: Final = 1 << 20
 """A message that follows from a frame is closed once it has grown to this size."""
+UNRULED: Final = Rules(jails=())
+INPUTS: Final = (EVENTS.name, COMMANDS.name)
+"""The topics that a partition is decided from: whoever owns a number has it of each."""
 
 
 class Partition:
     """The decider of one partition of a log, and where it stands.
 
     Attributes:
-        next_offset: the first offset of the events not folded yet.
-        decided_offset: the last offset whose decisions are in the log already.
+        next_offsets: by input, the first offset that is not folded yet.
+        decisions_from: the first offset of the decisions at which a step may stand that is not folded.
+        digest: of all inputs folded, in order.
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
         poison: how much of what was read lately could not be.
         stopped: nobody goes on before a person has looked: the log says so, to whoever comes next.
     """
 
-    def __init__(self, number: int = 0, *, partitions: int = 1, begin: int = 0) -> None:
-        """An empty state: of partition `number` of `partitions`, whose oldest event is at `begin`."""
+    def __init__(
+        self, number: int = 0, *, partitions: int = 1, begins: Mapping[str, int] | None = None
+    ) -> None:
+        """An empty state: of partition `number` of `partitions`; `begins`: the oldest offset, by input."""
         self.number = number
         self.refused = 0
         self.stopped = False
         self.poison = Poison()
-        self.decided_offset = -1
-        empty = Decider(Rules(jails=()), partition=number, tracking=True)
-        self.fold = Fold(empty, partitions=partitions)
-        self.next_offset = self._saved_offset = begin
+        self.digest = self._digest_before = 0
+        self.decisions_from = 0
+        self.next_offsets = dict.fromkeys(INPUTS, 0) | dict(begins or {})
+        self.fold = Fold(Decider(UNRULED, partition=number, tracking=True), partitions=partitions)
+        self._steps = Steps()
+        self._again = False
+        self._saved = self._place()
 
     @classmethod
     def load(cls, log: EventLog, number: int = 0) -> Self:
-        """The state as the last checkpoint in a log left it; nothing is folded yet."""
-        partition = cls(number, partitions=log.partitions, begin=log.begin(EVENTS.name, number))
+        """The state as it was at the last commit; LogError where the log is not what was decided from."""
+        begins = {topic: log.begin(topic, number) for topic in INPUTS}
+        partition = cls(number, partitions=log.partitions, begins=begins)
         state = {message.key or "": message.value for message in log.latest(STATE.name, number)}
         position = log.position(partition.reader)
-        partition.restore(state if position is None else {**state, POSITION: position})
+        state = state if position is None else {**state, POSITION: position}
+        again = partition.restore(state, begins, log.end(EVENTS.name, number))
+        read_again(log, number, again)
+        partition.resumed(again)
         return partition
 
-    def restore(self, state: Mapping[str, bytes]) -> None:
-        """Take over what checkpoints wrote, by key, and the position; a whole is in every checkpoint."""
-        whole = state.get(WHOLE)
-        if whole is not None:
-            self.fold.decider, offset, self.fold.marks = load_whole(whole, self.number)
+    def restore(self, state: Mapping[str, bytes], begins: Mapping[str, int], end: int) -> Again:
+        """Take over what checkpoints wrote, by key, and the position; then fold again, and call `resumed`.
+
+        Args:
+            state: by key; a whole is in every checkpoint.
+            begins: the oldest offset kept, by input.
+            end: the end of the events: in a log of before, up to there commands may stand among them.
+        """
+        whole: dict[str, Any] = {}
+        if WHOLE in state:
+            self.fold.decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number)
             for key, value in state.items():
                 if key not in {WHOLE, POSITION}:
                     load_bucket(self.decider, value)
             self.decider.resume()
-            self.next_offset = self._saved_offset = offset + 1
-            self.decided_offset = offset
-        if POSITION in state:
-            position = orjson.loads(state[POSITION])
-            self.decided_offset = max(self.decided_offset, position["offset"])
-            self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
-            self.stopped = position.get("stopped", False)
+            self.next_offsets[EVENTS.name] = whole["offset"] + 1
+            self.next_offsets[COMMANDS.name] = whole.get("commands", -1) + 1
+            self.digest = whole.get("digest", 0)
+            self.decisions_from = whole.get("decisions", 0)
+            self._steps = Steps(whole.get("steps", 0))
+        position: dict[str, Any] = orjson.loads(state[POSITION]) if POSITION in state else {}
+        self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
+        self.stopped = position.get("stopped", False)
+        known = [each["authority"] for each in (position, whole) if "authority" in each]
+        self.fold.authority_from = known[0] if known else end if whole or position else 0
+        self._saved = self._place()
+        self._again = True
+        steps = max(position.get("steps", 0), self._steps.count)
+        events = max(position.get("offset", -1), self.next_offsets[EVENTS.name] - 1)
+        kept = begins[EVENTS.name] <= (self.next_offset if whole else 0)
+        compared = kept and (events, steps) == (position.get("offset"), position.get("steps"))
+        goal = Goal(events, steps, position["digest"] if compared else None)
+        return Again(
+            self, goal, self._steps.count, {**self.next_offsets, DECISIONS.name: self.decisions_from}
+        )
+
+    def resumed(self, again: Again) -> None:
+        """What was decided is folded again: what comes from now on is new. LogError where it differs."""
+        goal = again.goal
+        if goal.digest is not None and goal.digest != self.digest:
+            raise LogError(
+                f"partition {self.number}: the log is not what was decided from: its events and commands up "
+                f"to offset {goal.events} are others, or stand in another order. It was changed, or mixed "
+                "with another log; put the backup back"
+            )
+        self.next_offsets[EVENTS.name] = max(goal.events + 1, self.next_offsets[EVENTS.name])
+        self._steps = Steps(goal.steps)
+        self._again = False
 
     @property
     def decider(self) -> Decider:
@@ -93,52 +142,107 @@ class Partition:
         return f"decider/{self.number}"
 
     @property
+    def next_offset(self) -> int:
+        """The first offset of the events that is not folded."""
+        return self.next_offsets[EVENTS.name]
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether there are rules to decide events under."""
+        return self.decider.version != UNRULED.version or self.next_offset < self.fold.authority_from
+
+    @property
     def dirty(self) -> bool:
         """Whether anything was folded since the last checkpoint: rules and commands change the state, too."""
-        return self.next_offset > self._saved_offset
+        return self._place() != self._saved
+
+    @property
+    def untold(self) -> bool:
+        """Whether there is a step that no commit has told yet."""
+        return bool(self._steps)
 
     def decide(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages; what has to be written because of them, none for what was decided before."""
+        """Fold messages of the events; what has to be written because of them."""
         appends: list[Append] = []
         for message in messages:
-            decisions, frame = self.fold.take(message)
-            self.next_offset = message.offset + 1
-            if message.offset > self.decided_offset:
-                self.poison.count(len(frame.lines), len(frame.refused))
-                appends += self._letters(message, frame)
-                appends += self._outcome(decisions)
+            appends += self._folded(EVENTS.name, message, *self.fold.take(message))
         return appends
 
+    def obey(self, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of the commands; what has to be written because of them, but for the step."""
+        appends: list[Append] = []
+        for message in messages:
+            appends += self._folded(COMMANDS.name, message, *self.fold.obey(message))
+            if not self._again:
+                self._steps.obeyed(self.next_offset - 1, message.offset)
+        return appends
+
+    def pass_time(self, at_ms: int) -> list[Append]:
+        """Let time pass, where a ban's end is due; what has to be written for it, but for the step."""
+        end_ms = self.decider.next_expiry_ms()
+        if not self._again and (end_ms is None or end_ms > at_ms):
+            return []
+        decisions = self.fold.pass_time(at_ms)
+        self.digest = digest_of_time(self.digest, at_ms)
+        if self._again:
+            return []
+        self._steps.passed(self.next_offset - 1, at_ms)
+        return self._outcome(decisions)
+
     def stop_before(self, offset: int) -> None:
-        """Stand before a message that was folded already; the state must not be written any more."""
-        self.next_offset = offset
+        """Stand before a message that was folded last; the state must not be written any more."""
+        self.next_offsets[EVENTS.name] = offset
+        self.digest = self._digest_before
         self.stopped = True
 
+    def tell(self) -> list[Append]:
+        """What comes first in the commit: the steps taken since the last one, if there were any."""
+        return self._steps.take(self.number)
+
+    def told(self, offset: int) -> None:
+        """The last message of the decisions that a commit wrote stands at this offset."""
+        self.decisions_from = offset + 1
+
     def position(self) -> dict[str, bytes]:
-        """The position to be committed along with what `decide` gave."""
-        self.decided_offset = max(self.decided_offset, self.next_offset - 1)
+        """The position to be committed along with what was folded."""
         return {self.reader: self._position()}
 
     def position_message(self) -> Append:
         """The position as a message among the state."""
-        self.decided_offset = max(self.decided_offset, self.next_offset - 1)
         return Append(STATE.name, self._position(), key=POSITION, partition=self.number)
 
     def checkpoint(self) -> list[Append]:
         """The state as it is now, as messages: the whole, and the buckets that have changed."""
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
-        self._saved_offset = self.next_offset
-        whole = dump_whole(self.decider, self.next_offset - 1, self.fold.marks)
+        self._saved = self._place()
+        whole = dump_whole(self.decider, {**self._saved, "decisions": self.decisions_from}, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
             for key, value in (*buckets.items(), (WHOLE, whole))
         ]
 
+    def _place(self) -> dict[str, int]:
+        return {
+            "offset": self.next_offset - 1,
+            "commands": self.next_offsets[COMMANDS.name] - 1,
+            "steps": self._steps.count,
+            "digest": self.digest,
+            "authority": self.fold.authority_from,
+        }
+
     def _position(self) -> bytes:
-        poison = self.poison
-        position = {"offset": self.decided_offset, "lines": poison.lines, "refused": poison.refused}
+        position = {**self._place(), "lines": self.poison.lines, "refused": self.poison.refused}
         return orjson.dumps({**position, "stopped": True} if self.stopped else position)
+
+    def _folded(self, topic: str, message: Message, decisions: list[Decision], frame: Frame) -> list[Append]:
+        self.next_offsets[topic] = message.offset + 1
+        self._digest_before = self.digest
+        self.digest = digest_of(self.digest, topic, message)
+        if self._again:
+            return []
+        self.poison.count(len(frame.lines), len(frame.refused))
+        return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
@@ -150,17 +254,19 @@ class Partition:
             appends.append(Append(BANS.name, b"" if standing is None else encode(standing), key=prefix))
         return appends
 
-    def _letters(self, message: Message, frame: Frame) -> list[Append]:
+    def _letters(self, topic: str, message: Message, frame: Frame) -> list[Append]:
         if not frame.refused:
             return []
         self.refused += len(frame.refused)
         lines = lines_of(message.value)
-        letters = [self._letter(message, index, lines[index], error) for index, error in frame.refused]
+        letters = [self._letter(topic, message, index, lines[index], error) for index, error in frame.refused]
         return packed(DEADLETTERS.name, letters, 0)
 
-    def _letter(self, message: Message, index: int, line: bytes, error: InvalidMessage) -> DeadLetter:
+    def _letter(
+        self, topic: str, message: Message, index: int, line: bytes, error: InvalidMessage
+    ) -> DeadLetter:
         return DeadLetter(
-            topic=EVENTS.name,
+            topic=topic,
             partition=self.number,
             offset=message.offset,
             index=index,
@@ -168,6 +274,15 @@ class Partition:
             at_ms=message.at_ms,
             line=line[:LINE_CHARACTERS].decode("utf-8", "backslashreplace"),
         )
+
+
+def position_of(log: EventLog, number: int) -> dict[str, Any]:
+    """What was last committed of a partition's position, wherever its host keeps it; empty for none."""
+    value = log.position(f"decider/{number}")
+    if value is None:
+        value = next((each.value for each in log.latest(STATE.name, number) if each.key == POSITION), b"{}")
+    position: dict[str, Any] = orjson.loads(value)
+    return position
 
 
 def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:

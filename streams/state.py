@@ -26,11 +26,11 @@ WHOLE: Final = "decider"
 MANY: Final = 16 * BUCKETS
 
 
-def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> bytes:
-    """The record of the whole: everything but the subjects, and the last offset folded."""
+def dump_whole(decider: Decider, place: Mapping[str, int], marks: Mapping[Mark, int]) -> bytes:
+    """The record of the whole: all but the subjects, and the place among the inputs where it holds."""
     return orjson.dumps(
         {
-            "offset": offset,
+            **place,
             "now_ms": decider.now_ms,
             "sweep_at_ms": decider.sweep_at_ms,
             "rules": decider.rules.to_wire(),
@@ -44,8 +44,8 @@ def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> byte
     )
 
 
-def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, int]]:
-    """The decider without its subjects, the last offset folded, and the marks; then `load_bucket` each."""
+def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], dict[Mark, int]]:
+    """The decider without its subjects, the record with its place, and the marks; then `load_bucket` each."""
     whole = orjson.loads(value)
     decider = Decider(Rules.from_wire(whole["rules"]), partition=partition, tracking=True)
     decider.now_ms = whole["now_ms"]
@@ -58,7 +58,7 @@ def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, i
         (source, incarnation, *(name or [ANY_FILTER])): position
         for source, incarnation, *name, position in whole["marks"]
     }
-    return decider, whole["offset"], marks
+    return decider, whole, marks
 
 
 def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:

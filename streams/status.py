@@ -13,6 +13,7 @@ class DeciderStatus:
     Attributes:
         jails: by name: subjects `failing`, `banned` and `ignored` now; `failures`, `bans`, `dropped` ever.
         next_offsets: by partition, the first offset of the events that is not folded yet.
+        next_commands: the same of the commands.
         events: events folded since the start.
         sent_again: events passed over since the start because they had been folded before.
         refused: lines sent to the dead letters since the start.
@@ -20,6 +21,7 @@ class DeciderStatus:
 
     jails: Mapping[str, Mapping[str, int]]
     next_offsets: tuple[int, ...]
+    next_commands: tuple[int, ...]
     events: int
     sent_again: int
     refused: int

@@ -10,7 +10,7 @@ from banstream.config import load_settings
 from banstream.instants import Instant
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import open_to_read, records
-from banstream.sentences import print_record
+from banstream.sentences import is_told, print_record
 from eventlog.follower import Located
 from schemas.topics import EVENTS
 
@@ -28,8 +28,8 @@ def events_command(
     log = open_to_read(load_settings(config_file, check="names"))
     containing = f'"ip":"{prefix}"'.encode() if prefix else b""
     try:
-        found: Iterator[Located] | list[Located] = records(
-            log, EVENTS.name, since_ms=since, containing=containing
+        found: Iterator[Located] | list[Located] = filter(
+            is_told, records(log, EVENTS.name, since_ms=since, containing=containing)
         )
         if last is not None:
             found = list(found)[-last:]

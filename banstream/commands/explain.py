@@ -10,7 +10,7 @@ import click
 
 from banstream.config import load_settings
 from banstream.options import config_option, json_option
-from banstream.reading import at, open_to_read, records
+from banstream.reading import at, cause_of, open_to_read, records
 from banstream.sentences import sentence
 from banstream.show import instant, json_line, printable, say
 from banstream.values import prefix as read_prefix
@@ -20,7 +20,7 @@ from schemas.durations import format_duration
 from schemas.records import AuthEvent, Ban, Decision, Enforcement, Prolong, Record, RulesChanged, Unban
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
 
-DECISION_ID = re.compile(r"\d+-\d+-\d+-\d+")
+DECISION_ID = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
 MOST_EVENTS = 20
 
 
@@ -104,7 +104,7 @@ def chain_of(log: EventLog, decision: Decision) -> Chain:
     return Chain(
         decision=decision,
         evidence=[(place, at(log, EVENTS.name, place)) for place in places],
-        cause=at(log, EVENTS.name, decision.id.rpartition("-")[0]),
+        cause=cause_of(log, decision.id),
         jail=jail,
         enforcements=[
             each.record

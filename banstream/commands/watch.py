@@ -1,4 +1,4 @@
-"""`banstream watch`: events and decisions as they happen."""
+"""`banstream watch`: events, commands and decisions as they happen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 from banstream.config import load_settings
 from banstream.options import config_option, json_option
 from banstream.reading import open_to_read
-from banstream.sentences import print_record
+from banstream.sentences import is_told, print_record
 from banstream.show import flush, note
 from eventlog.follower import Follower
-from schemas.topics import DECISIONS, EVENTS
+from schemas.topics import COMMANDS, DECISIONS, EVENTS
 
 WAIT_MS: Final = 1_000
 
@@ -21,15 +21,16 @@ WAIT_MS: Final = 1_000
 @json_option
 @config_option
 def watch_command(as_json: bool, config_file: str | None) -> int:
-    """Events and decisions as they happen, until Ctrl-C."""
+    """Events, commands and decisions as they happen, until Ctrl-C."""
     log = open_to_read(load_settings(config_file, check="names"))
     try:
-        follower = Follower(log, (EVENTS, DECISIONS), start="end")
+        follower = Follower(log, (EVENTS, COMMANDS, DECISIONS), start="end")
         note("Watching; Ctrl-C ends it.")
         while True:
             follower.wait(WAIT_MS)
             for each in follower.records():
-                print_record(each, as_json=as_json)
+                if is_told(each):
+                    print_record(each, as_json=as_json)
             flush()
     except KeyboardInterrupt:
         return 0

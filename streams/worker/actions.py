@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventlog.contract import Append
-from streams.poison import Poisoned
+from schemas.errors import BanstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Room:
 class Alarm:
     """A flood was met here: the worker ends with this, so that somebody looks."""
 
-    poisoned: Poisoned
+    alarm: BanstreamError
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from streams.worker.connection import Cluster, closed
 from streams.worker.core import SESSION_S
 from streams.worker.history import message_of
-from streams.worker.membership import INPUTS, Receiver
+from streams.worker.membership import DELIVERED, Receiver
 
 FETCH_BYTES: Final = 2 * 1024 * 1024
 MOST: Final = 64
@@ -37,7 +37,7 @@ class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         """Nothing connects before `start`; how many partitions there are, the consumer learns itself."""
         del partitions
         self._receiver = receiver
-        self._topics = {cluster.topic(name): name for name in INPUTS}
+        self._topics = {cluster.topic(name): name for name in DELIVERED}
         self._turns: Counter[int] = Counter()
         """By partition, how often it was put somewhere: what was fetched before that is not wanted."""
         self._held: set[int] = set()
@@ -110,7 +110,7 @@ class AiokafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         places = list(assigned)
         self._consumer.pause(*places)
         inputs = Counter(place.partition for place in places)
-        await self._receiver.assigned({number for number, count in inputs.items() if count == len(INPUTS)})
+        await self._receiver.assigned({number for number, count in inputs.items() if count == len(DELIVERED)})
 
     def _places(self, number: int) -> list[TopicPartition]:
         return [place for place in self._consumer.assignment() if place.partition == number]

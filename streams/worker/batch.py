@@ -7,12 +7,13 @@ a checkpoint for CHECKPOINT_EVENTS.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from eventlog.contract import Append, Message
-from schemas.topics import DECISIONS, EVENTS
+from schemas.topics import COMMANDS, DECISIONS
+from streams.order import Again
 from streams.partition import Partition
 from streams.poison import Poison, Poisoned
 
@@ -71,8 +72,8 @@ class Batch:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for more before a commit."""
-        return self._messages >= MOST_MESSAGES or self._bytes >= MOST_BYTES
+        """Whether no more events are taken: before a commit, or before the first rules."""
+        return self._full or not self.partition.takes_events
 
     @property
     def wake_at(self) -> float:
@@ -80,30 +81,23 @@ class Batch:
         return min(self._due_at, self._checkpoint_at if self._urgent and self.partition.dirty else NEVER)
 
     def next_offset(self, topic: str) -> int:
-        """The first offset of an input that is not folded; the events are the only one yet."""
-        if topic != EVENTS.name:
-            raise ValueError(f"{topic} is no input")
-        return self.partition.next_offset
+        """The first offset of an input that is not folded."""
+        return self.partition.next_offsets[topic]
 
-    def restore(self, state: Mapping[str, bytes], begin: int) -> None:
-        """Forget everything, and take over what is in the log; `begin`: the oldest offset kept there."""
+    def restore(self, state: Mapping[str, bytes], begins: Mapping[str, int], end: int) -> Again:
+        """Forget everything, and take over what is in the log; what is to be folded again."""
         self._take()
         self._checkpoint_events = 0
-        self.partition = Partition(self.partition.number, partitions=self._partitions, begin=begin)
-        self.partition.restore(state)
+        self.partition = Partition(self.partition.number, partitions=self._partitions, begins=begins)
+        return self.partition.restore(state, begins, end)
 
     def opened(self, now: float) -> None:
         """Messages come from now on; the first checkpoint has time."""
         self.partition.stopped = False
         self._checkpoint_at = now + CHECKPOINT_S
 
-    def again(self, messages: Sequence[Message]) -> None:
-        """Fold what is decided already: it yields nothing."""
-        next_offset = self.partition.next_offset
-        self.partition.decide(message for message in messages if message.offset >= next_offset)
-
     def fold(self, message: Message, now: float, *, urgent: bool) -> Poisoned | None:
-        """Fold a message, unless it was seen before; `urgent`: it is a new one, not one of many that wait.
+        """Fold a message of the events, unless it was seen before; `urgent`: it is new, not one of many that wait.
 
         When most of what came lately could not be read, it stops before this one, rather than fill the dead
         letters with all, and says why.
@@ -115,21 +109,31 @@ class Batch:
         events, refused = partition.fold.events, partition.refused
         appends = partition.decide((message,))
         tally.events += partition.fold.events - events
-        self._folded = True
         if self._draining:
             partition.poison = Poison()
         elif partition.poison.alarming:
             partition.stop_before(message.offset)
             return self.poisoned()
         tally.refused += partition.refused - refused
-        for append in appends:
-            if append.topic == DECISIONS.name:
-                tally.decisions += append.value.count(b"\n") + 1
-        self._appends += appends
         self._messages += 1
         self._bytes += len(message.value)
-        self._due_at = min(self._due_at, now if appends and urgent else now + COMMIT_S)
+        self._keep(appends, now if appends and urgent else now + COMMIT_S)
         return None
+
+    def obey(self, message: Message, now: float) -> None:
+        """Fold a message of the commands, unless it was seen before; nothing waits for more."""
+        if message.offset < self.partition.next_offsets[COMMANDS.name]:
+            return
+        refused = self.partition.refused
+        appends = self.partition.obey((message,))
+        self.tally.refused += self.partition.refused - refused
+        self._keep(appends, now)
+
+    def pass_time(self, at_ms: int, now: float) -> None:
+        """End the bans whose time has come by an instant."""
+        appends = self.partition.pass_time(at_ms)
+        if self.partition.untold:
+            self._keep(appends, now)
 
     def stopped(self) -> Poisoned | None:
         """Why nobody may go on with what was restored; None where one may."""
@@ -141,16 +145,28 @@ class Batch:
 
     def due(self, now: float, *, last: bool = False) -> bool:
         """Whether to commit now; `last`: whatever there is."""
-        if self._folded and (last or now >= self._due_at or self.full):
+        if self._folded and (last or now >= self._due_at or self._full):
             return True
         return self._checkpoint_due(now, last=last)
 
     def take(self, now: float, *, last: bool = False) -> tuple[Append, ...]:
         """What is to be committed, the position last; the batch is empty then."""
-        appends = self._take()
+        appends = [*self.partition.tell(), *self._take()]
         if self._checkpoint_due(now, last=last):
             appends += self._checkpoint(now)
         return (*appends, self.partition.position_message())
+
+    @property
+    def _full(self) -> bool:
+        return self._messages >= MOST_MESSAGES or self._bytes >= MOST_BYTES
+
+    def _keep(self, appends: list[Append], due_at: float) -> None:
+        for append in appends:
+            if append.topic == DECISIONS.name:
+                self.tally.decisions += append.value.count(b"\n") + 1
+        self._appends += appends
+        self._folded = True
+        self._due_at = min(self._due_at, due_at)
 
     def _take(self) -> list[Append]:
         appends, self._appends = self._appends, []

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from eventlog.contract import Message
-from schemas.topics import EVENTS
+from schemas.errors import BanstreamError, LogError
+from schemas.topics import COMMANDS, EVENTS
+from streams.order import Again
 from streams.partition import Partition
-from streams.poison import Poisoned
 from streams.worker import actions, inputs
 from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, BatchTally
 from streams.worker.inlet import Inlet
-from streams.worker.membership import INPUTS
+from streams.worker.membership import DELIVERED
 from streams.worker.states import TABLE, State
 
 SESSION_S: Final = 6.0
@@ -55,12 +56,13 @@ class Core:
             exact: see Inlet.
         """
         self.state = State.PARKED
-        self.alarm: Poisoned | None = None
+        self.alarm: BanstreamError | None = None
         self.committed: int | None = None
         self.in_time = True
         self._number = number
         self._exact = exact
-        self._inlets = {topic: Inlet(topic, exact=exact) for topic in INPUTS}
+        self._inlets = {topic: Inlet(topic, exact=exact) for topic in DELIVERED}
+        self._again: Again | None = None
         self._batch = Batch(number, partitions, draining=draining)
         self._actions: list[actions.Action] = []
         self._now = 0.0
@@ -84,6 +86,7 @@ class Core:
             inputs.Committed: self._committed,
             inputs.Failed: self._failed,
             inputs.TakenOver: self._taken_over,
+            inputs.TimePassed: self._time_passed,
         }
 
     @property
@@ -191,16 +194,39 @@ class Core:
 
     def _restore(self, given: inputs.StateRead) -> None:
         """Take the state from the log, and fold again what is decided already and came after it."""
-        self._batch.restore(given.values, given.begins[EVENTS.name])
+        self._again = self._batch.restore(given.values, given.begins, given.end)
         self.alarm = self._batch.stopped()
         if self.alarm is not None:
             self._say_alarm()
             self._leave(State.STOPPED)
-        elif self.partition.next_offset <= self.partition.decided_offset:
-            self.state = State.REFOLDING
-            self._read(EVENTS.name, self.partition.next_offset, self.partition.decided_offset + 1)
         else:
+            self._fold_again()
+
+    def _fold_again(self) -> None:
+        """Read what is to be folded again; open when nothing is."""
+        if self._again is None:
+            return
+        try:
+            want = self._again.want()
+            if want is None:
+                self.partition.resumed(self._again)
+        except LogError as error:
+            self._differ(error)
+        else:
+            if want is not None:
+                self.state = State.REFOLDING
+                self._read(want.topic, want.begin, want.end)
+                return
+            self._again = None
+            self._do(actions.DoneReading())
             self._ready()
+
+    def _differ(self, error: LogError) -> None:
+        """The log is not what was decided from: nobody goes on before a person has looked."""
+        self.alarm = error
+        self._state_end = None
+        self._say_alarm()
+        self._leave(State.STOPPED)
 
     def _ready(self) -> None:
         self.state = State.OPEN
@@ -226,12 +252,31 @@ class Core:
     # Messages
 
     def _message_came(self, given: inputs.MessageCame) -> None:
+        if given.topic == COMMANDS.name:
+            self._command_came(given.message)
+            return
         inlet, next_offset = self._inlets[given.topic], self._batch.next_offset(given.topic)
-        if self.state is not State.OPEN or (self._batch.full and not self._exact):
+        passed_over = self._batch.full and (not self._exact or not self.partition.takes_events)
+        if self.state is not State.OPEN or passed_over:
             inlet.passes(given.message.offset, next_offset)
         elif inlet.takes(given.message.offset, next_offset, self._now):
             self._fold(inlet, given.message)
         self._go_on()
+
+    def _command_came(self, message: Message) -> None:
+        """Commands come before events, whatever waits; where it is not open, they come again from its place."""
+        if self.state is not State.OPEN:
+            return
+        ruled = self.partition.takes_events
+        self._batch.obey(message, self._now)
+        if self.partition.takes_events and not ruled:
+            self._do(self._from_here())
+        self._go_on()
+
+    def _time_passed(self, given: inputs.TimePassed) -> None:
+        if self.state is State.OPEN:
+            self._batch.pass_time(given.at_ms, self._now)
+            self._go_on()
 
     def _page_read(self, given: inputs.PageRead) -> None:
         self._reading = False
@@ -244,12 +289,14 @@ class Core:
                 pass
 
     def _refold(self, given: inputs.PageRead) -> None:
-        self._batch.again(given.messages)
-        if given.reached < given.end:
-            self._read(given.topic, given.reached, given.end)
+        if self._again is None:
+            return
+        try:
+            self._again.take(given.topic, given.messages, given.reached, given.end)
+        except LogError as error:
+            self._differ(error)
         else:
-            self._do(actions.DoneReading())
-            self._ready()
+            self._fold_again()
 
     def _catch_up(self, given: inputs.PageRead) -> None:
         inlet = self._inlets[given.topic]
@@ -294,7 +341,7 @@ class Core:
             self._do(actions.HoldBack() if full else actions.Room())
 
     def _from_here(self) -> actions.GoOn:
-        return actions.GoOn({topic: self._batch.next_offset(topic) for topic in self._inlets})
+        return actions.GoOn(dict(self.partition.next_offsets))
 
     def _read(self, topic: str, begin: int, end: int | None) -> None:
         self._reading = True
@@ -310,6 +357,8 @@ class Core:
         self.committed, self._committing = self._committing, None
         self._slow_at = NEVER
         self._state_end = given.offset + 1
+        if given.decisions is not None:
+            self.partition.told(given.decisions)
         self._troubled = False
         self.tally.commits += 1
         self.tally.committed_at = self._now

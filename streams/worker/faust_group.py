@@ -25,7 +25,7 @@ from schemas.topics import EVENTS
 from streams.worker.connection import Cluster
 from streams.worker.core import SESSION_S
 from streams.worker.history import message_of
-from streams.worker.membership import INPUTS, Receiver
+from streams.worker.membership import DELIVERED, Receiver
 
 require("faust-streaming", driver.AIOKafkaConsumerThread, "_create_worker_consumer", "_ensure_consumer")
 require("faust-streaming", driver.Consumer, "_new_consumer_thread")
@@ -93,7 +93,7 @@ class FaustGroup(faust.App):  # type: ignore[misc] # Faust is not checked
     def __init__(self, cluster: Cluster, partitions: int, receiver: Receiver) -> None:
         """Nothing connects before `start`. `partitions`: how many each input has."""
         self.partitions = partitions
-        self.inputs = {cluster.topic(name): name for name in INPUTS}
+        self.inputs = {cluster.topic(name): name for name in DELIVERED}
         self._receiver = receiver
         super().__init__(
             cluster.group,

@@ -1,19 +1,22 @@
 """Which rules are in force in a fleet: those pushed last; on a new log the first worker's own.
 
-Rules change for all partitions at once, in one transaction: a RulesChanged among the events of each, and the
-text by its version. What a partition decides from there on, it decides under them, and so does any replay.
+Which they are is settled in one place, the newest record of the rules topic: of two that push at once the older
+is fenced. Then each partition is told by a RulesChanged among its commands; what it decides from there on, it
+decides under them, and so does any replay. Who is killed in between has settled it: whoever comes next, a worker
+or another push, tells the partitions that have not heard.
 """
 
 from __future__ import annotations
 
-from eventlog.contract import Append, EventLog
-from schemas.codec import encode
-from schemas.errors import Fenced, Transient
+from eventlog.contract import Append, EventLog, Message
+from schemas.codec import decode, encode
+from schemas.errors import Fenced, InvalidMessage, Transient
 from schemas.records import RulesChanged
 from schemas.rules import Rules
-from schemas.topics import EVENTS, RULES
+from schemas.topics import COMMANDS, RULES
 
 WRITER = "rules"
+PAGE = 256
 
 
 def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
@@ -26,15 +29,12 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
         LogError: nothing was written.
     """
     while (version := in_force(log)) is None:
-        writer = log.writer(WRITER)
         try:
-            if in_force(log) is None:
-                writer.commit(_changes(log, rules, now_ms), {})
+            _settle(log, rules, now_ms)
         except Fenced as error:
             if in_force(log) is None:
                 raise Transient("another worker is putting rules in force") from error
-        finally:
-            writer.close()
+    tell(log)
     return version
 
 
@@ -43,27 +43,61 @@ def push(log: EventLog, rules: Rules, now_ms: int) -> bool:
 
     Raises:
         Fenced: another push came at the same moment.
-        LogError, Transient: nothing was written.
+        LogError, Transient: not every partition may know of it yet; whoever comes next tells the others.
     """
-    writer = log.writer(WRITER)
-    try:
-        if in_force(log) == rules.version:
-            return False
-        writer.commit(_changes(log, rules, now_ms), {})
-    finally:
-        writer.close()
-    return True
+    changed = in_force(log) != rules.version
+    if changed:
+        _settle(log, rules, now_ms, over=True)
+    return tell(log) or changed
+
+
+def tell(log: EventLog) -> bool:
+    """Tell the partitions of the rules in force that have not heard of them; whether there were any."""
+    told = False
+    while (newest := _newest(log)) is not None:
+        version = newest.key
+        behind = [number for number in range(log.partitions) if _heard(log, number) != version]
+        if not behind:
+            break
+        log.append([Append(COMMANDS.name, newest.value, partition=number) for number in behind])
+        told = True
+    return told
 
 
 def in_force(log: EventLog) -> str | None:
     """The version of the rules in force; None on a log that never had any."""
+    newest = _newest(log)
+    return None if newest is None else newest.key
+
+
+def _settle(log: EventLog, rules: Rules, now_ms: int, *, over: bool = False) -> None:
+    """Make these the rules in force; `over`: over others. Raises Fenced where another does so, too."""
+    record = encode(RulesChanged(version=rules.version, at_ms=now_ms, rules=rules.to_wire()))
+    writer = log.writer(WRITER)
+    try:
+        if over or in_force(log) is None:
+            writer.commit([Append(RULES.name, record, key=rules.version)], {})
+    finally:
+        writer.close()
+
+
+def _newest(log: EventLog) -> Message | None:
     newest = None
     for message in log.latest(RULES.name):
-        newest = message.key
+        newest = message
     return newest
 
 
-def _changes(log: EventLog, rules: Rules, now_ms: int) -> list[Append]:
-    record = encode(RulesChanged(version=rules.version, at_ms=now_ms, rules=rules.to_wire()))
-    appends = [Append(EVENTS.name, record, partition=number) for number in range(log.partitions)]
-    return [*appends, Append(RULES.name, record, key=rules.version)]
+def _heard(log: EventLog, number: int) -> str | None:
+    """The version of the rules that a partition was told last."""
+    version, offset = None, log.begin(COMMANDS.name, number)
+    while messages := log.read(COMMANDS.name, number, offset, limit=PAGE):
+        for message in messages:
+            try:
+                record = decode(message.value)
+            except InvalidMessage:
+                continue
+            if isinstance(record, RulesChanged):
+                version = record.version
+        offset = messages[-1].offset + 1
+    return version

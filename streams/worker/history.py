@@ -37,12 +37,15 @@ class History:
     async def state(self, partition: int, begin: int, topics: Iterable[str]) -> inputs.StateRead:
         """The newest value of every key written from an offset on, without tombstones.
 
-        `topics`: the inputs whose oldest offsets are told along with it.
+        `topics`: the inputs whose oldest offsets are told along with it; the first one's end, too.
         """
         place = self._of(STATE.name, partition)
         consumer = await self._open()
-        begins = await consumer.beginning_offsets([self._of(topic, partition) for topic in topics])
-        end = (await consumer.end_offsets([place]))[place]
+        inputs_of = {topic: self._of(topic, partition) for topic in topics}
+        first = next(iter(inputs_of.values()))
+        begins = await consumer.beginning_offsets(list(inputs_of.values()))
+        ends = await consumer.end_offsets([place, first])
+        end = ends[place]
         values: dict[str, bytes] = {}
         while begin < end:
             records, begin = await self._fetch(place, begin, end, None)
@@ -51,7 +54,9 @@ class History:
                     values[message.key or ""] = message.value
                 else:
                     values.pop(message.key or "", None)
-        return inputs.StateRead(values, {topic: begins[self._of(topic, partition)] for topic in topics})
+        return inputs.StateRead(
+            values, {topic: begins[each] for topic, each in inputs_of.items()}, int(ends[first])
+        )
 
     async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:
         """Some messages from one offset to before another (None: the end now).

@@ -35,10 +35,12 @@ class StateRead:
     Attributes:
         values: by key.
         begins: the oldest offset kept, by input topic.
+        end: the end of the committed events.
     """
 
     values: Mapping[str, bytes]
     begins: Mapping[str, int]
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,15 @@ class EndSeen:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Answers Commit. `offset` is that of the transaction's last message among the state."""
+    """Answers Commit.
+
+    Attributes:
+        offset: that of the transaction's last message among the state.
+        decisions: that of its last message among the decisions; None where there was none.
+    """
 
     offset: int
+    decisions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,13 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class TakenOver:
     """Answers Open and Commit: a newer owner of the partition exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The clock of the worker's host says so (Unix milliseconds)."""
+
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +123,6 @@ Input = (
     | Committed
     | Failed
     | TakenOver
+    | TimePassed
     | Timer
 )

@@ -15,8 +15,9 @@ from eventlog.contract import Message
 from schemas.topics import EVENTS
 
 MembershipName = Literal["faust", "aiokafka"]
-INPUTS: Final = (EVENTS.name,)
-"""The topics that one partition is decided from: whoever owns a number has it of each."""
+DELIVERED: Final = (EVENTS.name,)
+"""What the group shares out and delivers. Whoever owns a number reads its commands himself: they do not wait
+behind events, and workers of before, who know of no commands, may be in the group (docs/decisions/009)."""
 
 
 class Receiver(Protocol):

@@ -14,13 +14,16 @@ from typing import Any, assert_never
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from eventlog.contract import Append
-from streams.poison import Poisoned
+from schemas.errors import BanstreamError
+from schemas.topics import COMMANDS, DECISIONS
+from streams.partition import INPUTS
 from streams.worker import actions, inputs
 from streams.worker.batch import NEVER
+from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
 from streams.worker.core import Core
 from streams.worker.history import History
-from streams.worker.membership import INPUTS, Host
+from streams.worker.membership import Host
 from streams.worker.states import State
 from streams.worker.status import PartitionStatus
 from streams.worker.transactions import PartitionTransactions
@@ -33,7 +36,8 @@ class Shared:
     """What the owners of one worker share.
 
     Attributes:
-        host: delivers, or holds back, a partition's messages.
+        host: delivers, or holds back, a partition's events.
+        commands: delivers its commands.
         partitions: how many the log has.
         fail: makes the whole worker end with an error.
         draining: however much cannot be read goes to the dead letters.
@@ -41,6 +45,7 @@ class Shared:
 
     cluster: Cluster
     host: Host
+    commands: CommandReader
     partitions: int
     fail: Callable[[Exception], None]
     draining: bool = False
@@ -68,7 +73,7 @@ class Owner:
         self._failed = False
 
     @property
-    def alarm(self) -> Poisoned | None:
+    def alarm(self) -> BanstreamError | None:
         """Why it is stopped; None where it is not, or not yet."""
         return self.core.alarm if self.core.state is State.STOPPED else None
 
@@ -141,12 +146,13 @@ class Owner:
         match action:
             case actions.GoOn(offsets):
                 self._shared.host.go_on(self.number, offsets)
+                self._shared.commands.go_on(self.number, offsets[COMMANDS.name])
             case actions.HoldBack():
                 self._shared.host.hold(self.number)
             case actions.Room():
                 self._shared.host.release(self.number)
-            case actions.Alarm(poisoned):
-                self._shared.fail(poisoned)
+            case actions.Alarm(alarm):
+                self._shared.fail(alarm)
             case actions.Say(level, sentence, facts):
                 log.log(level, " ".join([sentence, *(f"{name}=%s" for name in facts)]), *facts.values())
             case _:
@@ -180,9 +186,14 @@ class Owner:
     async def _commit(self, appends: Sequence[Append]) -> inputs.Input:
         if self._transactions is None:
             raise RuntimeError(f"partition {self.number} has no producer")
-        return inputs.Committed(await self._transactions.commit(appends))
+        offsets = await self._transactions.commit(appends)
+        decisions = [
+            offset for append, offset in zip(appends, offsets, strict=True) if append.topic == DECISIONS.name
+        ]
+        return inputs.Committed(offsets[-1], decisions[-1] if decisions else None)
 
     def _abandon(self) -> None:
+        self._shared.commands.stop(self.number)
         for task in self._asked:
             task.cancel()
         self._asked.clear()

@@ -16,7 +16,7 @@ and raises. `streams.worker.core` carries it out; this module holds no behaviour
 | REFOLDING | what was decided since that state is folded again, from the log |
 | OPEN | is decided: messages are folded, or passed over where there is no room |
 | HALTING | met a flood of unreadable lines: the last commit says where |
-| STOPPED | was flooded: nobody goes on before a person has looked |
+| STOPPED | was flooded, or is not what was decided from: nobody goes on before a person has looked |
 | AWAY | lost the broker, and waits a little |
 | FENCED | was taken over by another owner: most likely it is let go before its time is up |
 | PARTING | is another's soon: the commit under way is waited for, no other begins |
@@ -54,7 +54,9 @@ class State(Enum):
 
 def _row(state: State, more: Mapping[type, str]) -> Mapping[type, frozenset[State]]:
     """What follows in a state; most inputs change nothing, and any partition can be taken away or closed."""
-    usual = dict.fromkeys((inputs.Assigned, inputs.MessageCame, inputs.EndSeen, inputs.Timer), state.value)
+    usual = dict.fromkeys(
+        (inputs.Assigned, inputs.MessageCame, inputs.EndSeen, inputs.TimePassed, inputs.Timer), state.value
+    )
     row = {**usual, inputs.Parked: "parked", inputs.Closing: "closed", **more}
     return {given: frozenset(map(State, words.split())) for given, words in row.items()}
 
@@ -63,7 +65,7 @@ _CHANGES: Final[Mapping[State, Mapping[type, str]]] = {
     State.PARKED: {inputs.Assigned: "opening"},
     State.OPENING: {inputs.Opened: "loading", inputs.Failed: "away", inputs.TakenOver: "fenced"},
     State.LOADING: {inputs.StateRead: "loading refolding open stopped", inputs.Failed: "away"},
-    State.REFOLDING: {inputs.PageRead: "refolding open", inputs.Failed: "away"},
+    State.REFOLDING: {inputs.PageRead: "refolding open stopped", inputs.Failed: "away"},
     State.OPEN: {
         inputs.MessageCame: "open halting",
         inputs.PageRead: "open halting",

@@ -39,8 +39,8 @@ class PartitionTransactions:
         """Fence; what an older owner had begun is aborted when this returns."""
         await self._producer.start()
 
-    async def commit(self, appends: Sequence[Append]) -> int:
-        """Write messages in one transaction; returns the offset of the last.
+    async def commit(self, appends: Sequence[Append]) -> list[int]:
+        """Write messages in one transaction; returns their offsets.
 
         Raises what aiokafka raises; nobody knows then whether it was committed: close this and look.
         """
@@ -56,9 +56,9 @@ class PartitionTransactions:
             for append in appends
         ]
         await producer.flush()
-        offsets = [future.result().offset for future in sent]
+        offsets = [int(future.result().offset) for future in sent]
         await producer.commit_transaction()
-        return int(offsets[-1])
+        return offsets
 
     async def close(self) -> None:
         """Let go; what is not committed never will be. Where the broker is away, it ends on its own later."""

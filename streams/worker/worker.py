@@ -18,13 +18,13 @@ from eventlog.contract import Message
 from schemas.errors import Transient
 from schemas.topics import EVENTS
 from streams.worker import inputs
+from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
 from streams.worker.history import History
 from streams.worker.membership import Host, MembershipName, Receiver
 from streams.worker.notices import Notices
 from streams.worker.owner import Owner, Shared
 from streams.worker.status import WorkerStatus
-from streams.worker.ticking import Ticking
 
 LOOK_S: Final = 0.2
 ENDS_S: Final = 2.0
@@ -67,10 +67,12 @@ class Worker:
         """Own what the group gives. It must be made where it is to run: within an event loop."""
         self._plan = plan
         self._history = History(plan.cluster)
-        self._ticking = Ticking(plan.cluster, plan.now_ms)
+        self._commands = CommandReader(plan.cluster, self.take)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = _host(plan, self)
-        self._shared = Shared(plan.cluster, self._host, plan.partitions, self._fail, plan.draining)
+        self._shared = Shared(
+            plan.cluster, self._host, self._commands, plan.partitions, self._fail, plan.draining
+        )
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
@@ -81,7 +83,9 @@ class Worker:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Decide until stopped. Raises Transient when the broker is lost, and what else made it stop."""
-        looking = [asyncio.create_task(self._look_after()), asyncio.create_task(self._ask_ends())]
+        looking = [
+            asyncio.create_task(each) for each in (self._look_after(), self._ask_ends(), self._commands.run())
+        ]
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), *looking]
         try:
             await self._host.start()
@@ -148,7 +152,6 @@ class Worker:
     async def _leave(self) -> None:
         await self._hint()
         await self._host.stop()
-        await self._ticking.close()
         await self._history.close()
 
     def _fail(self, error: Exception) -> None:
@@ -161,9 +164,10 @@ class Worker:
         alarm_at = monotonic() + ALARM_S
         while True:
             owners = list(self._owners.values())
-            await asyncio.sleep(self._ticking.wait_s(owners, LOOK_S))
-            await self._ticking.tick(owners)
+            await asyncio.sleep(self._until_expiry_s(owners))
+            now_ms = self._plan.now_ms()
             for owner in owners:
+                owner.feed(inputs.TimePassed(now_ms))
                 self._compare_rules(owner)
             if monotonic() >= hint_at:
                 await self._hint()
@@ -173,6 +177,14 @@ class Worker:
                     self._notices.tell(owner.core.partition.fold.witness)
                 notice_at = monotonic() + NOTICE_S
             alarm_at = self._alarm(owners, alarm_at)
+
+    def _until_expiry_s(self, owners: list[Owner]) -> float:
+        """Until the next ban ends, LOOK_S at most."""
+        ends = [owner.core.partition.decider.next_expiry_ms() for owner in owners if owner.ready]
+        first = min((end_ms for end_ms in ends if end_ms is not None), default=None)
+        if first is None:
+            return LOOK_S
+        return max(0.01, min(LOOK_S, (first - self._plan.now_ms()) / 1_000))
 
     async def _ask_ends(self) -> None:
         """See now and then where the log ends: how far behind each is, and whether something did not come."""

@@ -15,10 +15,12 @@ from schemas.records import (
     Enforcement,
     Heartbeat,
     Hold,
+    Obeyed,
     Prolong,
     Record,
     RulesChanged,
     Standing,
+    Step,
     Tick,
     Unban,
 )
@@ -160,6 +162,18 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             who="ann",
             why="for ever",
             extra={"x": 1},
+        ),
+    ),
+    (
+        Obeyed(first=0, steps=(Step(events=-1, commands=0),)),
+        Obeyed(
+            first=7,
+            steps=(
+                Step(events=41, commands=9),
+                Step(events=41, at_ms=AT_MS),
+                Step(events=2**62, at_ms=AT_MS + 1),
+            ),
+            extra={"later": True},
         ),
     ),
     (

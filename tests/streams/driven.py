@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from eventlog.contract import Append, Message
 from schemas.codec import encode, encode_frame
-from schemas.records import RulesChanged
-from schemas.topics import EVENTS, STATE
+from schemas.records import Command, RulesChanged
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, STATE
 from streams.worker import actions, inputs
 from streams.worker.core import FENCED_S, LEAVE_S, RETRY_S, Core
 from streams.worker.states import State
@@ -21,9 +21,15 @@ ACTIONS = TypeVar("ACTIONS", bound=actions.Action)
 
 
 def governed(offset: int = 0) -> Message:
-    """A message that puts rules in force."""
+    """A message of the commands that puts rules in force."""
     in_force = rules()
     record = RulesChanged(version=in_force.version, at_ms=T0, rules=in_force.to_wire())
+    return Message(0, offset, None, encode(record), T0)
+
+
+def forgiving(offset: int, ip: str) -> Message:
+    """A message of the commands that forgives an address."""
+    record = Command(id=str(offset), verb="forgive", at_ms=T0, who="root", prefix=ip)
     return Message(0, offset, None, encode(record), T0)
 
 
@@ -44,8 +50,13 @@ def garbage(offset: int) -> Message:
 
 
 def came(message: Message) -> inputs.MessageCame:
-    """The message is delivered."""
+    """The message of the events is delivered."""
     return inputs.MessageCame(TOPIC, message)
+
+
+def ruled(offset: int = 0) -> inputs.MessageCame:
+    """The command that puts rules in force is delivered."""
+    return inputs.MessageCame(COMMANDS.name, governed(offset))
 
 
 def page(messages: Iterable[Message], reached: int, end: int) -> inputs.PageRead:
@@ -59,6 +70,7 @@ class Driven:
 
     Attributes:
         state: what its commits wrote among the state, by key.
+        log: what was delivered or written, by topic, as far as it is to be read again.
     """
 
     core: Core = field(default_factory=lambda: Core(0, 1))
@@ -66,6 +78,9 @@ class Driven:
     done: list[actions.Action] = field(default_factory=list)
     state: dict[str, bytes] = field(default_factory=dict)
     commits: int = 0
+    log: dict[str, list[Message]] = field(
+        default_factory=lambda: {DECISIONS.name: [], COMMANDS.name: [], TOPIC: []}
+    )
 
     def at(self, state: State) -> bool:
         """Whether it is in a state."""
@@ -73,6 +88,9 @@ class Driven:
 
     def feed(self, *given: inputs.Input) -> list[actions.Action]:
         """Feed inputs at this instant; what was asked for by all of them."""
+        for each in given:
+            if isinstance(each, inputs.MessageCame) and each.message not in self.log[each.topic]:
+                self.log[each.topic].append(each.message)
         asked = [action for each in given for action in self.core.feed(each, self.now)]
         self.done += asked
         return asked
@@ -85,20 +103,36 @@ class Driven:
     def committed(self) -> list[actions.Action]:
         """Answer the last commit: it is in the log."""
         commit = next(action for action in reversed(self.done) if isinstance(action, actions.Commit))
+        decisions = self.log[DECISIONS.name]
         for append in commit.appends:
             if append.topic == STATE.name:
                 self.state[str(append.key)] = append.value
+            if append.topic == DECISIONS.name:
+                decisions.append(Message(0, len(decisions), None, append.value, T0))
         self.commits += 1
-        return self.feed(inputs.Committed(10 * self.commits))
+        return self.feed(inputs.Committed(10 * self.commits, len(decisions) - 1 if decisions else None))
+
+    def answered(self, log: Mapping[str, list[Message]]) -> list[actions.Action]:
+        """Answer what it asked to read, from a log, until it asks no more; what it asked for meanwhile."""
+        asked: list[actions.Action] = []
+        while self.done and (reads := of(actions.Read, self.done[-1:])):
+            (read,) = reads
+            there = log[read.topic]
+            end = there[-1].offset + 1 if read.end is None and there else read.end or 0
+            found = [message for message in there if read.begin <= message.offset < end]
+            asked += self.feed(inputs.PageRead(read.topic, tuple(found), end, end))
+        return asked
 
     def opened(self, state: Mapping[str, bytes] | None = None) -> list[actions.Action]:
         """Give it the partition, and open that with a state in the log."""
         return self.feed(inputs.Assigned(), inputs.Opened(), inputs.StateRead(dict(state or {}), {TOPIC: 0}))
 
     def level(self) -> None:
-        """Open, with an empty log, and messages from 0 on delivered and committed."""
+        """Open, with an empty log; the first rules, and a message at 0, are delivered and committed."""
         self.opened()
-        self.feed(page([], 0, 0), came(governed(0)))
+        self.feed(ruled())
+        self.committed()
+        self.feed(page([], 0, 0), came(failing(0, "198.51.100.9")))
         self.later(1)
         self.committed()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.topics import BANS, DEADLETTERS, DECISIONS, STATE
+from schemas.codec import decode
+from schemas.records import Obeyed, Step, Unban
+from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, STATE
 from streams.partition import POSITION, Partition
 from streams.state import WHOLE
 from streams.worker import actions, inputs
@@ -21,12 +23,13 @@ from tests.streams.driven import (
     came,
     driven,
     failing,
+    forgiving,
     garbage,
-    governed,
     of,
     page,
+    ruled,
 )
-from tests.streams.folding import BOB
+from tests.streams.folding import ALICE, BOB, T0
 
 COMMITTED = inputs.Committed(99)
 FAILED = inputs.Failed("no broker")
@@ -46,6 +49,7 @@ ANYTHING: dict[str, inputs.Input] = {
     "failed": FAILED,
     "taken over": inputs.TakenOver(),
     "timer": inputs.Timer(),
+    "time passed": inputs.TimePassed(T0),
 }
 FOLLOWS = [
     ("parked", "assigned", State.OPENING),
@@ -124,6 +128,14 @@ def test_the_table_is_what_can_happen(way: str, given: str) -> None:
         assert made.core.state in row[type(ANYTHING[given])]
 
 
+def _not_what_was_decided_from() -> tuple[State, type, State]:
+    """The decisions that tell the order end before they have told all of it."""
+    made = Driven()
+    made.opened({"position": b'{"offset":4,"commands":0,"steps":1,"digest":1,"authority":0}'})
+    made.feed(inputs.PageRead(DECISIONS.name, (), 9, 9))
+    return State.REFOLDING, inputs.PageRead, made.core.state
+
+
 def test_every_transition_of_the_table_happens() -> None:
     """No state is in the table that nothing leads to."""
     seen: set[tuple[State, type, State]] = set()
@@ -135,6 +147,7 @@ def test_every_transition_of_the_table_happens() -> None:
                 made.feed(given)
                 seen.add((state, type(given), made.core.state))
     seen |= {_flood_by_message(), _flood_by_page(), _loading_again(), _closed_at_once()}
+    seen.add(_not_what_was_decided_from())
     wanted = {
         (state, given, follows)
         for state, row in TABLE.items()
@@ -178,13 +191,14 @@ def test_opening_fences_before_it_reads() -> None:
     assert made.feed(inputs.Assigned()) == [actions.Open()]
     assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
     asked = made.feed(NOTHING)
-    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0})]
-    assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, None)]
+    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0, COMMANDS.name: 0})]
+    assert of(actions.Read, asked) == [], "no events before the first rules"
+    assert of(actions.Read, made.feed(ruled())) == [actions.Read(TOPIC, 0, None)]
 
 
 def test_given_again_what_it_has_it_goes_on_from_where_it_is() -> None:
     """A host that was told of its partitions anew has paused them."""
-    assert driven("open").feed(inputs.Assigned()) == [actions.GoOn({TOPIC: 1})]
+    assert driven("open").feed(inputs.Assigned()) == [actions.GoOn({TOPIC: 1, COMMANDS.name: 1})]
 
 
 def test_fenced_while_opening_waits_before_it_tries_again() -> None:
@@ -195,16 +209,84 @@ def test_fenced_while_opening_waits_before_it_tries_again() -> None:
     assert made.later(1) == [actions.Open()]
 
 
-def test_what_is_decided_already_is_folded_again_and_yields_nothing() -> None:
-    """Of what came after the last checkpoint, decisions up to the position are in the log."""
-    made = Driven()
-    asked = made.opened({"position": b'{"offset":2}'})
-    assert of(actions.Read, asked) == [actions.Read(TOPIC, 0, 3)]
-    asked = made.feed(page([governed(0), failing(1), banning(2)], 3, 3))
+def test_what_is_decided_already_is_folded_again_in_its_order_and_yields_nothing() -> None:
+    """A command between two events, and time that ended a ban: whoever comes next takes them where they were."""
+    made = driven("open")
+    made.feed(came(failing(1, ALICE, 2)))
+    made.feed(inputs.MessageCame(COMMANDS.name, forgiving(1, ALICE)))
+    made.feed(came(failing(2, ALICE, 1)), came(failing(3, BOB, 2)), inputs.TimePassed(T0 + 1))
+    made.committed()
+    made.later(1)
+    made.committed()
+    after = Driven()
+    asked = after.opened(made.state)
+    assert of(actions.Read, asked) == [actions.Read(DECISIONS.name, 0, None)]
+    asked = after.answered(made.log)
+    assert after.at(State.OPEN), after.done[-3:]
     assert of(actions.Commit, asked) == []
-    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 3})]
-    asked = made.feed(page([], 3, 3), came(failing(3, BOB, 2)))
-    assert len(appended(asked, DECISIONS.name)) == 1, "one failure was folded before"
+    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 4, COMMANDS.name: 2})]
+    asked = after.feed(page([], 4, 4), came(failing(4, BOB, 1)), came(failing(5, ALICE, 1)))
+    assert len(appended(asked, DECISIONS.name)) == 1, "what failed before the command is forgiven"
+    assert after.core.partition.digest != made.core.partition.digest
+
+
+def test_a_log_that_is_not_what_was_decided_from_is_not_gone_on_with() -> None:
+    """Another message in the place of one, or one at another instant: it stops there, and says so."""
+    made = driven("open")
+    made.feed(came(failing(1)), inputs.MessageCame(COMMANDS.name, forgiving(1, ALICE)))
+    made.committed()
+    made.log[TOPIC][1] = failing(1, ALICE, 2)
+    after = Driven()
+    after.opened(made.state)
+    asked = after.answered(made.log)
+    assert after.at(State.STOPPED)
+    assert "not what was decided from" in of(actions.Say, asked)[0].sentence
+
+
+def test_events_wait_for_the_first_rules() -> None:
+    """Nothing is passed over for good: they are decided under the first rules, whichever host delivers them."""
+    made = Driven()
+    made.opened()
+    made.feed(came(banning(0)))
+    assert made.core.partition.next_offset == 0
+    made.feed(ruled())
+    asked = made.feed(page([banning(0)], 1, 1))
+    made.committed()
+    assert [each.topic for each in appended(made.done, DECISIONS.name)], asked
+    exact = Driven(Core(0, 1, exact=True))
+    exact.opened()
+    assert of(actions.HoldBack, exact.feed(came(banning(0))) + exact.done)
+    asked = exact.feed(ruled())
+    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0, COMMANDS.name: 1})]
+    exact.committed()
+    assert appended(exact.feed(came(banning(0))), DECISIONS.name)
+
+
+def test_a_command_does_not_wait_behind_events() -> None:
+    """It is obeyed while there is no room for events, and committed with what was folded before it."""
+    made = driven("committing")
+    for offset in range(2, MOST_MESSAGES + 10):
+        made.feed(came(failing(offset)))
+    made.feed(inputs.MessageCame(COMMANDS.name, forgiving(1, ALICE)))
+    assert made.core.partition.next_offsets[COMMANDS.name] == 2
+    (commit,) = of(actions.Commit, made.committed())
+    record = decode(commit.appends[0].value)
+    assert record == Obeyed(first=1, steps=(Step(events=MOST_MESSAGES + 1, commands=1),))
+
+
+def test_time_that_ends_a_ban_is_a_step() -> None:
+    """It is told before what comes of it, and where nothing is due it is nothing."""
+    made = driven("open")
+    made.feed(came(banning(1)))
+    made.committed()
+    assert made.feed(inputs.TimePassed(T0 + 1)) == []
+    end_ms = made.core.partition.decider.next_expiry_ms()
+    assert end_ms is not None
+    (commit,) = of(actions.Commit, made.feed(inputs.TimePassed(end_ms)))
+    obeyed, unban = (decode(each.value) for each in commit.appends[:2])
+    assert obeyed == Obeyed(first=1, steps=(Step(events=1, at_ms=end_ms),))
+    assert isinstance(unban, Unban)
+    assert unban.id == f"0-t{end_ms}-0-0"
 
 
 def test_a_decision_is_committed_at_once_and_a_position_a_little_later() -> None:
@@ -245,16 +327,18 @@ def test_one_commit_at_a_time() -> None:
 
 def test_a_commit_of_unknown_end_is_looked_up_in_the_log() -> None:
     """Nothing is folded on from memory: the state is read whole, whichever way the commit went."""
-    for state in ({}, {"position": b'{"offset":1}'}):
+    for happened in (False, True):
         made = driven("committing")
+        written = of(actions.Commit, made.done)[-1].appends[-1]
         assert actions.LetGo() in made.feed(FAILED)
         assert made.later(RETRY_S) == [actions.Open()]
         assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
-        made.state |= state
+        if happened:
+            made.state["position"] = written.value
         made.feed(inputs.StateRead(made.state, {TOPIC: 0}))
-        asked = made.feed(page([governed(0)] + [banning(1)] * len(state), 1 + len(state), 1 + len(state)))
-        asked += made.feed(page([banning(1)] * (1 - len(state)), 2, 2))
-        assert len(appended(asked, DECISIONS.name)) == 1 - len(state), "missing, or twice"
+        asked = made.answered(made.log)
+        asked += made.feed(came(banning(1))) + made.answered(made.log)
+        assert len(appended(asked, DECISIONS.name)) == (0 if happened else 1), "missing, or twice"
 
 
 def test_nothing_is_read_anew_where_nobody_wrote_meanwhile() -> None:
@@ -264,9 +348,9 @@ def test_nothing_is_read_anew_where_nobody_wrote_meanwhile() -> None:
         made.feed(came(failing(1, BOB, 2)))
         made.feed(*lose)
         made.later(RETRY_S)
-        assert made.feed(inputs.Opened()) == [actions.ReadState(11)]
+        assert made.feed(inputs.Opened()) == [actions.ReadState(21)]
         asked = made.feed(NOTHING)
-        assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 2})]
+        assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 2, COMMANDS.name: 1})]
         made.feed(page([], 2, 2), came(failing(2)))
         assert len(appended(made.committed(), DECISIONS.name)) == 1
 
@@ -310,7 +394,7 @@ def test_closing_commits_what_is_folded_with_the_state() -> None:
     assert made.committed() == [actions.HoldBack(), actions.LetGo()]
     assert made.core.in_time
     after = Partition()
-    after.restore(made.state)
+    after.restore(made.state, {TOPIC: 0}, 0)
     assert after.next_offset == 3
 
 
@@ -344,7 +428,7 @@ def test_an_alarm_during_a_commit_waits_for_its_end() -> None:
     for offset in range(2, 13):
         made.feed(came(garbage(offset)))
     assert made.at(State.HALTING)
-    assert len(of(actions.Commit, made.done)) == 2, "the first, and the one under way"
+    assert len(of(actions.Commit, made.done)) == 3, "the first two, and the one under way"
     made.committed()
     made.committed()
     assert made.at(State.STOPPED)
@@ -356,7 +440,8 @@ def test_an_alarm_whose_commit_failed_is_met_again() -> None:
     made.feed(FAILED)
     assert made.at(State.AWAY)
     made.later(RETRY_S)
-    made.feed(inputs.Opened(), inputs.StateRead(made.state, {TOPIC: 0}), page([governed(0)], 1, 1))
+    made.feed(inputs.Opened(), inputs.StateRead(made.state, {TOPIC: 0}))
+    made.answered({**made.log, TOPIC: made.log[TOPIC][:1]})
     assert made.core.alarm is None
     made.feed(page(map(garbage, range(1, 17)), 17, 17))
     assert made.at(State.HALTING)
@@ -405,7 +490,10 @@ def test_a_host_that_seeks_is_held_instead() -> None:
     """It delivers nothing more until there is room, and then from where it stands; nothing is read."""
     made = Driven(Core(0, 1, exact=True))
     made.opened()
-    made.feed(came(governed(0)), came(banning(1)))
+    made.feed(ruled())
+    made.committed()
+    made.done.clear()
+    made.feed(came(failing(0)), came(banning(1)))
     for offset in range(2, MOST_MESSAGES + 5):
         made.feed(came(failing(offset)))
     assert of(actions.HoldBack, made.done) == [actions.HoldBack()]
@@ -455,10 +543,10 @@ def test_messages_from_before_are_not_taken_twice() -> None:
     """A message seen before is passed over, whoever brings it."""
     made = driven("open")
     made.feed(
-        came(failing(1)), came(failing(2)), came(failing(1)), page([failing(1)], 2, 2), came(governed(0))
+        came(failing(1)), came(failing(2)), came(failing(1)), page([failing(1)], 2, 2), came(failing(0))
     )
     assert made.core.partition.next_offset == 3
-    assert made.core.tally.events == 2
+    assert made.core.tally.events == 3
 
 
 def test_trouble_is_said_once_until_it_is_over() -> None:
@@ -488,6 +576,6 @@ def test_it_counts_as_things_happen() -> None:
     made = driven("open")
     made.feed(came(failing(1)), came(banning(2)), came(garbage(3)))
     tally = made.core.tally
-    assert (tally.events, tally.decisions, tally.refused, tally.commits) == (4, 1, 100, 1)
+    assert (tally.events, tally.decisions, tally.refused, tally.commits) == (5, 1, 100, 2)
     made.committed()
-    assert (tally.commits, tally.committed_at) == (2, made.now)
+    assert (tally.commits, tally.committed_at) == (3, made.now)

@@ -352,7 +352,7 @@ def test_counts_are_what_counting_would_give(happened: list[tuple[str, str, int]
 
 def loaded(decider: Decider) -> Decider:
     """The decider that a saved state gives."""
-    again, _, _ = load_whole(dump_whole(decider, 0, {}), 0)
+    again, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
     everybody = {name for jail in decider.jails.values() for name in jail.subjects}
     for value in dump_buckets(decider, everybody).values():
         if value:

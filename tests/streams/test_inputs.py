@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.contract import Message
 from schemas.codec import decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
-from schemas.records import AuthEvent, Ban, Tick
-from streams.inputs import ANY_FILTER, Frame, Mark, read_frame
+from schemas.records import RECORDS, AuthEvent, Ban, Command, RulesChanged, Tick
+from streams.inputs import ANY_FILTER, Frame, Mark, read_commands, read_frame
 from streams.runs import Run
+from tests.schemas.examples import EXAMPLES
 from tests.streams.folding import T0, failure
 
+EXAMPLE = {plain.TYPE: plain for plain, _ in EXAMPLES}
 EVENT = failure("192.0.2.1", T0, 7, user="root", port=22, host="web")
 VALUES = st.one_of(
     st.none(),
@@ -79,7 +82,32 @@ def test_a_record_of_another_topic_is_refused() -> None:
     )
     ((index, error),) = read(encode(EVENT), encode(ban)).refused
     assert index == 1
-    assert "a ban record does not belong among the events" in str(error)
+    assert "a record of type ban does not belong among the events" in str(error)
+
+
+@pytest.mark.parametrize("name", [each.TYPE for each in RECORDS if each is not AuthEvent])
+def test_among_the_events_nothing_else_counts(name: str) -> None:
+    """Whoever may write events may say nothing else: an operator's word there is refused as any other."""
+    record = EXAMPLE[name]
+    frame = read(encode(record), encode(EVENT))
+    assert [index for index, _ in frame.refused] == [0]
+    assert len(frame.runs) == 1
+
+
+@pytest.mark.parametrize("name", [each.TYPE for each in RECORDS])
+def test_among_the_commands_only_operators_words_count(name: str) -> None:
+    """Commands and rules; an authentication event that stands there is refused."""
+    frame = read_commands(Message(0, 0, None, encode(EXAMPLE[name]), T0))
+    taken = name in {Command.TYPE, RulesChanged.TYPE}
+    assert (len(frame.runs), len(frame.refused)) == ((1, 0) if taken else (0, 1))
+
+
+@pytest.mark.parametrize("name", [Command.TYPE, RulesChanged.TYPE, Tick.TYPE])
+def test_in_a_log_of_before_they_count_where_they_stand(name: str) -> None:
+    """Up to the offset at which a partition began to read commands from their own topic."""
+    message = Message(0, 0, None, encode(EXAMPLE[name]), T0)
+    frame = read_frame(message, {}, selective=False, not_after_ms=T0, mixed=True)
+    assert len(frame.runs) == 1
 
 
 def test_a_time_ahead_of_the_logs_own_is_taken_for_the_limit() -> None:
@@ -111,9 +139,9 @@ def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
 
 
 def test_a_frame_of_one_route_is_one_run() -> None:
-    """Commands and ticks cut it."""
+    """What is no event cuts it."""
     frame = read(encode_frame([EVENT]), encode(Tick(at_ms=T0)), encode(EVENT))
-    assert [type(each) for each in frame.runs] == [Run, tuple, Run]
+    assert [type(each) for each in frame.runs] == [Run, Run]
 
 
 def test_a_mark_of_before_is_the_least_of_every_filter() -> None:

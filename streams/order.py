@@ -1,0 +1,213 @@
+"""The one order in which a partition's inputs are taken: events, commands and the passing of time.
+
+Live they interleave as they come. What took effect between two messages of events is a step; the steps of a
+commit are its first record, `Obeyed`. Whoever folds the log again, after a crash or years later, takes the
+inputs in the order that the steps tell, and a digest over all of them tells whether he did.
+
+| at hand | is folded |
+|---|---|
+| a step of commands | after the events up to its own, with all commands up to its own |
+| a step of time | after the events up to its own |
+| no step | events |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+from zlib import crc32
+
+from eventlog.contract import Append, EventLog, Message
+from schemas.codec import decode, encode
+from schemas.errors import InvalidMessage, LogError
+from schemas.records import Obeyed, Step
+from schemas.topics import COMMANDS, DECISIONS, EVENTS
+
+OBEYED: Final = b'{"type":"obeyed"'
+"""How a message that holds the steps of a commit begins; it holds nothing else."""
+PAGE: Final = 256
+INITIALS: Final[Mapping[str, bytes]] = {EVENTS.name: b"e", COMMANDS.name: b"c"}
+
+
+class Steps:
+    """The steps of a partition: how many there were, and those that no commit has told yet."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._first = count
+        self._untold: list[Step] = []
+
+    @property
+    def count(self) -> int:
+        """How many there are in all."""
+        return self._first + len(self._untold)
+
+    def __bool__(self) -> bool:
+        """Whether there are any to tell."""
+        return bool(self._untold)
+
+    def obeyed(self, events: int, commands: int) -> None:
+        """Commands up to an offset were obeyed after the events up to another."""
+        last = self._untold[-1] if self._untold else None
+        if last is not None and last.events == events and last.commands is not None:
+            self._untold.pop()
+        self._untold.append(Step(events=events, commands=commands))
+
+    def passed(self, events: int, at_ms: int) -> None:
+        """Time passed to an instant after the events up to an offset."""
+        self._untold.append(Step(events=events, at_ms=at_ms))
+
+    def take(self, partition: int) -> list[Append]:
+        """The message that tells them, if there are any; they are told then."""
+        if not self._untold:
+            return []
+        record = Obeyed(first=self._first, steps=tuple(self._untold))
+        self._first += len(self._untold)
+        self._untold = []
+        return [Append(DECISIONS.name, encode(record), partition=partition)]
+
+
+def digest_of(before: int, topic: str, message: Message) -> int:
+    """The digest of all inputs in order, with one more: CRC-32 of its place, its instant, and its length."""
+    facts = b"%b%d:%d:%d" % (INITIALS[topic], message.offset, message.at_ms, len(message.value))
+    return crc32(facts, before)
+
+
+def digest_of_time(before: int, at_ms: int) -> int:
+    """The same, where time passed."""
+    return crc32(b"t%d" % at_ms, before)
+
+
+def steps_in(messages: Iterable[Message], count: int) -> list[Step]:
+    """The steps that messages of the decisions tell, from the `count`th on; LogError where one is missing."""
+    found: list[Step] = []
+    for message in messages:
+        if not message.value.startswith(OBEYED):
+            continue
+        record = _obeyed(message)
+        known = count + len(found)
+        if record.first > known:
+            raise LogError(
+                f"the decisions of partition {message.partition} lack the steps {known} to "
+                f"{record.first - 1} before offset {message.offset}: the log was changed, or it is not whole"
+            )
+        found += record.steps[known - record.first :]
+    return found
+
+
+def _obeyed(message: Message) -> Obeyed:
+    place = f"partition {message.partition} of the decisions, offset {message.offset}"
+    try:
+        record = decode(message.value)
+    except InvalidMessage as error:
+        raise LogError(f"{place}: not as it was written: {error}") from error
+    if not isinstance(record, Obeyed):
+        raise LogError(f"{place}: not as it was written, but of type {record.TYPE}")
+    return record
+
+
+class Folding(Protocol):
+    """What is folded into: a partition."""
+
+    def decide(self, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of the events."""
+        ...
+
+    def obey(self, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of the commands."""
+        ...
+
+    def pass_time(self, at_ms: int) -> list[Append]:
+        """Let time pass."""
+        ...
+
+
+class Goal(NamedTuple):
+    """Where folding again ends.
+
+    Attributes:
+        events: the offset of the last message of events; `steps`: how many steps there are by then.
+        digest: of all inputs by then; None where it cannot be compared.
+    """
+
+    events: int
+    steps: int
+    digest: int | None
+
+
+class Want(NamedTuple):
+    """What is to be read next: a topic from one offset to before another (None: its end)."""
+
+    topic: str
+    begin: int
+    end: int | None
+
+
+class Again:
+    """Folds again what was decided already, in the order in which it was. `want` says what to read for it.
+
+    Attributes:
+        goal: where it ends.
+    """
+
+    def __init__(self, folding: Folding, goal: Goal, steps: int, reached: Mapping[str, int]) -> None:
+        """Fold into what stands behind `steps` steps; `reached`: from where each topic is to be read."""
+        self.goal = goal
+        self._folding = folding
+        self._known = steps
+        self._steps: list[Step] = []
+        self._reached = dict(reached)
+
+    def want(self) -> Want | None:
+        """What to read next; None when all is folded. Lets time pass where that is next."""
+        if self._known < self.goal.steps:
+            return Want(DECISIONS.name, self._reached[DECISIONS.name], None)
+        while self._steps:
+            step = self._steps[0]
+            if want := self._up_to(EVENTS.name, step.events):
+                return want
+            if step.commands is not None and (want := self._up_to(COMMANDS.name, step.commands)):
+                return want
+            if step.at_ms is not None:
+                self._folding.pass_time(step.at_ms)
+            del self._steps[0]
+        return self._up_to(EVENTS.name, self.goal.events)
+
+    def take(self, topic: str, messages: Sequence[Message], reached: int, end: int) -> None:
+        """Fold what was read: every message before `reached`, of a topic that ends at `end`.
+
+        Raises:
+            LogError: the steps are not in the log.
+        """
+        self._reached[topic] = max(reached, self._reached[topic])
+        match topic:
+            case DECISIONS.name:
+                self._take_steps(messages, reached, end)
+            case COMMANDS.name:
+                self._folding.obey(messages)
+            case _:
+                self._folding.decide(messages)
+
+    def _take_steps(self, messages: Sequence[Message], reached: int, end: int) -> None:
+        found = steps_in(messages, self._known)
+        self._steps += found[: self.goal.steps - self._known]
+        self._known += len(found)
+        if reached >= end and self._known < self.goal.steps:
+            raise LogError(f"the decisions tell {self._known} steps of {self.goal.steps}: they are not whole")
+
+    def _up_to(self, topic: str, last: int) -> Want | None:
+        begin = self._reached[topic]
+        return Want(topic, begin, last + 1) if begin <= last else None
+
+
+def read_again(log: EventLog, number: int, again: Again) -> None:
+    """Fold again one partition of a log, whatever it wants; raises what the log does, and LogError."""
+    while want := again.want():
+        read_page(log, number, again, want)
+
+
+def read_page(log: EventLog, number: int, again: Again, want: Want) -> None:
+    """Fold again some of what is wanted."""
+    end = log.end(want.topic, number) if want.end is None else want.end
+    found = log.read(want.topic, number, want.begin, limit=PAGE)
+    messages = [message for message in found if message.offset < end]
+    again.take(want.topic, messages, messages[-1].offset + 1 if messages else end, end)
