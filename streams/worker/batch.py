@@ -97,8 +97,9 @@ class Batch:
         self._checkpoint_at = now + CHECKPOINT_S
 
     def fold(self, message: Message, now: float, *, urgent: bool) -> Poisoned | None:
-        """Fold a message of the events, unless it was seen before; `urgent`: it is new, not one of many that wait.
+        """Fold a message of the events, unless it was seen before.
 
+        `urgent`: it is a new one, not one of many that wait.
         When most of what came lately could not be read, it stops before this one, rather than fill the dead
         letters with all, and says why.
         """

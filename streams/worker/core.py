@@ -264,7 +264,7 @@ class Core:
         self._go_on()
 
     def _command_came(self, message: Message) -> None:
-        """Commands come before events, whatever waits; where it is not open, they come again from its place."""
+        """Commands come before events, whatever waits. Where it is not open, they come again."""
         if self.state is not State.OPEN:
             return
         ruled = self.partition.takes_events

@@ -1,9 +1,9 @@
 """Which rules are in force in a fleet: those pushed last; on a new log the first worker's own.
 
-Which they are is settled in one place, the newest record of the rules topic: of two that push at once the older
-is fenced. Then each partition is told by a RulesChanged among its commands; what it decides from there on, it
-decides under them, and so does any replay. Who is killed in between has settled it: whoever comes next, a worker
-or another push, tells the partitions that have not heard.
+Which they are is settled in one place, the newest record of the rules topic: of two that push at once the
+older is fenced. Then each partition is told by a RulesChanged among its commands; what it decides from there
+on, it decides under them, and so does any replay. Who is killed in between has settled it: whoever comes next,
+a worker or another push, tells the partitions that have not heard.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from pathlib import Path
 from eventlog.contract import Append, EventLog, Message
 from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
-from schemas.records import AuthEvent, Ban, Decision, Prolong, Record, Unban
-from schemas.topics import BANS, DECISIONS, EVENTS, partition_of
+from schemas.records import AuthEvent, Ban, Decision, Obeyed, Prolong, Record, Step, Unban
+from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
-from streams.partition import Partition
+from streams.partition import Partition, position_of
 from tests.banstream.service import BANSTREAM, eventually
 from tests.streams.folding import failure
 
@@ -92,6 +93,10 @@ class Fleet:
         """Every message of a partition of the events."""
         return list(everything(self.log, EVENTS.name, number))
 
+    def commands(self, number: int) -> list[Message]:
+        """Every message of a partition of the commands."""
+        return list(everything(self.log, COMMANDS.name, number))
+
     def decisions(self) -> list[Decision]:
         """Every decision in the log."""
         return [
@@ -101,35 +106,48 @@ class Fleet:
             if isinstance(record, (Ban, Unban, Prolong))
         ]
 
-    def expected(self) -> dict[str, bytes]:
-        """By identity: what folding the events alone decides."""
+    def settled(self, within_s: float = PATIENCE_S) -> dict[str, bytes]:
+        """Wait until everything is decided, and compare it with what an oracle decides; the decisions."""
+        eventually(self.all_folded, f"all is decided; {self.said[-2000:]}", within_s)
+        made: dict[str, bytes] = {}
         expected: dict[str, bytes] = {}
         for number in range(self.log.partitions):
-            fold = Partition(number, partitions=self.log.partitions).fold
-            for message in self.inputs(number):
-                expected |= {each.id: encode(each) for each in fold.take(message)[0]}
-        return expected
-
-    def made(self) -> dict[str, bytes]:
-        """By identity: what was decided; fails when anything was decided twice."""
-        decisions = self.decisions()
-        made = {each.id: encode(each) for each in decisions}
-        twice = len(decisions) - len(made)
-        assert twice == 0, f"{twice} decisions twice"
-        return made
-
-    def settled(self, within_s: float = PATIENCE_S) -> dict[str, bytes]:
-        """Wait until everything is decided as the oracle decides it; returns the decisions."""
-        expected = self.expected()
-
-        def complete() -> bool:
-            return len(self.decisions()) >= len(expected)
-
-        eventually(complete, f"{len(expected)} decisions; {self.said[-2000:]}", within_s)
-        made = self.made()
+            found = records(self.log, DECISIONS.name, number)
+            decisions = [each for each in found if isinstance(each, (Ban, Unban, Prolong))]
+            made |= {each.id: encode(each) for each in decisions}
+            twice = len(decisions) - len({each.id for each in decisions})
+            assert twice == 0, f"{twice} decisions twice"
+            told = [step for each in found if isinstance(each, Obeyed) for step in each.steps]
+            expected |= {each.id: encode(each) for each in self.expected(number, told)}
         assert made.keys() == expected.keys(), "decisions missing, or of another making"
         assert made == expected, "decisions that say something else"
         return made
+
+    def all_folded(self) -> bool:
+        """Whether every message of the inputs is behind what is committed."""
+        for number in range(self.log.partitions):
+            position = position_of(self.log, number)
+            for name, messages in (("offset", self.inputs(number)), ("commands", self.commands(number))):
+                if messages and position.get(name, -1) < messages[-1].offset:
+                    return False
+        return True
+
+    def expected(self, number: int, told: list[Step]) -> list[Decision]:
+        """What folding a partition's inputs in the order told decides."""
+        fold = Partition(number, partitions=self.log.partitions).fold
+        events, commands = deque(self.inputs(number)), deque(self.commands(number))
+        decided: list[Decision] = []
+        for step in told:
+            while events and events[0].offset <= step.events:
+                decided += fold.take(events.popleft())[0]
+            while step.commands is not None and commands and commands[0].offset <= step.commands:
+                decided += fold.obey(commands.popleft())[0]
+            if step.at_ms is not None:
+                decided += fold.pass_time(step.at_ms)
+        assert not commands, "a command that no step tells of"
+        for message in events:
+            decided += fold.take(message)[0]
+        return decided
 
     def in_force(self) -> set[str]:
         """The prefixes in the bans topic."""
