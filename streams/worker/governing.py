@@ -2,21 +2,25 @@
 
 Which they are is settled in one place, the newest record of the rules topic: of two that push at once the
 older is fenced. Then each partition is told by a RulesChanged among its commands; what it decides from there
-on, it decides under them, and so does any replay. Who is killed in between has settled it: whoever comes next,
-a worker or another push, tells the partitions that have not heard.
+on, it decides under them, and so does any replay. Who is killed in between has settled it: whoever comes
+next, a worker or another push, tells the partitions that have not heard.
 """
 
 from __future__ import annotations
 
+from logging import getLogger
+
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import decode, encode
-from schemas.errors import Fenced, InvalidMessage, Transient
+from schemas.errors import Fenced, InvalidMessage, LogError, Transient
 from schemas.records import RulesChanged
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, RULES
 
 WRITER = "rules"
 PAGE = 256
+
+logger = getLogger("banstream.streams")
 
 
 def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
@@ -34,7 +38,13 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
         except Fenced as error:
             if in_force(log) is None:
                 raise Transient("another worker is putting rules in force") from error
-    tell(log)
+    try:
+        tell(log)
+    except LogError as error:  # in a secured cluster it is the operator's
+        logger.warning(
+            "Not every partition knows of the rules in force; `banstream rules push` tells them reason=%s",
+            error,
+        )
     return version
 
 

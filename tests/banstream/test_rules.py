@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Ban, RulesChanged
-from schemas.topics import EVENTS
+from schemas.topics import COMMANDS
 from tests.banstream.service import BANSTREAM, eventually, service
 from tests.broker import Cluster
 from tests.streams.fleet import RULES, Fleet, fleet, now_ms, records
@@ -30,7 +30,7 @@ def ask(made: Fleet, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
 
 def changes(made: Fleet, number: int) -> list[str]:
     """The versions that were put in force in a partition, in order."""
-    found = records(made.log, EVENTS.name, number)
+    found = records(made.log, COMMANDS.name, number)
     return [each.version for each in found if isinstance(each, RulesChanged)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,26 +22,42 @@ from eventlog.kafka.admin import create
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
-from schemas.codec import encode_frame
-from schemas.errors import LogError, Transient
+from schemas.codec import decode_frame, encode, encode_frame
+from schemas.errors import InvalidMessage, LogError, Transient
+from schemas.records import (
+    LINE_CHARACTERS,
+    AuthEvent,
+    Ban,
+    Command,
+    DeadLetter,
+    Prolong,
+    Record,
+    RulesChanged,
+    Unban,
+    Verb,
+)
 from schemas.rules import Jail, Rules
 from schemas.topics import (
     ALL,
     BANS,
+    COMMANDS,
     DEADLETTERS,
     DECISIONS,
     ENFORCEMENTS,
     EVENTS,
     RULES,
     STATE,
+    Topic,
     partition_of,
 )
 from streams.worker.connection import Cluster
 from streams.worker.governing import push
 from streams.worker.membership import MembershipName
+from streams.worker.status import WorkerStatus
 from streams.worker.worker import Worker, WorkerPlan
 from tests.broker import Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
+from tests.schemas.examples import EXAMPLES
 from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
@@ -50,13 +67,13 @@ RULES_IN_FORCE = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
 WRITES = {
     "shipper": {EVENTS},
     "enforcer": {ENFORCEMENTS, DEADLETTERS},
-    "decider": {EVENTS, DECISIONS, BANS, STATE, DEADLETTERS},
-    "operator": {EVENTS, RULES},
+    "decider": {DECISIONS, BANS, STATE, DEADLETTERS},
+    "operator": {COMMANDS, RULES},
 }
 READS = {
     "shipper": set(),
     "enforcer": {BANS},
-    "decider": {EVENTS, DECISIONS, BANS, STATE, RULES},
+    "decider": {EVENTS, COMMANDS, DECISIONS, BANS, STATE, RULES},
     "operator": set(ALL),
 }
 
@@ -241,13 +258,32 @@ def test_a_worker_decides(fortress: Fortress, opened: Opened, membership: Member
         now_ms = time.time_ns() // 1_000_000
         frame = [failure(ip, now_ms, position, source=membership) for position in range(9)]
         opened(fortress.role("shipper")).append([Append(EVENTS.name, encode_frame(frame), partition=1)])
-        asyncio.run(
-            _work(fortress.role("decider"), membership, lambda: witness.end(DECISIONS.name, 1) > before)
+        status = asyncio.run(
+            _work(fortress.role("decider"), membership, lambda: ip in banned(witness, before))
         )
+    assert (status.membership, status.away) == (membership, False)
+    assert [each.number for each in status.partitions] == [0, 1]
+    assert {each.state for each in status.partitions} == {"closed"}
+    one = status.partitions[1]
+    assert (one.events, one.decisions) == (9, 1)
+    assert one.commits > 1
+    assert (one.committed_at_ms or 0) > time.time_ns() // 1_000_000 - 60_000
 
 
-async def _work(url: str, membership: MembershipName, until: Callable[[], bool]) -> None:
-    """Be a worker until something holds; it says how it was."""
+def records_from(log: KafkaLog, topic: Topic, number: int, begin: int) -> list[Record]:
+    """The records of a partition from an offset on."""
+    found = log.read(topic.name, number, begin)
+    read = [each for message in found for each in decode_frame(message.value)]
+    return [each for each in read if not isinstance(each, InvalidMessage)]
+
+
+def banned(log: KafkaLog, begin: int) -> set[str]:
+    """Whom partition 1 has banned from an offset on."""
+    return {each.prefix for each in records_from(log, DECISIONS, 1, begin) if isinstance(each, Ban)}
+
+
+async def _work(url: str, membership: MembershipName, until: Callable[[], bool]) -> WorkerStatus:
+    """Be a worker until something holds; how it was."""
     plan = WorkerPlan(
         cluster=Cluster(parse_url(url), "decider"),
         partitions=2,
@@ -268,14 +304,55 @@ async def _work(url: str, membership: MembershipName, until: Callable[[], bool])
     worker = Worker(plan)
     await worker.run(stopped)
     await watching
-    status = worker.status()
-    assert (status.membership, status.away) == (membership, False)
-    assert [each.number for each in status.partitions] == [0, 1]
-    assert {each.state for each in status.partitions} == {"closed"}
-    one = status.partitions[1]
-    assert (one.events, one.decisions) == (9, 1)
-    assert one.commits > 1
-    assert (one.committed_at_ms or 0) > time.time_ns() // 1_000_000 - 60_000
+    return worker.status()
+
+
+def test_what_a_record_may_do_follows_from_its_topic(fortress: Fortress, opened: Opened) -> None:
+    """Each record as each role, where that may write: a shipper who says an operator's words is not obeyed.
+
+    Of his, events count; of an operator's, commands and rules; all else is in the dead letters.
+    """
+    victim, rightful, attacker = (
+        next(ip for ip in map(form.format, range(250)) if partition_of(ip, 2) == 1)
+        for form in ("10.1.{}.1", "10.2.{}.1", "10.3.{}.1")
+    )
+    now_ms = time.time_ns() // 1_000_000
+
+    def by(who: str, verb: Verb, prefix: str | None) -> Command:
+        return Command(id=f"{who} {verb}", verb=verb, at_ms=now_ms, who=who, prefix=prefix)
+
+    others = [plain for plain, _ in EXAMPLES if not isinstance(plain, AuthEvent | Command | RulesChanged)]
+    stolen = [by("thief", "ban", victim), by("thief", "unban", None), by("thief", "allow", "0.0.0.0/0")]
+    no_rules = RulesChanged(version="0", at_ms=now_ms, rules=Rules(jails=()).to_wire())
+    frame = [failure(attacker, now_ms, position, source="theft") for position in range(5)]
+    with closing(KafkaLog.open(fortress.broker.url(prefix=PREFIX))) as witness:
+        witness.append([Append(STATE.name, b"", key="k")])
+        push(opened(fortress.role("operator")), RULES_IN_FORCE, 0)
+        letters_from, decisions_from = witness.end(DEADLETTERS.name), witness.end(DECISIONS.name, 1)
+        shipper, operator = (opened(fortress.role(role)) for role in ("shipper", "operator"))
+        forged = [*stolen, no_rules, *others]
+        shipper.append([Append(EVENTS.name, encode(each), partition=1) for each in forged])
+        shipper.append([Append(EVENTS.name, encode_frame(frame), partition=1)])
+        strays = [frame[0], *others]
+        operator.append([Append(COMMANDS.name, encode(each), partition=1) for each in strays])
+        operator.append([Append(COMMANDS.name, encode(by("root", "ban", rightful)), partition=1)])
+
+        asyncio.run(
+            _work(fortress.role("decider"), "aiokafka", lambda: len(banned(witness, decisions_from)) > 1)
+        )
+        assert banned(witness, decisions_from) == {rightful, attacker}
+        decided = records_from(witness, DECISIONS, 1, decisions_from)
+        assert not [each for each in decided if isinstance(each, Unban | Prolong)]
+        assert {each.rules for each in decided if isinstance(each, Ban)} == {RULES_IN_FORCE.version}
+        letters = [
+            each
+            for each in records_from(witness, DEADLETTERS, 0, letters_from)
+            if isinstance(each, DeadLetter)
+        ]
+        lines = Counter((each.topic, each.line.encode()) for each in letters)
+        for topic, refused in ((EVENTS, forged), (COMMANDS, strays)):
+            for record in refused:
+                assert lines[topic.name, encode(record)[:LINE_CHARACTERS]] == 1, record
 
 
 @pytest.mark.parametrize("role", ["shipper", "enforcer", "operator"])
@@ -292,10 +369,12 @@ def test_no_other_role_fences_the_decider(fortress: Fortress, role: str) -> None
 
 def test_only_the_operator_puts_rules_in_force(fortress: Fortress, opened: Opened) -> None:
     """The operator's `rules push` goes through; a decider or a shipper who is taken over changes no rule."""
-    rules = Rules(jails=(Jail(name="other", filters=("sshd",)),))
-    assert push(opened(fortress.role("operator")), rules, 0)
-    for role in ("decider", "shipper", "enforcer"):
-        with pytest.raises(LogError, match="transaction"):
+    for role in ("operator", "decider", "shipper", "enforcer"):
+        rules = Rules(jails=(Jail(name=f"other-{role}", filters=("sshd",)),))
+        if role == "operator":
+            assert push(opened(fortress.role(role)), rules, 0)
+            continue
+        with pytest.raises(LogError, match=r"docs/kafka\.md"):
             push(opened(fortress.role(role)), rules, 0)
 
 

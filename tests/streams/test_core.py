@@ -210,7 +210,7 @@ def test_fenced_while_opening_waits_before_it_tries_again() -> None:
 
 
 def test_what_is_decided_already_is_folded_again_in_its_order_and_yields_nothing() -> None:
-    """A command between two events, and time that ended a ban: whoever comes next takes them where they were."""
+    """A command between two events: whoever comes next takes it where it was."""
     made = driven("open")
     made.feed(came(failing(1, ALICE, 2)))
     made.feed(inputs.MessageCame(COMMANDS.name, forgiving(1, ALICE)))
@@ -244,7 +244,7 @@ def test_a_log_that_is_not_what_was_decided_from_is_not_gone_on_with() -> None:
 
 
 def test_events_wait_for_the_first_rules() -> None:
-    """Nothing is passed over for good: they are decided under the first rules, whichever host delivers them."""
+    """Nothing is passed over for good: they are decided under them, whichever host delivers."""
     made = Driven()
     made.opened()
     made.feed(came(banning(0)))
