@@ -22,7 +22,7 @@ from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Message, Place
 from eventlog.sqlite_errors import told
-from eventlog.sqlite_file import connect, ensure_streams, identify, initialize, is_blank, transaction
+from eventlog.sqlite_file import bring_up_to_date, connect, identify, initialize, is_blank, transaction
 from eventlog.sqlite_wait import Changes
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
@@ -82,7 +82,7 @@ class SqliteLog:
                     initialize(connection, partitions or 1)
                 recorded = identify(connection, path, partitions)
                 if not read_only:
-                    ensure_streams(connection, recorded)
+                    bring_up_to_date(connection, recorded)
                 return cls(connection, path, recorded, now_ms)
             except BaseException:
                 connection.close()
@@ -134,7 +134,7 @@ class SqliteLog:
         """The offset that the next message will get."""
         low, _ = self._span(topic, partition)
         with self._reading():
-            (end,) = self._one(sql.END, low >> sql.OFFSET_BITS)
+            (end,) = self._one(sql.END, low >> sql.OFFSET_BITS) or (0,)
             return int(end)
 
     def offset_at(self, topic: str, partition: int, at_ms: int) -> int:
@@ -237,10 +237,7 @@ class SqliteLog:
     def _span(self, topic: str, partition: int) -> tuple[int, int]:
         """The ids of a stream: the first that it may use, and the first that it may not."""
         topic_of(topic, partition, self._partitions)
-        try:
-            low = self._streams[topic, partition] << sql.OFFSET_BITS
-        except KeyError:
-            raise LogError(f"{self._path}: made before {topic} was known; `banstream up` adds it") from None
+        low = self._streams.get((topic, partition), sql.NOWHERE) << sql.OFFSET_BITS
         return low, low + sql.OFFSETS
 
     def _pages(self, partition: int, start: int, high: int) -> Iterator[Message]:

@@ -105,14 +105,15 @@ def initialize(connection: sqlite3.Connection, partitions: int) -> None:
         connection.execute(f"PRAGMA user_version = {sql.FORMAT}")
 
 
-def ensure_streams(connection: sqlite3.Connection, partitions: int) -> None:
-    """Give every topic that this version knows its streams."""
+def bring_up_to_date(connection: sqlite3.Connection, partitions: int) -> None:
+    """Give every topic that this version knows its streams; from then on the file is of this format."""
     # The events come last: at the right edge of the tree SQLite fills pages to the brim.
     wanted = [(topic.name, partition) for topic in reversed(ALL) for partition in range(partitions)]
     known = {(topic, partition) for topic, partition, _ in connection.execute(sql.STREAMS)}
     if not known.issuperset(wanted):
         with transaction(connection):
             connection.executemany(sql.ADD_STREAM, wanted)
+            connection.execute(f"PRAGMA user_version = {sql.FORMAT}")
 
 
 @contextmanager

@@ -23,12 +23,22 @@ from typing import Final
 APPLICATION_ID: Final = 0x62616E73
 """`bans` in ASCII, in the header's application id: this file is ours."""
 
-FORMAT: Final = 1
-"""The format's version, in the header's user version. A program reads its own and older ones."""
+FORMAT: Final = 2
+"""The format's version, in the header's user version. A program reads its own and older ones; one that opens
+an older one to write makes it its own.
+
+| version | since |
+|---|---|
+| 1 | the first |
+| 2 | commands have a topic of their own: a program of before would pass them over |
+"""
 
 OFFSET_BITS: Final = 48
 OFFSETS: Final = 1 << OFFSET_BITS
 """How many offsets a stream has: at a million a second enough for nine years."""
+
+NOWHERE: Final = 0
+"""The stream of a topic that a file does not know yet: there is nothing in it."""
 
 DDL: Final = (
     "CREATE TABLE meta (partitions INTEGER NOT NULL)",

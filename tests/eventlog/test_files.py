@@ -18,7 +18,7 @@ import pytest
 from eventlog.contract import Append
 from eventlog.sqlite import SqliteLog
 from schemas.errors import LogError, Transient
-from schemas.topics import BANS, DECISIONS, EVENTS
+from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS
 
 NOBODY = 65_534
 
@@ -43,6 +43,12 @@ def unprivileged() -> Iterator[None]:
         yield
     finally:
         os.seteuid(before)
+
+
+def header(path: Path) -> int:
+    """The format that a file says it has."""
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 @pytest.fixture
@@ -192,9 +198,25 @@ class TestRefusals:
     def test_a_newer_format_is_refused(self, path: Path) -> None:
         """A log of a newer version says which format it has and which this version reads."""
         SqliteLog.open(path).close()
-        edit(path, "PRAGMA user_version = 2")
-        with pytest.raises(LogError, match="newer banstream, in format 2; this one reads up to 1; upgrade"):
+        edit(path, "PRAGMA user_version = 3")
+        with pytest.raises(LogError, match="newer banstream, in format 3; this one reads up to 2; upgrade"):
             SqliteLog.open(path)
+
+    def test_a_log_of_before_commands_had_a_topic_is_made_one_of_now(self, path: Path) -> None:
+        """It can be read as it is; once it is written to, a program of before does not take it for its own."""
+        with closing(SqliteLog.open(path)) as made:
+            made.append([Append(EVENTS.name, b"kept")])
+        edit(path, "PRAGMA user_version = 1")
+        edit(path, "DELETE FROM streams WHERE topic = 'banstream.commands'")
+        with closing(SqliteLog.open(path, read_only=True)) as old:
+            assert old.read(COMMANDS.name, 0, 0) == []
+            assert old.end(COMMANDS.name) == old.begin(COMMANDS.name) == 0
+            assert old.offset_at(COMMANDS.name, 0, 0) == 0
+        assert header(path) == 1
+        with closing(SqliteLog.open(path)) as new:
+            assert new.append([Append(COMMANDS.name, b"said")]) == [0]
+            assert [message.value for message in new.read(EVENTS.name, 0, 0)] == [b"kept"]
+        assert header(path) == 2
 
     def test_another_number_of_partitions_is_refused(self, path: Path) -> None:
         """The number of partitions is fixed when the log is made; asking for none takes what is there."""
