@@ -13,8 +13,10 @@ from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.urls import open_log
 from schemas.codec import decode, lines_of
-from schemas.records import Record
-from schemas.topics import COMMANDS, EVENTS
+from schemas.records import Record, Step
+from schemas.topics import COMMANDS, DECISIONS, EVENTS
+from streams import decider
+from streams.order import steps_of
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
@@ -78,9 +80,28 @@ def cause_of(log: EventLog, decision: str) -> Record | None:
     """The record that caused the decision of an id; None where it was time, or is no longer kept."""
     partition, offset, index, _ = decision.split("-")
     match offset[:1]:
-        case "c":
+        case decider.COMMAND:
             return at(log, COMMANDS.name, f"{partition}-{offset[1:]}-{index}")
-        case "t":
+        case decider.TIME:
             return None
         case _:
             return at(log, EVENTS.name, f"{partition}-{offset}-{index}")
+
+
+def step_of(log: EventLog, decision: str) -> Step | None:
+    """Where the cause of a decision took effect between the events; None where it is one of them."""
+    partition, offset, _, _ = decision.split("-")
+    kind, place = offset[:1], offset[1:]
+    if kind not in {decider.COMMAND, decider.TIME}:
+        return None
+    begin = log.begin(DECISIONS.name, int(partition))
+    for message in messages(log, DECISIONS.name, int(partition), begin):
+        for step in steps_of(message):
+            reached = (
+                step.at_ms == int(place)
+                if kind == decider.TIME
+                else step.commands is not None and step.commands >= int(place)
+            )
+            if reached:
+                return step
+    return None

@@ -26,7 +26,7 @@ from eventlog.sqlite_file import bring_up_to_date, connect, identify, initialize
 from eventlog.sqlite_wait import Changes
 from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
-from schemas.errors import Fenced, LogError, Transient
+from schemas.errors import Fenced, Transient
 from schemas.topics import BY_NAME
 
 READ_BYTES: Final = 4 * 1024 * 1024

@@ -81,9 +81,9 @@ def steps_in(messages: Iterable[Message], count: int) -> list[Step]:
     """The steps that messages of the decisions tell, from the `count`th on; LogError where one is missing."""
     found: list[Step] = []
     for message in messages:
-        if not message.value.startswith(OBEYED):
-            continue
         record = _obeyed(message)
+        if record is None:
+            continue
         known = count + len(found)
         if record.first > known:
             raise LogError(
@@ -94,7 +94,15 @@ def steps_in(messages: Iterable[Message], count: int) -> list[Step]:
     return found
 
 
-def _obeyed(message: Message) -> Obeyed:
+def steps_of(message: Message) -> Sequence[Step]:
+    """The steps that a message of the decisions tells; most tell none."""
+    record = _obeyed(message)
+    return () if record is None else record.steps
+
+
+def _obeyed(message: Message) -> Obeyed | None:
+    if not message.value.startswith(OBEYED):
+        return None
     place = f"partition {message.partition} of the decisions, offset {message.offset}"
     try:
         record = decode(message.value)

@@ -10,14 +10,14 @@ import click
 
 from banstream.config import load_settings
 from banstream.options import config_option, json_option
-from banstream.reading import at, cause_of, open_to_read, records
+from banstream.reading import at, cause_of, open_to_read, records, step_of
 from banstream.sentences import sentence
 from banstream.show import instant, json_line, printable, say
 from banstream.values import prefix as read_prefix
 from eventlog.contract import EventLog
 from schemas.codec import to_wire
 from schemas.durations import format_duration
-from schemas.records import AuthEvent, Ban, Decision, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Decision, Enforcement, Prolong, Record, RulesChanged, Step, Unban
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
 
 DECISION_ID = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
@@ -30,13 +30,15 @@ class Chain:
 
     Attributes:
         evidence: the events that decided it, with their places; None where one is no longer kept.
-        cause: the input that caused it (a line's event, a command, a tick).
+        cause: the input that caused it: a line's event, or a command; None where it was time.
+        step: where that took effect between the events; None where an event caused it.
         jail: its jail's rules, as they were then; None where they are no longer known.
     """
 
     decision: Decision
     evidence: list[tuple[str, Record | None]]
     cause: Record | None
+    step: Step | None
     jail: dict[str, Any] | None
     enforcements: list[Enforcement]
 
@@ -48,6 +50,7 @@ class Chain:
                 {"place": place, "event": to_wire(event) if event else None} for place, event in self.evidence
             ],
             "cause": to_wire(self.cause) if self.cause else None,
+            "after_event": self.step.events if self.step else None,
             "jail": self.jail,
             "enforcements": [to_wire(each) for each in self.enforcements],
         }
@@ -105,6 +108,7 @@ def chain_of(log: EventLog, decision: Decision) -> Chain:
         decision=decision,
         evidence=[(place, at(log, EVENTS.name, place)) for place in places],
         cause=cause_of(log, decision.id),
+        step=step_of(log, decision.id),
         jail=jail,
         enforcements=[
             each.record
@@ -137,7 +141,14 @@ def show_chain(chain: Chain) -> None:
             click.echo(f"           {printable(event.line)}")
         else:
             say(f"  failure  {place}: no longer in the log")
-    if not chain.evidence and chain.cause is not None:
+    if chain.step is not None:
+        cause = "time had passed" if chain.cause is None else sentence(chain.cause)
+        partition = chain.decision.id.partition("-")[0]
+        before = (
+            "before any event" if chain.step.events < 0 else f"after event {partition}-{chain.step.events}"
+        )
+        say(f"  cause    {cause}  ({before})")
+    elif not chain.evidence and chain.cause is not None:
         say(f"  cause    {sentence(chain.cause)}")
     for each in chain.enforcements:
         detail = f": {each.detail}" if each.detail else ""

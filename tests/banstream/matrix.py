@@ -20,7 +20,10 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Final
 
+from banstream.ordering import submit
 from eventlog.urls import open_log
+from schemas.errors import Transient
+from schemas.records import Command, Verb
 from tests.banstream.fleet import Role, failure, relay, role
 from tests.broker import Broker
 from tests.namespaces import fleet as namespaces
@@ -99,6 +102,60 @@ class Attack(threading.Thread):
         for log, part in zip(self._logs, lines, strict=True):
             with log.open("a", encoding="utf-8") as file:
                 file.write("".join(part))
+
+
+class Operator(threading.Thread):
+    """Bans by hand in the midst of it, forgives nobody who failed, and puts other rules in force.
+
+    Attributes:
+        banned: whom it has banned, and not freed again.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.banned: set[str] = set()
+        self._url = url
+        self._done = threading.Event()
+        self._failed: Exception | None = None
+
+    def run(self) -> None:
+        """Until told to stop: of every three it bans it frees one."""
+        number = 0
+        try:
+            while not self._done.wait(0.7):
+                ip = f"10.250.{number // 200}.{1 + number % 200}"
+                self._say("ban", ip)
+                self.banned.add(ip)
+                if number % 3 == 2:
+                    self._say("unban", ip)
+                    self.banned.discard(ip)
+                if number % 10 == 5:
+                    self._say("allow", "192.0.2.0/24")
+                number += 1
+        except Exception as error:  # noqa: BLE001 - the test raises it
+            self._failed = error
+
+    def stop(self) -> None:
+        """End, once what is being said is in the log."""
+        self._done.set()
+        self.join()
+        if self._failed is not None:
+            raise self._failed
+
+    def _say(self, verb: Verb, prefix: str) -> None:
+        said = Command(
+            id=f"{verb} {prefix}", verb=verb, at_ms=time.time_ns() // 1_000_000, who="root", prefix=prefix
+        )
+        while True:
+            log = open_log(self._url)
+            try:
+                submit(log, said)
+            except Transient:
+                time.sleep(0.5)
+            else:
+                return
+            finally:
+                log.close()
 
 
 @dataclass
@@ -200,6 +257,17 @@ def running(folder: Path, hosts: int, membership: str = "faust", timeout: str = 
         for one in (*made.ships, *made.enforcers):
             one.begin("Shipping" if one.name == "ship" else "Enforcing")
         yield made
+
+
+@contextmanager
+def operated(fleet: Fleet) -> Iterator[Operator]:
+    """With an operator at work within it."""
+    operator = Operator(fleet.decide.url)
+    operator.start()
+    try:
+        yield operator
+    finally:
+        operator.stop()
 
 
 @contextmanager

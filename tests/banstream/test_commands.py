@@ -300,7 +300,7 @@ def test_explain_of_a_command_and_of_nothing(up: Service) -> None:
     """An operator's ban names who and why; without a decision the events are told; exit code 1 then."""
     say(up, "ban", "192.0.2.7", "--why", "ticket 4711")
     text = say(up, "explain", "192.0.2.7")
-    for said in ("by ann", "ticket 4711", "nftables ban applied"):
+    for said in ("by ann", "ticket 4711", "(before any event)", "nftables ban applied"):
         assert said in text
     up.fail(OTHER)
     wait_for_events(up, 1)

@@ -7,6 +7,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ import pytest
 from schemas.records import AuthEvent, Ban, Decision, Record
 from schemas.topics import EVENTS
 from tests.banstream.fleet import Role
-from tests.banstream.matrix import PARTITIONS, Attack, Fleet, attacked, reopen, running
+from tests.banstream.matrix import PARTITIONS, Attack, Fleet, attacked, operated, reopen, running
 from tests.banstream.service import eventually
 from tests.streams.fleet import records
 
@@ -45,7 +46,7 @@ def test_kill_matrix(tmp_path: Path, membership: str) -> None:
     print(f"BANSTREAM_SEED={SEED}")  # noqa: T201 - to run the same again
     chance = random.Random(SEED)
     with running(tmp_path, 3, membership) as fleet:
-        with attacked(fleet, SEED) as attack:
+        with attacked(fleet, SEED) as attack, operated(fleet) as operator:
             for step in plan(chance):
                 time.sleep(chance.uniform(0.2, 2.0))
                 if step == ("halt",):
@@ -58,7 +59,8 @@ def test_kill_matrix(tmp_path: Path, membership: str) -> None:
                     start()
                 fleet.measure()
             assert len(fleet.kills) >= 40
-        settled(fleet, attack)
+        assert operator.banned
+        settled(fleet, attack, operator.banned)
 
 
 @pytest.mark.timeout(600)
@@ -84,10 +86,10 @@ def test_an_outage_of_a_minute(tmp_path: Path) -> None:
         settled(fleet, attack)
 
 
-def settled(fleet: Fleet, attack: Attack) -> None:
-    """Wait until everything is as the attack wants it, and compare it with what is known."""
+def settled(fleet: Fleet, attack: Attack, by_hand: AbstractSet[str] = frozenset()) -> None:
+    """Wait until everything is as the attack and an operator want it, and compare it with what is known."""
     reopen(fleet)
-    wanted = attack.banned()
+    wanted = attack.banned() | by_hand
     try:
         eventually(lambda: fleet.decide.in_force() == wanted, f"{len(wanted)} bans in force", 120)
     finally:
@@ -100,7 +102,7 @@ def settled(fleet: Fleet, attack: Attack) -> None:
     decisions = list(fleet.decide.settled(120).values())
     assert len(decisions) > len(wanted)
     held = Counter(each.prefix for each in bans(fleet.decide.decisions()) if each.jail == "sshd")
-    assert held == Counter(wanted), "an address banned twice, or wrongly"
+    assert held == Counter(attack.banned()), "an address banned twice, or wrongly"
     for enforcer in fleet.enforcers:
         holds(enforcer, wanted)
     fleet.measure()

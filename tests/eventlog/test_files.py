@@ -203,7 +203,7 @@ class TestRefusals:
             SqliteLog.open(path)
 
     def test_a_log_of_before_commands_had_a_topic_is_made_one_of_now(self, path: Path) -> None:
-        """It can be read as it is; once it is written to, a program of before does not take it for its own."""
+        """It can be read as it is; once it is written to, a program of before leaves it alone."""
         with closing(SqliteLog.open(path)) as made:
             made.append([Append(EVENTS.name, b"kept")])
         edit(path, "PRAGMA user_version = 1")
