@@ -24,6 +24,10 @@ SENT_AGAIN: Final = (
     "written into this one"
 )
 
+STEPPED_BACK: Final = (
+    "times the machine's clock stepped back by more than five minutes; bans go by the clock as it is now"
+)
+
 log = getLogger("banstream")
 
 
@@ -104,6 +108,8 @@ class Stages:
         notices = dict(self.producer.notices())
         if decider.sent_again:
             notices[SENT_AGAIN] = decider.sent_again
+        if decider.stepped_back:
+            notices[STEPPED_BACK] = decider.stepped_back
         return Account(
             rules=self.settings.rules().version,
             files=self.settings.files,

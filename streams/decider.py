@@ -56,6 +56,7 @@ class Decider:
     Attributes:
         partition: the partition whose inputs these are.
         now_ms: the latest instant seen.
+        log_ms: when the input at hand was appended, by the log's clock; FOREVER_MS where there is no log.
         jails: by name; MANUAL is always among them.
         allowed: prefixes an operator allowed, and until when (None: for ever).
         tracking: whether `touched` is wanted.
@@ -65,6 +66,7 @@ class Decider:
     def __init__(self, rules: Rules, *, partition: int = 0, tracking: bool = False) -> None:
         self.partition = partition
         self.now_ms = -FOREVER_MS
+        self.log_ms = FOREVER_MS
         self.sweep_at_ms = -FOREVER_MS
         self.jails: dict[str, JailState] = {}
         self.allowed: dict[str, int | None] = {}
@@ -174,10 +176,22 @@ class Decider:
         self.now_ms = now_ms
         return self._taken()
 
+    def step_back(self, at_ms: int, skew_ms: int) -> None:
+        """The clock was ahead, and is right again: what it made to lie in the future never was.
+
+        Failures of then would hide those of now, and the ends of bans of then make those belong to such bans;
+        `skew_ms`: how much clocks may differ.
+        """
+        self.now_ms = at_ms
+        self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
+        for jail in self.jails.values():
+            self.touched |= jail.step_back(at_ms, skew_ms)
+        self._wake()
+
     def advance(self, at_ms: int) -> None:
         """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
         self.now_ms = max(self.now_ms, at_ms)
-        while self._expiries and self._expiries[0][0] <= self.now_ms:
+        while self._expiries and self._expiries[0][0] <= at_ms:
             until_ms, name, prefix = heappop(self._expiries)
             if name == ALLOWANCE:
                 if self.allowed.get(prefix) == until_ms:
@@ -369,7 +383,7 @@ class Decider:
             until_ms=until_ms,
             ban_count=jail.next_ban_count(prefix),
             rules=self.version,
-            expired=until_ms is not None and until_ms <= self.now_ms,
+            expired=until_ms is not None and until_ms <= min(self.now_ms, self.log_ms),
             ports=jail.rules.ports,
             **facts,
         )

@@ -35,6 +35,7 @@ class EmbeddedDecider:
         self._pending: tuple[Partition, list[Append], dict[str, bytes]] | None = None
         self._checkpoint_at_ms = now_ms() + CHECKPOINT_MS
         self._events_at_checkpoint = 0
+        self._behind = False
 
     def govern(self, rules: Rules) -> None:
         """Make these the rules in force from here on, unless they are already; `catch_up` first."""
@@ -55,22 +56,26 @@ class EmbeddedDecider:
     def poll(self) -> bool:
         """Fold what has come and commit what follows; whether there is more at once. Raises Transient."""
         self._flush()
-        more = False
+        more = behind = False
         for partition in self.partitions:
             commands = self._read(COMMANDS.name, partition)
             appends = partition.obey(commands)
             events = self._read(EVENTS.name, partition) if partition.takes_events else []
             appends += partition.decide(events)
             more = more or bool(commands or events)
+            behind = behind or bool(events)
             if appends or partition.untold:
                 self._commit(partition, [*partition.tell(), *appends], partition.position())
+        self._behind = behind
         if self._checkpoint_due():
             self.checkpoint()
         return more
 
     def tick(self) -> None:
-        """End the bans whose time has come. Raises Transient."""
+        """End the bans whose time has come; while events wait, time passes with them. Raises Transient."""
         self._flush()
+        if self._behind:
+            return
         now_ms = self._now_ms()
         for partition in self.partitions:
             appends = partition.pass_time(now_ms)
@@ -105,6 +110,7 @@ class EmbeddedDecider:
             events=self._events(),
             sent_again=sum(each.fold.sent_again for each in self.partitions),
             refused=sum(each.refused for each in self.partitions),
+            stepped_back=sum(each.fold.witness.stepped_back for each in self.partitions),
         )
 
     def checkpoint(self) -> None:

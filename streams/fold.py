@@ -20,6 +20,8 @@ from streams.witness import Witness
 SKEW_MS = 60_000
 WRONG_MS = 300_000
 """A clock that is off by more is put right: so long no message is under way to the log."""
+STEP_MS = WRONG_MS
+"""A log whose clock is more than that behind what was folded has stepped back, for the same reason."""
 MOST_MARKS = 10_000
 
 
@@ -50,6 +52,10 @@ class Fold:
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold a message of the events; the decisions, and the frame with what it refused."""
+        self.decider.log_ms = message.at_ms
+        if self.decider.now_ms - message.at_ms > STEP_MS:
+            self.witness.stepped_back += 1
+            self.decider.step_back(message.at_ms, SKEW_MS)
         frame = read_frame(
             message,
             self.marks,
@@ -76,6 +82,7 @@ class Fold:
 
     def obey(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold a message of the commands; the decisions, and the frame with what it refused."""
+        self.decider.log_ms = message.at_ms
         frame = read_commands(message)
         decisions: list[Decision] = []
         for index, record in cast("list[tuple[int, Other]]", frame.runs):
@@ -84,6 +91,7 @@ class Fold:
 
     def pass_time(self, at_ms: int) -> list[Decision]:
         """Let time pass to an instant; the decisions."""
+        self.decider.log_ms = at_ms
         return self.decider.apply(reference(at_ms), Tick(at_ms=at_ms), kind=TIME)
 
     def _behind_ms(self, message: Message) -> int:

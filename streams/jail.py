@@ -236,6 +236,25 @@ class JailState:
             del self.history[name]
         return old | ended
 
+    def step_back(self, at_ms: int, skew_ms: int) -> set[str]:
+        """Forget what is said to have happened after an instant: failures, and ends of bans; whose."""
+        free_ms, at_ms = at_ms - skew_ms, at_ms + skew_ms
+        first = (at_ms + 1) << AT_SHIFT
+        changed = set()
+        for name, known in list(self.subjects.items()):
+            if isinstance(known, Held) or _newest_ms(known) <= at_ms:
+                continue
+            kept = [each for each in self.failures_of(name) if each < first]
+            del self.subjects[name]
+            if kept:
+                self.remember(name, kept)
+            changed.add(name)
+        for name, past in self.history.items():
+            if past.free_from_ms > free_ms:
+                self.history[name] = past._replace(free_from_ms=free_ms)
+                changed.add(name)
+        return changed
+
     def newest(self) -> Iterator[tuple[int, str, str]]:
         """When each failing subject failed last, who that is, and the jail's name."""
         name = self.rules.name

@@ -17,6 +17,7 @@ class DeciderStatus:
         events: events folded since the start.
         sent_again: events passed over since the start because they had been folded before.
         refused: lines sent to the dead letters since the start.
+        stepped_back: how often the log's clock stepped back by more than five minutes since the start.
     """
 
     jails: Mapping[str, Mapping[str, int]]
@@ -25,3 +26,4 @@ class DeciderStatus:
     events: int
     sent_again: int
     refused: int
+    stepped_back: int

@@ -4,6 +4,7 @@
 |---|---|
 | a host's clock is wrong | the log stamped a message long before or after the host says it sent it |
 | two shippers under one name | two incarnations of a host's source take turns, again and again |
+| the log's clock stepped back | a message is stamped more than five minutes before what was folded |
 | events sent again | their positions are not past what was folded of their source |
 """
 
@@ -38,11 +39,13 @@ class Witness:
         wrong_clocks: by host, how many milliseconds its clock is behind the log's.
         twins: host and source under which two shippers send.
         sent_again: how many events were passed over, by source and incarnation.
+        stepped_back: how often the log's clock stepped back; it is never taken out.
     """
 
     wrong_clocks: dict[str, int] = field(default_factory=dict)
     twins: set[tuple[str, str]] = field(default_factory=set)
     sent_again: Counter[Sender] = field(default_factory=Counter)
+    stepped_back: int = 0
     _turns: dict[tuple[str, str], _Turns] = field(default_factory=dict)
 
     def see(self, marks: Iterable[Mark], sent_again: Counter[Sender]) -> None:

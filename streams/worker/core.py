@@ -274,7 +274,8 @@ class Core:
         self._go_on()
 
     def _time_passed(self, given: inputs.TimePassed) -> None:
-        if self.state is State.OPEN:
+        """While events wait, time passes with them: else it would be ahead of them."""
+        if self.state is State.OPEN and self._inlets[EVENTS.name].level(self.partition.next_offset):
             self._batch.pass_time(given.at_ms, self._now)
             self._go_on()
 

@@ -49,6 +49,10 @@ class Inlet:
         self._stood_at = -1
         self._settled_at = now + SETTLE_S
 
+    def level(self, next_offset: int) -> bool:
+        """Whether everything that was in the log when it was last asked is folded."""
+        return self.end is not None and self._known(next_offset) + MARKER >= self.end
+
     def passes(self, offset: int, next_offset: int) -> None:
         """A message is passed over; it is in the log."""
         if offset >= next_offset and not self.exact:

@@ -18,6 +18,7 @@ class Notices:
     def __init__(self) -> None:
         self._clocks: dict[str, int] = {}
         self._twins: set[tuple[str, str]] = set()
+        self._steps = 0
 
     def tell(self, witness: Witness) -> None:
         """Log what is new, and take it out."""
@@ -46,6 +47,9 @@ class Notices:
                 incarnation,
                 events,
             )
+        if witness.stepped_back > self._steps:
+            log.warning("The log's clock stepped back by more than five minutes; time was set back with it")
+            self._steps = witness.stepped_back
         self._twins |= witness.twins
         witness.wrong_clocks.clear()
         witness.twins.clear()

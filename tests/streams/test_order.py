@@ -17,7 +17,7 @@ from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
 from schemas.errors import LogError
 from schemas.records import Ban, Command, Decision, Obeyed, Prolong, RulesChanged, Step, Tick, Unban, Verb
-from schemas.topics import COMMANDS, DECISIONS, EVENTS, STATE, Topic
+from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, STATE, Topic
 from streams.embedded import EmbeddedDecider
 from streams.order import OBEYED, Steps
 from streams.partition import POSITION, Partition
@@ -250,6 +250,65 @@ def test_commands_between_the_same_events_are_one_step() -> None:
     ]
     assert steps.take(0) == []
     assert steps.count == 4
+
+
+DAY_MS = 24 * 60 * MINUTE
+STEPS = st.sampled_from([-DAY_MS, DAY_MS, -40 * MINUTE, 40 * MINUTE, -SECOND])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), STEPS), max_size=4), st.data())
+def test_a_clock_that_steps_costs_no_more_than_the_bans_due_in_between(
+    jumps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """Between any two inputs, both ways: who fails afterwards, by the clock that holds, is banned."""
+    machine = Machine()
+    machine.govern(1)
+    machine.decider.catch_up()
+    ahead = 0
+    for nth in range(30):
+        for at, jump in jumps:
+            if at == nth:
+                machine.now_ms += jump
+                ahead += jump
+        machine.happen(
+            data.draw(st.sampled_from(["fail", "time", "poll"])), data.draw(st.sampled_from([ALICE, BOB])), 1
+        )
+    machine.now_ms -= ahead  # and it is right again
+    newcomer = "198.51.100.77"
+    for _ in range(2):
+        machine.now_ms += SECOND
+        machine.happen("fail", newcomer, 0)
+        machine.happen("fail", ALICE, 0)
+    machine.decider.catch_up()
+    machine.decider.tick()
+    held = {str(message.key) for message in machine.log.latest(BANS.name)}
+    assert newcomer in held, "recorded as expired at once, because of a clock that was ahead"
+    assert ALICE in held or ALICE in {each.prefix for each in machine.decisions()}
+    assert machine.decisions() == oracle(machine.log, machine.told())
+
+
+@pytest.mark.parametrize("wrong_ms", [DAY_MS, -DAY_MS, 40 * MINUTE, -40 * MINUTE])
+def test_one_who_fails_while_the_clock_is_wrong_is_banned_when_it_is_right(wrong_ms: int) -> None:
+    """His failures, and a ban, of the wrong time hide none of his failures of now."""
+    machine = Machine()
+    machine.govern(1)
+    machine.decider.catch_up()
+    machine.now_ms += wrong_ms
+    machine.happen("fail", ALICE, 0)  # one failure in the wrong time
+    for _ in range(2):
+        machine.happen("fail", BOB, 0)  # and a ban
+    machine.decider.catch_up()
+    machine.now_ms += MINUTE
+    machine.decider.tick()  # which ends
+    machine.now_ms -= wrong_ms
+    for _ in range(2):
+        machine.now_ms += SECOND
+        machine.happen("fail", ALICE, 0)
+        machine.happen("fail", BOB, 0)
+    machine.decider.catch_up()
+    machine.decider.tick()
+    assert {ALICE, BOB} == {str(message.key) for message in machine.log.latest(BANS.name)}
 
 
 def of_before(log: MemoryLog, *, checkpoint: bool) -> None:
