@@ -39,7 +39,7 @@ class Frame:
     """What a frame holds.
 
     Attributes:
-        lines: what each line holds.
+        lines: what each line holds; a frame that is refused as a whole is one line.
         runs: in order; events that take one route, or the index and the record of anything else.
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source, incarnation and filter among its events.
@@ -95,7 +95,7 @@ def read_frame(
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
     """
-    frame = Frame(read_events(message.value))
+    frame = Frame(_lines(message.value))
     base = reference(message.offset)
     for index, mark, group in _stretches(frame.lines):
         if mark is None:
@@ -106,7 +106,7 @@ def read_frame(
             continue
         at_ms = [event.at_ms for event in events]
         if behind_ms or max(at_ms) > not_after_ms:
-            at_ms = [min(not_after_ms, each + behind_ms) for each in at_ms]
+            at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
         frame.runs += _routed(base, events, rows) if selective else [Run(base, mark[2], rows)]
     return frame
@@ -116,6 +116,14 @@ def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
     """Up to which position the events of a source, incarnation and filter are folded; -1: none is."""
     seen = marks.get(mark)
     return marks.get((mark[0], mark[1], ANY_FILTER), -1) if seen is None else seen
+
+
+def _lines(value: bytes) -> Sequence[Line]:
+    """What the lines of a frame hold; one refusal for all where it is too large to be taken apart."""
+    try:
+        return read_events(value)
+    except InvalidMessage as error:
+        return [error]
 
 
 def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Mark | None, Sequence[Line]]]:

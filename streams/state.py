@@ -47,7 +47,7 @@ def dump_whole(decider: Decider, offset: int, marks: Mapping[Mark, int]) -> byte
 def load_whole(value: bytes, partition: int) -> tuple[Decider, int, dict[Mark, int]]:
     """The decider without its subjects, the last offset folded, and the marks; then `load_bucket` each."""
     whole = orjson.loads(value)
-    decider = Decider(Rules.from_wire(whole["rules"]), partition=partition, tracking=True)
+    decider = Decider(Rules.from_state(whole["rules"]), partition=partition, tracking=True)
     decider.now_ms = whole["now_ms"]
     decider.sweep_at_ms = whole["sweep_at_ms"]
     decider.allowed = dict(whole["allowed"])
