@@ -73,7 +73,8 @@ class Stamps:
         if self._now_ms // DAY_MS != clock.now_ms // DAY_MS:
             self._minutes.clear()
         self._now_ms = clock.now_ms
-        self._oldest_ms = {"live": clock.now_ms - SKEW_MS, "backlog": 0, "offline": -FAR_MS}[clock.trust]
+        oldest_ms = max(0, clock.now_ms - SKEW_MS) if clock.trust == "live" else 0
+        self._oldest_ms = oldest_ms if clock.trust != "offline" else -FAR_MS
         self._newest_ms = clock.now_ms + SKEW_MS if clock.trust != "offline" else FAR_MS
 
     def read(self, text: bytes) -> tuple[int, bool]:

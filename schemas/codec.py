@@ -157,7 +157,7 @@ def lines_from(wires: Sequence[Mapping[str, Any]]) -> list[AuthLine]:
         raise InvalidMessage(str(error)) from error
 
 
-def changed(line: AuthLine, **fields: Any) -> AuthLine:
+def changed(line: AuthLine, /, **fields: Any) -> AuthLine:
     """A line with other values in some fields."""
     return msgspec.structs.replace(line, **fields)
 
