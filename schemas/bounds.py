@@ -5,12 +5,12 @@ exact everywhere, and what is remembered of them is small.
 
 | type | bound | why |
 |---|---|---|
-| Instant | the year 9999 | the last that has a date: RFC 3339, `datetime`; below 2**48 |
-| Told | two durations before that | told by a producer or an operator, a ban's end is computed from it |
-| Duration | a thousand years | beyond it somebody meant for ever |
+| InstantMs | the year 9999 | the last that has a date: RFC 3339, `datetime`; below 2**48 |
+| ToldMs | two durations before that | told by a producer or an operator, a ban's end is computed from it |
+| DurationMs | a thousand years | beyond it somebody meant for ever |
 | Position | 2**53 - 1 | a byte's place in a log: 8 PiB; the last that is exact as a double, in JavaScript |
 | Name | 256 characters | what things are told apart by, remembered by the ten thousand |
-| Text | 1,024 characters | what people read: a line, a user, a reason |
+| ShortText | 1,024 characters | what people read: a line, a user, a reason |
 | Labels | 32 of them | each a name and a value, as long as names |
 
 Texts are measured in characters, as JSON Schema does: 256 of them are 1,024 bytes of UTF-8 at most.
@@ -36,13 +36,13 @@ NAME_CHARACTERS: Final = 256
 TEXT_CHARACTERS: Final = 1_024
 MOST_LABELS: Final = 32
 
-Instant = Annotated[int, Meta(ge=0, le=LAST_INSTANT_MS)]
-Told = Annotated[int, Meta(ge=0, le=LAST_TOLD_MS)]
-Duration = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
-Delay = Annotated[int, Meta(ge=-LAST_INSTANT_MS, le=LAST_INSTANT_MS)]
+InstantMs = Annotated[int, Meta(ge=0, le=LAST_INSTANT_MS)]
+ToldMs = Annotated[int, Meta(ge=0, le=LAST_TOLD_MS)]
+DurationMs = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
+DelayMs = Annotated[int, Meta(ge=-LAST_INSTANT_MS, le=LAST_INSTANT_MS)]
 """Between the clocks of two machines: either may be behind."""
 Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
 Port = Annotated[int, Meta(ge=0, le=MOST_PORT)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
-Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS)]
+ShortText = Annotated[str, Meta(max_length=TEXT_CHARACTERS)]
 Labels = Annotated[Mapping[Name, Name], Meta(max_length=MOST_LABELS)]

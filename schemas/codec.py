@@ -28,7 +28,7 @@ import msgspec
 import orjson
 
 from schemas.addresses import are_addresses, is_ipv4, is_prefix
-from schemas.bounds import Delay, Instant, Labels, Name, Port, Position, Text, Told
+from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, ToldMs
 from schemas.errors import InvalidMessage
 from schemas.fields import BY_TYPE, FIELDS, KNOWN, check_object, read, shown
 from schemas.records import EnforcementVerb, Kind, Outcome, Record, Standing
@@ -48,16 +48,16 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     type: Literal["auth"]
     v: Literal[1]
     kind: Kind
-    at_ms: Told
-    seen_at_ms: Told
+    at_ms: ToldMs
+    seen_at_ms: ToldMs
     filter: Name
     filter_version: Name
     ip: str
     source: Name
     incarnation: Name
     position: Position
-    line: Text
-    user: Text | None = None
+    line: ShortText
+    user: ShortText | None = None
     port: Port | None = None
     service: Name | None = None
     host: Name | None = None
@@ -70,7 +70,7 @@ class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
 
     jail: Name
     ban: Name
-    until_ms: Instant | None
+    until_ms: InstantMs | None
     ports: tuple[Port, ...] = ()
     labels: Labels = NO_LABELS
 
@@ -82,7 +82,7 @@ class StandingLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=Tru
     v: Literal[1]
     prefix: str
     decision: Name
-    decided_at_ms: Instant
+    decided_at_ms: InstantMs
     holds: tuple[HoldLine, ...]
 
 
@@ -97,9 +97,9 @@ class EnforcementLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=
     host: Name
     backend: Name
     outcome: Outcome
-    at_ms: Instant
+    at_ms: InstantMs
     detail: str | None = None
-    delay_ms: Delay | None = None
+    delay_ms: DelayMs | None = None
 
 
 _auth_line: Final = msgspec.json.Decoder(AuthLine).decode

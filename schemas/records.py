@@ -15,15 +15,15 @@ from typing import Any, ClassVar, Literal
 
 from schemas.bounds import (
     TEXT_CHARACTERS,
-    Delay,
-    Duration,
-    Instant,
+    DelayMs,
+    DurationMs,
+    InstantMs,
     Labels,
     Name,
     Port,
     Position,
-    Text,
-    Told,
+    ShortText,
+    ToldMs,
 )
 
 Kind = Literal["failed", "succeeded", "probed"]
@@ -55,16 +55,16 @@ class AuthEvent:
 
     TYPE: ClassVar[str] = "auth"
     kind: Kind
-    at_ms: Told
-    seen_at_ms: Told
+    at_ms: ToldMs
+    seen_at_ms: ToldMs
     filter: Name
     filter_version: Name
     ip: str
     source: Name
     incarnation: Name
     position: Position
-    line: Text
-    user: Text | None = None
+    line: ShortText
+    user: ShortText | None = None
     port: Port | None = None
     service: Name | None = None
     host: Name | None = None
@@ -89,12 +89,12 @@ class Command:
     TYPE: ClassVar[str] = "command"
     id: Name
     verb: Verb
-    at_ms: Told
+    at_ms: ToldMs
     who: Name
-    why: Text = ""
+    why: ShortText = ""
     prefix: str | None = None
     jail: Name | None = None
-    duration_ms: Duration | None = None
+    duration_ms: DurationMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,7 +103,7 @@ class Tick:
     """Time has passed at least to `at_ms`, so that expiry is an input like any other."""
 
     TYPE: ClassVar[str] = "tick"
-    at_ms: Told
+    at_ms: ToldMs
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -113,7 +113,7 @@ class RulesChanged:
 
     TYPE: ClassVar[str] = "rules"
     version: Name
-    at_ms: Told
+    at_ms: ToldMs
     rules: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,17 +138,17 @@ class Ban:
     id: Name
     prefix: str
     jail: Name
-    at_ms: Instant
-    until_ms: Instant | None
+    at_ms: InstantMs
+    until_ms: InstantMs | None
     count: int
     ban_count: int
     rules: Name
-    findtime_ms: Duration | None = None
+    findtime_ms: DurationMs | None = None
     evidence: tuple[Name, ...] = ()
-    lines: tuple[Text, ...] = ()
+    lines: tuple[ShortText, ...] = ()
     expired: bool = False
     who: Name | None = None
-    why: Text | None = None
+    why: ShortText | None = None
     ports: tuple[Port, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -165,12 +165,12 @@ class Unban:
     id: Name
     prefix: str
     jail: Name
-    at_ms: Instant
+    at_ms: InstantMs
     ban: Name
     reason: UnbanReason
     while_banned: int = 0
     who: Name | None = None
-    why: Text | None = None
+    why: ShortText | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -182,11 +182,11 @@ class Prolong:
     id: Name
     prefix: str
     jail: Name
-    at_ms: Instant
+    at_ms: InstantMs
     ban: Name
-    until_ms: Instant | None
+    until_ms: InstantMs | None
     who: Name | None = None
-    why: Text | None = None
+    why: ShortText | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -200,7 +200,7 @@ class Hold:
 
     jail: Name
     ban: Name
-    until_ms: Instant | None
+    until_ms: InstantMs | None
     ports: tuple[Port, ...] = ()
     labels: Labels = field(default_factory=dict)
 
@@ -220,7 +220,7 @@ class Standing:
     TYPE: ClassVar[str] = "standing"
     prefix: str
     decision: Name
-    decided_at_ms: Instant
+    decided_at_ms: InstantMs
     holds: tuple[Hold, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -245,9 +245,9 @@ class Enforcement:
     host: Name
     backend: Name
     outcome: Outcome
-    at_ms: Instant
+    at_ms: InstantMs
     detail: str | None = None
-    delay_ms: Delay | None = None
+    delay_ms: DelayMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -270,8 +270,8 @@ class Heartbeat:
     TYPE: ClassVar[str] = "heartbeat"
     host: Name
     backend: Name
-    at_ms: Instant
-    lag_ms: Duration
+    at_ms: InstantMs
+    lag_ms: DurationMs
     in_force: int
     failing: int = 0
     failed: int = 0
@@ -292,7 +292,7 @@ class DeadLetter:
     offset: int
     index: int
     reason: str
-    at_ms: Instant
+    at_ms: InstantMs
     line: str
     extra: Mapping[str, Any] = field(default_factory=dict)
 

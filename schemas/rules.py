@@ -19,7 +19,7 @@ from schemas.bounds import (
     MOST_PORT,
     MOST_RETRY,
     MOST_SUBJECTS,
-    Duration,
+    DurationMs,
     Labels,
     Name,
 )
@@ -56,9 +56,9 @@ class Jail:
 
     name: Name
     filters: tuple[str, ...]
-    findtime_ms: Duration = 600_000
+    findtime_ms: DurationMs = 600_000
     maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRY)] = 5
-    bantime_ms: Duration | None = 600_000
+    bantime_ms: DurationMs | None = 600_000
     ignoreip: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("failed",)
     sources: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Rules:
     """
 
     jails: tuple[Jail, ...]
-    lateness_ms: Duration = 3_600_000
+    lateness_ms: DurationMs = 3_600_000
     max_subjects: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUBJECTS)] = 1_000_000
 
     @property
