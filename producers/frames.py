@@ -16,10 +16,12 @@ from producers.filters import Filter
 from producers.filters.rows import EventRow
 from schemas.bounds import MOST_PORT, NAME_CHARACTERS, TEXT_CHARACTERS
 from schemas.codec import NO_LABELS, AuthLine, encode_lines
-from schemas.records import LINE_CHARACTERS
 from schemas.topics import EVENTS, partition_of_address
 
 EVENTS_PER_FRAME: Final = 512
+TEXT: Final = slice(TEXT_CHARACTERS)
+NAME: Final = slice(NAME_CHARACTERS)
+"""Made once: one for each row would cost more than the cut."""
 LARGE_BYTES: Final = 1 << 20
 EVENTS_PER_LARGE_FRAME: Final = 32
 """Events as large as they come (20 KB of escaped control characters) are as few in a frame."""
@@ -83,11 +85,7 @@ def _cut(events: Sequence[AuthLine], most: int) -> Iterator[Sequence[AuthLine]]:
 
 def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> list[AuthLine]:
     """The events of rows."""
-    name, version, service = (
-        origin.filter.name,
-        origin.filter.version,
-        origin.filter.service[:NAME_CHARACTERS],
-    )
+    name, version, service = origin.filter.name, origin.filter.version, origin.filter.service[NAME]
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms
     labels = dict(origin.labels) or NO_LABELS
     return [
@@ -103,11 +101,11 @@ def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> li
             source,
             incarnation,
             base + start + nth,
-            data[start:end].rstrip(b"\r\n").decode("utf-8", "replace")[:LINE_CHARACTERS],
-            user and user[:TEXT_CHARACTERS],
-            port if port is None or port <= MOST_PORT else None,
+            data[start:end].rstrip(b"\r\n").decode("utf-8", "replace")[TEXT],
+            user and user[TEXT],
+            port if (port or 0) <= MOST_PORT else None,
             service,
-            host and host[:NAME_CHARACTERS],
+            host and host[NAME],
             labels,
             skewed,
         )
