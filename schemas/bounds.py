@@ -11,6 +11,7 @@ exact everywhere, and what is remembered of them is small.
 | Position | 2**53 - 1 | a byte's place in a log: 8 PiB; the last that is exact as a double, in JavaScript |
 | Name | 256 characters | what things are told apart by, remembered by the ten thousand |
 | ShortText | 1,024 characters | what people read: a line, a user, a reason |
+| Statement | 4,096 characters | what a program says: why it failed, what it could not read |
 | Labels | 32 of them | each a name and a value, as long as names |
 
 Texts are measured in characters, as JSON Schema does: 256 of them are 1,024 bytes of UTF-8 at most.
@@ -34,6 +35,7 @@ MOST_RETRY: Final = 10_000
 MOST_SUBJECTS: Final = 100_000_000
 NAME_CHARACTERS: Final = 256
 TEXT_CHARACTERS: Final = 1_024
+STATEMENT_CHARACTERS: Final = 4_096
 MOST_LABELS: Final = 32
 
 InstantMs = Annotated[int, Meta(ge=0, le=LAST_INSTANT_MS)]
@@ -45,4 +47,5 @@ Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
 Port = Annotated[int, Meta(ge=0, le=MOST_PORT)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
 ShortText = Annotated[str, Meta(max_length=TEXT_CHARACTERS)]
+Statement = Annotated[str, Meta(max_length=STATEMENT_CHARACTERS)]
 Labels = Annotated[Mapping[Name, Name], Meta(max_length=MOST_LABELS)]

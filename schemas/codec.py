@@ -28,7 +28,7 @@ import msgspec
 import orjson
 
 from schemas.addresses import are_addresses, is_ipv4, is_prefix
-from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, ToldMs
+from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, Statement, ToldMs
 from schemas.errors import InvalidMessage
 from schemas.fields import BY_TYPE, FIELDS, KNOWN, check_object, read, shown
 from schemas.records import EnforcementVerb, Kind, Outcome, Record, Standing
@@ -98,7 +98,7 @@ class EnforcementLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=
     backend: Name
     outcome: Outcome
     at_ms: InstantMs
-    detail: str | None = None
+    detail: Statement | None = None
     delay_ms: DelayMs | None = None
 
 

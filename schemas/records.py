@@ -23,6 +23,7 @@ from schemas.bounds import (
     Port,
     Position,
     ShortText,
+    Statement,
     ToldMs,
 )
 
@@ -246,7 +247,7 @@ class Enforcement:
     backend: Name
     outcome: Outcome
     at_ms: InstantMs
-    detail: str | None = None
+    detail: Statement | None = None
     delay_ms: DelayMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -277,7 +278,7 @@ class Heartbeat:
     failed: int = 0
     refused: int = 0
     drift: int = 0
-    observing: str | None = None
+    observing: Statement | None = None
     stopped: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -291,9 +292,9 @@ class DeadLetter:
     partition: int
     offset: int
     index: int
-    reason: str
+    reason: Statement
     at_ms: InstantMs
-    line: str
+    line: Statement
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

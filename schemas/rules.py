@@ -107,7 +107,7 @@ class Rules:
             rules = msgspec.convert(wire, cls)
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(" - at `$")
-            raise InvalidMessage(reason, field="rules" + path.rstrip("`")) from error
+            raise InvalidMessage(f"{reason:.120}", field="rules" + path.rstrip("`")) from error
         for place, jail in enumerate(rules.jails):
             _check_prefixes(jail.ignoreip, f"rules.jails[{place}].ignoreip")
         return rules

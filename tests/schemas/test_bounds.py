@@ -16,6 +16,7 @@ from schemas.bounds import (
     MOST_PORT,
     MOST_POSITION,
     NAME_CHARACTERS,
+    STATEMENT_CHARACTERS,
     TEXT_CHARACTERS,
 )
 from schemas.codec import AuthLine, decode, encode, read_events
@@ -57,6 +58,7 @@ TEXTS = {
     "unban": ("why",),
     "prolong": ("why",),
 }
+STATEMENTS = {"enforcement": ("detail",), "heartbeat": ("observing",), "deadletter": ("reason", "line")}
 TYPICAL = {pair[0].TYPE: pair[0] for pair in EXAMPLES}
 
 
@@ -98,7 +100,11 @@ def test_a_number_is_within_its_bounds(record: Record, field: str, low: int, hig
     ("record", "field", "most"),
     [
         pytest.param(TYPICAL[name], field, most, id=f"{name}.{field}")
-        for group, most in ((NAMES, NAME_CHARACTERS), (TEXTS, TEXT_CHARACTERS))
+        for group, most in (
+            (NAMES, NAME_CHARACTERS),
+            (TEXTS, TEXT_CHARACTERS),
+            (STATEMENTS, STATEMENT_CHARACTERS),
+        )
         for name, fields in group.items()
         for field in fields
     ],

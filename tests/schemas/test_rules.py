@@ -66,6 +66,7 @@ def test_a_jail_of_before_has_the_defaults_of_what_is_new() -> None:
         ("ports", [65_536]),
         ("forgive", 1),
         ("window", "open"),
+        ("window", "x" * 100_000),
     ],
 )
 def test_a_wrong_field_of_a_jail_is_refused_and_named(field: str, value: Any) -> None:
@@ -75,6 +76,7 @@ def test_a_wrong_field_of_a_jail_is_refused_and_named(field: str, value: Any) ->
     with pytest.raises(InvalidMessage) as refused:
         Rules.from_wire(read)
     assert (refused.value.field or "").startswith(f"rules.jails[1].{field}")
+    assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize("field", ["jails", "lateness_ms", "max_subjects"])
