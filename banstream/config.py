@@ -17,6 +17,7 @@ from banstream import values
 from banstream.toml import Problems, Table, read_files
 from eventlog.urls import check_url
 from producers.library import AUTO, check_name, library_names
+from schemas.bounds import MOST_RETRY, MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.registries import BACKENDS
@@ -201,7 +202,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     log.done()
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
-    max_subjects = decider.take("max_subjects", values.between(1_000, 100_000_000), 1_000_000)
+    max_subjects = decider.take("max_subjects", values.between(1_000, MOST_SUBJECTS), 1_000_000)
     workers = _decider(decider)
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
@@ -256,7 +257,7 @@ def _enforcer(table: Table) -> EnforcerSettings:
         protect_ssh_peers=table.take("protect_ssh_peers", values.flag, usual.protect_ssh_peers),
         keep_on_stop=table.take("keep_on_stop", values.flag, usual.keep_on_stop),
         most_per_minute=table.take("most_per_minute", values.between(1, 10_000_000), usual.most_per_minute),
-        host=table.take("host", values.text, usual.host),
+        host=table.take("host", values.host, usual.host),
         jails=table.take("jails", values.texts, usual.jails),
         labels=table.take("labels", values.labels, usual.labels),
     )
@@ -269,7 +270,7 @@ def _ship(table: Table) -> ShipSettings:
     settings = ShipSettings(
         directory=table.take("directory", values.directory, usual.directory),
         spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
-        host=table.take("host", values.text, usual.host),
+        host=table.take("host", values.host, usual.host),
         labels=table.take("labels", values.labels, usual.labels),
     )
     table.done()
@@ -325,7 +326,7 @@ def _jail(
             name=name,
             filters=filters,
             findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
-            maxretry=table.take("maxretry", values.between(1, 10_000), rules.maxretry),
+            maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
             ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
             kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from banstream.values import prefix
+from schemas.bounds import TEXT_CHARACTERS
 
 config_option = click.option(
     "--config",
@@ -30,3 +31,19 @@ class PrefixType(click.ParamType):
 
 
 PREFIX = PrefixType()
+
+
+class ReasonType(click.ParamType):
+    """A text that a record holds."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is."""
+        text = str(value)
+        if len(text) > TEXT_CHARACTERS:
+            self.fail(f"{len(text)} characters; {TEXT_CHARACTERS} at most are kept", param, ctx)
+        return text
+
+
+REASON = ReasonType()

@@ -15,7 +15,7 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.instants import DurationType, now_ms
-from banstream.options import PREFIX
+from banstream.options import PREFIX, REASON
 from banstream.reading import heartbeat, is_up
 from banstream.show import json_line, say, until
 from eventlog.contract import Append, EventLog
@@ -33,7 +33,9 @@ LOOK_MS = 100
 NOT_RUNNING = "`banstream up` is not running and applies it at start"
 BUSY = "`banstream up` is busy, and applies it when it gets there"
 
-why_option = click.option("--why", default="", metavar="TEXT", help="The reason, kept in the audit trail.")
+why_option = click.option(
+    "--why", default="", type=REASON, metavar="TEXT", help="The reason, kept in the audit trail."
+)
 jail_option = click.option("--jail", metavar="JAIL", help="Only this jail [default: all].")
 for_option = click.option(
     "--for", "duration_ms", type=DurationType(), metavar="DURATION", help="For this long [default: for ever]."

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from schemas.addresses import canonical_prefix
+from schemas.bounds import MOST_LABELS, MOST_PORT
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 
 SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
+HOST_CHARACTERS = 200
+"""A host's name stands before its files' incarnations, and both together are a name (schemas.bounds)."""
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-MOST_PORT = 65_535
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
 
@@ -25,6 +27,14 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a string in quotes")
     return value.strip()
+
+
+def host(value: Any) -> str:
+    """A host's name."""
+    name = text(value)
+    if len(name) > HOST_CHARACTERS:
+        raise ValueError(f"a host's name of {HOST_CHARACTERS} characters at most")
+    return name
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -138,12 +148,17 @@ def prefix(value: str) -> str:
 
 def labels(value: Any) -> dict[str, str]:
     """Names and values, such as { site = "fra", tier = "edge" }."""
-    if not isinstance(value, dict) or not all(
-        LABEL.fullmatch(name) and isinstance(text, str) and LABEL.fullmatch(text)
-        for name, text in value.items()
+    if (
+        not isinstance(value, dict)
+        or len(value) > MOST_LABELS
+        or not all(
+            LABEL.fullmatch(name) and isinstance(text, str) and LABEL.fullmatch(text)
+            for name, text in value.items()
+        )
     ):
         raise ValueError(
-            'a table of labels such as { site = "fra" }, each at most 64 of A-Z, a-z, 0-9, . _ -'
+            f'a table of labels such as {{ site = "fra" }}, at most {MOST_LABELS}, each at most 64 of A-Z, '
+            "a-z, 0-9, . _ -"
         )
     return dict(value)
 
@@ -154,4 +169,4 @@ def ports(value: Any) -> tuple[int, ...]:
         value = [value]
     if not isinstance(value, list):
         raise ValueError("a port, or an array of ports")  # noqa: TRY004 - as above
-    return tuple(sorted(set(map(between(1, 65_535), value))))
+    return tuple(sorted(set(map(between(1, MOST_PORT), value))))

@@ -33,6 +33,7 @@ from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Follower
+from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage, Transient
 from schemas.records import Heartbeat
 from schemas.topics import BANS
@@ -274,7 +275,7 @@ class Enforcer:
             failed=status.failed,
             refused=status.refused,
             drift=status.repaired,
-            observing=status.observing,
+            observing=status.observing and status.observing[:STATEMENT_CHARACTERS],
             stopped=stopped,
         )
 

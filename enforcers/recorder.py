@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Final, NamedTuple, cast
 
 from eventlog.contract import Append, EventLog, Message, Writer
+from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.codec import EnforcementLine, encode, encode_lines
 from schemas.errors import Fenced, InvalidMessage, Transient
 from schemas.records import LINE_CHARACTERS, DeadLetter, EnforcementVerb, Heartbeat, Outcome
@@ -81,7 +82,7 @@ class Recorder:
                 self._backend,
                 outcome,
                 at_ms,
-                detail,
+                detail and detail[:STATEMENT_CHARACTERS],
                 delay_ms,
             )
         )

@@ -126,13 +126,17 @@ def places_of(topic: Topic, partitions: int) -> list[Place]:
 
 
 def located(topic: str, message: Message, containing: bytes = b"") -> Iterator[Located]:
-    """The records of a message; a line that holds none is passed over: it is in the dead letters."""
+    """The records of a message; a line that holds none is passed over: it is in the dead letters.
+
+    So is a frame that is too large to be taken apart.
+    """
     if containing not in message.value:
         return
-    for index, line in enumerate(lines_of(message.value)):
-        if containing in line:
-            with suppress(InvalidMessage):
-                yield Located(topic, message.partition, message.offset, index, decode(line))
+    with suppress(InvalidMessage):
+        for index, line in enumerate(lines_of(message.value)):
+            if containing in line:
+                with suppress(InvalidMessage):
+                    yield Located(topic, message.partition, message.offset, index, decode(line))
 
 
 class Wakeup:

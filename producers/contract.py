@@ -18,11 +18,13 @@ class Chunk:
 
     Attributes:
         data: the lines, each ending in a newline. A line past LINE_LIMIT_BYTES is cut there.
-        incarnation: which file (or boot) of the origin; never reused for other content.
+        incarnation: which file (or boot) of the origin, in 40 characters at most; never reused for other
+            content.
         start: the position of the first byte of `data` in the incarnation.
         resume: JSON; stored, it makes the source go on right after this chunk.
         live: the source had already reached its end before it read this chunk, so the lines are new.
-        origin: the id of the very file the lines are from; the source's own id unless it is a glob.
+        origin: the id of the very file the lines are from; the source's own id unless it is a glob. As that,
+            a name (schemas.bounds).
     """
 
     data: bytes

@@ -1,4 +1,7 @@
-"""Rows to frames: an event's line is made from its row at once, without a record between them."""
+"""Rows to frames: an event's line is made from its row at once, without a record between them.
+
+What a client or a log can make long is cut here to what readers take (schemas.bounds).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,17 @@ from typing import Final
 from eventlog.contract import Append
 from producers.filters import Filter
 from producers.filters.rows import EventRow
-from schemas.codec import AuthLine, encode_lines
-from schemas.records import LINE_CHARACTERS
+from schemas.bounds import MOST_PORT, NAME_CHARACTERS, TEXT_CHARACTERS
+from schemas.codec import NO_LABELS, AuthLine, encode_lines
 from schemas.topics import EVENTS, partition_of_address
 
 EVENTS_PER_FRAME: Final = 512
+TEXT: Final = slice(TEXT_CHARACTERS)
+NAME: Final = slice(NAME_CHARACTERS)
+"""Made once: one for each row would cost more than the cut."""
+LARGE_BYTES: Final = 1 << 20
+EVENTS_PER_LARGE_FRAME: Final = 32
+"""Events as large as they come (20 KB of escaped control characters) are as few in a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +45,9 @@ def appends(events: Sequence[AuthLine], partitions: int) -> list[Append]:
     for event in events if partitions > 1 else ():
         by_partition[partition_of_address(event.ip, partitions)].append(event)
     return [
-        Append(EVENTS.name, encode_lines(frame), partition=partition)
+        Append(EVENTS.name, frame, partition=partition)
         for partition, part in enumerate(by_partition if partitions > 1 else [events])
-        for frame in _cut(part)
+        for frame in _frames(part)
     ]
 
 
@@ -53,11 +62,21 @@ def in_line_order(found: Sequence[Sequence[AuthLine]]) -> list[AuthLine]:
     return sorted(chain.from_iterable(found), key=attrgetter("position"))
 
 
-def _cut(events: Sequence[AuthLine]) -> Iterator[Sequence[AuthLine]]:
-    """Events in frames of EVENTS_PER_FRAME; those of one line stay together, as they may share a position."""
+def _frames(events: Sequence[AuthLine]) -> Iterator[bytes]:
+    """Events as frames that any reader takes."""
+    for part in _cut(events, EVENTS_PER_FRAME):
+        frame = encode_lines(part)
+        if len(frame) <= LARGE_BYTES:
+            yield frame
+        else:
+            yield from map(encode_lines, _cut(part, EVENTS_PER_LARGE_FRAME))
+
+
+def _cut(events: Sequence[AuthLine], most: int) -> Iterator[Sequence[AuthLine]]:
+    """Events in stretches of `most`; those of one line stay together, as they may share a position."""
     start = 0
     while start < len(events):
-        end = min(start + EVENTS_PER_FRAME, len(events))
+        end = min(start + most, len(events))
         while end < len(events) and events[end].position == events[end - 1].position:
             end += 1
         yield events[start:end]
@@ -66,9 +85,9 @@ def _cut(events: Sequence[AuthLine]) -> Iterator[Sequence[AuthLine]]:
 
 def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> list[AuthLine]:
     """The events of rows."""
-    name, version, service = origin.filter.name, origin.filter.version, origin.filter.service
+    name, version, service = origin.filter.name, origin.filter.version, origin.filter.service[NAME]
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms
-    labels = dict(origin.labels)
+    labels = dict(origin.labels) or NO_LABELS
     return [
         AuthLine(
             "auth",
@@ -82,11 +101,11 @@ def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> li
             source,
             incarnation,
             base + start + nth,
-            data[start:end].rstrip(b"\r\n").decode("utf-8", "replace")[:LINE_CHARACTERS],
-            user,
-            port,
+            data[start:end].rstrip(b"\r\n").decode("utf-8", "replace")[TEXT],
+            user and user[TEXT],
+            port if (port or 0) <= MOST_PORT else None,
             service,
-            host,
+            host and host[NAME],
             labels,
             skewed,
         )

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from schemas.bounds import NAME_CHARACTERS
 from schemas.errors import ConfigError
 
 AUTO: Final = "auto"
@@ -32,6 +33,8 @@ def is_fail2ban(name: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raise ConfigError for a text that names no filter; whether a named file is there is not looked at."""
+    if len(name) > NAME_CHARACTERS:
+        raise ConfigError(f"filter {name:.40}... has {len(name)} characters; use {NAME_CHARACTERS} at most")
     if name not in library_names() and not name.endswith(OWN_ENDING) and not is_fail2ban(name):
         close = get_close_matches(name, library_names(), n=1, cutoff=0.75)
         near = "".join(f"; did you mean {each}?" for each in close)

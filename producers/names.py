@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from schemas.addresses import canonical_address
 from schemas.codec import AuthLine, changed, lines_from, wires_of
+from schemas.errors import InvalidMessage
 
 MOST_WAITING: Final = 1_024
 MOST_KNOWN: Final = 4_096
@@ -24,6 +25,7 @@ FRESH_S: Final = 300.0
 """As long as fail2ban remembers an answer."""
 THREADS: Final = 2
 TOO_MANY: Final = "more host names than can wait for the DNS; their lines are no events"
+LOST: Final = "events that waited for the DNS were kept by another version, and cannot be read"
 UNKNOWN: Final = "a host name that has no address; its line is no event"
 RESOLVED: Final = "host names instead of addresses; whoever owns a name's zone chooses whom it bans"
 
@@ -85,9 +87,13 @@ class Waiting:
 
     def __init__(self, names: Names, saved: Mapping[str, Any]) -> None:
         self._names = names
-        self._events: list[AuthLine] = lines_from(saved.get("waiting", []))
         self._last = int(saved.get("last", 0))
         self.counts: Counter[str] = Counter()
+        self._events: list[AuthLine] = []
+        try:
+            self._events = lines_from(saved.get("waiting", []))
+        except InvalidMessage as error:
+            self.counts[f"{LOST}: {error}"] += len(saved["waiting"])
 
     def add(self, events: Sequence[AuthLine]) -> None:
         """Events whose `ip` is a host's name."""

@@ -27,13 +27,17 @@ from producers.names import Names, Waiting
 from producers.sources import open_source
 from producers.stamps import LineClock
 from producers.status import ProducerStatus
+from schemas.bounds import MOST_POSITION
 from schemas.codec import AuthLine
 from schemas.errors import InvalidMessage
 
 NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
+TOO_FAR: Final = "lines so far from its beginning that no log is as long; they are not read"
 NO_FIELDS: Final[Mapping[str, str]] = {}
 WRITER: Final = "producer"
 READ_BYTES: Final = 1 << 20
+FARTHEST: Final = MOST_POSITION // 2
+"""4 PiB: only a sparse file made for it is larger."""
 IDLE_COMMIT_MS: Final = 5_000
 """Lines that hold no event move the stored position this late: reading them again would find nothing."""
 
@@ -131,6 +135,10 @@ class _Stream:
 
     def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
         """The events of a chunk; the position is now past it."""
+        if chunk.start > FARTHEST:
+            self.counts[f"{chunk.origin}: {TOO_FAR}"] += 1
+            self.resume = chunk.resume
+            return []
         clock = LineClock(now_ms, "live" if chunk.live else "backlog")
         found: list[list[AuthLine]] = []
         plan = self._plan_of(chunk.origin)

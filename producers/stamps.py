@@ -52,7 +52,7 @@ class LineClock:
     Attributes:
         now_ms: the producer's clock when the lines were read.
         trust: `live`: a line's time more than 60 s from now is replaced by now; `backlog`: only one more
-            than 60 s ahead is; `offline`: the line's time counts, whatever the clock says.
+            than 60 s ahead is, or before 1970; `offline`: the line's time counts, whatever the clock says.
     """
 
     now_ms: int
@@ -73,7 +73,8 @@ class Stamps:
         if self._now_ms // DAY_MS != clock.now_ms // DAY_MS:
             self._minutes.clear()
         self._now_ms = clock.now_ms
-        self._oldest_ms = clock.now_ms - SKEW_MS if clock.trust == "live" else -FAR_MS
+        oldest_ms = max(0, clock.now_ms - SKEW_MS) if clock.trust == "live" else 0
+        self._oldest_ms = oldest_ms if clock.trust != "offline" else -FAR_MS
         self._newest_ms = clock.now_ms + SKEW_MS if clock.trust != "offline" else FAR_MS
 
     def read(self, text: bytes) -> tuple[int, bool]:

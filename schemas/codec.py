@@ -6,7 +6,7 @@ whatever the bytes.
 
 | on the wire | in a record |
 |---|---|
-| string, integer (64 bit, signed), boolean | str, int, bool |
+| string, integer (64 bit, signed), boolean | str, int, bool; within the bounds that its type has |
 | one of a fixed set of strings | Literal |
 | absent or null | None, where the field allows it |
 | array | tuple |
@@ -21,18 +21,25 @@ refuse the same, with the same reasons.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, cast
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast
 
 import msgspec
 import orjson
 
 from schemas.addresses import are_addresses, is_ipv4, is_prefix
+from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, Statement, ToldMs
 from schemas.errors import InvalidMessage
-from schemas.fields import BY_TYPE, FIELDS, INT64, KNOWN, check_object, read, shown
+from schemas.fields import BY_TYPE, FIELDS, KNOWN, check_object, read, shown
 from schemas.records import EnforcementVerb, Kind, Outcome, Record, Standing
 
 VERSION: Final = 1
-Int64 = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
+MOST_BYTES: Final = 8 << 20
+"""A frame is no larger, unpacked: eight times what writers begin another one at."""
+MOST_LINES: Final = 16_384
+"""A frame has no more lines: a shipper writes some 512, a decider as many unbans as make 1 MiB."""
+NO_LABELS: Final[Labels] = MappingProxyType({})
+"""What lines without labels share: an object of its own for each would cost more than checking its bounds."""
 
 
 class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -41,31 +48,31 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     type: Literal["auth"]
     v: Literal[1]
     kind: Kind
-    at_ms: Int64
-    seen_at_ms: Int64
-    filter: str
-    filter_version: str
+    at_ms: ToldMs
+    seen_at_ms: ToldMs
+    filter: Name
+    filter_version: Name
     ip: str
-    source: str
-    incarnation: str
-    position: Int64
-    line: str
-    user: str | None = None
-    port: Int64 | None = None
-    service: str | None = None
-    host: str | None = None
-    labels: dict[str, str] = {}
+    source: Name
+    incarnation: Name
+    position: Position
+    line: ShortText
+    user: ShortText | None = None
+    port: Port | None = None
+    service: Name | None = None
+    host: Name | None = None
+    labels: Labels = NO_LABELS
     skewed: bool = False
 
 
 class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A Hold within a line."""
 
-    jail: str
-    ban: str
-    until_ms: Int64 | None
-    ports: tuple[Int64, ...] = ()
-    labels: dict[str, str] = {}
+    jail: Name
+    ban: Name
+    until_ms: InstantMs | None
+    ports: tuple[Port, ...] = ()
+    labels: Labels = NO_LABELS
 
 
 class StandingLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
@@ -74,8 +81,8 @@ class StandingLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=Tru
     type: Literal["standing"]
     v: Literal[1]
     prefix: str
-    decision: str
-    decided_at_ms: Int64
+    decision: Name
+    decided_at_ms: InstantMs
     holds: tuple[HoldLine, ...]
 
 
@@ -84,15 +91,15 @@ class EnforcementLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=
 
     type: Literal["enforcement"]
     v: Literal[1]
-    decision: str
+    decision: Name
     prefix: str
     verb: EnforcementVerb
-    host: str
-    backend: str
+    host: Name
+    backend: Name
     outcome: Outcome
-    at_ms: Int64
-    detail: str | None = None
-    delay_ms: Int64 | None = None
+    at_ms: InstantMs
+    detail: Statement | None = None
+    delay_ms: DelayMs | None = None
 
 
 _auth_line: Final = msgspec.json.Decoder(AuthLine).decode
@@ -101,8 +108,16 @@ _lines_written: Final = msgspec.json.Encoder().encode_lines
 
 
 def lines_of(frame: bytes) -> list[bytes]:
-    """The lines of a frame, one a record."""
-    return frame.split(b"\n")
+    """The lines of a frame, one a record; InvalidMessage, for the frame as a whole, where it is too large.
+
+    It takes no more memory than a frame within bounds does, however many lines there are.
+    """
+    if len(frame) > MOST_BYTES:
+        raise InvalidMessage(f"a frame of {len(frame)} bytes; {MOST_BYTES} at most are read")
+    lines = frame.split(b"\n", MOST_LINES)
+    if len(lines) > MOST_LINES:
+        raise InvalidMessage(f"a frame of more lines than {MOST_LINES}, which are the most that are read")
+    return lines
 
 
 def frame_of(lines: Iterable[bytes]) -> bytes:
@@ -142,7 +157,7 @@ def lines_from(wires: Sequence[Mapping[str, Any]]) -> list[AuthLine]:
         raise InvalidMessage(str(error)) from error
 
 
-def changed(line: AuthLine, **fields: Any) -> AuthLine:
+def changed(line: AuthLine, /, **fields: Any) -> AuthLine:
     """A line with other values in some fields."""
     return msgspec.structs.replace(line, **fields)
 
@@ -161,12 +176,16 @@ def decode(line: bytes) -> Record:
 
 
 def decode_frame(frame: bytes) -> list[Record | InvalidMessage]:
-    """The records of a frame, in order; a line that holds none is an InvalidMessage in its place."""
+    """The records of a frame, in order; a line that holds none is an InvalidMessage in its place.
+
+    Raises:
+        InvalidMessage: the whole frame is too large to be taken apart.
+    """
     return [_decoded(line) for line in lines_of(frame)]
 
 
 def read_events(frame: bytes) -> Sequence[AuthLine | Record | InvalidMessage]:
-    """What the lines of a frame of events hold, in order: an AuthLine, or as `decode_frame`."""
+    """What the lines of a frame of events hold, in order: an AuthLine, or as `decode_frame`, which see."""
     lines = lines_of(frame)
     try:
         events = list(map(_auth_line, lines))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schemas.bounds import LONGEST_MS
+
 _UNITS_S: Final = {
     "s": 1.0,
     "m": 60.0,
@@ -28,8 +30,6 @@ _NAMES: Final = {
     **dict.fromkeys(("y", "yr", "year", "years", "yea", "yy"), "y"),
 }
 _PART: Final = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([a-z]*)")
-_LONGEST_MS: Final = 1_000 * 31_557_600_000
-"""A thousand years: beyond it somebody meant `-1`."""
 
 
 def parse_duration(text: str) -> int:
@@ -42,7 +42,7 @@ def parse_duration(text: str) -> int:
             raise ValueError('a duration such as "10m", "1d12h" or a number of seconds')
         total_s += float(part[1]) * _UNITS_S[unit]
         place = part.end()
-    if not lowered or round(total_s * 1_000) > _LONGEST_MS:
+    if not lowered or round(total_s * 1_000) > LONGEST_MS:
         raise ValueError('a duration such as "10m" or "1d12h", of a thousand years at most')
     return round(total_s * 1_000)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
+import msgspec
 import orjson
 
 from schemas.addresses import canonical_prefix
@@ -114,10 +115,30 @@ def check_object(value: Any) -> Any:
     return value
 
 
-def _check_texts(value: Any) -> Any:
-    if type(value) is not dict or any(type(item) is not str for item in value.values()):
-        raise InvalidMessage(f"expected an object of strings, not {shown(value)}")
-    return value
+def _check_texts(check_text: Check) -> Check:
+    def check(value: Any) -> Any:
+        if type(value) is not dict:
+            raise InvalidMessage(f"expected an object of strings, not {shown(value)}")
+        for name, text in value.items():
+            check_text(name)
+            check_text(text)
+        return value
+
+    return check
+
+
+def _check_bounds(check_type: Check, bounds: msgspec.Meta) -> Check:
+    low, high, most = bounds.ge, bounds.le, bounds.max_length
+
+    def check(value: Any) -> Any:
+        check_type(value)
+        if low is not None and high is not None and not low <= value <= high:
+            raise InvalidMessage(f"expected {low} to {high}, not {value}")
+        if most is not None and len(value) > most:
+            raise InvalidMessage(f"expected a length of {most} at most, not {len(value)}")
+        return value
+
+    return check
 
 
 def _check_record(record_type: type[Any]) -> Check:
@@ -155,14 +176,16 @@ CHECKS: Final[Mapping[type, Check]] = MappingProxyType(
 
 def _check_for(hint: Any) -> Check:
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _check_bounds(_check_for(args[0]), args[1])
     if origin is Literal:
         return _check_literal(args)
-    if origin is UnionType:
+    if origin in {Union, UnionType}:
         return _check_for(next(arg for arg in args if arg is not NoneType))
     if origin is tuple:
         return _check_tuple(_check_for(args[0]))
     if origin is not None:
-        return _check_texts if args[1] is str else check_object
+        return check_object if args[1] is Any else _check_texts(_check_for(args[1]))
     return CHECKS[hint] if hint in CHECKS else _check_record(hint)
 
 
@@ -177,7 +200,7 @@ def _wire_field(field: dataclasses.Field[Any], hint: Any) -> WireField:
 
 
 def _fields_of(record_type: type[Any]) -> tuple[WireField, ...]:
-    hints = get_type_hints(record_type)
+    hints = get_type_hints(record_type, include_extras=True)
     return tuple(
         _wire_field(field, hints[field.name])
         for field in dataclasses.fields(record_type)

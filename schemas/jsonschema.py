@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from inspect import cleandoc
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import orjson
 
 from schemas.codec import VERSION
@@ -89,7 +90,7 @@ def _object_of(record_type: type[Any]) -> Schema:
     """What a dataclass is on the wire: an object, with what its docstring says of it."""
     doc = cleandoc(record_type.__doc__ or "")
     meanings = _meanings(doc)
-    hints = get_type_hints(record_type)
+    hints = get_type_hints(record_type, include_extras=True)
     fields = [field for field in dataclasses.fields(record_type) if field.name != "extra"]
     return {
         "description": " ".join(doc.partition("\n\nAttributes:")[0].split()),
@@ -135,15 +136,29 @@ def _unit(name: str) -> str:
 
 def _schema_for(hint: Any) -> Schema:
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _bounded(_schema_for(args[0]), args[1])
     if origin is Literal:
         return {"type": "string", "enum": list(args)}
-    if origin is UnionType:
+    if origin in {Union, UnionType}:
         return _nullable(_schema_for(next(arg for arg in args if arg is not NoneType)))
     if origin is tuple:
         return {"type": "array", "items": _schema_for(args[0])}
     if origin is not None:
-        return {"type": "object"} | ({"additionalProperties": SCALARS[str]} if args[1] is str else {})
+        return {"type": "object"} | ({} if args[1] is Any else _texts(_schema_for(args[1])))
     return SCALARS.get(hint) or _object_of(hint)
+
+
+def _texts(text: Schema) -> Schema:
+    """What holds for the names and the values of an object of texts."""
+    return {"propertyNames": text, "additionalProperties": text}
+
+
+def _bounded(schema: Schema, bounds: msgspec.Meta) -> Schema:
+    """A schema with the bounds of its type: msgspec's words for them are not JSON Schema's."""
+    most = "maxProperties" if schema["type"] == "object" else "maxLength"
+    found = {"minimum": bounds.ge, "maximum": bounds.le, most: bounds.max_length}
+    return schema | {word: bound for word, bound in found.items() if bound is not None}
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -1,7 +1,8 @@
 """Every record that passes through the log: facts (events), opinions (decisions), and what came of them.
 
 Instants end in `_at_ms` or are named `at_ms`, `until_ms`: Unix milliseconds, UTC. Durations end in `_ms`.
-Addresses and prefixes are in the canonical form of schemas.addresses. On the wire a record is one JSON
+Addresses and prefixes are in the canonical form of schemas.addresses. What a field may hold at most, its type
+says (schemas.bounds). On the wire a record is one JSON
 object on one line; `type` and `v` come first, fields at their default are left out, and fields this
 version does not know are kept in `extra` and written back.
 """
@@ -12,13 +13,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from schemas.bounds import (
+    TEXT_CHARACTERS,
+    DelayMs,
+    DurationMs,
+    InstantMs,
+    Labels,
+    Name,
+    Offset,
+    Port,
+    Position,
+    ShortText,
+    Statement,
+    ToldMs,
+)
+
 Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
-LINE_CHARACTERS = 1_024
+LINE_CHARACTERS = TEXT_CHARACTERS
 """An event keeps this much of its line."""
 
 
@@ -41,20 +57,20 @@ class AuthEvent:
 
     TYPE: ClassVar[str] = "auth"
     kind: Kind
-    at_ms: int
-    seen_at_ms: int
-    filter: str
-    filter_version: str
+    at_ms: ToldMs
+    seen_at_ms: ToldMs
+    filter: Name
+    filter_version: Name
     ip: str
-    source: str
-    incarnation: str
-    position: int
-    line: str
-    user: str | None = None
-    port: int | None = None
-    service: str | None = None
-    host: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    source: Name
+    incarnation: Name
+    position: Position
+    line: ShortText
+    user: ShortText | None = None
+    port: Port | None = None
+    service: Name | None = None
+    host: Name | None = None
+    labels: Labels = field(default_factory=dict)
     skewed: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,14 +89,14 @@ class Command:
     """
 
     TYPE: ClassVar[str] = "command"
-    id: str
+    id: Name
     verb: Verb
-    at_ms: int
-    who: str
-    why: str = ""
+    at_ms: ToldMs
+    who: Name
+    why: ShortText = ""
     prefix: str | None = None
-    jail: str | None = None
-    duration_ms: int | None = None
+    jail: Name | None = None
+    duration_ms: DurationMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -89,7 +105,7 @@ class Tick:
     """Time has passed at least to `at_ms`. Only in logs of before: a Step says so now."""
 
     TYPE: ClassVar[str] = "tick"
-    at_ms: int
+    at_ms: ToldMs
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -98,8 +114,8 @@ class RulesChanged:
     """From here on these rules hold. `rules` is as schemas.rules writes it; `version` is its hash."""
 
     TYPE: ClassVar[str] = "rules"
-    version: str
-    at_ms: int
+    version: Name
+    at_ms: ToldMs
     rules: Mapping[str, Any]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -122,21 +138,21 @@ class Ban:
     """
 
     TYPE: ClassVar[str] = "ban"
-    id: str
+    id: Name
     prefix: str
-    jail: str
-    at_ms: int
-    until_ms: int | None
+    jail: Name
+    at_ms: InstantMs
+    until_ms: InstantMs | None
     count: int
     ban_count: int
-    rules: str
-    findtime_ms: int | None = None
-    evidence: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
+    rules: Name
+    findtime_ms: DurationMs | None = None
+    evidence: tuple[Name, ...] = ()
+    lines: tuple[ShortText, ...] = ()
     expired: bool = False
-    who: str | None = None
-    why: str | None = None
-    ports: tuple[int, ...] = ()
+    who: Name | None = None
+    why: ShortText | None = None
+    ports: tuple[Port, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -149,15 +165,15 @@ class Unban:
     """
 
     TYPE: ClassVar[str] = "unban"
-    id: str
+    id: Name
     prefix: str
-    jail: str
-    at_ms: int
-    ban: str
+    jail: Name
+    at_ms: InstantMs
+    ban: Name
     reason: UnbanReason
     while_banned: int = 0
-    who: str | None = None
-    why: str | None = None
+    who: Name | None = None
+    why: ShortText | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -166,14 +182,14 @@ class Prolong:
     """A ban in force now lasts until `until_ms` (None: for ever). `ban` is the id of that ban."""
 
     TYPE: ClassVar[str] = "prolong"
-    id: str
+    id: Name
     prefix: str
-    jail: str
-    at_ms: int
-    ban: str
-    until_ms: int | None
-    who: str | None = None
-    why: str | None = None
+    jail: Name
+    at_ms: InstantMs
+    ban: Name
+    until_ms: InstantMs | None
+    who: Name | None = None
+    why: ShortText | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -187,9 +203,9 @@ class Step:
         at_ms: time passed to this instant; None where commands were obeyed.
     """
 
-    events: int
-    commands: int | None = None
-    at_ms: int | None = None
+    events: Offset
+    commands: Offset | None = None
+    at_ms: InstantMs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +218,7 @@ class Obeyed:
     """
 
     TYPE: ClassVar[str] = "obeyed"
-    first: int
+    first: Position
     steps: tuple[Step, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -215,11 +231,11 @@ class Hold:
         labels: the jail's; on hosts whose labels say otherwise it does not hold.
     """
 
-    jail: str
-    ban: str
-    until_ms: int | None
-    ports: tuple[int, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    jail: Name
+    ban: Name
+    until_ms: InstantMs | None
+    ports: tuple[Port, ...] = ()
+    labels: Labels = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +252,8 @@ class Standing:
 
     TYPE: ClassVar[str] = "standing"
     prefix: str
-    decision: str
-    decided_at_ms: int
+    decision: Name
+    decided_at_ms: InstantMs
     holds: tuple[Hold, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -256,15 +272,15 @@ class Enforcement:
     """
 
     TYPE: ClassVar[str] = "enforcement"
-    decision: str
+    decision: Name
     prefix: str
     verb: EnforcementVerb
-    host: str
-    backend: str
+    host: Name
+    backend: Name
     outcome: Outcome
-    at_ms: int
-    detail: str | None = None
-    delay_ms: int | None = None
+    at_ms: InstantMs
+    detail: Statement | None = None
+    delay_ms: DelayMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -285,16 +301,16 @@ class Heartbeat:
     """
 
     TYPE: ClassVar[str] = "heartbeat"
-    host: str
-    backend: str
-    at_ms: int
-    lag_ms: int
+    host: Name
+    backend: Name
+    at_ms: InstantMs
+    lag_ms: DurationMs
     in_force: int
     failing: int = 0
     failed: int = 0
     refused: int = 0
     drift: int = 0
-    observing: str | None = None
+    observing: Statement | None = None
     stopped: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -304,13 +320,13 @@ class DeadLetter:
     """A line of a frame that could not be read, where it stood, and why. `line` is cut at LINE_CHARACTERS."""
 
     TYPE: ClassVar[str] = "deadletter"
-    topic: str
+    topic: Name
     partition: int
     offset: int
     index: int
-    reason: str
-    at_ms: int
-    line: str
+    reason: Statement
+    at_ms: InstantMs
+    line: Statement
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -6,20 +6,34 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import orjson
 
 from schemas.addresses import parse_prefix
+from schemas.bounds import (
+    LONGEST_MS,
+    MOST_LABELS,
+    MOST_PORT,
+    MOST_RETRY,
+    MOST_SUBJECTS,
+    DurationMs,
+    Labels,
+    Name,
+)
 from schemas.errors import InvalidMessage
 
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
 WindowKind = Literal["exact"]
-MOST: Final = 2**62
-Duration = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+_MOST: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms"), LONGEST_MS),
+    "maxretry": MOST_RETRY,
+    "max_subjects": MOST_SUBJECTS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +54,17 @@ class Jail:
         forgive: a success of an address forgets its failures so far.
     """
 
-    name: str
+    name: Name
     filters: tuple[str, ...]
-    findtime_ms: Duration = 600_000
-    maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 5
-    bantime_ms: Duration | None = 600_000
+    findtime_ms: DurationMs = 600_000
+    maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRY)] = 5
+    bantime_ms: DurationMs | None = 600_000
     ignoreip: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("failed",)
     sources: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=65_535)], ...] = ()
+    labels: Labels = field(default_factory=dict)
+    ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=MOST_PORT)], ...] = ()
     forgive: bool = False
     window: WindowKind = "exact"
 
@@ -66,8 +80,8 @@ class Rules:
     """
 
     jails: tuple[Jail, ...]
-    lateness_ms: Duration = 3_600_000
-    max_subjects: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1_000_000
+    lateness_ms: DurationMs = 3_600_000
+    max_subjects: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUBJECTS)] = 1_000_000
 
     @property
     def version(self) -> str:
@@ -93,10 +107,18 @@ class Rules:
             rules = msgspec.convert(wire, cls)
         except msgspec.ValidationError as error:
             reason, _, path = str(error).partition(" - at `$")
-            raise InvalidMessage(reason, field="rules" + path.rstrip("`")) from error
+            raise InvalidMessage(f"{reason:.120}", field="rules" + path.rstrip("`")) from error
         for place, jail in enumerate(rules.jails):
             _check_prefixes(jail.ignoreip, f"rules.jails[{place}].ignoreip")
         return rules
+
+    @classmethod
+    def from_state(cls, wire: Mapping[str, Any]) -> Rules:
+        """The rules that were in force. What is past a bound, as an earlier version took it, is cut.
+
+        Whoever cannot read the rules of a state decides nothing any more, not even under other rules.
+        """
+        return cls.from_wire({**_cut(wire), "jails": [_cut(jail) for jail in wire["jails"]]})
 
 
 def differences(old: Rules, new: Rules) -> list[str]:
@@ -128,3 +150,11 @@ def _check_prefixes(prefixes: Iterable[str], field: str) -> None:
             parse_prefix(prefix)
         except InvalidMessage as error:
             raise InvalidMessage(error.reason, field=field) from error
+
+
+def _cut(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Rules or a jail with every number, and the number of labels, within bounds."""
+    cut = {**wire, **{name: min(wire[name], most) for name, most in _MOST.items() if wire.get(name)}}
+    if "labels" in cut:
+        cut["labels"] = dict(islice(cut["labels"].items(), MOST_LABELS))
+    return cut

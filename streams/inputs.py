@@ -10,7 +10,7 @@ instants, all addresses, since a row or a record for each would cost more than f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -42,7 +42,7 @@ class Frame:
     """What a frame holds.
 
     Attributes:
-        lines: what each line holds.
+        lines: what each line holds; a frame that is refused as a whole is one line.
         runs: in order; events that take one route, or the index and the record of anything else.
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source, incarnation and filter among its events.
@@ -90,7 +90,7 @@ class Frame:
 
 def read_commands(message: Message) -> Frame:
     """Read the frame of a message of the commands."""
-    frame = Frame(decode_frame(message.value))
+    frame = Frame(_lines(decode_frame, message.value))
     for index, line in enumerate(frame.lines):
         frame.take_other(index, cast("Record | InvalidMessage", line), "commands")
     return frame
@@ -116,7 +116,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         mixed: it is of before there was a topic for commands: they count where they stand.
     """
     topic = "" if mixed else "events"
-    frame = Frame(read_events(message.value))
+    frame = Frame(_lines(read_events, message.value))
     base = reference(message.offset)
     for index, mark, group in _stretches(frame.lines):
         if mark is None:
@@ -127,7 +127,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
             continue
         at_ms = [event.at_ms for event in events]
         if behind_ms or max(at_ms) > not_after_ms:
-            at_ms = [min(not_after_ms, each + behind_ms) for each in at_ms]
+            at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
         frame.runs += _routed(base, events, rows) if selective else [Run(base, mark[2], rows)]
     return frame
@@ -137,6 +137,14 @@ def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
     """Up to which position the events of a source, incarnation and filter are folded; -1: none is."""
     seen = marks.get(mark)
     return marks.get((mark[0], mark[1], ANY_FILTER), -1) if seen is None else seen
+
+
+def _lines(read: Callable[[bytes], Sequence[Line]], value: bytes) -> Sequence[Line]:
+    """What the lines of a frame hold; one refusal for all where it is too large to be taken apart."""
+    try:
+        return read(value)
+    except InvalidMessage as error:
+        return [error]
 
 
 def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Mark | None, Sequence[Line]]]:

@@ -32,7 +32,7 @@ import orjson
 
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import AuthLine, dump_line, encode, frame_of, lines_of, load_line, read_events
-from schemas.errors import LogError
+from schemas.errors import InvalidMessage, LogError
 from schemas.records import AuthEvent, Command, RulesChanged, Tick
 from schemas.topics import (
     BANS,
@@ -156,7 +156,10 @@ class Moving:
         return partition_of(prefix, self._partitions)
 
     def _homes(self, value: bytes) -> Homes:
-        return tuple(map(self._home_of, read_events(value)))
+        try:
+            return tuple(map(self._home_of, read_events(value)))
+        except InvalidMessage:  # too large to be taken apart
+            return ((0,),)
 
     def _home_of(self, line: Line) -> tuple[int, ...]:
         match line:
@@ -185,7 +188,7 @@ class Moving:
                 yield Append(topic.name, message.value, message.key)
                 continue
             homes = self._homes(message.value)
-            lines = lines_of(message.value)
+            lines = lines_of(message.value) if len(homes) > 1 else [message.value]
             for partition in sorted({each for home in homes for each in home}):
                 mine = [line for line, home in zip(lines, homes, strict=True) if partition in home]
                 moved[partition].append(message.offset)

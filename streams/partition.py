@@ -258,7 +258,8 @@ class Partition:
         if not frame.refused:
             return []
         self.refused += len(frame.refused)
-        lines = lines_of(message.value)
+        # Whatever is one line is its own: a frame that was refused as a whole is not taken apart here either.
+        lines = lines_of(message.value) if len(frame.lines) > 1 else [message.value]
         letters = [self._letter(topic, message, index, lines[index], error) for index, error in frame.refused]
         return packed(DEADLETTERS.name, letters, 0)
 

@@ -47,7 +47,7 @@ def dump_whole(decider: Decider, place: Mapping[str, int], marks: Mapping[Mark, 
 def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], dict[Mark, int]]:
     """The decider without its subjects, the record with its place, and the marks; then `load_bucket` each."""
     whole = orjson.loads(value)
-    decider = Decider(Rules.from_wire(whole["rules"]), partition=partition, tracking=True)
+    decider = Decider(Rules.from_state(whole["rules"]), partition=partition, tracking=True)
     decider.now_ms = whole["now_ms"]
     decider.sweep_at_ms = whole["sweep_at_ms"]
     decider.allowed = dict(whole["allowed"])

@@ -108,7 +108,7 @@ def _push(log: EventLog, rules: Rules) -> bool:
 
 def _in_force(log: EventLog) -> Rules | None:
     versions = list(_versions(log))
-    return Rules.from_wire(versions[-1].rules) if versions else None
+    return Rules.from_state(versions[-1].rules) if versions else None
 
 
 def _versions(log: EventLog) -> Iterator[RulesChanged]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventlog.terms import TOMBSTONE_KEPT_MS
+from schemas.codec import MOST_BYTES
 from schemas.topics import ALL, DAY_MS, Topic
 
 POSITIONS: Final = Topic("banstream.positions", compacted=True)
@@ -24,8 +25,8 @@ POSITIONS: Final = Topic("banstream.positions", compacted=True)
 TOPICS: Final = (*ALL, POSITIONS)
 PARTITIONED: Final = frozenset(topic.name for topic in ALL if topic.partitioned)
 
-MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""The biggest message: far beyond a full frame; a bigger one is a mistake."""
+MESSAGE_BYTES: Final = MOST_BYTES
+"""The biggest message, packed: far beyond a full frame; a bigger one is a mistake."""
 
 REQUIRED: Final = ("cleanup.policy", "message.timestamp.type")
 """Settings that the log relies on; an operator may choose the others, such as a longer retention."""

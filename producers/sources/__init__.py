@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 
 from eventlog.clock import wall_clock_ms
 from producers.contract import Source, SourceKind, StartPosition
+from schemas.bounds import NAME_CHARACTERS
 from schemas.errors import ConfigError
 from schemas.registries import SOURCES
 
@@ -79,6 +80,10 @@ def _others() -> str:
 
 def _kind_of(spec: str) -> SourceKind:
     """The kind that a spec begins with the name of. Raises ConfigError when it is no spec of that kind."""
+    if len(spec) > NAME_CHARACTERS:
+        raise ConfigError(
+            f"source {spec:.40}... has {len(spec)} characters; at most {NAME_CHARACTERS}: use a link"
+        )
     name = spec.partition(":")[0]
     kind: SourceKind | None = None
     if name in BUILT_IN:

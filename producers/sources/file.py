@@ -14,11 +14,15 @@ from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPositio
 from producers.sources.start import offset_for
 from producers.sources.tail import Tail
 from producers.sources.wake import Wake
+from schemas.bounds import NAME_CHARACTERS
 
 BEHIND_BYTES: Final = 1 << 20
 """With more than this unread, lines are a backlog again and no longer live."""
 
-UNNAMED: Final = "a file whose name is no UTF-8 is not read; rename it"
+UNNAMED: Final = (
+    f"a file whose name is no UTF-8, or with its path longer than {NAME_CHARACTERS} characters, is not read; "
+    "rename it"
+)
 
 
 class FileSource:
@@ -58,7 +62,7 @@ class FileSource:
             read = tail.read(max(max_bytes, LINE_LIMIT_BYTES + 1))
             if read is not None:
                 self._caught_up = self._caught_up and read.behind < BEHIND_BYTES
-                origin = f"file:{path}" if self._is_glob else self.id
+                origin = _origin(path) if self._is_glob else self.id
                 return Chunk(
                     read.data, read.incarnation, read.start, self.position(), self._caught_up, origin
                 )
@@ -94,7 +98,7 @@ class FileSource:
         if not self._is_glob:
             return [Path(self._pattern)]
         there = _glob(self._pattern)
-        named = [path for path in there if _is_utf8(path)]
+        named = [path for path in there if _is_name(path)]
         self._unnamed = len(there) - len(named)
         return named
 
@@ -118,10 +122,10 @@ class FileSource:
 def matching_files(pattern: str) -> list[Path]:
     """The paths there are that an absolute path or glob names.
 
-    A name that is no UTF-8 is left out: neither a position nor an event can hold it.
+    A name that is no UTF-8, or too long, is left out: neither a position nor an event can hold it.
     """
     if glob.has_magic(pattern):
-        return [path for path in _glob(pattern) if _is_utf8(path)]
+        return [path for path in _glob(pattern) if _is_name(path)]
     return [Path(pattern)] if Path(pattern).exists() else []
 
 
@@ -129,12 +133,17 @@ def _glob(pattern: str) -> list[Path]:
     return sorted(Path("/").glob(pattern.lstrip("/")))
 
 
-def _is_utf8(path: Path) -> bool:
+def _origin(path: Path) -> str:
+    return f"file:{path}"
+
+
+def _is_name(path: Path) -> bool:
+    origin = _origin(path)
     try:
-        str(path).encode()
+        origin.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return len(origin) <= NAME_CHARACTERS
 
 
 def _fixed_part(pattern: str) -> Path:

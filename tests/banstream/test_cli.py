@@ -206,3 +206,9 @@ def test_a_closed_pipe_is_no_error(quiet: Service) -> None:
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
     )
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_a_reason_that_no_record_holds_is_refused(quiet: Service) -> None:
+    """Before anything is written: a decider would refuse the command, and nobody would hear of it."""
+    said = quiet.run("ban", "192.0.2.7", "--why", "x" * 1_025, "--config", str(quiet.config), code=2).stderr
+    assert "1025 characters; 1024 at most" in " ".join(said.split())

@@ -10,8 +10,11 @@ import pytest
 
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
+from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
 from tests.banstream.service import Service
+
+LABELS = "".join(f'l{number} = "x"\n' for number in range(MOST_LABELS + 1))
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -186,6 +189,18 @@ maxretry = "3"
             'decider.membership = "zookeeper": expected one of faust, aiokafka',
         ),
         ('[enforcer]\nnever_ban = ["x"]\n', "an address or prefix"),
+        (f'[ship]\nhost = "{"h" * 201}"\n', "expected a host's name of 200 characters at most"),
+        (f'[enforcer]\nhost = "{"h" * 201}"\n', "expected a host's name of 200 characters at most"),
+        (f"[ship.labels]\n{LABELS}", "expected a table of labels such as"),
+        (f'[jail.sshd]\nsource = "file:/{"p" * 251}"\n', "has 257 characters; at most 256"),
+        (
+            f'[jail.x]\nsource = "stdin"\nfilter = "/{"p" * 251}.toml"\n',
+            "has 257 characters; use 256 at most",
+        ),
+        ('[jail.sshd]\nsource = "stdin"\nfindtime = "1001y"\n', "of a thousand years at most"),
+        ('[jail.sshd]\nsource = "stdin"\nmaxretry = 10001\n', "a whole number from 1 to 10000"),
+        ("[decider]\nmax_subjects = 100000001\n", "a whole number from 1000 to 100000000"),
+        ('[decider]\nlateness = "1001y"\n', "of a thousand years at most"),
     ],
 )
 def test_a_wrong_value_says_key_value_and_what_was_expected(tmp_path: Path, text: str, said: str) -> None:

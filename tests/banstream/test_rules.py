@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
+from banstream.commands.rules import _in_force
+from eventlog.contract import Append
+from eventlog.memory import MemoryLog
+from schemas import topics
+from schemas.bounds import MOST_RETRY
+from schemas.codec import encode
 from schemas.records import Ban, RulesChanged
+from schemas.rules import Jail, Rules
 from schemas.topics import COMMANDS
 from tests.banstream.service import BANSTREAM, eventually, service
 from tests.broker import Cluster
@@ -96,3 +103,14 @@ def test_rules_are_pushed_to_a_fleet_only(tmp_path: Path) -> None:
         assert "`banstream up` puts its own file's rules in force" in said
         made.config.write_text('[log]\nurl = "kafka://localhost:1"\n[jail.sshd]\nenabled = false\n')
         assert "no jail is enabled" in made.run("rules", "push", "--config", str(made.config), code=2).stderr
+
+
+def test_rules_of_before_do_not_keep_others_from_being_pushed() -> None:
+    """Whatever bounds were broken by what is in force: it is compared with, and replaced."""
+    old = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=2**62),))
+    log = MemoryLog()
+    record = encode(RulesChanged(version="0", at_ms=0, rules=old.to_wire()))
+    log.append([Append(topics.RULES.name, record, key="0")])
+    found = _in_force(log)
+    assert found is not None
+    assert found.jails[0].maxretry == MOST_RETRY

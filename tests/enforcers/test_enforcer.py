@@ -410,8 +410,9 @@ def test_a_record_says_how_long_the_decision_took() -> None:
 
 
 def test_it_tells_the_log_how_it_is() -> None:
-    """At first, each time the gap has passed, and when it stops; without a gap never."""
-    rig = Rig(standing("203.0.113.1"), config=EnforcerConfig(host="h1", heartbeat_ms=1_000))
+    """At first, each time the gap has passed, and when it stops, why it observes cut; without a gap never."""
+    config = EnforcerConfig(host="h1", heartbeat_ms=1_000)
+    rig = Rig(standing("203.0.113.1"), config=config, observing="x" * 5_000)
     rig.backend.fails_on = {"203.0.113.2"}
     rig.follow()
     rig.follow(standing("203.0.113.2"), after_ms=999)
@@ -428,6 +429,7 @@ def test_it_tells_the_log_how_it_is() -> None:
         (1_000, 1, 1, False),
         (1_000, 1, 1, True),
     ]
+    assert {beat.observing for beat in beats} == {"x" * 4_096}
 
 
 def test_the_firewall_is_looked_after_while_the_log_is_away() -> None:

@@ -11,7 +11,10 @@ from enforcers.recorder import Recorder, Result
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
 from eventlog.writer import LogWriter
+from schemas.bounds import STATEMENT_CHARACTERS
+from schemas.codec import decode
 from schemas.errors import Fenced, Transient
+from schemas.records import Enforcement
 from schemas.topics import ENFORCEMENTS
 
 
@@ -60,3 +63,14 @@ def test_after_a_short_outage_another_enforcer_is_one() -> None:
     """The broker waits for a minute with that: so soon it was somebody else."""
     with pytest.raises(Fenced):
         silenced(AwayLog()).commit()
+
+
+def test_what_a_firewall_says_is_cut_to_what_readers_take() -> None:
+    """Whatever a backend raises, its record can be read."""
+    log = MemoryLog()
+    made = Recorder(log, "h1", "null")
+    made.note("ban", "203.0.113.1", Result("0-1-0-0", "failed", "x" * 10_000), 1)
+    assert made.commit()
+    record = decode(log.read(ENFORCEMENTS.name, 0, 0)[0].value)
+    assert isinstance(record, Enforcement)
+    assert record.detail == "x" * STATEMENT_CHARACTERS

@@ -9,7 +9,7 @@ import pytest
 
 from eventlog.contract import Append
 from eventlog.follower import Follower, Wakeup, located
-from schemas.codec import encode
+from schemas.codec import MOST_LINES, encode
 from schemas.errors import Fenced, LogError
 from schemas.records import Tick
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS
@@ -83,13 +83,14 @@ def test_one_without_a_name_keeps_no_place(subject: Subject) -> None:
 
 
 def test_records_are_located_and_what_is_none_is_passed_over(subject: Subject) -> None:
-    """With topic, partition, offset and index; `containing` picks lines."""
+    """With topic, partition, offset and index; `containing` picks lines; what is too large is none."""
     tick = encode(Tick(at_ms=5))
+    subject.put(EVENTS.name, partition=1, value=b"\n".join([tick] * (MOST_LINES + 1)))
     offset = subject.put(EVENTS.name, partition=1, value=b"nonsense\n" + tick)
     (found,) = Follower(subject.log, [EVENTS]).records()
     assert (found.topic, found.partition, found.offset, found.index) == (EVENTS.name, 1, offset, 1)
     assert found.record == Tick(at_ms=5)
-    (message,) = subject.read(EVENTS.name, 1)
+    message = subject.read(EVENTS.name, 1)[-1]
     assert not list(located(EVENTS.name, message, b"command"))
 
 

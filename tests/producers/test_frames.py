@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.filters import EventRow, load_filter
+from producers.filters.native.filter import NativeFilter
 from producers.frames import EVENTS_PER_FRAME, EventOrigin, appends, auth_lines, in_line_order
 from producers.stamps import LineClock
-from schemas.codec import AuthLine, changed, decode, decode_frame, encode, encode_lines
+from schemas.bounds import MOST_LABELS, MOST_PORT, NAME_CHARACTERS, TEXT_CHARACTERS
+from schemas.codec import (
+    MOST_BYTES,
+    AuthLine,
+    changed,
+    decode,
+    decode_frame,
+    encode,
+    encode_lines,
+    read_events,
+)
 from schemas.records import LINE_CHARACTERS, AuthEvent
 from schemas.topics import partition_of
 
@@ -117,3 +129,46 @@ def test_events_of_one_position_are_never_cut_apart() -> None:
     events = [changed(EVENT, position=at) for at in places]
     first, second = (append.value.count(b"\n") + 1 for append in appends(events, 1))
     assert (first, second) == (EVENTS_PER_FRAME + 2, 1)
+
+
+hostile_texts = st.none() | st.builds(
+    str.__mul__, st.sampled_from(["", "x", "\0", "\ufffd", "\U0001f600"]), st.integers(1, 3_000)
+)
+
+
+@given(hostile_texts, hostile_texts, st.none() | st.integers(0, 99_999), st.binary(max_size=9))
+def test_whatever_a_line_holds_its_event_can_be_read(
+    user: str | None, host: str | None, port: int | None, text: bytes
+) -> None:
+    """A user, a host and a line of any length are cut to what readers take; a port is left out."""
+    data = text.replace(b"\n", b"") * 500 + b"\n"
+    row = ("failed", 1, "192.0.2.7", 0, len(data), user, port, host, False, 0, None)
+    (event,) = read_events(encode_lines(auth_lines(data, [row], origin())))
+    assert isinstance(event, AuthLine)
+    assert event.user == (None if user is None else user[:TEXT_CHARACTERS])
+    assert event.host == (None if host is None else host[:NAME_CHARACTERS])
+    assert event.port == (port if port is not None and port <= MOST_PORT else None)
+    assert event.line == data.rstrip(b"\r\n").decode("utf-8", "replace")[:LINE_CHARACTERS]
+
+
+def test_a_frame_of_the_largest_events_can_be_read() -> None:
+    """Control characters take six bytes each in JSON: then fewer events are in a frame, none is lost."""
+    name, text = "\0" * NAME_CHARACTERS, "\0" * TEXT_CHARACTERS
+    labels = {chr(number) + name[1:]: name for number in range(MOST_LABELS)}
+    names = dict.fromkeys(("source", "incarnation", "filter", "service", "host"), name)
+    large = changed(EVENT, line=text, user=text, labels=labels, **names)
+    events = [changed(large, position=at) for at in range(700)]
+    frames = [append.value for append in appends(events, 1)]
+    assert max(map(len, frames)) <= MOST_BYTES
+    assert [each for frame in frames for each in read_events(frame)] == events
+
+
+def test_a_service_of_any_length_is_cut() -> None:
+    """A filter of one's own may say anything."""
+    assert isinstance(SSHD, NativeFilter)
+    of_any_length = replace(SSHD, definition=replace(SSHD.definition, service="s" * 1_000))
+    made = replace(origin(), filter=of_any_length)
+    row = ("failed", 1, "192.0.2.7", 0, 1, None, None, None, False, 0, None)
+    (event,) = read_events(encode_lines(auth_lines(b"\n", [row], made)))
+    assert isinstance(event, AuthLine)
+    assert event.service == "s" * NAME_CHARACTERS

@@ -12,9 +12,9 @@ import pytest
 
 import producers.names
 from eventlog.memory import MemoryLog
-from producers.names import MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
+from producers.names import LOST, MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
 from producers.producer import Producer, WatchedSource
-from schemas.codec import AuthLine, decode_frame
+from schemas.codec import AuthLine, changed, decode_frame, wires_of
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
 from tests.banstream.service import eventually
@@ -141,3 +141,13 @@ def test_names_without_an_address_and_too_many_of_them_are_counted() -> None:
 
     eventually(all_answered, "every name is answered")
     assert sum(waiting.counts.values()) == MOST_WAITING + 5
+
+
+def test_what_another_version_kept_waiting_stops_nobody() -> None:
+    """It took users of any length: such events are lost and told, and what comes waits as ever."""
+    kept = wires_of([changed(named("a.example"), user="x" * 1_025), named("a.example")])
+    waiting = Waiting(Names(Directory()), {"waiting": kept, "last": 7})
+    ((text, count),) = waiting.counts.items()
+    assert (text.partition(":")[0], count) == (LOST, 2)
+    waiting.add([named("a.example")])
+    assert waiting.save() == {"waiting": wires_of([named("a.example")]), "last": 7}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
-from producers.producer import IDLE_COMMIT_MS, Producer, WatchedSource
-from schemas.codec import decode_frame
+from producers.contract import Chunk
+from producers.producer import FARTHEST, IDLE_COMMIT_MS, TOO_FAR, Producer, WatchedSource
+from schemas.codec import AuthLine, decode_frame, read_events
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
@@ -296,4 +298,18 @@ def test_an_older_filters_state_is_left(log: EventLog, path: Path) -> None:
     write(path, attempts(2))
     drain(producer)
     assert users(log) == ["u1", "u2"]
+    producer.close()
+
+
+def test_lines_past_the_end_of_any_log_are_told_and_not_read(log: EventLog, path: Path) -> None:
+    """A sparse file may be larger than a position may be; what is within its bound is read still."""
+    write(path, attempts(1))
+    producer = start(log, path)
+    drain(producer)
+    (stream,) = producer._streams  # noqa: SLF001 - most filesystems have no such files
+    chunk = Chunk(attempts(2).encode(), "1", FARTHEST, {}, live=True, origin=f"file:{path}")
+    (append,) = stream.appends(chunk, NOW_MS, 1)
+    assert isinstance(read_events(append.value)[0], AuthLine)
+    assert not stream.appends(replace(chunk, start=FARTHEST + 1), NOW_MS, 1)
+    assert producer.notices() == {f"file:{path}: {TOO_FAR}": 1}
     producer.close()

@@ -139,3 +139,13 @@ def test_without_tz_there_is_a_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("", "Nowhere/Land"):
         monkeypatch.setenv("TZ", name)
         assert Stamps().read(b"x") is not None
+
+
+def test_a_time_before_1970_is_replaced_by_the_clock_in_a_backlog_too() -> None:
+    """No reader takes such an instant; offline nobody has to."""
+    stamps = Stamps(UTC)
+    for trust in ("live", "backlog", "offline"):
+        stamps.begin(LineClock(1_000, trust))
+        expected = (-1_000, False) if trust == "offline" else (1_000, True)
+        assert stamps.read(b"1969-12-31T23:59:59Z") == expected
+        assert stamps.read(b"1970-01-01T00:00:00Z") == (0, False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.bounds import LAST_TOLD_MS
 from schemas.records import (
     AuthEvent,
     Ban,
@@ -45,8 +46,8 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
         ),
         AuthEvent(
             kind="probed",
-            at_ms=-1,
-            seen_at_ms=2**63 - 1,
+            at_ms=0,
+            seen_at_ms=LAST_TOLD_MS,
             filter="sshd",
             filter_version="9f86d081884c7d65",
             ip="2001:db8::7",
@@ -171,7 +172,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             steps=(
                 Step(events=41, commands=9),
                 Step(events=41, at_ms=AT_MS),
-                Step(events=2**62, at_ms=AT_MS + 1),
+                Step(events=2**53 - 1, at_ms=AT_MS + 1),
             ),
             extra={"later": True},
         ),

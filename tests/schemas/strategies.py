@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from ipaddress import IPv4Network, IPv6Network
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,7 @@ def records(*types: type[Record]) -> st.SearchStrategy[Record]:
 
 
 def _record_of(record_type: type[Any]) -> st.SearchStrategy[Any]:
-    hints = get_type_hints(record_type)
+    hints = get_type_hints(record_type, include_extras=True)
     fields = {field.name: _values(field.name, hints[field.name]) for field in dataclasses.fields(record_type)}
     if "extra" in fields:
         unknown = texts.filter(lambda key: key not in KNOWN[record_type])
@@ -54,16 +55,27 @@ def _record_of(record_type: type[Any]) -> st.SearchStrategy[Any]:
     return st.builds(record_type, **fields)
 
 
-def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:
+def _values(name: str, hint: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each kind of type
     origin, args = get_origin(hint), get_args(hint)
-    if origin is UnionType:
+    if origin in {Union, UnionType}:
         return st.none() | _values(name, next(arg for arg in args if arg is not NoneType))
     if name in SPECIAL:
         return SPECIAL[name]
+    if origin is Annotated:
+        return _bounded(args[0], args[1])
     if origin is Literal:
         return st.sampled_from(args)
     if origin is tuple:
         return st.lists(_values("", args[0]), max_size=3).map(tuple)
     if origin is not None:
-        return st.dictionaries(texts, texts if args[1] is str else json_values, max_size=3)
+        return st.dictionaries(texts, json_values if args[1] is Any else _values("", args[1]), max_size=3)
     return SCALARS[hint] if hint in SCALARS else _record_of(hint)
+
+
+def _bounded(hint: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
+    """Integers between bounds; of texts and objects, short ones, and now and then the longest."""
+    if hint is int:
+        return st.integers(bounds.ge, bounds.le)  # type: ignore[arg-type]  # msgspec takes floats, too
+    if hint is str and bounds.max_length:
+        return texts | st.just("\U0001f600" * bounds.max_length)
+    return _values("", hint)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, get_args
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import orjson
@@ -12,7 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas.bounds import LAST_INSTANT_MS, LAST_TOLD_MS, LONGEST_MS, MOST_PORT
 from schemas.codec import (
+    MOST_BYTES,
+    MOST_LINES,
     AuthLine,
     EnforcementLine,
     HoldLine,
@@ -24,13 +28,14 @@ from schemas.codec import (
     encode_lines,
     frame_of,
     lines_from,
+    lines_of,
     read_events,
     read_standing,
     to_wire,
     wires_of,
 )
 from schemas.errors import InvalidMessage
-from schemas.fields import FIELDS, INT64
+from schemas.fields import FIELDS
 from schemas.records import AuthEvent, Enforcement, Hold, Record, Standing, Tick
 from tests.schemas.examples import EXAMPLES
 from tests.schemas.strategies import PATIENT, records
@@ -161,12 +166,6 @@ def test_a_key_that_comes_twice_counts_once() -> None:
     assert decode(b'{"type":"tick","v":1,"at_ms":1,"at_ms":2}') == Tick(at_ms=2)
 
 
-def test_bounds_of_integers_are_inclusive() -> None:
-    """The smallest and the greatest integer of 64 bits are read and written."""
-    for at_ms in (-INT64, INT64 - 1):
-        assert decode(encode(Tick(at_ms=at_ms))) == Tick(at_ms=at_ms)
-
-
 def test_unknown_fields_are_kept_and_written_back() -> None:
     """A newer writer's fields stay in `extra`, in their order, and are on the wire again."""
     line = b'{"type":"tick","v":1,"at_ms":1,"zebra":{"a":[1,null]},"ant":2.5}'
@@ -235,16 +234,43 @@ LINES: dict[type[Any], type[msgspec.Struct]] = {
 
 @pytest.mark.parametrize("record_type", LINES, ids=lambda each: each.__name__)
 def test_a_line_has_the_fields_of_its_record(record_type: type[Any]) -> None:
-    """The same names in the same order, with the same defaults, after the type and the version."""
+    """The same names in the same order, with the same types, bounds and defaults, after type and version."""
     fields = {each.name: each for each in msgspec.structs.fields(LINES[record_type])}
     known = [each.name for each in FIELDS[record_type]]
     assert list(fields) == (known if record_type is Hold else ["type", "v", *known])
+    here, there = (get_type_hints(each, include_extras=True) for each in (LINES[record_type], record_type))
     for each in FIELDS[record_type]:
         assert fields[each.name].required == (each.default is dataclasses.MISSING)
+        assert here[each.name] == there[each.name] or each.name == "holds"
+
+
+NUMBERS = [
+    sign * number + step
+    for number in (0, MOST_PORT, LONGEST_MS, LAST_TOLD_MS, LAST_INSTANT_MS, 2**53, 2**62, 2**63, 2**64)
+    for sign in (1, -1)
+    for step in (-1, 0, 1)
+]
+LONG = [character * length for length in (257, 1_025) for character in "xé\U0001f600\0"]
+LABELS = [{f"{number}": "x" for number in range(count)} for count in (32, 33)]
+HOLD = {"jail": "a", "ban": "b", "until_ms": 1}
+HOLDS = [{**HOLD, **part} for number in NUMBERS for part in ({"until_ms": number}, {"ports": [number]})]
+OF_A_TYPE: dict[type, Sequence[Any]] = {
+    int: NUMBERS,
+    str: LONG,
+    dict: [*LABELS, *({text: text} for text in LONG)],
+    list: [[hold] for hold in HOLDS],
+}
+ODD = [b"1.0", b"-0", b"1e3", b"1e999", b"NaN", b"01", b'"\\ud800"', b'"\\u00e9"', b"[", DEEP]
+
+
+def hostile(usual: Any) -> st.SearchStrategy[bytes]:
+    """What someone may put into a field, as JSON: at a bound of its type, past it, or of another type."""
+    large, other = OF_A_TYPE.get(type(usual), WRONG), [*map(msgspec.json.encode, WRONG), *ODD]
+    return st.sampled_from(large).map(msgspec.json.encode) | st.sampled_from(other)
 
 
 def read_singly(read: Callable[[bytes], Any], line: bytes) -> Any:
-    """What a reader makes of a line, as a dict; or why it refuses it."""
+    """What a reader makes of a line, as a dict, which can be written again; or why it refuses it."""
     try:
         found = read(line)
     except InvalidMessage as error:
@@ -253,25 +279,26 @@ def read_singly(read: Callable[[bytes], Any], line: bytes) -> Any:
         return str(found)
     if isinstance(found, msgspec.Struct):
         found = decode(msgspec.json.encode(found))
+    assert decode(encode(found)) == found
     return to_wire(found)
 
 
-@PATIENT
-@given(st.sampled_from([each for each in ALL_RECORDS if type(each) in LINES]), st.data())
-def test_a_line_is_read_as_its_record(record: Record, data: st.DataObject) -> None:
-    """Whatever is wrong with it, twice in it or new: the same fields, or the same reason to refuse it."""
-    items = list(to_wire(record).items())
-    for _ in range(data.draw(st.integers(0, 2))):
-        place = data.draw(st.integers(0, len(items) - 1))
-        items[place] = (items[place][0], data.draw(st.sampled_from(WRONG)))
-    items += data.draw(st.lists(st.sampled_from([*items, ("new", 1)]), max_size=2))
-    line = b"{%s}" % b",".join(orjson.dumps(key) + b":" + orjson.dumps(value) for key, value in items)
-    if isinstance(record, Standing):
-        expected = read_singly(decode, line)
-        if isinstance(expected, dict) and expected["type"] == "standing":
-            assert read_singly(read_standing, line) == expected
-    else:
-        assert read_singly(lambda each: read_events(each)[0], line) == read_singly(decode, line)
+@settings(PATIENT, max_examples=1_000)
+@given(st.sampled_from([pair[1] for pair in EXAMPLES if type(pair[1]) in LINES]), st.data())
+def test_a_line_is_read_as_its_record(record: Any, data: st.DataObject) -> None:
+    """Whatever is wrong with it, too much, twice in it or new: the same fields, or the same reason."""
+    wire = to_wire(dataclasses.replace(record, extra={}))
+    items = [(name, orjson.dumps(value)) for name, value in wire.items()]
+    for name in data.draw(st.lists(st.sampled_from([*wire, "new"]), min_size=1, max_size=2)):
+        value = data.draw(hostile(wire.get(name)))
+        items = [each for each in items if each[0] != name or data.draw(st.integers(0, 3)) == 0]
+        items.append((name, value))
+    line = b"{%s}" % b",".join(b'"%s":%s' % (name.encode(), value) for name, value in items)
+    expected = read_singly(decode, line)
+    if not isinstance(record, Standing):
+        assert read_singly(lambda each: read_events(each)[0], line) == expected
+    elif isinstance(expected, str) or expected["type"] == "standing":
+        assert read_singly(read_standing, line) == expected
 
 
 @PATIENT
@@ -308,3 +335,21 @@ def test_lines_that_wait_are_kept_as_json() -> None:
     assert lines_from(wires_of(lines_from([wire]))) == lines_from([wire])
     with pytest.raises(InvalidMessage, match="at_ms"):
         lines_from([{**wire, "at_ms": "1"}])
+
+
+@pytest.mark.parametrize("read", [lines_of, decode_frame, read_events])
+def test_a_frame_that_is_too_large_is_refused_as_a_whole(read: Callable[[bytes], Any]) -> None:
+    """By its lines or its bytes, and in no more memory than it has itself; one that just fits is read."""
+    assert len(read(b"\n" * (MOST_LINES - 1))) == MOST_LINES
+    assert len(read(b"x" * MOST_BYTES)) == 1
+    frames = (b"\n" * MOST_LINES, b"\n" * MOST_BYTES, b"x" * (MOST_BYTES + 1))
+    tracemalloc.start()
+    try:
+        for frame in frames:
+            tracemalloc.reset_peak()
+            with pytest.raises(InvalidMessage, match=r"^a frame of ") as refused:
+                read(frame)
+            assert refused.value.field is None
+            assert tracemalloc.get_traced_memory()[1] < 2 * MOST_BYTES
+    finally:
+        tracemalloc.stop()

@@ -80,12 +80,16 @@ def test_unknown_fields_are_no_error(record: Record) -> None:
 
 
 def test_addresses_and_integers_have_their_bounds() -> None:
-    """A zone, a prefix for an address, capitals, and an integer beyond 64 bits are invalid."""
+    """A zone, a prefix for an address, capitals, a number or a text beyond its bound are invalid."""
     event = EXAMPLES[0][0]
     assert is_valid(event, ip="2001:db8::1")
     for wrong in ("fe80::1%eth0", "192.0.2.0/24", "2001:DB8::1", ""):
         assert not is_valid(event, ip=wrong), wrong
     assert not is_valid(event, position=2**63)
+    assert not is_valid(event, at_ms=-1)
+    assert not is_valid(event, user="x" * 1_025)
+    assert not is_valid(event, labels={"x" * 257: ""})
+    assert not is_valid(event, labels={str(number): "" for number in range(33)})
 
 
 def test_descriptions_come_from_the_docstrings() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from schemas.bounds import LONGEST_MS, MOST_LABELS, MOST_RETRY, MOST_SUBJECTS, NAME_CHARACTERS
 from schemas.errors import InvalidMessage
 from schemas.rules import Jail, Rules
 
@@ -51,6 +52,11 @@ def test_a_jail_of_before_has_the_defaults_of_what_is_new() -> None:
         ("maxretry", 0),
         ("maxretry", True),
         ("maxretry", 2**70),
+        ("maxretry", MOST_RETRY + 1),
+        ("findtime_ms", LONGEST_MS + 1),
+        ("bantime_ms", LONGEST_MS + 1),
+        ("name", "x" * (NAME_CHARACTERS + 1)),
+        ("labels", {str(number): "" for number in range(MOST_LABELS + 1)}),
         ("bantime_ms", "1h"),
         ("ignoreip", ["nobody"]),
         ("ignoreip", ["192.0.2.1/24"]),
@@ -60,6 +66,7 @@ def test_a_jail_of_before_has_the_defaults_of_what_is_new() -> None:
         ("ports", [65_536]),
         ("forgive", 1),
         ("window", "open"),
+        ("window", "x" * 100_000),
     ],
 )
 def test_a_wrong_field_of_a_jail_is_refused_and_named(field: str, value: Any) -> None:
@@ -69,10 +76,11 @@ def test_a_wrong_field_of_a_jail_is_refused_and_named(field: str, value: Any) ->
     with pytest.raises(InvalidMessage) as refused:
         Rules.from_wire(read)
     assert (refused.value.field or "").startswith(f"rules.jails[1].{field}")
+    assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize("field", ["jails", "lateness_ms", "max_subjects"])
-@pytest.mark.parametrize("value", [None, "1", [None], -1, ...])
+@pytest.mark.parametrize("value", [None, "1", [None], -1, LONGEST_MS + 1, ...])
 def test_a_wrong_field_of_the_rules_is_refused_and_named(field: str, value: Any) -> None:
     """Or one that is missing."""
     read = wire()
@@ -88,3 +96,17 @@ def test_a_missing_name_is_refused() -> None:
     """A jail has a name and filters."""
     with pytest.raises(InvalidMessage, match="name"):
         Rules.from_wire(wire() | {"jails": [{"filters": []}]})
+
+
+def test_rules_of_a_state_are_read_whatever_their_bounds_were() -> None:
+    """An earlier version took more: a worker that loads its state goes on with the most there is now."""
+    read = wire() | {"lateness_ms": 2**62, "max_subjects": 2**62}
+    labels = {str(number): "" for number in range(MOST_LABELS + 1)}
+    read["jails"][0] |= {"findtime_ms": 2**62, "maxretry": 2**62, "bantime_ms": 2**62, "labels": labels}
+    cut = Rules.from_state(read)
+    assert (cut.lateness_ms, cut.max_subjects) == (LONGEST_MS, MOST_SUBJECTS)
+    first, second = cut.jails
+    assert (first.findtime_ms, first.maxretry, first.bantime_ms) == (LONGEST_MS, MOST_RETRY, LONGEST_MS)
+    assert len(first.labels) == MOST_LABELS
+    assert second == RULES.jails[1]
+    assert Rules.from_state(wire()) == RULES

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.bounds import LONGEST_MS, MOST_RETRY
 from schemas.records import Ban, Command, Prolong, Unban, Verb
 from schemas.rules import MANUAL, Jail, Rules
 from streams.decider import Decider
@@ -359,6 +360,13 @@ def loaded(decider: Decider) -> Decider:
             load_bucket(again, value)
     again.resume()
     return again
+
+
+def test_a_state_of_before_is_loaded_whatever_its_rules_were() -> None:
+    """An earlier version took any number; a worker that cannot load its state would decide nothing."""
+    old = dump_whole(Decider(rules(maxretry=2**62, findtime_ms=2**62)), {}, {})
+    again, _, _ = load_whole(old, 0)
+    assert again.rules == rules(maxretry=MOST_RETRY, findtime_ms=LONGEST_MS)
 
 
 def test_what_is_too_old_to_matter_is_forgotten() -> None:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.contract import Message
-from schemas.codec import decode_frame, encode, encode_frame, to_wire
+from schemas.codec import MOST_LINES, decode, decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
-from schemas.records import RECORDS, AuthEvent, Ban, Command, RulesChanged, Tick
+from schemas.records import LINE_CHARACTERS, RECORDS, AuthEvent, Ban, Command, DeadLetter, RulesChanged, Tick
 from streams.inputs import ANY_FILTER, Frame, Mark, read_commands, read_frame
+from streams.partition import Partition
 from streams.runs import Run
 from tests.schemas.examples import EXAMPLES
 from tests.streams.folding import T0, failure
@@ -153,3 +154,24 @@ def test_a_mark_of_before_is_the_least_of_every_filter() -> None:
     frame = read(*lines, marks={(*log, ANY_FILTER): 6, (*log, "b"): 7})
     assert frame.sent_again.total() == 3
     assert frame.marks == {(*log, "a"): 7}
+
+
+def test_a_frame_that_is_too_large_is_one_dead_letter() -> None:
+    """Whatever is in it, it is refused as a whole; its beginning is kept, and the next message is read."""
+    partition = Partition()
+    bomb = b"\n".join([encode(EVENT)] * (MOST_LINES + 1))
+    (append,) = partition.decide([Message(0, 5, None, bomb, T0), Message(0, 6, None, encode(EVENT), T0)])
+    letter = decode(append.value)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.offset, letter.index, letter.line) == (5, 0, bomb[:LINE_CHARACTERS].decode())
+    assert "more lines than" in letter.reason
+    assert (partition.refused, partition.fold.events) == (1, 1)
+
+
+def test_a_clock_far_behind_moves_no_event_before_1970() -> None:
+    """Whatever a shipper says of its clock, what is decided of its events has an instant."""
+    message = Message(0, 5, None, encode(EVENT), T0)
+    frame = read_frame(message, {}, selective=False, not_after_ms=T0, behind_ms=-(10**15))
+    (run,) = frame.runs
+    assert isinstance(run, Run)
+    assert [row[1] for row in run.rows] == [0]

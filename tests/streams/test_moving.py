@@ -11,7 +11,7 @@ from banstream.migration import Migration
 from banstream.reading import at, records
 from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
-from schemas.codec import encode, encode_frame
+from schemas.codec import MOST_LINES, encode, encode_frame
 from schemas.errors import LogError
 from schemas.records import AuthEvent, Ban, Command, DeadLetter, Standing, Unban
 from schemas.rules import Jail, Rules
@@ -211,6 +211,21 @@ def test_bans_letters_and_decisions_name_each_other_as_before() -> None:
     for letter in letters:
         (message,) = target.read(EVENTS.name, letter.partition, letter.offset, limit=1)
         assert message.value.split(b"\n")[letter.index] == b"garbage" == letter.line.encode()
+
+
+def test_a_frame_that_is_too_large_is_moved_as_a_whole() -> None:
+    """To partition 0, where its dead letter points to it, and what comes after it is where it belongs."""
+    source = governed()
+    bomb = b"\n" * MOST_LINES
+    source.append([Append(EVENTS.name, bomb), Append(EVENTS.name, encode(failure(IPS[0], T0, 1)))])
+    decide(source)
+    target = moved(source, 3)
+    (letter,) = (each.record for each in records(target, DEADLETTERS.name))
+    assert isinstance(letter, DeadLetter)
+    (message,) = target.read(EVENTS.name, letter.partition, letter.offset, limit=1)
+    assert (letter.partition, message.value) == (0, bomb)
+    events = [each.record for each in records(target, EVENTS.name) if isinstance(each.record, AuthEvent)]
+    assert [event.ip for event in events] == [IPS[0]]
 
 
 @pytest.mark.parametrize("cut", [1, 40, 95])

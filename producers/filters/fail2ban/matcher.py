@@ -230,7 +230,7 @@ def _is_remark(data: bytes, start: int, end: int) -> bool:
 def counted(at_ms: int, clock: LineClock) -> tuple[int, bool]:
     """The instant that counts for a line, not offline; whether it is the clock's as the line's is off."""
     ahead = at_ms - clock.now_ms
-    off = ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")
+    off = at_ms < 0 or ahead > SKEW_MS or (ahead < -SKEW_MS and clock.trust == "live")
     return (clock.now_ms, True) if off else (at_ms, False)
 
 

@@ -20,6 +20,7 @@ from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
 from producers.sources import open_source
 from producers.sources.file import UNNAMED
 from producers.sources.tail import CUT, GONE, LINGER_MS
+from schemas.bounds import NAME_CHARACTERS
 
 READ_BYTES = 1 << 16
 NOBODY = 65_534
@@ -292,6 +293,16 @@ def test_a_loop_of_symlinks_is_said(tmp_path: Path, follow: Follow) -> None:
     link.unlink()
     link.write_bytes(b"one\n")
     assert follower.drain() == b"one\n"
+
+
+def test_a_name_that_is_too_long_is_told_and_stops_nobody(tmp_path: Path, follow: Follow) -> None:
+    """A path of as many characters as a name may have, with what stands before it, is read still."""
+    most = NAME_CHARACTERS - len(f"file:{tmp_path}/.log")
+    (tmp_path / f"{'b' * most}.log").write_bytes(b"one\n")
+    (tmp_path / f"{'a' * (most + 1)}.log").write_bytes(b"no\n")
+    follower = follow(f"file:{tmp_path}/*.log")
+    assert follower.drain() == b"one\n"
+    assert follower.source.notices() == {f"{tmp_path}/*.log: {UNNAMED}": 1}
 
 
 def test_a_name_that_is_no_utf8_is_told_and_stops_nobody(tmp_path: Path, follow: Follow) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from producers.filters import load_filter
 from producers.filters.bounds import TOO_SLOW
 from producers.filters.fail2ban import Fail2banFilter, load, matcher
-from producers.filters.fail2ban.matcher import NAMES_LEFT, Fail2banMatcher
+from producers.filters.fail2ban.matcher import NAMES_LEFT, Fail2banMatcher, counted
 from producers.filters.rows import EventRow
 from producers.stamps import LineClock
 from schemas.errors import InvalidMessage
@@ -126,6 +126,13 @@ def test_whose_time_counts(bad: Fail2banFilter, trust: Any, time: str, expected:
     data = LINE.format(time, "192.0.2.7").encode()
     (row,) = Fail2banMatcher(bad.compiled, UTC).scan(data, LineClock(NOW_MS, trust))
     assert (row[1] // 1_000, row[8]) == expected
+
+
+@pytest.mark.parametrize("trust", ["live", "backlog"])
+def test_a_time_before_1970_is_the_clocks(trust: Any) -> None:
+    """No reader takes such an instant."""
+    assert counted(-1, LineClock(1_000, trust)) == (1_000, True)
+    assert counted(0, LineClock(1_000, trust)) == (0, False)
 
 
 def test_a_row_says_what_was_captured(bad: Fail2banFilter) -> None:
