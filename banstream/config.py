@@ -82,12 +82,14 @@ class ShipSettings:
         spool_bytes: how many bytes of events wait there at most for a broker that is away.
         host: this host's name, part of every event's identity: files of two hosts may look the same.
         labels: put on every event that this host reads.
+        key_file: the private key with which it signs what it sends; None: it does not sign.
     """
 
     directory: str
     spool_bytes: int = 256 << 20
     host: str = field(default_factory=socket.gethostname)
     labels: Mapping[str, str] = field(default_factory=dict)
+    key_file: str | None = None
 
     @property
     def spool(self) -> Path:
@@ -269,8 +271,9 @@ def _ship(table: Table) -> ShipSettings:
     settings = ShipSettings(
         directory=table.take("directory", values.directory, usual.directory),
         spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
-        host=table.take("host", values.text, usual.host),
+        host=table.take("host", values.host, usual.host),
         labels=table.take("labels", values.labels, usual.labels),
+        key_file=table.take("key_file", values.file, usual.key_file),
     )
     table.done()
     return settings

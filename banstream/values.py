@@ -12,6 +12,7 @@ from typing import Any
 from schemas.addresses import canonical_prefix
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
+from schemas.shipments import MOST_HOST_BYTES, is_host
 
 SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -82,6 +83,22 @@ def directory(value: Any) -> str:
     if not path.startswith("/"):
         raise ValueError("an absolute path of a directory")
     return path
+
+
+def file(value: Any) -> str:
+    """An absolute path of a file."""
+    path = text(value)
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError("an absolute path of a file")
+    return path
+
+
+def host(value: Any) -> str:
+    """A name that the key of a message can carry."""
+    name = text(value)
+    if not is_host(name):
+        raise ValueError(f"a name of at most {MOST_HOST_BYTES} bytes")
+    return name
 
 
 def listen(value: Any) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from binascii import Error as NotBase64
 from functools import cache
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from schemas.errors import ConfigError, InvalidMessage
 from schemas.shipments import SIGNATURE_CHARACTERS, Shipment, key_of
@@ -86,8 +86,7 @@ def private_from(file: bytes) -> Ed25519PrivateKey:
     if not isinstance(private, library.ed25519.Ed25519PrivateKey):
         expected = "an Ed25519 private key: PEM without a password, or base64 of its 32 bytes"
         raise ValueError(expected)  # noqa: TRY004 - it is the file's content
-    found: Ed25519PrivateKey = private
-    return found
+    return cast("Ed25519PrivateKey", private)
 
 
 def private_pem(private: Ed25519PrivateKey) -> bytes:

@@ -120,6 +120,19 @@ class Hosts:
         self.require = require
         self.enrolled: dict[str, EnrolledHost] = {}
 
+    def obey(self, command: Command, at_ms: int) -> None:
+        """Do what a command says, when the log took it; nothing where it is not about hosts.
+
+        Raises InvalidMessage, and changes nothing then.
+        """
+        match command.verb:
+            case "enroll":
+                self.enroll(command, at_ms)
+            case "revoke":
+                self.revoke(command, at_ms)
+            case _:
+                pass
+
     def enroll(self, command: Command, at_ms: int) -> None:
         """From now on a host signs with this key; `at_ms`: when the log took the command.
 

@@ -228,6 +228,15 @@ def test_the_hosts_are_bounded() -> None:
     assert hosts.enrolled["7"].keys[-1].public_key == TEXTS[0]
 
 
+@pytest.mark.parametrize("verb", ["ban", "unban", "forgive", "allow", "disallow"])
+def test_other_commands_are_not_its_business(verb: Any) -> None:
+    """Whatever fields they have."""
+    hosts = enrolled("web1")
+    before = hosts.dump()
+    hosts.obey(replace(enroll("web1", TEXTS[1]), verb=verb), T0)
+    assert hosts.dump() == before
+
+
 INSTANTS = st.integers(T0, T0 + 20)
 NAMES = st.sampled_from(["web1", "web2"])
 MESSAGES = st.builds(
@@ -253,7 +262,7 @@ def fold(hosts: Hosts, steps: list[Any]) -> list[Admission]:
             continue
         command, at_ms = step
         try:
-            (hosts.enroll if command.verb == "enroll" else hosts.revoke)(command, at_ms)
+            hosts.obey(command, at_ms)
         except InvalidMessage:
             assert command.verb == "enroll"
     return admissions
