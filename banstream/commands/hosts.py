@@ -112,7 +112,7 @@ def enroll_command(
         before = _key_of(known[0], name)
         text = public_key or (public_text(make_key(key_file)) if key_file else "")
         word = command("enroll", host=name, public_key=text, why=why)
-        _append(log, known, word)
+        give_all(log, known, word)
     finally:
         log.close()
     replaced = before.public_key if before and before.public_key != text else None
@@ -148,7 +148,7 @@ def revoke_command(name: str, since: int | None, why: str, as_json: bool, config
         key = _key_of(known[0], name)
         word = command("revoke", host=name, since_ms=since, why=why)
         if key is not None:
-            _append(log, known, word)
+            give_all(log, known, word)
     finally:
         log.close()
     if as_json:
@@ -186,8 +186,12 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     return int(not found or bool(unlike))
 
 
-def _append(log: EventLog, known: list[Hosts], word: Command) -> None:
-    """Append a command to every partition; ConfigError where a decider would refuse it."""
+def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
+    """Append a command to every partition.
+
+    Raises ConfigError where a decider would refuse it: nothing is written then. Where the log fails, says how
+    to go on, and raises what it raised.
+    """
     try:
         for hosts in known:
             hosts.obey(word, word.at_ms)
@@ -195,11 +199,11 @@ def _append(log: EventLog, known: list[Hosts], word: Command) -> None:
         raise ConfigError(f"{word.host}: {error}") from error
     try:
         submit(log, word)
-    except (LogError, Transient) as error:
-        again = f"banstream hosts enroll {word.host} --public-key {word.public_key}"
-        if word.verb == "enroll":
-            note(f"Some partitions may have it. As soon as the log can be reached: {again}")
-        raise error from None
+    except (LogError, Transient):
+        key = f" --public-key {word.public_key}" if word.public_key else ""
+        again = f"banstream hosts {word.verb} {word.host}{key}"
+        note(f"Some partitions may have the command. As soon as the log takes it: {again}")
+        raise
 
 
 def _hosts(log: EventLog) -> list[Hosts]:

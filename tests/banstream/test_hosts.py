@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from banstream.commands.hosts import COMMANDED
+from banstream.commands.hosts import COMMANDED, give_all
 from banstream.key_files import make_key, read_key
 from banstream.reading import messages, records
 from eventlog.contract import Append
 from eventlog.kafka.log import KafkaLog
+from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
 from schemas.codec import encode
+from schemas.errors import Transient
 from schemas.records import Command
 from schemas.signatures import fingerprint, new_private, public_text
 from schemas.topics import EVENTS
@@ -117,6 +119,25 @@ def test_what_deciders_would_refuse_is_not_appended(quiet: Service) -> None:
     assert "web9 is not enrolled" in say(quiet, "hosts", "revoke", "web9", code=1)
     assert not (quiet.folder / "x").exists()
     assert len(words(quiet)) == 2
+
+
+class Away(MemoryLog):
+    """A log that takes nothing any more."""
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Raise Transient."""
+        raise Transient(f"{len(appends)} messages: no broker")
+
+
+def test_where_the_log_goes_away_it_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same key again, since some partitions may have it, and its private half is in its file."""
+    text = public_text(new_private())
+    for verb, again in (("enroll", f"enroll web1 --public-key {text}\n"), ("revoke", "revoke web1\n")):
+        key = text if verb == "enroll" else None
+        word = Command(id="1", verb=verb, at_ms=1, who="ann", host="web1", public_key=key)  # type: ignore[arg-type]
+        with pytest.raises(Transient, match="2 messages: no broker"):
+            give_all(Away(partitions=2), [Hosts(), Hosts()], word)
+        assert capsys.readouterr().err.endswith(f"As soon as the log takes it: banstream hosts {again}")
 
 
 def test_no_key_is_made_where_the_log_cannot_be_reached(quiet: Service) -> None:
