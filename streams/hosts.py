@@ -8,7 +8,7 @@ log: its key and signature, when the log took it, and the commands before it. So
 | enrolled | by a key in force when the log took it, and it comes after the last of that key | that host's |
 | enrolled | the same, but it does not come after the last | `not newer` |
 | enrolled | any other | `wrong signature` |
-| enrolled, without a key in force then | any | `revoked` |
+| enrolled or revoked, without a key in force then | any | `revoked` |
 | enrolled | missing | `unsigned` |
 | none, or that of nobody enrolled | any | nobody's; where all must sign `unsigned` or `unknown host` |
 
@@ -97,11 +97,11 @@ class HostKey:
 
 @dataclass(slots=True)
 class EnrolledHost:
-    """A host that signs.
+    """A host that has to sign.
 
     Attributes:
-        since_ms: when the log took its first enrollment.
-        keys: the newest last; at most MOST_KEYS.
+        since_ms: when the log took the first command about it.
+        keys: the newest last; at most MOST_KEYS, none where it was only revoked.
     """
 
     since_ms: int
@@ -138,13 +138,9 @@ class Hosts:
 
         The key in force already changes nothing. Raises InvalidMessage, and changes nothing then.
         """
-        name, text = _name_of(command), command.public_key or ""
+        text = command.public_key or ""
         check_public(text)
-        host = self.enrolled.get(name)
-        if host is None:
-            if len(self.enrolled) >= MOST_HOSTS:
-                raise InvalidMessage(f"{MOST_HOSTS} hosts are enrolled already", field="host")
-            host = self.enrolled[name] = EnrolledHost(at_ms, [])
+        host = self._of(command, at_ms)
         known = next((key for key in host.keys if key.public_key == text), None)
         if known is None:
             for key in host.keys:
@@ -156,11 +152,10 @@ class Hosts:
     def revoke(self, command: Command, at_ms: int) -> None:
         """A host's keys count no longer, from the command's `since_ms` or else `at_ms` on.
 
-        It stays known, so that nobody takes its name, and may be enrolled with another key. Of a host that
-        is not known it changes nothing. Raises InvalidMessage.
+        Its name stays taken, also where it was not enrolled, until it is enrolled with another key. Raises
+        InvalidMessage, and changes nothing then.
         """
-        host = self.enrolled.get(_name_of(command))
-        for key in () if host is None else host.keys:
+        for key in self._of(command, at_ms).keys:
             key.end(at_ms if command.since_ms is None else command.since_ms)
 
     def admit(self, message: Message) -> Admission:
@@ -202,19 +197,21 @@ class Hosts:
             hosts.enrolled[name] = EnrolledHost(since_ms, [HostKey(*facts) for facts in keys])
         return hosts
 
+    def _of(self, command: Command, at_ms: int) -> EnrolledHost:
+        """The host that a command is about, taken in where it is new; InvalidMessage where it cannot be."""
+        name = command.host or ""
+        if not is_host(name):
+            reason = f"expected a name of 1 to {MOST_HOST_BYTES} bytes, not {name!r:.80}"
+            raise InvalidMessage(reason, field="host")
+        if name not in self.enrolled:
+            if len(self.enrolled) >= MOST_HOSTS:
+                raise InvalidMessage(f"{MOST_HOSTS} hosts are known already", field="host")
+            self.enrolled[name] = EnrolledHost(at_ms, [])
+        return self.enrolled[name]
+
     def _nobodys(self, shipment: Shipment | None) -> Admission:
         """What becomes of a message that no enrolled host vouches for."""
         if not self.require:
             return Admission()
         signed = shipment is not None and shipment.signature is not None
         return Admission(refusal="unknown host" if signed else "unsigned")
-
-
-def _name_of(command: Command) -> str:
-    """The host that a command is about; InvalidMessage where no key can carry such a name."""
-    name = command.host or ""
-    if not is_host(name):
-        raise InvalidMessage(
-            f"expected a name of 1 to {MOST_HOST_BYTES} bytes, not {name!r:.80}", field="host"
-        )
-    return name

@@ -109,7 +109,7 @@ def enroll_command(
     log = open_log(load_settings(config_file, check="names").log_url)
     try:
         known = _hosts(log)
-        before = _key_of(known[0], name)
+        before = _key_of(known, name)
         text = public_key or (public_text(make_key(key_file)) if key_file else "")
         word = command("enroll", host=name, public_key=text, why=why)
         give_all(log, known, word)
@@ -145,7 +145,7 @@ def revoke_command(name: str, since: int | None, why: str, as_json: bool, config
     log = open_log(load_settings(config_file, check="names").log_url)
     try:
         known = _hosts(log)
-        key = _key_of(known[0], name)
+        key = _key_of(known, name)
         word = command("revoke", host=name, since_ms=since, why=why)
         if key is not None:
             give_all(log, known, word)
@@ -171,7 +171,8 @@ def list_command(as_json: bool, config_file: str | None) -> int:
         known = _hosts(log)
     finally:
         log.close()
-    found = [(name, key) for name in sorted(known[0].enrolled) if (key := _key_of(known[0], name))]
+    names = sorted({name for hosts in known for name in hosts.enrolled})
+    found = [(name, key) for name in names if (key := _key_of(known, name))]
     for name, key in found if as_json else ():
         facts = {"enrolled_at_ms": key.since_ms, "revoked_since_ms": key.until_ms}
         json_line({"host": name, **_named(key.public_key), **facts})
@@ -180,7 +181,7 @@ def list_command(as_json: bool, config_file: str | None) -> int:
         show(table(f"{len(found)} hosts", ("host", "key", "enrolled", "revoked"), rows))
     elif not as_json:
         say("No host is enrolled; `banstream hosts --help` says how.")
-    unlike = sorted({name for each in known for name in _unlike(known[0], each)})
+    unlike = [name for name in names if len({_facts(hosts, name) for hosts in known}) > 1]
     for name in unlike:
         note(f"WARNING: not all partitions know the same of {name}; enroll or revoke it again")
     return int(not found or bool(unlike))
@@ -221,19 +222,16 @@ def _folded(log: EventLog, partition: int) -> Hosts:
     return hosts
 
 
-def _key_of(hosts: Hosts, name: str) -> HostKey | None:
-    """A host's newest key."""
-    return hosts.enrolled[name].keys[-1] if name in hosts.enrolled else None
+def _key_of(known: list[Hosts], name: str) -> HostKey | None:
+    """A host's newest key, of the first partition that knows one."""
+    keys = (key for hosts in known if name in hosts.enrolled for key in hosts.enrolled[name].keys[-1:])
+    return next(keys, None)
 
 
-def _unlike(one: Hosts, other: Hosts) -> set[str]:
-    """Of which hosts two partitions do not know the same: an append that was cut off."""
-
-    def facts(hosts: Hosts, name: str) -> tuple[str, bool] | None:
-        key = _key_of(hosts, name)
-        return None if key is None else (key.public_key, key.until_ms is None)
-
-    return {name for name in one.enrolled.keys() | other.enrolled if facts(one, name) != facts(other, name)}
+def _facts(hosts: Hosts, name: str) -> tuple[bool, str | None]:
+    """What all partitions have to know alike: whether a name is taken, and by which key in force."""
+    key = _key_of([hosts], name)
+    return name in hosts.enrolled, None if key is None or key.until_ms is not None else key.public_key
 
 
 def _named(text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_shipper_does_not_start_with_a_key_that_others_may_read(quiet: Service
 
 @pytest.mark.real("kafka")
 def test_a_command_is_in_every_partition_and_one_that_is_not_is_told(broker: Cluster, quiet: Service) -> None:
-    """Where an append was cut off, `list` says about whom, and enrolling again puts it right."""
+    """Where an append was cut off, `list` says of whom; enrolling again puts it right, or revoking."""
     url = broker.url(3)
     quiet.config.write_text(f'[log]\nurl = "{url}"\n')
     text = public_text(new_private())
@@ -176,6 +177,10 @@ def test_a_command_is_in_every_partition_and_one_that_is_not_is_told(broker: Clu
         assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1"]
         found = [each for each in records(log, COMMANDED.name) if isinstance(each.record, Command)]
         assert [each.partition for each in found] == [0, 1, 1, 2]
+        log.append([Append(COMMANDED.name, encode(replace(word, host="web2")), partition=2)])
+        assert [each["host"] for each in quiet.json("hosts", "list", code=1)] == ["web1", "web2"]
+        assert quiet.json("hosts", "revoke", "web2")[0]["outcome"] == "revoked"
+        assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1", "web2"]
     finally:
         log.close()
 

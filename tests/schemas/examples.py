@@ -82,7 +82,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             duration_ms=0,
             host="web1@fra",
             public_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-            since_ms=-1,
+            since_ms=0,
             extra={"ticket": 17},
         ),
     ),

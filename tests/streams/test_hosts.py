@@ -184,12 +184,14 @@ def test_a_key_that_has_ended_is_not_enrolled_again() -> None:
     assert hosts.admit(signed(1, T0, T0 + 2 * MINUTE)) == WEB1
 
 
-def test_revoking_nobody_changes_nothing() -> None:
-    """A name that was never enrolled is none after it either."""
-    hosts = enrolled("web1")
-    before = hosts.dump()
-    hosts.revoke(revoke("web2"), T0)
-    assert hosts.dump() == before
+def test_a_name_that_is_revoked_first_is_taken() -> None:
+    """Nobody ships under it, signed or not, until it is enrolled."""
+    hosts = Hosts()
+    hosts.revoke(revoke("web1"), T0)
+    assert hosts.admit(plain("web1@5")).refusal == "unsigned"
+    assert hosts.admit(signed(0)).refusal == "revoked"
+    hosts.enroll(enroll("web1", TEXTS[0]), T0 + MINUTE)
+    assert hosts.admit(signed(0)) == WEB1
 
 
 @pytest.mark.parametrize(
@@ -219,8 +221,9 @@ def test_the_hosts_are_bounded() -> None:
     """One more than MOST_HOSTS is refused, a new key of one of them is not; of its keys the last are kept."""
     hosts = Hosts()
     hosts.enrolled = {str(number): EnrolledHost(T0, []) for number in range(MOST_HOSTS)}
-    with pytest.raises(InvalidMessage, match="100000 hosts"):
-        hosts.enroll(enroll("web1", TEXTS[0]), T0)
+    for word in (enroll("web1", TEXTS[0]), revoke("web1")):
+        with pytest.raises(InvalidMessage, match="100000 hosts"):
+            hosts.obey(word, T0)
     for _ in range(MOST_KEYS + 3):
         hosts.enroll(enroll("7", public_text(new_private())), T0)
     hosts.enroll(enroll("7", TEXTS[0]), T0)
