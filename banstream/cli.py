@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, str]] = {
     "config": "Check or show the configuration.",
     "filters": "List filters, or test them on their own samples.",
     "rules": "Put rules in force in a fleet, and list them.",
+    "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",
     "topics": "Make or show the topics of the log on a Kafka cluster.",
     "log": "Move an embedded log to a Kafka cluster.",
     "doctor": "Check what this machine has and lacks.",

@@ -83,12 +83,14 @@ class ShipSettings:
         spool_bytes: how many bytes of events wait there at most for a broker that is away.
         host: this host's name, part of every event's identity: files of two hosts may look the same.
         labels: put on every event that this host reads.
+        key_file: the private key with which it signs what it sends; None: it does not sign.
     """
 
     directory: str
     spool_bytes: int = 256 << 20
     host: str = field(default_factory=socket.gethostname)
     labels: Mapping[str, str] = field(default_factory=dict)
+    key_file: str | None = None
 
     @property
     def spool(self) -> Path:
@@ -104,11 +106,13 @@ class DeciderSettings:
         workers: how many processes.
         application: what the workers of one fleet call themselves: their group, and their transactions.
         membership: what joins the group, and brings the messages: see streams.worker.membership.
+        require_enrolled: only events of enrolled hosts count; a part of the rules.
     """
 
     workers: int = 1
     application: str = "decider"
     membership: MembershipName = "faust"
+    require_enrolled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +157,7 @@ class Settings:
             jails=tuple(jail.rules for jail in self.jails),
             lateness_ms=self.lateness_ms,
             max_subjects=self.max_subjects,
+            require_enrolled=self.decider.require_enrolled,
         )
 
 
@@ -229,6 +234,7 @@ def _decider(table: Table) -> DeciderSettings:
         workers=table.take("workers", values.between(1, 64), usual.workers),
         application=table.take("application", _application, usual.application),
         membership=table.take("membership", _membership, usual.membership),
+        require_enrolled=table.take("require_enrolled", values.flag, usual.require_enrolled),
     )
 
 
@@ -272,6 +278,7 @@ def _ship(table: Table) -> ShipSettings:
         spool_bytes=table.take("spool", values.size_bytes(LEAST_SPOOL_BYTES), usual.spool_bytes),
         host=table.take("host", values.host, usual.host),
         labels=table.take("labels", values.labels, usual.labels),
+        key_file=table.take("key_file", values.file, usual.key_file),
     )
     table.done()
     return settings

@@ -50,7 +50,8 @@ def sentence(record: Record) -> str:
                 f"  {until(record.until_ms)}{_by(record)}"
             )
         case Command():
-            return f"{instant(record.at_ms)}  {record.verb:9} {record.prefix or 'everything'}{_by(record)}"
+            whom = record.prefix or record.host or "everything"
+            return f"{instant(record.at_ms)}  {record.verb:9} {whom}{_by(record)}"
         case _:
             return f"{record.TYPE}"
 

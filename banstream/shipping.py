@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from logging import getLogger
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -17,10 +17,14 @@ from banstream.loop import Works
 from banstream.watches import watches
 from eventlog.contract import EventLog
 from producers.producer import Producer
+from producers.seals import Signing, unsigned
 from producers.spool import Spool
 from producers.status import UplinkStatus
 from producers.uplink import Uplink
 from schemas.errors import ConfigError, Transient
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 LOOK_MS: Final = 200
 """How often sources that cannot wake it are looked at."""
@@ -40,13 +44,21 @@ class Shipping:
     """This host's producer: sources into the spool, and the spool's content into the log by a thread."""
 
     def __init__(
-        self, settings: Settings, spool: Spool, event_log: EventLog, now_ms: Callable[[], int]
+        self,
+        settings: Settings,
+        spool: Spool,
+        event_log: EventLog,
+        now_ms: Callable[[], int],
+        private: Ed25519PrivateKey | None = None,
     ) -> None:
+        """Ship what `settings` say; signed with `private`, where there is one."""
         self._settings = settings
         self._spool = spool
         self._now_ms = now_ms
         self._producer: Producer | None = None
-        self._uplink = Uplink(spool, event_log, settings.ship.host, now_ms)
+        host = settings.ship.host
+        seal = Signing(host, now_ms, spool, private) if private else unsigned(host, now_ms)
+        self._uplink = Uplink(spool, event_log, seal)
         self._full = self._told_full = False
 
     @property

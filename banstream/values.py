@@ -13,6 +13,7 @@ from schemas.addresses import canonical_prefix
 from schemas.bounds import MOST_LABELS, MOST_PORT
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
+from schemas.shipments import MOST_HOST_BYTES, is_host
 
 SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
 HOST_CHARACTERS = 200
@@ -27,14 +28,6 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a string in quotes")
     return value.strip()
-
-
-def host(value: Any) -> str:
-    """A host's name."""
-    name = text(value)
-    if len(name) > HOST_CHARACTERS:
-        raise ValueError(f"a host's name of {HOST_CHARACTERS} characters at most")
-    return name
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -92,6 +85,22 @@ def directory(value: Any) -> str:
     if not path.startswith("/"):
         raise ValueError("an absolute path of a directory")
     return path
+
+
+def file(value: Any) -> str:
+    """An absolute path of a file."""
+    path = text(value)
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError("an absolute path of a file")
+    return path
+
+
+def host(value: Any) -> str:
+    """A host's name: one that records and the key of a message can carry."""
+    name = text(value)
+    if len(name) > HOST_CHARACTERS or not is_host(name):
+        raise ValueError(f"a host's name of {HOST_CHARACTERS} characters at most, of {MOST_HOST_BYTES} bytes")
+    return name
 
 
 def listen(value: Any) -> tuple[str, int]:

@@ -15,6 +15,7 @@ PARTS = (
     "offline",
     "producers",
     "decider",
+    "signing",
     "eventlog",
     "enforcers",
     "pipeline",

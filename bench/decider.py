@@ -19,7 +19,7 @@ from bench.figures import say
 from eventlog.contract import Message
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
-from streams.inputs import read_frame
+from streams.inputs import Mark, read_frame
 from streams.runs import Run
 from streams.window import reference
 
@@ -71,7 +71,7 @@ def reading() -> None:
     messages = [frame_of_events(number) for number in range(READ_FRAMES)]
     took_s = []
     for _ in range(READ_ROUNDS):
-        marks: dict[tuple[str, str, str], int] = {}
+        marks: dict[Mark, int] = {}
         started = time.perf_counter()
         for message in messages:
             frame = read_frame(message, marks, selective=False, not_after_ms=message.at_ms)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from logging import getLogger
 from threading import Event, Thread
 from typing import Any, Final
 
 from eventlog.contract import EventLog
+from producers.seals import Seal
 from producers.spool import Spool
 from schemas.errors import Transient
-from schemas.shipments import Shipment, key_of
 
 BATCH_BYTES: Final = 1 << 20
 IDLE_S: Final = 1.0
@@ -24,12 +22,11 @@ logger = getLogger("banstream.producers")
 class Uplink:
     """Sends until it is closed. What it cannot send stays in the spool."""
 
-    def __init__(self, spool: Spool, log: EventLog, host: str, now_ms: Callable[[], int]) -> None:
-        """Send as `host`, whose clock is `now_ms`."""
+    def __init__(self, spool: Spool, log: EventLog, seal: Seal) -> None:
+        """Send what is in `spool` under the keys that `seal` gives it."""
         self._spool = spool
         self._log = log
-        self._host = host
-        self._now_ms = now_ms
+        self._seal = seal
         self._stopping = Event()
         self._away: str | None = None
         self._away_since: float = 0.0
@@ -97,8 +94,7 @@ class Uplink:
             self._met = True
         messages, last = self._spool.oldest(BATCH_BYTES)
         if messages:
-            key = key_of(Shipment(self._host, self._now_ms()))
-            self._log.append([replace(message, key=key) for message in messages])
+            self._log.append(self._seal(messages))
             self._spool.drop(messages, last)
             self._sent += len(messages)
         return bool(messages)

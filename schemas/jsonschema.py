@@ -129,7 +129,7 @@ def _property(name: str, hint: Any, meaning: str) -> Schema:
 def _unit(name: str) -> str:
     if name in SPECIAL:
         return CANONICAL
-    if name in {"at_ms", "until_ms"} or name.endswith("_at_ms"):
+    if name in {"at_ms", "since_ms", "until_ms"} or name.endswith("_at_ms"):
         return INSTANT
     return DURATION if name.endswith("_ms") else ""
 

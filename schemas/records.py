@@ -1,10 +1,10 @@
 """Every record that passes through the log: facts (events), opinions (decisions), and what came of them.
 
-Instants end in `_at_ms` or are named `at_ms`, `until_ms`: Unix milliseconds, UTC. Durations end in `_ms`.
-Addresses and prefixes are in the canonical form of schemas.addresses. What a field may hold at most, its type
-says (schemas.bounds). On the wire a record is one JSON
-object on one line; `type` and `v` come first, fields at their default are left out, and fields this
-version does not know are kept in `extra` and written back.
+Instants end in `_at_ms` or are named `at_ms`, `since_ms`, `until_ms`: Unix milliseconds, UTC. Durations end
+in `_ms`. Addresses and prefixes are in the canonical form of schemas.addresses. What a field may hold at
+most, its type says (schemas.bounds). On the wire a record is one JSON object on one line; `type` and `v` come
+first, fields at their default are left out, and fields this version does not know are kept in `extra` and
+written back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from schemas.bounds import (
 )
 
 Kind = Literal["failed", "succeeded", "probed"]
-Verb = Literal["ban", "unban", "forgive", "allow", "disallow"]
+Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
@@ -82,10 +82,14 @@ class Command:
     Attributes:
         id: unique, made by the one who asks.
         verb: `ban`, `unban`, `forgive` (forget the failures counted so far), `allow` (unban now and never
-            ban), `disallow` (take an `allow` back).
-        prefix: what it is about; None only for `unban`: everything.
+            ban), `disallow` (take an `allow` back), `enroll` (this host signs with this key from now on),
+            `revoke` (its keys count no longer).
+        prefix: what it is about; None for `unban`: everything, and where it is about a host.
         jail: only this jail; None for all (and for `ban`: the jail named `manual`).
         who: the operator; `why`: their reason.
+        host: who is enrolled or revoked; `public_key`: the Ed25519 key that is enrolled, 43 characters of
+            base64url; `since_ms`: what the log has of a revoked host from then on does not count; None: from
+            this command on.
     """
 
     TYPE: ClassVar[str] = "command"
@@ -97,6 +101,9 @@ class Command:
     prefix: str | None = None
     jail: Name | None = None
     duration_ms: DurationMs | None = None
+    host: Name | None = None
+    public_key: Name | None = None
+    since_ms: InstantMs | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

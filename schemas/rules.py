@@ -77,11 +77,13 @@ class Rules:
         lateness_ms: how far sources may run behind each other without changing whom a jail bans.
         max_subjects: how many addresses with failures a decider remembers at most, over all jails; bans in
             force are no part of them.
+        require_enrolled: events count of hosts that are enrolled alone, and sign what they ship.
     """
 
     jails: tuple[Jail, ...]
     lateness_ms: DurationMs = 3_600_000
     max_subjects: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUBJECTS)] = 1_000_000
+    require_enrolled: bool = False
 
     @property
     def version(self) -> str:
@@ -89,9 +91,14 @@ class Rules:
         return sha256(orjson.dumps(self.to_wire(), option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
     def to_wire(self) -> dict[str, Any]:
-        """The rules as a JSON object: every field, so that a reader needs no defaults."""
+        """The rules as a JSON object: every field, so that a reader needs no defaults.
+
+        But `require_enrolled` only where it is true: the version of all other rules stays what it was.
+        """
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
+        if not self.require_enrolled:
+            del wire["require_enrolled"]
         return wire
 
     @classmethod
@@ -125,7 +132,7 @@ def differences(old: Rules, new: Rules) -> list[str]:
     """What other rules change, a sentence each."""
     told = [
         f"{name} = {getattr(new, name)}, was {getattr(old, name)}"
-        for name in ("lateness_ms", "max_subjects")
+        for name in ("lateness_ms", "max_subjects", "require_enrolled")
         if getattr(new, name) != getattr(old, name)
     ]
     before, after = ({jail.name: dataclasses.asdict(jail) for jail in rules.jails} for rules in (old, new))

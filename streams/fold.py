@@ -12,7 +12,8 @@ from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
 from streams.decider import COMMAND, EVENT, TIME, Decider
-from streams.inputs import Frame, Mark, Other, read_commands, read_frame
+from streams.hosts import REASONS, Hosts
+from streams.inputs import NOBODY, Frame, Mark, Other, read_commands, read_frame, refused_whole
 from streams.runs import Run
 from streams.window import reference
 from streams.witness import Witness
@@ -35,7 +36,8 @@ class Fold:
             ignores them.
         authority_from: the offset of the events from which on they hold events alone; in a log of before,
             operators' records stand among those before it, and count.
-        marks: the highest position folded, by source, incarnation and filter; the last to move comes last.
+        hosts: who may ship.
+        marks: the highest position folded, by source, incarnation, filter and host; the last to move is last.
         sent_again: events passed over because they were folded before, in all.
         events: events folded.
         witness: what there is to tell about those who send.
@@ -45,6 +47,7 @@ class Fold:
     partitions: int = 1
     governed: bool = True
     authority_from: int = 0
+    hosts: Hosts = field(default_factory=Hosts)
     marks: dict[Mark, int] = field(default_factory=dict)
     events: int = 0
     sent_again: int = 0
@@ -56,6 +59,10 @@ class Fold:
         if self.decider.now_ms - message.at_ms > STEP_MS:
             self.witness.stepped_back += 1
             self.decider.step_back(message.at_ms, SKEW_MS)
+        admission = self.hosts.admit(message)
+        if admission.refusal is not None:
+            self.witness.refused[admission.refusal] += 1
+            return [], refused_whole(REASONS[admission.refusal])
         frame = read_frame(
             message,
             self.marks,
@@ -63,6 +70,7 @@ class Fold:
             not_after_ms=message.at_ms + SKEW_MS,
             behind_ms=self._behind_ms(message),
             mixed=message.offset < self.authority_from,
+            host=admission.host or NOBODY,
         )
         for mark, position in frame.marks.items():
             self.marks.pop(mark, None)
@@ -110,16 +118,20 @@ class Fold:
             # Nobody's wrong clock may end the bans of all.
             record = replace(record, at_ms=message.at_ms + SKEW_MS)
         try:
-            return self._applied(reference(message.offset, index), record, kind)
+            return self._applied(reference(message.offset, index), message.at_ms, record, kind)
         except InvalidMessage as error:
             frame.refused.append((index, error))
             return []
 
-    def _applied(self, place: int, record: Other, kind: str) -> list[Decision]:
+    def _applied(self, place: int, at_ms: int, record: Other, kind: str) -> list[Decision]:
         decider = self.decider
         match record:
             case RulesChanged():
+                self.hosts.require = bool(record.rules.get("require_enrolled"))
                 return decider.apply(place, Rules.from_wire(record.rules), kind=kind) if self.governed else []
+            case Command(verb="enroll" | "revoke"):
+                self.hosts.obey(record, at_ms)
+                return []
             case Command(prefix=str(prefix)):
                 owned = partition_of(prefix, self.partitions) == decider.partition
                 return decider.apply(place, record, kind=kind, owned=owned)

@@ -27,13 +27,18 @@ from streams.window import reference
 Event = AuthLine | AuthEvent
 Line = AuthLine | Record | InvalidMessage
 Other = Command | Tick | RulesChanged
-Mark = tuple[str, str, str]
-"""A source id, an incarnation of it, and the filter: each filter's events of a source come in their order."""
+Mark = tuple[str, str, str, str]
+"""A source id, an incarnation of it, the filter, and who signed: each filter's events of a source come in
+their order, and what one host says of a source is nothing to another's."""
+NOBODY: Final = ""
+"""Who signed what nobody did."""
 ANY_FILTER: Final = ""
 """In marks of before, when there was one for all filters of a source: the least that each has seen."""
 Sender = tuple[str, str]
 """A source id and an incarnation of it."""
-MARK: Final = attrgetter("source", "incarnation", "filter")
+Named = tuple[str, str, str]
+NAMED: Final = attrgetter("source", "incarnation", "filter")
+"""What an event says of a mark."""
 EVENTS: Final = (AuthLine, AuthEvent)
 
 
@@ -96,6 +101,12 @@ def read_commands(message: Message) -> Frame:
     return frame
 
 
+def refused_whole(reason: str) -> Frame:
+    """What stands for the frame of a message that does not count: one refusal for all of it."""
+    error = InvalidMessage(reason)
+    return Frame([error], refused=[(0, error)])
+
+
 def read_frame(  # noqa: PLR0913 - what differs from one message to the next
     message: Message,
     marks: Mapping[Mark, int],
@@ -104,6 +115,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
     not_after_ms: int,
     behind_ms: int = 0,
     mixed: bool = False,
+    host: str = NOBODY,
 ) -> Frame:
     """Read the frame of a message.
 
@@ -113,15 +125,17 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         selective: whether routes name source, host and labels (streams.routes).
         not_after_ms: a later time is that of a wrong clock, and is taken for this instant.
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
+        host: who signed it.
         mixed: it is of before there was a topic for commands: they count where they stand.
     """
     topic = "" if mixed else "events"
     frame = Frame(_lines(read_events, message.value))
     base = reference(message.offset)
-    for index, mark, group in _stretches(frame.lines):
-        if mark is None:
+    for index, named, group in _stretches(frame.lines):
+        if named is None:
             frame.take_other(index, cast("Record | InvalidMessage", group[0]), topic)
             continue
+        mark = (*named, host)
         events, indexes = frame.take(mark, cast("Sequence[Event]", group), index, seen_of(marks, mark))
         if not events:
             continue
@@ -134,9 +148,9 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
 
 
 def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
-    """Up to which position the events of a source, incarnation and filter are folded; -1: none is."""
+    """Up to which position the events of a mark are folded; -1: none is."""
     seen = marks.get(mark)
-    return marks.get((mark[0], mark[1], ANY_FILTER), -1) if seen is None else seen
+    return marks.get((mark[0], mark[1], ANY_FILTER, NOBODY), -1) if seen is None else seen
 
 
 def _lines(read: Callable[[bytes], Sequence[Line]], value: bytes) -> Sequence[Line]:
@@ -147,14 +161,14 @@ def _lines(read: Callable[[bytes], Sequence[Line]], value: bytes) -> Sequence[Li
         return [error]
 
 
-def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Mark | None, Sequence[Line]]]:
+def _stretches(lines: Sequence[Line]) -> Iterator[tuple[int, Named | None, Sequence[Line]]]:
     """Events of one mark that follow each other, with the index of the first; all else singly, without."""
     first = lines[0]
     if isinstance(first, AuthLine) and _all_like(first, lines):
-        yield 0, MARK(first), lines
+        yield 0, NAMED(first), lines
         return
     index = 0
-    for mark, group in groupby(lines, lambda line: MARK(line) if isinstance(line, EVENTS) else None):
+    for mark, group in groupby(lines, lambda line: NAMED(line) if isinstance(line, EVENTS) else None):
         same = list(group)
         if mark is not None:
             yield index, mark, same

@@ -27,6 +27,7 @@ from schemas.rules import Rules
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.decider import Decider
 from streams.fold import Fold
+from streams.hosts import Hosts
 from streams.inputs import Frame
 from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.poison import Poison
@@ -97,6 +98,7 @@ class Partition:
                 if key not in {WHOLE, POSITION}:
                     load_bucket(self.decider, value)
             self.decider.resume()
+            self.fold.hosts = Hosts.load(whole.get("hosts", {}), require=self.decider.rules.require_enrolled)
             self.next_offsets[EVENTS.name] = whole["offset"] + 1
             self.next_offsets[COMMANDS.name] = whole.get("commands", -1) + 1
             self.digest = whole.get("digest", 0)
@@ -216,7 +218,8 @@ class Partition:
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
         self._saved = self._place()
-        whole = dump_whole(self.decider, {**self._saved, "decisions": self.decisions_from}, self.fold.marks)
+        place = {**self._saved, "decisions": self.decisions_from, "hosts": self.fold.hosts.dump()}
+        whole = dump_whole(self.decider, place, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
             for key, value in (*buckets.items(), (WHOLE, whole))

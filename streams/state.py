@@ -17,7 +17,7 @@ import orjson
 
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
-from streams.inputs import ANY_FILTER, Mark
+from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import Held, JailState, Past
 from streams.window import AT_SHIFT
 
@@ -26,7 +26,7 @@ WHOLE: Final = "decider"
 MANY: Final = 16 * BUCKETS
 
 
-def dump_whole(decider: Decider, place: Mapping[str, int], marks: Mapping[Mark, int]) -> bytes:
+def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, int]) -> bytes:
     """The record of the whole: all but the subjects, and the place among the inputs where it holds."""
     return orjson.dumps(
         {
@@ -35,7 +35,7 @@ def dump_whole(decider: Decider, place: Mapping[str, int], marks: Mapping[Mark, 
             "sweep_at_ms": decider.sweep_at_ms,
             "rules": decider.rules.to_wire(),
             "allowed": decider.allowed,
-            "marks": [[*mark, position] for mark, position in marks.items()],
+            "marks": [[*(mark if mark[-1] else mark[:-1]), position] for mark, position in marks.items()],
             "jails": {
                 name: [jail.failures, jail.ignored, jail.bans, jail.dropped]
                 for name, jail in decider.jails.items()
@@ -55,10 +55,15 @@ def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], d
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped = counts
     marks = {
-        (source, incarnation, *(name or [ANY_FILTER])): position
-        for source, incarnation, *name, position in whole["marks"]
+        (source, incarnation, *_filter_and_host(*more)): position
+        for source, incarnation, *more, position in whole["marks"]
     }
     return decider, whole, marks
+
+
+def _filter_and_host(name: str = ANY_FILTER, host: str = NOBODY) -> tuple[str, str]:
+    """What a mark that was written has beyond source and incarnation: most have no host."""
+    return name, host
 
 
 def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:

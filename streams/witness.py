@@ -39,12 +39,14 @@ class Witness:
         wrong_clocks: by host, how many milliseconds its clock is behind the log's.
         twins: host and source under which two shippers send.
         sent_again: how many events were passed over, by source and incarnation.
+        refused: how many messages did not count because of who signed them, by reason; never taken out.
         stepped_back: how often the log's clock stepped back; it is never taken out.
     """
 
     wrong_clocks: dict[str, int] = field(default_factory=dict)
     twins: set[tuple[str, str]] = field(default_factory=set)
     sent_again: Counter[Sender] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     stepped_back: int = 0
     _turns: dict[tuple[str, str], _Turns] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,22 +25,28 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     """Send what this machine's logs hold to the log that `[log] url` names, until SIGTERM or Ctrl-C.
 
     What is read goes through a spool on disk, from which it leaves when the broker has acknowledged it. While
-    the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
+    the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files. With
+    `[ship] key_file` it signs what it sends: `banstream hosts --help`.
     """
+    from banstream.key_files import read_key
     from banstream.loop import Loop
     from banstream.serving import listener
     from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
+    from schemas.signatures import fingerprint, public_text
 
     to_stderr(**logging)
     settings = load_settings(config_file)
-    event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     ship = settings.ship
+    private = None if ship.key_file is None else read_key(Path(ship.key_file), "ship.key_file")
+    event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     spool = Spool.open(ship.spool, ship.spool_bytes)
     claim = Claim.take(ship.spool, "ship")
     facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
     log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
-    shipping = Shipping(settings, spool, event_log, now_ms)
+    if private is not None:
+        log.info("Signing host=%s key=%s", ship.host, fingerprint(public_text(private)))
+    shipping = Shipping(settings, spool, event_log, now_ms, private)
     loop = Loop(
         "ship",
         shipping,

@@ -16,8 +16,8 @@ from schemas.topics import EVENTS
 
 MembershipName = Literal["faust", "aiokafka"]
 DELIVERED: Final = (EVENTS.name,)
-"""What the group shares out and delivers. Whoever owns a number reads its commands himself: they do not wait
-behind events, and workers of before, who know of no commands, may be in the group (docs/decisions/009)."""
+"""What the group shares out and delivers. Whoever owns a number reads its commands himself, so that they do
+not wait behind events (docs/decisions/009)."""
 
 
 class Receiver(Protocol):

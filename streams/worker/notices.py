@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from logging import getLogger
 from typing import Final
 
@@ -19,6 +20,7 @@ class Notices:
         self._clocks: dict[str, int] = {}
         self._twins: set[tuple[str, str]] = set()
         self._steps = 0
+        self._refused: Counter[str] = Counter()
 
     def tell(self, witness: Witness) -> None:
         """Log what is new, and take it out."""
@@ -47,6 +49,14 @@ class Notices:
                 incarnation,
                 events,
             )
+        for reason, messages in (witness.refused - self._refused).items():
+            log.warning(
+                "Messages of the events do not count because of who signed them, or did not; the dead "
+                "letters have them reason=%s messages=%d",
+                reason,
+                messages,
+            )
+        self._refused = witness.refused.copy()
         if witness.stepped_back > self._steps:
             log.warning("The log's clock stepped back by more than five minutes; time was set back with it")
             self._steps = witness.stepped_back

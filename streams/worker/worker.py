@@ -238,6 +238,11 @@ class Worker:
         if not owner.ready or not rules.jails or version in self._told:
             return
         self._told = {version}
+        if not rules.require_enrolled:
+            log.warning(
+                "Anybody who may write events may say he is a host that is not enrolled; enroll all and set "
+                "[decider] require_enrolled (docs/fleet.md)"
+            )
         if version != self._plan.rules:
             log.warning(
                 "This host's configuration has other rules than those in force, which hold; give every "

@@ -67,6 +67,7 @@ directory = "/srv/state"
 spool = "64 MB"
 host = "web2"
 labels = {{ site = "fra", tier = "edge" }}
+key_file = "/etc/banstream/host.key"
 """,
         encoding="utf-8",
     )
@@ -88,6 +89,7 @@ labels = {{ site = "fra", tier = "edge" }}
     assert (settings.enforcer.host, settings.enforcer.jails) == ("web1", ("sshd", "mail"))
     assert (str(settings.ship.spool), settings.ship.spool_bytes) == ("/srv/state/ship.db", 64 << 20)
     assert (settings.ship.host, settings.ship.labels) == ("web2", {"site": "fra", "tier": "edge"})
+    assert settings.ship.key_file == "/etc/banstream/host.key"
     assert settings.enforcer.labels == jail.rules.labels == {"site": "fra"}
 
 
@@ -103,6 +105,8 @@ labels = {{ site = "fra", tier = "edge" }}
         ('[ship]\nspool = "much"', 'ship.spool = "much": expected a size such as'),
         ("[ship]\nspool = true", "ship.spool = true: expected a size such as"),
         ('[ship]\ndirectory = "state"', 'ship.directory = "state": expected an absolute path'),
+        ('[ship]\nkey_file = "host.key"', 'ship.key_file = "host.key": expected an absolute path of a file'),
+        (f'[ship]\nhost = "{"é" * 129}"', "characters at most, of 256 bytes"),
         ('[log]\nurl = "kafka://host:port"', 'log.url = "kafka://host:port": expected an event log'),
         ('[log]\nurl = "kafka://host?prefx=a"', "expected one of prefix, timeout"),
     ],

@@ -12,12 +12,14 @@ import pytest
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
+from producers.seals import unsigned
 from producers.spool import Spool
 from producers.uplink import Uplink
 from schemas.errors import LogError, Transient
 from schemas.topics import EVENTS
 
 LIMIT = 1_000
+SEAL = unsigned("web1", wall_clock_ms)
 
 
 def frames(*values: bytes, partition: int = 0) -> list[Append]:
@@ -97,7 +99,7 @@ def test_what_waits_for_a_log_of_other_partitions_is_not_sent(spool: Spool) -> N
     spool.writer("producer").commit(frames(b"one"), {})
     with pytest.raises(LogError, match="3 partitions"):
         spool.learn_partitions(2)
-    uplink = Uplink(spool, MemoryLog(partitions=2), "web1", wall_clock_ms)
+    uplink = Uplink(spool, MemoryLog(partitions=2), SEAL)
     assert eventually(lambda: uplink.ended)
     with pytest.raises(LogError, match="3 partitions"):
         uplink.check()
@@ -119,7 +121,7 @@ def test_the_log_gets_everything_in_order_and_the_spool_runs_empty(spool: Spool)
     log = Flaky(partitions=2)
     log.refusals, log.silences = 2, 1
     spool.writer("producer").commit(frames(b"1", b"2", b"3"), {})
-    uplink = Uplink(spool, log, "web1", wall_clock_ms)
+    uplink = Uplink(spool, log, SEAL)
     assert eventually(lambda: spool.filled() == 0)
     assert log.values() == [b"1", b"2", b"3", b"1", b"2", b"3"]
     spool.writer("producer").commit(frames(b"4"), {})
@@ -134,11 +136,11 @@ def test_a_stop_sends_what_can_be_sent(spool: Spool) -> None:
     """Closing the uplink leaves an empty spool where the log is there, and a full one where it is not."""
     log = Flaky(partitions=2)
     spool.writer("producer").commit(frames(b"1"), {})
-    Uplink(spool, log, "web1", wall_clock_ms).close()
+    Uplink(spool, log, SEAL).close()
     assert (log.values(), spool.filled()) == ([b"1"], 0)
     log.refusals = 1_000_000
     spool.writer("producer").commit(frames(b"2"), {})
-    uplink = Uplink(spool, log, "web1", wall_clock_ms)
+    uplink = Uplink(spool, log, SEAL)
     assert eventually(lambda: uplink.away)
     uplink.close()
     assert uplink.ended

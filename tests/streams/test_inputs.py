@@ -13,7 +13,7 @@ from eventlog.contract import Message
 from schemas.codec import MOST_LINES, decode, decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
 from schemas.records import LINE_CHARACTERS, RECORDS, AuthEvent, Ban, Command, DeadLetter, RulesChanged, Tick
-from streams.inputs import ANY_FILTER, Frame, Mark, read_commands, read_frame
+from streams.inputs import ANY_FILTER, NOBODY, Frame, Mark, read_commands, read_frame
 from streams.partition import Partition
 from streams.runs import Run
 from tests.schemas.examples import EXAMPLES
@@ -133,9 +133,13 @@ def test_events_at_or_below_their_sources_mark_are_dropped() -> None:
         )
     ]
     log = "file:/var/log/auth.log"
-    frame = read(*lines, marks={(log, "1", "sshd"): 6})
+    frame = read(*lines, marks={(log, "1", "sshd", NOBODY): 6})
     assert frame.sent_again == {(log, "1"): 1}
-    assert frame.marks == {(log, "1", "sshd"): 9, (log, "2", "sshd"): 3, (log, "1", "dovecot"): 2}
+    assert frame.marks == {
+        (log, "1", "sshd", NOBODY): 9,
+        (log, "2", "sshd", NOBODY): 3,
+        (log, "1", "dovecot", NOBODY): 2,
+    }
     assert frame.line_of(1) == EVENT.line
 
 
@@ -151,9 +155,9 @@ def test_a_mark_of_before_is_the_least_of_every_filter() -> None:
         orjson.dumps({**to_wire(EVENT), "position": at, "filter": name}) for name in "ab" for at in (6, 7)
     ]
     log = ("file:/var/log/auth.log", "0")
-    frame = read(*lines, marks={(*log, ANY_FILTER): 6, (*log, "b"): 7})
+    frame = read(*lines, marks={(*log, ANY_FILTER, NOBODY): 6, (*log, "b", NOBODY): 7})
     assert frame.sent_again.total() == 3
-    assert frame.marks == {(*log, "a"): 7}
+    assert frame.marks == {(*log, "a", NOBODY): 7}
 
 
 def test_a_frame_that_is_too_large_is_one_dead_letter() -> None:

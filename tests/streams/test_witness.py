@@ -12,6 +12,7 @@ from schemas.records import Ban, Command
 from schemas.shipments import Shipment, key_of
 from streams.decider import Decider
 from streams.fold import SKEW_MS, WRONG_MS, Fold
+from streams.inputs import NOBODY
 from streams.witness import TURNS, Witness
 from tests.streams.folding import ALICE, BOB, MINUTE, T0, failure, rules
 
@@ -64,11 +65,11 @@ def test_two_incarnations_that_take_turns_are_two_shippers() -> None:
     """Once more than a rotation could explain; a new file after the other is none."""
     witness = Witness()
     for number in range(100):
-        witness.see([("file:/a", f"web1/{number}", "sshd")], Counter())
+        witness.see([("file:/a", f"web1/{number}", "sshd", NOBODY)], Counter())
     assert not witness.twins
     for number in range(TURNS):
         assert not witness.twins
-        witness.see([("file:/a", f"web1/{98 + number % 2}", "sshd")], Counter())
+        witness.see([("file:/a", f"web1/{98 + number % 2}", "sshd", NOBODY)], Counter())
     assert witness.twins == {("web1", "file:/a")}
 
 
@@ -76,7 +77,7 @@ def test_files_of_different_hosts_are_no_twins() -> None:
     """Each host has a file of that name, and they come in any order."""
     witness = Witness()
     for number in range(100):
-        witness.see([("file:/a", f"web{number % 2}/1", "sshd")], Counter())
+        witness.see([("file:/a", f"web{number % 2}/1", "sshd", NOBODY)], Counter())
     assert not witness.twins
 
 

@@ -1,0 +1,252 @@
+"""`banstream hosts`: who may ship."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+
+from banstream.config import load_settings
+from banstream.instants import Instant
+from banstream.options import config_option, json_option
+from banstream.ordering import command, submit, why_option
+from banstream.reading import messages, open_to_read
+from banstream.show import instant, json_line, note, say, show, table
+from banstream.values import host
+from eventlog.contract import EventLog
+from eventlog.follower import located
+from eventlog.urls import open_log
+from schemas.codec import to_wire
+from schemas.errors import ConfigError, InvalidMessage, LogError, Transient
+from schemas.records import Command
+from schemas.signatures import fingerprint, public_text
+from schemas.topics import COMMANDS
+from streams.hosts import HostKey, Hosts
+
+COMMANDED: Final = COMMANDS
+"""Where operators' commands stand."""
+PLACE: Final = "/etc/banstream/host.key"
+
+
+class HostType(click.ParamType):
+    """A host's name, as its `[ship] host` says it."""
+
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name."""
+        try:
+            return host(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: expected {error}", param, ctx)
+
+
+name_argument = click.argument("name", type=HostType())
+file_type: Final = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group("hosts")
+def hosts_command() -> None:
+    r"""Who may ship: make and enroll hosts' keys, revoke and list them.
+
+    A host with `[ship] key_file` signs what it ships. A host that is enrolled has to: what is not signed with
+    its key does not count, nor what another host signs under its name. Either make the key on the host:
+
+    \b
+    banstream hosts key --key-file /etc/banstream/host.key         (there; prints the public key)
+    banstream hosts enroll web1 --public-key TEXT                  (wherever operators are)
+
+    or make it here, and bring it there: `banstream hosts enroll web1 --key-file web1.key`. A host that ships
+    already signs first, with a key that nobody knows yet, and is enrolled then: so nothing of it is refused.
+    """
+
+
+@hosts_command.command("key")
+@click.option("--key-file", required=True, type=file_type, metavar="FILE", help="Where the private key is.")
+@json_option
+def key_command(key_file: Path, as_json: bool) -> int:
+    """Make this host's key, and print its public half.
+
+    Where the file is there already, it is shown as it is. The file is for its owner alone, who has to be the
+    user that `banstream ship` runs as, or root where systemd hands it over. It is never overwritten.
+    """
+    from banstream.key_files import make_key, read_key
+
+    made = not key_file.exists()
+    text = public_text(make_key(key_file) if made else read_key(key_file, "--key-file"))
+    if as_json:
+        json_line({"made": made, "key_file": str(key_file), **_named(text)})
+    else:
+        say(f"{'Made' if made else 'Found'} {key_file}: {fingerprint(text)}")
+        say(f"Public key: {text}")
+        say(f"To enroll this host: banstream hosts enroll NAME --public-key {text}")
+    return 0
+
+
+@hosts_command.command("enroll")
+@name_argument
+@click.option("--key-file", type=file_type, metavar="FILE", help="Make the private key in this new file.")
+@click.option("--public-key", metavar="TEXT", help="Enroll this key, of `banstream hosts key`.")
+@why_option
+@json_option
+@config_option
+def enroll_command(
+    name: str, key_file: Path | None, public_key: str | None, why: str, as_json: bool, config_file: str | None
+) -> int:
+    """Enroll a host: it has to sign what it ships.
+
+    NAME is the host's `[ship] host`. From now on what is shipped under it has to be signed with this key.
+    Another key of a host that is enrolled takes the old one's place; a key that was replaced or revoked is
+    not taken again. One of --key-file and --public-key is needed.
+    """
+    from banstream.key_files import make_key
+
+    if (key_file is None) == (public_key is None):
+        raise click.UsageError("one of --key-file FILE, which makes a key, and --public-key TEXT is needed")
+    log = open_log(load_settings(config_file, check="names").log_url)
+    try:
+        known = _hosts(log)
+        before = _key_of(known, name)
+        text = public_key or (public_text(make_key(key_file)) if key_file else "")
+        word = command("enroll", host=name, public_key=text, why=why)
+        give_all(log, known, word)
+    finally:
+        log.close()
+    replaced = before.public_key if before and before.public_key != text else None
+    if as_json:
+        file = None if key_file is None else str(key_file)
+        json_line(
+            {"host": name, **_named(text), "key_file": file, "replaced": replaced, "command": to_wire(word)}
+        )
+        return 0
+    say(f"{name} is enrolled, with the key {fingerprint(text)}.")
+    if replaced:
+        say(f"It takes the place of {fingerprint(replaced)}, with which nothing more may be signed.")
+    _say_what_next(name, key_file)
+    return 0
+
+
+@hosts_command.command("revoke")
+@name_argument
+@click.option("--since", type=Instant(), help='Since when it is not to be believed, such as "2h" (ago).')
+@why_option
+@json_option
+@config_option
+def revoke_command(name: str, since: int | None, why: str, as_json: bool, config_file: str | None) -> int:
+    """Revoke a host: it is believed no longer.
+
+    What the log takes of it from now on, or has of it since the instant named, does not count. What was
+    decided already stays. Its name stays taken; it comes back when it is enrolled with another key. Exit code
+    1 when no such host is enrolled.
+    """
+    log = open_log(load_settings(config_file, check="names").log_url)
+    try:
+        known = _hosts(log)
+        key = _key_of(known, name)
+        word = command("revoke", host=name, since_ms=since, why=why)
+        if key is not None:
+            give_all(log, known, word)
+    finally:
+        log.close()
+    if as_json:
+        outcome = "unchanged" if key is None else "revoked"
+        json_line({"outcome": outcome, "host": name, "command": to_wire(word)})
+    elif key is None:
+        say(f"{name} is not enrolled; `banstream hosts list` shows who is.")
+    else:
+        say(f"{name} is revoked, from {'now' if since is None else instant(since)} on.")
+    return int(key is None)
+
+
+@hosts_command.command("list")
+@json_option
+@config_option
+def list_command(as_json: bool, config_file: str | None) -> int:
+    """List the enrolled hosts, with the newest key of each. Exit code 1 when there are none."""
+    log = open_to_read(load_settings(config_file, check="names"))
+    try:
+        known = _hosts(log)
+    finally:
+        log.close()
+    names = sorted({name for hosts in known for name in hosts.enrolled})
+    found = [(name, key) for name in names if (key := _key_of(known, name))]
+    for name, key in found if as_json else ():
+        facts = {"enrolled_at_ms": key.since_ms, "revoked_since_ms": key.until_ms}
+        json_line({"host": name, **_named(key.public_key), **facts})
+    if found and not as_json:
+        rows = [(name, fingerprint(key.public_key), instant(key.since_ms), _end(key)) for name, key in found]
+        show(table(f"{len(found)} hosts", ("host", "key", "enrolled", "revoked"), rows))
+    elif not as_json:
+        say("No host is enrolled; `banstream hosts --help` says how.")
+    unlike = [name for name in names if len({_facts(hosts, name) for hosts in known}) > 1]
+    for name in unlike:
+        note(f"WARNING: not all partitions know the same of {name}; enroll or revoke it again")
+    return int(not found or bool(unlike))
+
+
+def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
+    """Append a command to every partition.
+
+    Raises ConfigError where a decider would refuse it: nothing is written then. Where the log fails, says how
+    to go on, and raises what it raised.
+    """
+    try:
+        for hosts in known:
+            hosts.obey(word, word.at_ms)
+    except InvalidMessage as error:
+        raise ConfigError(f"{word.host}: {error}") from error
+    try:
+        submit(log, word)
+    except (LogError, Transient):
+        key = f" --public-key {word.public_key}" if word.public_key else ""
+        again = f"banstream hosts {word.verb} {word.host}{key}"
+        note(f"Some partitions may have the command. As soon as the log takes it: {again}")
+        raise
+
+
+def _hosts(log: EventLog) -> list[Hosts]:
+    """The hosts as each partition's commands tell of them."""
+    return [_folded(log, number) for number in range(log.partitions)]
+
+
+def _folded(log: EventLog, partition: int) -> Hosts:
+    hosts, topic = Hosts(), COMMANDED.name
+    for message in messages(log, topic, partition, log.begin(topic, partition)):
+        for each in located(topic, message, b'"type":"command"'):
+            with suppress(InvalidMessage):
+                if isinstance(each.record, Command):
+                    hosts.obey(each.record, message.at_ms)
+    return hosts
+
+
+def _key_of(known: list[Hosts], name: str) -> HostKey | None:
+    """A host's newest key, of the first partition that knows one."""
+    keys = (key for hosts in known if name in hosts.enrolled for key in hosts.enrolled[name].keys[-1:])
+    return next(keys, None)
+
+
+def _facts(hosts: Hosts, name: str) -> tuple[bool, str | None]:
+    """What all partitions have to know alike: whether a name is taken, and by which key in force."""
+    key = _key_of([hosts], name)
+    return name in hosts.enrolled, None if key is None or key.until_ms is not None else key.public_key
+
+
+def _named(text: str) -> dict[str, Any]:
+    return {"public_key": text, "fingerprint": fingerprint(text)}
+
+
+def _end(key: HostKey) -> str:
+    return "" if key.until_ms is None else f"from {instant(key.until_ms)} on"
+
+
+def _say_what_next(name: str, key_file: Path | None) -> None:
+    """What is left to do on the host."""
+    quoted = orjson.dumps(name).decode()
+    if key_file is not None:
+        say(f"Its private key is in {key_file} alone. Bring it to the host, as {PLACE}, readable for the")
+        say(f"user of `banstream ship` alone (chmod 600), and remove {key_file}.")
+    say("In the host's configuration, for `banstream ship`, and then restart it:")
+    say(f'  [ship]\n  host = {quoted}\n  key_file = "{PLACE}"')

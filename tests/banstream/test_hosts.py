@@ -1,0 +1,239 @@
+"""`banstream hosts`: keys made, hosts enrolled, revoked and listed; and a shipper that signs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from banstream.commands.hosts import COMMANDED, give_all
+from banstream.key_files import make_key, read_key
+from banstream.reading import messages, records
+from eventlog.contract import Append
+from eventlog.kafka.log import KafkaLog
+from eventlog.memory import MemoryLog
+from eventlog.urls import open_log
+from schemas.codec import encode
+from schemas.errors import Transient
+from schemas.records import Command
+from schemas.signatures import fingerprint, new_private, public_text
+from schemas.topics import EVENTS
+from streams.hosts import Admission, Hosts
+from tests.banstream.fleet import failure, role
+from tests.banstream.service import Service, eventually, service
+from tests.broker import Broker, Cluster
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Iterator[Service]:
+    """A configured service, asked for by ann; not running."""
+    with service(tmp_path) as made:
+        made.env["SUDO_USER"] = "ann"
+        yield made
+
+
+def words(made: Service) -> list[Command]:
+    """The commands in its log."""
+    return [each for each in made.kept(COMMANDED) if isinstance(each, Command)]
+
+
+def say(made: Service, *arguments: str, code: int = 0) -> str:
+    """What a command prints on stdout."""
+    return made.run(*arguments, "--config", str(made.config), code=code).stdout
+
+
+def test_a_key_is_made_once_and_shown_again(quiet: Service) -> None:
+    """Its public half is what `enroll` takes; a file that is no key stays as it is."""
+    file = quiet.folder / "host.key"
+    made = quiet.run("hosts", "key", "--key-file", str(file)).stdout
+    text = public_text(read_key(file, ""))
+    assert f"Public key: {text}\n" in made
+    assert f"enroll NAME --public-key {text}" in made
+    content = file.read_bytes()
+    again = quiet.run("hosts", "key", "--key-file", str(file)).stdout
+    assert again == made.replace("Made", "Found")
+    assert file.read_bytes() == content
+    said = quiet.run("hosts", "key", "--key-file", str(quiet.log), code=2).stderr
+    assert f"--key-file = {quiet.log}: others may read" in said
+
+
+def test_enrolling_makes_the_key_and_says_what_to_do(quiet: Service) -> None:
+    """The private half is in the new file alone; the command names who, whom, and the public half."""
+    said = say(quiet, "hosts", "enroll", "web1@fra", "--key-file", "web1.key", "--why", "new in rack 4")
+    text = public_text(read_key(quiet.folder / "web1.key", ""))
+    (word,) = words(quiet)
+    assert (word.verb, word.host, word.public_key, word.who, word.why) == (
+        *("enroll", "web1@fra", text, "ann"),
+        "new in rack 4",
+    )
+    for part in (
+        fingerprint(text),
+        "web1.key",
+        '  host = "web1@fra"',
+        '  key_file = "/etc/banstream/host.key"',
+    ):
+        assert part in said
+    done = quiet.run(
+        "hosts", "enroll", "web2", "--key-file", "web1.key", "--config", str(quiet.config), code=2
+    )
+    assert "web1.key: is there already, and a key is never overwritten" in done.stderr
+    assert len(words(quiet)) == 1
+
+
+def test_hosts_are_listed_as_they_stand(quiet: Service) -> None:
+    """Enrolled, with another key, revoked since an instant; nobody is exit code 1."""
+    open_log(f"sqlite://{quiet.folder}/state/log.db").close()
+    assert "No host is enrolled" in say(quiet, "hosts", "list", code=1)
+    one, two, three = (public_text(new_private()) for _ in range(3))
+    assert quiet.json("hosts", "enroll", "web1", "--public-key", one)[0]["replaced"] is None
+    quiet.json("hosts", "enroll", "web2", "--public-key", two)
+    (answer,) = quiet.json("hosts", "enroll", "web1", "--public-key", three)
+    assert (answer["host"], answer["replaced"], answer["fingerprint"]) == ("web1", one, fingerprint(three))
+    (revoked,) = quiet.json("hosts", "revoke", "web2", "--since", "@1700000000", "--why", "stolen")
+    assert (revoked["outcome"], revoked["command"]["since_ms"]) == ("revoked", 1_700_000_000_000)
+    listed = quiet.json("hosts", "list")
+    assert [(each["host"], each["public_key"], each["revoked_since_ms"]) for each in listed] == [
+        ("web1", three, None),
+        ("web2", two, 1_700_000_000_000),
+    ]
+    said = say(quiet, "hosts", "list")
+    assert fingerprint(three) in said
+    assert "from 2023-11-14 22:13:20 on" in said
+
+
+def test_what_deciders_would_refuse_is_not_appended(quiet: Service) -> None:
+    """No key, one that was replaced, a host that nobody knows, both options or none: told, not written."""
+    one, two = (public_text(new_private()) for _ in range(2))
+    for text in (one, two):
+        quiet.json("hosts", "enroll", "web1", "--public-key", text)
+    for arguments, said in (
+        (("web1", "--public-key", one), "web1: public_key: this key of the host has ended"),
+        (("web2", "--public-key", "abc"), "web2: public_key: expected 43 characters"),
+        (("web2",), "one of --key-file FILE, which makes a key, and --public-key TEXT"),
+        (("web2", "--public-key", one, "--key-file", "x"), "one of --key-file FILE"),
+        (("é" * 129, "--public-key", one), "of 256 bytes"),
+    ):
+        done = quiet.run("hosts", "enroll", *arguments, "--config", str(quiet.config), code=2)
+        assert said in done.stderr
+    assert "web9 is not enrolled" in say(quiet, "hosts", "revoke", "web9", code=1)
+    assert not (quiet.folder / "x").exists()
+    assert len(words(quiet)) == 2
+
+
+class Away(MemoryLog):
+    """A log that takes nothing any more."""
+
+    def append(self, appends: Sequence[Append]) -> list[int]:
+        """Raise Transient."""
+        raise Transient(f"{len(appends)} messages: no broker")
+
+
+def test_where_the_log_goes_away_it_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same key again, since some partitions may have it, and its private half is in its file."""
+    text = public_text(new_private())
+    for verb, again in (("enroll", f"enroll web1 --public-key {text}\n"), ("revoke", "revoke web1\n")):
+        key = text if verb == "enroll" else None
+        word = Command(id="1", verb=verb, at_ms=1, who="ann", host="web1", public_key=key)  # type: ignore[arg-type]
+        with pytest.raises(Transient, match="2 messages: no broker"):
+            give_all(Away(partitions=2), [Hosts(), Hosts()], word)
+        assert capsys.readouterr().err.endswith(f"As soon as the log takes it: banstream hosts {again}")
+
+
+def test_no_key_is_made_where_the_log_cannot_be_reached(quiet: Service) -> None:
+    """Exit code 3, and no file is left behind."""
+    quiet.config.write_text('[log]\nurl = "kafka://localhost:1?timeout=1s"\n')
+    quiet.run("hosts", "enroll", "web1", "--key-file", "web1.key", "--config", str(quiet.config), code=3)
+    assert not (quiet.folder / "web1.key").exists()
+
+
+def test_a_shipper_does_not_start_with_a_key_that_others_may_read(quiet: Service) -> None:
+    """Exit code 2 and what to do, before anything is made."""
+    file = quiet.folder / "host.key"
+    make_key(file)
+    file.chmod(0o644)
+    quiet.configure(more=f'[ship]\nkey_file = "{file}"\ndirectory = "{quiet.folder}/spool"')
+    said = quiet.run("ship", "--config", str(quiet.config), code=2).stderr
+    assert f"ship.key_file = {file}: others may read or write it (mode 0644)" in said
+    assert not (quiet.folder / "spool").exists()
+
+
+@pytest.mark.real("kafka")
+def test_a_command_is_in_every_partition_and_one_that_is_not_is_told(broker: Cluster, quiet: Service) -> None:
+    """Where an append was cut off, `list` says of whom; enrolling again puts it right, or revoking."""
+    url = broker.url(3)
+    quiet.config.write_text(f'[log]\nurl = "{url}"\n')
+    text = public_text(new_private())
+    log = open_log(url)
+    try:
+        word = Command(id="1", verb="enroll", at_ms=1, who="ann", host="web1", public_key=text)
+        log.append([Append(COMMANDED.name, encode(word), partition=1)])
+        assert (
+            "not all partitions know the same of web1"
+            in quiet.run("hosts", "list", "--config", str(quiet.config), code=1).stderr
+        )
+        quiet.json("hosts", "enroll", "web1", "--public-key", text)
+        assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1"]
+        found = [each for each in records(log, COMMANDED.name) if isinstance(each.record, Command)]
+        assert [each.partition for each in found] == [0, 1, 1, 2]
+        log.append([Append(COMMANDED.name, encode(replace(word, host="web2")), partition=2)])
+        assert [each["host"] for each in quiet.json("hosts", "list", code=1)] == ["web1", "web2"]
+        assert quiet.json("hosts", "revoke", "web2")[0]["outcome"] == "revoked"
+        assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1", "web2"]
+    finally:
+        log.close()
+
+
+@pytest.mark.real("kafka")
+def test_what_a_shipper_signs_is_admitted_in_order_whatever_is_killed(tmp_path: Path) -> None:
+    """Every message in the log is its host's, once, through kills and a restart of the broker."""
+    broker = Broker(tmp_path / "broker")
+    with role("ship", tmp_path / "web1") as shipper:
+        try:
+            broker.start()
+            url = broker.url(4, timeout="2s")
+            shipper.settle(url)
+            shipper.config.write_text(
+                shipper.config.read_text().replace("[ship]\n", f'[ship]\nkey_file = "{tmp_path}/host.key"\n')
+            )
+            text = public_text(make_key(tmp_path / "host.key"))
+            for turn in range(4):
+                shipper.begin("Signing host=web1 key=" + fingerprint(text))
+                with shipper.log.open("a", encoding="utf-8") as log:
+                    log.writelines(failure(f"192.0.{n}.7", turn * 100 + n) for n in range(60))
+                if turn == 1:
+                    broker.kill()
+                    eventually(lambda: "THE LOG IS AWAY" in shipper.errors, "the broker is away")
+                    broker.start()
+                most = 60 * (turn + 1)
+                eventually(lambda most=most: shipped_lines(url) >= most, "the events")  # type: ignore[misc]
+                shipper.kill()
+            check_admissions(url, text)
+        finally:
+            broker.kill()
+
+
+def shipped_lines(url: str) -> int:
+    """How many events are in the log."""
+    log = KafkaLog.open(url, read_only=True)
+    try:
+        return sum(1 for _ in records(log, EVENTS.name))
+    finally:
+        log.close()
+
+
+def check_admissions(url: str, text: str) -> None:
+    """All that is in the log is admitted once, partition by partition, as web1's alone."""
+    log = KafkaLog.open(url, read_only=True)
+    try:
+        for number in range(4):
+            hosts = Hosts(require=True)
+            word = Command(id="1", verb="enroll", at_ms=1, who="ann", host="web1", public_key=text)
+            hosts.obey(word, 1)
+            found = list(messages(log, EVENTS.name, number, 0))
+            assert len(found) >= 4
+            assert {hosts.admit(message) for message in found} == {Admission("web1")}
+            assert {hosts.admit(message).refusal for message in found} == {"not newer"}
+    finally:
+        log.close()
