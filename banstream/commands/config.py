@@ -7,6 +7,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
+from eventlog.urls import url_warning
 from schemas.durations import format_duration
 
 
@@ -20,8 +21,10 @@ def config_command() -> None:
 def check_command(config_file: str | None) -> int:
     """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
     settings = load_settings(config_file)
-    files = ", ".join(settings.files) or "no file: the built-in defaults"
-    say(f"Good: {files}; {len(settings.jails)} jails, rules {settings.rules().version}.")
+    say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
+    warning = url_warning(settings.log_url)
+    if warning is not None:
+        say(f"WARNING: log.url: {warning}")
     return 0
 
 
@@ -53,7 +56,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
 
 def _toml(settings: Settings) -> list[str]:
     enforcer, ship = settings.enforcer, settings.ship
-    lines = [f"# from {', '.join(settings.files) or 'the built-in defaults'}", "[log]"]
+    lines = [f"# from {settings.origin}", "[log]"]
     lines += [f"url = {_value(settings.log_url)}", "", "[decider]"]
     lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
     lines += [f"max_subjects = {settings.max_subjects}"]

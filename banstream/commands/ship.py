@@ -27,18 +27,18 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files.
     """
     from banstream.loop import Loop
-    from banstream.serving import listener
+    from banstream.serving import listener, say_settings
     from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
 
     to_stderr(**logging)
     settings = load_settings(config_file)
+    say_settings(settings)
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     ship = settings.ship
     spool = Spool.open(ship.spool, ship.spool_bytes)
     claim = Claim.take(ship.spool, "ship")
-    facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
-    log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
+    log.info("Shipping spool=%s host=%s", ship.spool, ship.host)
     shipping = Shipping(settings, spool, event_log, now_ms)
     loop = Loop(
         "ship",
