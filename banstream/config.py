@@ -25,6 +25,8 @@ from streams.worker.membership import MembershipName
 
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
 LEAST_SPOOL_BYTES: Final = 1 << 20
+LEAST_LOG_BYTES: Final = 64 << 20
+USUAL_LOG_BYTES: Final[int | None] = 4 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
+        max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
     """
 
@@ -118,6 +121,7 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
+    max_log_bytes: int | None = USUAL_LOG_BYTES
 
     @property
     def origin(self) -> str:
@@ -174,6 +178,7 @@ def state_directory() -> Path:
 def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Settings:
     log = top.table("log")
     log_url = log.take("url", _log_url, default_log_url())
+    max_log_bytes = log.take("max_size", values.size_limit(LEAST_LOG_BYTES), USUAL_LOG_BYTES)
     log.done()
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
@@ -195,6 +200,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
         metrics=MetricsSettings(listen=listen),
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
+        max_log_bytes=max_log_bytes,
     )
 
 

@@ -13,7 +13,7 @@ from schemas.addresses import canonical_prefix
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 
-SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
+SIZE = re.compile(r"(\d{1,15})\s*([KMG]?)i?B?", re.IGNORECASE)
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 MOST_PORT = 65_535
@@ -72,6 +72,21 @@ def size_bytes(low: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or not isinstance(value, int | str) or size < low:
             raise ValueError(f'a size such as "256 MB" or a number of bytes, from {low} on')
         return size
+
+    return check
+
+
+def size_limit(low: int) -> Callable[[Any], int | None]:
+    """A reader of sizes as `size_bytes`, or of 0 and "none": no limit."""
+    size = size_bytes(low)
+
+    def check(value: Any) -> int | None:
+        if value == "none" or (value == 0 and not isinstance(value, bool)):
+            return None
+        try:
+            return size(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "none"') from error
 
     return check
 

@@ -38,7 +38,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
         json_line(
             {
                 "files": settings.files,
-                "log": {"url": settings.log_url},
+                "log": {"url": settings.log_url, "max_size": settings.max_log_bytes},
                 "rules": settings.rules().to_wire(),
                 "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
                 "metrics": {"listen": settings.metrics.listen},
@@ -57,7 +57,8 @@ def show_command(as_json: bool, config_file: str | None) -> int:
 def _toml(settings: Settings) -> list[str]:
     enforcer, ship = settings.enforcer, settings.ship
     lines = [f"# from {settings.origin}", "[log]"]
-    lines += [f"url = {_value(settings.log_url)}", "", "[decider]"]
+    max_size = "none" if settings.max_log_bytes is None else settings.max_log_bytes
+    lines += [f"url = {_value(settings.log_url)}", f"max_size = {_value(max_size)}", "", "[decider]"]
     lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
     lines += [f"max_subjects = {settings.max_subjects}"]
     workers = settings.decider
