@@ -30,7 +30,7 @@ class Housekeeping:
         self._dropped = self._excess_bytes = 0
 
     def keep(self, decider: EmbeddedDecider, max_bytes: int | None) -> bool:
-        """Drop what is too old, and of too large a log the oldest that is decided; whether there is more of it.
+        """Drop what is too old, and of too large a log the oldest that is decided; whether there is more.
 
         Raises as the log does.
         """

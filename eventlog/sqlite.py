@@ -30,7 +30,7 @@ from schemas.errors import Fenced, LogError, Transient
 from schemas.topics import BY_NAME
 
 SHRINK_PART: Final = 64
-"""A log that is past its size gives this part of it back, so that it is not past it again with each message."""
+"""A log that is past its size gives this part of it back, so that the next message fits as well."""
 
 SHRINK_BYTES: Final = 32 << 20
 """But no more than this at once: it takes up to 7 ms a megabyte, and stages wait meanwhile."""
