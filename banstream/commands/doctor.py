@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,12 +87,11 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if warning is not None:
         yield Finding("event log", "warning", warning)
     try:
-        log = open_to_read(settings)
+        with closing(open_to_read(settings)) as log:
+            running = is_up(log, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
-    running = is_up(log, now_ms())
-    log.close()
     yield Finding("event log", "good", settings.log_url)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
 
