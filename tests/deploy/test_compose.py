@@ -120,8 +120,6 @@ def test_the_image_is_made_of_what_is_there(tmp_path: Path) -> None:
     text = DOCKERFILE.read_text()
     assert f"--uid {UID} " in text
     assert f"uid={UID},gid={UID}" in COMPOSE.read_text()
-    (extras,) = (part.partition("]")[0].split(",") for part in text.split("'.[")[1:])
-    assert set(extras) <= set(project["project"]["optional-dependencies"])
 
 
 def test_its_configuration_is_one(tmp_path: Path) -> None:
