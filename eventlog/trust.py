@@ -29,8 +29,9 @@ from typing import Final
 LINKS: Final = 40
 """As many links on one way, and the kernel gives up, too (path_resolution(7))."""
 
+MOUNTS: Final = Path("/proc/self/mountinfo")
 OCTAL: Final = str.maketrans({"\\": r"\134", " ": r"\040", "\t": r"\011", "\n": r"\012"})
-"""How /proc/PID/mountinfo writes what would end a field (proc_pid_mountinfo(5))."""
+"""How it writes what would end a field (proc_pid_mountinfo(5))."""
 
 
 def doubt(path: Path, *, found: bool = False, secret: bool = False, also: int | None = None) -> str | None:
@@ -124,10 +125,10 @@ def _public(place: Path, state: os.stat_result) -> str | None:
 
 def _mounted(place: Path, state: os.stat_result) -> bool:
     """Whether this file is a mount of its own, read-only, and not by a user's own means (FUSE)."""
-    if not stat.S_ISREG(state.st_mode):
+    if not stat.S_ISREG(state.st_mode) or not MOUNTS.exists():
         return False
     name = str(place).translate(OCTAL)
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         mount, _, kind = line.partition(" - ")
         _, _, _, _, point, options, *_ = mount.split(" ")
         if point == name and "ro" in options.split(",") and not kind.startswith("fuse"):

@@ -42,6 +42,20 @@ def test_root_passes_over_what_another_left_in_the_working_directory(
     assert "belongs to nobody" in caplog.text
 
 
+def test_roots_own_in_a_folder_of_everybodys_is_passed_over_too(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In /tmp anybody may have moved a file of root's to that name; named, the same file is read."""
+    file = folder / "banstream.toml"
+    file.write_text(JAIL, encoding="utf-8")
+    for path in (folder, file):
+        os.chown(path, 0, 0)
+    folder.chmod(0o1777)
+    assert file not in [path.absolute() for path in locate(None)]
+    assert "name it with --config" in caplog.text
+    assert load_settings(str(file)).files == (str(file),)
+
+
 def test_a_command_in_a_hostile_directory_reads_nothing_of_it(folder: Path) -> None:
     """`banstream bans` there neither reads the file nor ends by it, and says why on stderr."""
     if SYSTEM_FILE.exists():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -39,7 +41,7 @@ from streams.worker.connection import Cluster
 from streams.worker.governing import push
 from streams.worker.membership import MembershipName
 from streams.worker.worker import Worker, WorkerPlan
-from tests.broker import Broker
+from tests.broker import JARS, Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
 from tests.streams.folding import failure
 
@@ -278,6 +280,27 @@ async def _work(url: str, membership: MembershipName, until: Callable[[], bool])
     assert (one.events, one.decisions) == (9, 1)
     assert one.commits > 1
     assert (one.committed_at_ms or 0) > time.time_ns() // 1_000_000 - 60_000
+
+
+def test_a_quota_slows_a_shipper_and_loses_nothing(fortress: Fortress, opened: Opened) -> None:
+    """As docs/kafka.md sets it: the broker answers later, the append waits, and every message is there."""
+    settings = ("--entity-type", "users", "--entity-name", "shipper")
+    kafka_configs(fortress.broker, *settings, "--add-config", "producer_byte_rate=100000")
+    log, witness = opened(fortress.role("shipper")), opened(fortress.broker.url(prefix=PREFIX))
+    before, started = witness.end(EVENTS.name, 1), time.monotonic()
+    for _ in range(6):
+        log.append([Append(EVENTS.name, os.urandom(300_000), partition=1)])
+    assert time.monotonic() - started > 1
+    assert len(witness.read(EVENTS.name, 1, before)) == 6
+    kafka_configs(fortress.broker, *settings, "--delete-config", "producer_byte_rate")
+
+
+def kafka_configs(broker: Broker, *options: str) -> None:
+    """Kafka's own kafka-configs.sh --alter."""
+    program = ["java", "-cp", f"{JARS}/*", "kafka.admin.ConfigCommand", "--alter"]
+    subprocess.run(
+        [*program, "--bootstrap-server", broker.at("INTERNAL"), *options], check=True, capture_output=True
+    )
 
 
 @pytest.mark.parametrize("role", ["shipper", "enforcer", "operator"])
