@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
 from schemas.errors import ConfigError
-from tests.banstream.service import Service
+from tests.banstream.service import Service, eventually
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:
@@ -138,16 +137,19 @@ def test_a_log_on_kafka_that_is_not_protected_is_said_aloud(tmp_path: Path) -> N
         text = f'[log]\nurl = "{url}"\n[jail.sshd]\nsource = "stdin"\n[ship]\ndirectory = "{tmp_path}"\n'
         up.config.write_text(f'{text}[enforcer]\nbackend = "null"\n', encoding="utf-8")
         up.env["BANSTREAM_KAFKA_PASSWORD"] = "secret"  # noqa: S105 - nobody's
-        said = up.run("config", "check", "--config", str(up.config)).stdout
-        assert "WARNING: log.url: kafka://" in said
-        assert "nothing is encrypted" in said
+        checked = up.run("config", "check", "--config", str(up.config)).stdout
+        assert "WARNING: log.url: kafka://" in checked
+        assert "nothing is encrypted" in checked
     for role in ("ship", "decide", "enforce"):
-        with up.popen(role, "--config", str(up.config), stderr=subprocess.PIPE) as process:
-            assert process.stderr is not None
-            lines = [process.stderr.readline() for _ in range(2)]
-            process.kill()
-        assert f"Configuration files={up.config} log=" in lines[0], lines
-        assert "WARNING The event log is not protected on its way" in lines[1]
+        said = tmp_path / role
+        with said.open("w") as errors, up.popen(role, "--config", str(up.config), stderr=errors) as process:
+            try:
+                eventually(lambda: said.read_text().count("\n") >= 2, f"{role} speaks")
+            finally:
+                process.kill()
+        first, second, *_ = said.read_text().splitlines()
+        assert f"Configuration files={up.config} log=" in first
+        assert "WARNING The event log is not protected on its way" in second
     found = [each for each in up.json("doctor", code=None) if each["about"] == "event log"]
     assert found[0]["verdict"] == "warning"
     assert len(found) == 2, "and that it cannot be reached"
