@@ -141,19 +141,24 @@ def test_a_log_on_kafka_that_is_not_protected_is_said_aloud(tmp_path: Path) -> N
         assert "WARNING: log.url: kafka://" in checked
         assert "nothing is encrypted" in checked
     for role in ("ship", "decide", "enforce"):
-        said = tmp_path / role
-        with said.open("w") as errors, up.popen(role, "--config", str(up.config), stderr=errors) as process:
-            try:
-                eventually(lambda: said.read_text().count("\n") >= 2, f"{role} speaks")
-            finally:
-                process.kill()
-        first, second, *_ = said.read_text().splitlines()
+        first, second = first_lines(up, role)
         assert f"Configuration files={up.config} log=" in first
         assert "WARNING The event log is not protected on its way" in second
     found = [each for each in up.json("doctor", code=None) if each["about"] == "event log"]
     assert found[0]["verdict"] == "warning"
     assert len(found) == 2, "and that it cannot be reached"
     assert "x signs in by SCRAM-SHA-512, and nothing is encrypted" in found[0]["found"]
+
+
+def first_lines(up: Service, role: str) -> list[str]:
+    """The first two lines that a role says; it is killed then."""
+    said = up.folder / role
+    with said.open("w") as errors, up.popen(role, "--config", str(up.config), stderr=errors) as process:
+        try:
+            eventually(lambda: said.read_text().count("\n") >= 2, f"{role} speaks")
+        finally:
+            process.kill()
+    return said.read_text().splitlines()[:2]
 
 
 def test_up_refuses_a_log_of_a_fleet(tmp_path: Path) -> None:
