@@ -9,8 +9,11 @@ lies on the way to a file is looked at, as the kernel goes:
 | a folder | no other may write in it; or it is sticky (/tmp): there nobody replaces what is another's |
 | a file or link that nobody named | and its folder is no sticky one either: anybody can put files there |
 | the file | no other may write to it; if it is a secret, not everybody may read it |
-| a file that is a mount of its own, read-only | always: root mounted it; so containers are given theirs |
+| a file that is named, and is or lies in a mount of its own, read-only | always: root mounted it for this |
 | a pipe of who runs this (`/dev/fd`) | always |
+
+By such mounts containers are given their configuration, and systemd's services their credentials: whoever owns
+what is in them, nobody on this machine can write there.
 
 A group of the user's own number is his alone (user private groups); root has none.
 """
@@ -56,7 +59,7 @@ def doubt(path: Path, *, found: bool = False, secret: bool = False, also: int | 
             or (_strewn(place, state) if found else None)
             or (_public(place, state) if secret else None)
         )
-        if why and not _mounted(place, state):
+        if why and (found or not _mounted(place, state)):
             return why
     return None
 
@@ -124,14 +127,15 @@ def _public(place: Path, state: os.stat_result) -> str | None:
 
 
 def _mounted(place: Path, state: os.stat_result) -> bool:
-    """Whether this file is a mount of its own, read-only, and not by a user's own means (FUSE)."""
-    if not stat.S_ISREG(state.st_mode) or not MOUNTS.exists():
+    """Whether this file or its folder is a mount of its own, read-only, and not a user's (FUSE)."""
+    if stat.S_ISLNK(state.st_mode) or not MOUNTS.exists():
         return False
-    name = str(place).translate(OCTAL)
+    places = [place] if stat.S_ISDIR(state.st_mode) else [place, place.parent]
+    names = [str(each).translate(OCTAL) for each in places if each != Path("/")]
     for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
         mount, _, kind = line.partition(" - ")
         _, _, _, _, point, options, *_ = mount.split(" ")
-        if point == name and "ro" in options.split(",") and not kind.startswith("fuse"):
+        if point in names and "ro" in options.split(",") and not kind.startswith("fuse"):
             return True
     return False
 

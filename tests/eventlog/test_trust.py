@@ -184,7 +184,25 @@ def test_what_root_mounted_for_itself_is_believed_whoever_owns_it_outside(file: 
         assert "belongs to nobody" in said(file)
         subprocess.run(["mount", "-o", "remount,ro,bind", file], check=True)
         assert doubt(file) is None
+        assert "belongs to nobody" in said(file, found=True)
         folder.chmod(0o777)
         assert "others can write to its folder" in said(file)
     finally:
         subprocess.run(["umount", file], check=True)
+
+
+def test_what_systemd_hands_to_a_service_is_believed_by_root_too(folder: Path) -> None:
+    """Credentials lie in a read-only mount of their own, and are the service's user's (systemd.exec(5))."""
+    mount = folder / "banstream-ship.service"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=500,uid=65534", "tmpfs", mount], check=True)
+    try:
+        secret = mount / "password"
+        secret.write_text("s3cret")
+        secret.chmod(0o400)
+        os.chown(secret, NOBODY, -1)
+        assert "belongs to nobody" in said(secret, secret=True)
+        subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+        assert doubt(secret, secret=True) is None
+    finally:
+        subprocess.run(["umount", mount], check=True)
