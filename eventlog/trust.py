@@ -12,8 +12,8 @@ lies on the way to a file is looked at, as the kernel goes:
 | a file that is named, and is or lies in a mount of its own, read-only | always: root mounted it for this |
 | a pipe of who runs this (`/dev/fd`) | always |
 
-By such mounts containers are given their configuration, and systemd's services their credentials: whoever owns
-what is in them, nobody on this machine can write there.
+By such mounts containers are given their configuration, and systemd's services their credentials: whoever
+owns what is in them, nobody on this machine can write there.
 
 A group of the user's own number is his alone (user private groups); root has none.
 """
