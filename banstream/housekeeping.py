@@ -7,6 +7,7 @@ from logging import getLogger
 from typing import Final
 
 from eventlog.contract import EventLog, Place
+from schemas.topics import EVENTS
 from streams.embedded import EmbeddedDecider
 
 RETAIN_MS: Final = 600_000
@@ -52,7 +53,8 @@ class Housekeeping:
     def _shrink(self, decider: EmbeddedDecider, max_bytes: int | None) -> bool:
         def needed() -> Mapping[Place, int]:
             decider.checkpoint()  # a restart folds nothing again that is dropped now
-            return decider.offsets()
+            waiting = {(EVENTS.name, number): 0 for number in range(self._log.partitions)}
+            return waiting | decider.offsets()
 
         if max_bytes is None:
             self._excess_bytes = 0

@@ -117,6 +117,22 @@ def test_what_is_not_decided_yet_stays(house: House, caplog: pytest.LogCaptureFi
     assert EXCESS not in house.housekeeping.notices()
 
 
+class Waiting(EmbeddedDecider):
+    """A decider that takes no events yet, and so names none that it has still to read."""
+
+    def offsets(self) -> dict[tuple[str, int], int]:
+        """None."""
+        return {}
+
+
+def test_events_that_nobody_takes_yet_stay(house: House) -> None:
+    """What a decider does not name as folded is not."""
+    house.decider = Waiting(house.log, now_ms=house.clock)
+    house.noise()
+    house.keep()
+    assert house.log.begin(EVENTS.name) == 0
+
+
 def test_a_log_that_is_far_too_large_gives_way_bit_by_bit(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
