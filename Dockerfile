@@ -1,7 +1,7 @@
 # banstream, all roles: `docker build -t banstream .`; docker-compose.yml shows how each is run.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
-RUN python -m venv /opt/banstream
+COPY deploy/locks deploy/locks
 COPY pyproject.toml README.md LICENSE ./
 COPY banstream banstream
 COPY enforcers enforcers
@@ -9,8 +9,13 @@ COPY eventlog eventlog
 COPY producers producers
 COPY schemas schemas
 COPY streams streams
-RUN /opt/banstream/bin/pip install --no-cache-dir --no-compile '.[fast,kafka,nftables]' \
-    && /opt/banstream/bin/pip uninstall --yes pip
+# What deploy/locks names, and nothing that has another hash; the image itself gets neither pip nor what builds it.
+RUN python -m venv --without-pip /opt/banstream \
+    && export PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 \
+    && python -m pip install --require-hashes --requirement deploy/locks/build.lock \
+    && python -m pip --python /opt/banstream/bin/python install --require-hashes --requirement deploy/locks/run.lock \
+    && python -m hatchling build --target wheel \
+    && python -m pip --python /opt/banstream/bin/python install --no-deps --no-index dist/*.whl
 
 FROM python:3.12-slim-bookworm
 RUN apt-get update \

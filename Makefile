@@ -4,11 +4,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := banstream enforcers eventlog producers schemas streams tests bench
 
-.PHONY: install run demo test test-all lint format bench clean
+LOCKS := deploy/locks
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links $(ARGS)
+
+.PHONY: install run demo test test-all lint lock audit format bench clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml deploy/machine.sh
+$(STAMP): pyproject.toml deploy/machine.sh deploy/venv.sh $(LOCKS)/build.lock $(LOCKS)/dev.lock
 	@deploy/machine.sh run
 	@deploy/venv.sh $(VENV)
 	@touch $@
@@ -34,6 +38,15 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+lock: $(STAMP)  ## pin what pyproject.toml asks for; ARGS=--upgrade: to the newest that it allows
+	$(LOCK) pyproject.toml --extra fast --extra kafka --extra nftables -o $(LOCKS)/run.lock
+	$(LOCK) $(LOCKS)/build.in -c $(LOCKS)/run.lock -o $(LOCKS)/build.lock
+	$(LOCK) pyproject.toml --all-extras -c $(LOCKS)/run.lock -c $(LOCKS)/build.lock -o $(LOCKS)/dev.lock
+
+audit: $(STAMP)  ## ask PyPI what is known against the locked packages; needs its advisories
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes \
+		-r $(LOCKS)/build.lock -r $(LOCKS)/dev.lock
 
 format: $(STAMP)
 	$(BIN)/ruff format .

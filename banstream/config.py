@@ -8,46 +8,26 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, cast, get_args
 
 from banstream import values
+from banstream.jails import CheckDepth, JailSettings, read_jails
+from banstream.locating import locate
 from banstream.toml import Problems, Table, read_files
 from eventlog.urls import check_url
-from producers.library import AUTO, check_name, library_names
-from schemas.bounds import MOST_RETRY, MOST_SUBJECTS
+from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
-from schemas.records import Kind
 from schemas.registries import BACKENDS
-from schemas.rules import MANUAL, Jail, Rules
+from schemas.rules import Rules
 from streams.worker.membership import MembershipName
 
-LOCAL_FILE: Final = Path("banstream.toml")
-SYSTEM_FILE: Final = Path("/etc/banstream/banstream.toml")
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
 LEAST_SPOOL_BYTES: Final = 1 << 20
-JAIL_NAME_CHARACTERS: Final = 64
-FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
-Start = Literal["recent", "beginning", "end"]
-CheckDepth = Literal["names", "filters", "sources"]
-"""How far what jails name is looked into: filters by name alone, filters, filters and sources."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JailSettings:
-    """A jail: its rules, and the sources its filters read.
-
-    Attributes:
-        start: where a source begins the first time.
-        auto: its filters are all of the library that no other jail names.
-    """
-
-    rules: Jail
-    sources: tuple[str, ...]
-    start: Start
-    auto: bool = False
+LEAST_LOG_BYTES: Final = 64 << 20
+USUAL_LOG_BYTES: Final[int | None] = 4 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +113,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
+        max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
     """
 
@@ -145,6 +126,12 @@ class Settings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
+    max_log_bytes: int | None = USUAL_LOG_BYTES
+
+    @property
+    def origin(self) -> str:
+        """The files read, in a sentence."""
+        return ", ".join(self.files) or "none: the built-in jail for sshd"
 
     def filters(self) -> tuple[tuple[str, ...], bool]:
         """The filters that jails name, and whether some jail wants the rest of the library as well."""
@@ -172,9 +159,8 @@ def load_settings(file: str | None, *, check: CheckDepth = "sources") -> Setting
     Raises:
         ConfigError: with every problem found.
     """
-    path = _find(file)
     problems = Problems()
-    paths = [path, *sorted((path.parent / "conf.d").glob("*.toml"))] if path else []
+    paths = locate(file)
     top = read_files(paths, problems)
     settings = _settings(top, tuple(map(str, paths)), check=check)
     top.done()
@@ -195,15 +181,10 @@ def state_directory() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "banstream"
 
 
-def _find(file: str | None) -> Path | None:
-    if file is not None:
-        return Path(file)
-    return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.exists()), None)
-
-
 def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Settings:
     log = top.table("log")
     log_url = log.take("url", _log_url, default_log_url())
+    max_log_bytes = log.take("max_size", values.size_limit(LEAST_LOG_BYTES), USUAL_LOG_BYTES)
     log.done()
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
@@ -218,13 +199,14 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     return Settings(
         files=files,
         log_url=log_url,
-        jails=_jails(top, check=check),
+        jails=read_jails(top, check=check),
         ship=ship,
         enforcer=enforcer,
         decider=workers,
         metrics=MetricsSettings(listen=listen),
         lateness_ms=lateness_ms,
         max_subjects=max_subjects,
+        max_log_bytes=max_log_bytes,
     )
 
 
@@ -284,92 +266,6 @@ def _ship(table: Table) -> ShipSettings:
     return settings
 
 
-def _jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
-    defaults_table = top.table("defaults")
-    defaults = _jail("", defaults_table, _built_in())
-    defaults_table.done()
-    jail_tables = dict(top.table("jail").tables())
-    if not jail_tables:
-        jail_tables = {"sshd": top.table("jail").table("sshd")}
-    read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
-    return _told_apart(_routed(tuple(filter(None, read))))
-
-
-def _built_in() -> JailSettings:
-    return JailSettings(
-        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1")), sources=(), start="recent"
-    )
-
-
-def _enabled_jail(
-    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
-) -> JailSettings | None:
-    enabled = table.take("enabled", values.flag, default=True)
-    own: tuple[str, ...] = (name,) if name in library_names() else ()
-    filters = table.take("filter", _filters(check), own)
-    if not filters:
-        table.problem("filter", None, FILTER)
-    if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
-        table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
-    unset: tuple[str, ...] = ()
-    sources = table.take("source", _sources if check == "sources" else values.texts, unset)
-    sources = sources or defaults.sources or _usual_sources(filters, check)
-    jail = _jail(name, table, defaults, filters=filters, sources=sources)
-    table.done()
-    return jail if enabled else None
-
-
-def _jail(
-    name: str,
-    table: Table,
-    usual: JailSettings,
-    *,
-    filters: tuple[str, ...] = (),
-    sources: tuple[str, ...] = (),
-) -> JailSettings:
-    rules = usual.rules
-    return JailSettings(
-        rules=Jail(
-            name=name,
-            filters=filters,
-            findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
-            maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
-            bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
-            ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
-            kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
-            hosts=table.take("hosts", values.texts, rules.hosts),
-            labels=table.take("labels", values.labels, rules.labels),
-            ports=table.take("ports", values.ports, rules.ports),
-            forgive=table.take("forgive", values.flag, rules.forgive),
-        ),
-        sources=sources,
-        start=table.take("start", _start, usual.start),
-    )
-
-
-def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
-    """A jail that says `auto` has the filters that no other jail names."""
-    named = {name for jail in jails for name in jail.rules.filters}
-    rest = tuple(each for each in library_names() if each not in named)
-    return tuple(
-        replace(jail, rules=replace(jail.rules, filters=rest), auto=True)
-        if AUTO in jail.rules.filters
-        else jail
-        for jail in jails
-    )
-
-
-def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
-    """Jails that share a filter but not their sources select their events by source too."""
-    told: list[JailSettings] = []
-    for jail in jails:
-        others = [other for other in jails if set(other.rules.filters) & set(jail.rules.filters)]
-        same = all(other.sources == jail.sources for other in others)
-        rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
-        told.append(replace(jail, rules=rules))
-    return tuple(told)
-
-
 def _log_url(value: object) -> str:
     url = values.text(value)
     try:
@@ -379,50 +275,3 @@ def _log_url(value: object) -> str:
             f'an event log, such as "sqlite:///var/lib/banstream/log.db" or "kafka://host:9092" ({error})'
         ) from error
     return url
-
-
-def _start(value: object) -> Start:
-    return cast("Start", values.one_of(*get_args(Start))(value))
-
-
-def _filters(check: CheckDepth) -> Callable[[object], tuple[str, ...]]:
-    def filters(value: object) -> tuple[str, ...]:
-        names = values.texts(value)
-        for name in names:
-            try:
-                if name != AUTO:
-                    _check_filter(name, check)
-            except ConfigError as error:
-                raise ValueError(f"{FILTER} ({error})") from error
-        if AUTO in names and len(names) > 1:
-            raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
-        return names
-
-    return filters
-
-
-def _check_filter(name: str, check: CheckDepth) -> None:
-    if check == "names":
-        check_name(name)
-    else:
-        from producers.filters import load_filter
-
-        load_filter(name)
-
-
-def _usual_sources(filters: tuple[str, ...], check: CheckDepth) -> tuple[str, ...]:
-    if check == "names":
-        return ()
-    from producers.usual import usual_sources
-
-    return usual_sources(filters)
-
-
-def _sources(value: object) -> tuple[str, ...]:
-    from producers.sources import check_source
-
-    specs = values.texts(value)
-    wrong = [problem for spec in specs for problem in check_source(spec)]
-    if wrong:
-        raise ValueError(f"sources that can be read; {'; '.join(wrong)}")
-    return specs

@@ -12,7 +12,8 @@ config_option = click.option(
     "config_file",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="The configuration [default: ./banstream.toml, then /etc/banstream/banstream.toml].",
+    help="The configuration [default: ./banstream.toml if only you and root can write it, then "
+    "/etc/banstream/banstream.toml].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 

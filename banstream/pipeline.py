@@ -7,12 +7,14 @@ that somebody else appended), or until the next ban ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 import orjson
 
 from banstream.account import Account, RoleStatus
 from banstream.config import Settings
+from banstream.housekeeping import Housekeeping
 from banstream.loop import Listener, Loop, Works
 from banstream.reading import HEARTBEAT
 from banstream.wiring import Stages
@@ -20,7 +22,6 @@ from eventlog.contract import EventLog
 from eventlog.follower import Wakeup
 
 IDLE_MS: Final = 1_000
-RETAIN_MS: Final = 600_000
 
 
 class Pipeline:
@@ -45,7 +46,7 @@ class Pipeline:
         self._loop = Loop("up", self, reload=reload, now_ms=now_ms, listener=listener)
         self._writer = event_log.writer("up")
         self._wakeup = Wakeup(self._wait)
-        self._retain_at_ms = now_ms() + RETAIN_MS
+        self._house = Housekeeping(event_log, now_ms)
 
     def run(self) -> None:
         """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
@@ -98,7 +99,8 @@ class Pipeline:
 
     def account(self) -> Account:
         """How its stages are."""
-        return self.stages.account()
+        account = self.stages.account()
+        return replace(account, notices={**account.notices, **self._house.notices()})
 
     def tell(self, status: RoleStatus) -> None:
         """Keep the heartbeat in the log, where `banstream status` reads it."""
@@ -116,8 +118,5 @@ class Pipeline:
     def _wait(self, timeout_ms: int) -> bool:
         return self._log.wait(self.stages.decider.offsets(), timeout_ms=timeout_ms)
 
-    def _keep_house(self) -> None:
-        now_ms = self._now_ms()
-        if now_ms >= self._retain_at_ms:
-            self._log.retain(now_ms)
-            self._retain_at_ms = now_ms + RETAIN_MS
+    def _keep_house(self) -> bool:
+        return self._house.keep(self.stages.decider, self.stages.settings.max_log_bytes)

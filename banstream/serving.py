@@ -1,9 +1,22 @@
-"""Where a role's metrics are answered, if they are."""
+"""What every role does as it starts: say what it was given, and answer for its metrics if it is to."""
 
 from __future__ import annotations
 
+from logging import getLogger
+
 from banstream.config import Settings
 from banstream.loop import Listener
+from eventlog.urls import url_warning
+
+log = getLogger("banstream")
+
+
+def say_settings(settings: Settings) -> None:
+    """Say where the configuration is from, which log it names, and what is to be said against that."""
+    log.info("Configuration files=%s log=%s", settings.origin, settings.log_url)
+    warning = url_warning(settings.log_url)
+    if warning is not None:
+        log.warning("The event log is not protected on its way reason=%s", warning)
 
 
 def listener(settings: Settings, nth: int = 0) -> Listener | None:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import orjson
 
+from eventlog.trust import doubt
+
 T = TypeVar("T")
 
 
@@ -91,11 +93,14 @@ class Table:
 
 
 def read_files(paths: list[Path], problems: Problems) -> Table:
-    """Merge files, later ones winning key by key; one that cannot be read or parsed is a problem."""
+    """Merge files, later ones winning key by key; one that cannot be trusted, read or parsed is a problem."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for path in paths:
         try:
+            if why := doubt(path):
+                problems.found.append(f"{path}: not read, since it cannot be trusted: {why}")
+                continue
             _merge(merged, tomllib.loads(path.read_text(encoding="utf-8")), origins, str(path), "")
         except OSError as error:
             problems.found.append(f"{path}: cannot be read: {error.strerror}; expected a readable TOML file")

@@ -15,7 +15,7 @@ from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 from schemas.shipments import MOST_HOST_BYTES, is_host
 
-SIZE = re.compile(r"(\d{1,9})\s*([KMG]?)i?B?", re.IGNORECASE)
+SIZE = re.compile(r"(\d{1,15})\s*([KMG]?)i?B?", re.IGNORECASE)
 HOST_CHARACTERS = 200
 """A host's name stands before its files' incarnations, and both together are a name (schemas.bounds)."""
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -75,6 +75,21 @@ def size_bytes(low: int) -> Callable[[Any], int]:
         if isinstance(value, bool) or not isinstance(value, int | str) or size < low:
             raise ValueError(f'a size such as "256 MB" or a number of bytes, from {low} on')
         return size
+
+    return check
+
+
+def size_limit(low: int) -> Callable[[Any], int | None]:
+    """A reader of sizes as `size_bytes`, or of 0 and "none": no limit."""
+    size = size_bytes(low)
+
+    def check(value: Any) -> int | None:
+        if value == "none" or (value == 0 and not isinstance(value, bool)):
+            return None
+        try:
+            return size(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "none"') from error
 
     return check
 

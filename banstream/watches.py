@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from banstream.config import JailSettings, Start
+from banstream.jails import JailSettings, Start
 from producers.producer import WatchedSource
 
 

@@ -12,9 +12,9 @@ which a newer writer of the same name fences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Place = tuple[str, int]
 """A topic's name and a partition of it."""
@@ -39,6 +39,13 @@ class Message:
     key: str | None
     value: bytes
     at_ms: int
+
+
+class Shrunk(NamedTuple):
+    """What became of a log that was to be smaller: messages dropped, and bytes that it still has too many."""
+
+    messages: int = 0
+    excess_bytes: int = 0
 
 
 class Writer(Protocol):
@@ -119,6 +126,14 @@ class EventLog(Protocol):
 
     def retain(self, now_ms: int) -> int:
         """Drop what is past its topic's retention, and compact; returns the number of messages dropped."""
+        ...
+
+    def shrink(self, max_bytes: int, needed: Callable[[], Mapping[Place, int]]) -> Shrunk:
+        """Where a log of this machine is larger than that, drop the oldest of what may go (eventlog.terms).
+
+        `needed` is asked only then: by place, the first offset that somebody still has to read; what is not
+        named may go whole. Where it is still too large and something was dropped, it has more to give.
+        """
         ...
 
     def close(self) -> None:

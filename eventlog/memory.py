@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from threading import Condition
 
 from eventlog.clock import wall_clock_ms
-from eventlog.contract import Append, Message, Place
-from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
+from eventlog.contract import Append, Message, Place, Shrunk
+from eventlog.terms import FIRST_TO_GO, TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
 from schemas.errors import Fenced
 from schemas.topics import BY_NAME, Topic
@@ -132,12 +132,35 @@ class MemoryLog:
         with self._lock:
             return sum(_dropped(BY_NAME[name], stream, now_ms) for (name, _), stream in self._streams.items())
 
+    def shrink(self, max_bytes: int, needed: Callable[[], Mapping[Place, int]]) -> Shrunk:
+        """Where the values have more bytes than that, drop the oldest of what may go."""
+        with self._lock:
+            excess_bytes = sum(len(kept.value) for each in self._streams.values() for kept in each.messages)
+            excess_bytes -= max_bytes
+            ends, dropped = needed() if excess_bytes > 0 else {}, 0
+            for topics in FIRST_TO_GO:
+                while excess_bytes > 0 and (heads := self._heads(topics, ends)):
+                    oldest = min(heads, key=lambda each: each.messages[0].at_ms)
+                    excess_bytes -= len(oldest.messages.pop(0).value)
+                    dropped += 1
+            return Shrunk(dropped, max(excess_bytes, 0))
+
     def close(self) -> None:
         """Nothing to let go: what was written stays readable while this object lives."""
 
     def _stream(self, topic: str, partition: int) -> _Stream:
         topic_of(topic, partition, self._partitions)
         return self._streams.setdefault((topic, partition), _Stream())
+
+    def _heads(self, topics: Collection[str], ends: Mapping[Place, int]) -> list[_Stream]:
+        """The streams of topics whose first message may go."""
+        return [
+            stream
+            for place, stream in self._streams.items()
+            if place[0] in topics
+            and stream.messages
+            and stream.messages[0].offset < ends.get(place, stream.end)
+        ]
 
     def _commit(
         self, name: str, epoch: int, appends: Sequence[Append], positions: Mapping[str, bytes]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final, Self
@@ -20,14 +20,20 @@ from typing import Any, Final, Self
 from eventlog import sqlite_schema as sql
 from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
-from eventlog.contract import Append, Message, Place
+from eventlog.contract import Append, Message, Place, Shrunk
 from eventlog.sqlite_errors import told
 from eventlog.sqlite_file import bring_up_to_date, connect, identify, initialize, is_blank, transaction
 from eventlog.sqlite_wait import Changes
-from eventlog.terms import TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
+from eventlog.terms import FIRST_TO_GO, TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
 from schemas.errors import Fenced, Transient
 from schemas.topics import BY_NAME
+
+SHRINK_PART: Final = 64
+"""A log that is past its size gives this part of it back, so that the next message fits as well."""
+
+SHRINK_BYTES: Final = 32 << 20
+"""But no more than this at once: it takes up to 7 ms a megabyte, and stages wait meanwhile."""
 
 READ_BYTES: Final = 4 * 1024 * 1024
 """A read stops after this much, so that a reader of big frames needs little memory."""
@@ -190,6 +196,30 @@ class SqliteLog:
         """
         return sum(self._retain(*stream, now_ms) for stream in list(self._streams))
 
+    def used_bytes(self) -> int:
+        """How much of the file is in use; the room of what was dropped is not, until it is used again."""
+        with self._reading():
+            (used,) = self._one(sql.USED_BYTES)
+            return int(used)
+
+    def shrink(self, max_bytes: int, needed: Callable[[], Mapping[Place, int]]) -> Shrunk:
+        """Where more than `max_bytes` are in use, drop the oldest of what may go, SHRINK_BYTES at most.
+
+        As `retain`, in short transactions, and the file keeps its size.
+        """
+        used_bytes = self.used_bytes()
+        if used_bytes <= max_bytes:
+            return Shrunk()
+        ends, dropped = needed(), 0
+        target_bytes = max(max_bytes - max_bytes // SHRINK_PART, used_bytes - SHRINK_BYTES)
+        for topics in FIRST_TO_GO:
+            while (excess_bytes := self.used_bytes() - target_bytes) > 0:
+                some = self._drop_oldest(topics, ends, excess_bytes)
+                if not some:
+                    break
+                dropped += some
+        return Shrunk(dropped, max(self.used_bytes() - max_bytes, 0))
+
     @contextmanager
     def at_rest(self) -> Iterator[None]:
         """Within it nobody else writes: who tries waits, and then meets Transient. For reading only."""
@@ -305,6 +335,25 @@ class SqliteLog:
         kept = self._one(sql.FIRST_KEPT, low, high, cutoff_ms, now_ms)
         expired = self._one(sql.LAST_EXPIRED, low, high if kept is None else kept[0], cutoff_ms)
         return 0 if expired is None else self._drop(sql.DROP_RANGE, low, expired[0])
+
+    def _drop_oldest(self, topics: Collection[str], ends: Mapping[Place, int], excess_bytes: int) -> int:
+        """Drop some of the oldest messages among topics, no more than need be; returns how many."""
+        heads: list[tuple[int, int, int]] = []
+        for place in self._streams:
+            if place[0] in topics:
+                low, high = self._span(*place)
+                high = min(high, low + ends.get(place, sql.OFFSETS))
+                first = self._one(sql.FIRST, low, high)
+                heads += [] if first is None else [(first[1], first[0], high)]
+        if not heads:
+            return 0
+        (_, start, high), *others = sorted(heads)
+        until_ms = others[0][0] if others else sql.FOREVER_MS
+        with self._reading():
+            sizes = self._db.execute(sql.SIZES, (start, high, until_ms)).fetchall()
+        sums = list(accumulate(size for _, size in sizes))
+        enough = min(bisect_left(sums, excess_bytes), len(sums) - 1)
+        return self._drop(sql.DROP_RANGE, start, sizes[enough][0])
 
     def _drop(self, statement: str, *arguments: int) -> int:
         dropped = 0

@@ -20,6 +20,7 @@ from typing import Final
 
 from eventlog import sqlite_schema as sql
 from eventlog.sqlite_errors import corrupt, denied, foreign
+from eventlog.trust import doubt
 from schemas.errors import LogError
 from schemas.topics import ALL
 
@@ -163,11 +164,8 @@ def _check_file(path: Path) -> None:
         raise denied(path, "it is no regular file")
     if 0 < state.st_size < SMALLEST_BYTES:
         raise foreign(path, f"it has {state.st_size} bytes")
-    if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise LogError(
-            f"{path}: others can write to the event log (mode {stat.S_IMODE(state.st_mode):04o}), and so "
-            f"forge bans; if you trust what is in it: chmod go-w {path}"
-        )
+    if why := doubt(path, also=state.st_uid):
+        raise LogError(f"{path}: whoever writes to the event log can forge bans: {why}")
 
 
 def _mode(path: Path, *, read_only: bool) -> str:

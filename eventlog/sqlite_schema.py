@@ -77,6 +77,11 @@ END: Final = "SELECT next_offset FROM streams WHERE stream = ?"
 
 READ: Final = """SELECT id, key, value, at_ms FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
 FIRST: Final = "SELECT id, peak_ms FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
+USED_BYTES: Final = """SELECT page_size * (page_count - freelist_count)
+    FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""
+SIZES: Final = """SELECT id, length(value) FROM messages
+    WHERE id >= ? AND id < ? AND peak_ms <= ? ORDER BY id LIMIT 500"""
+FOREVER_MS: Final = (1 << 63) - 1
 LAST: Final = "SELECT max(id) FROM messages WHERE id >= ? AND id < ?"
 IN_FORCE: Final = """SELECT id, key, value, at_ms FROM messages
     WHERE id >= ? AND id < ? AND length(value) > 0 ORDER BY id LIMIT ?"""

@@ -6,6 +6,9 @@
 | compacted | a message with the same key comes; a tombstone, TOMBSTONE_KEPT_MS at most |
 | neither | for ever |
 
+A log with a bound on its size lets go, beyond that, of what is in FIRST_TO_GO, the oldest messages first.
+What was decided, what is in force, and the state from which it is decided on never go for want of room.
+
 Append order is the truth where the clock stepped. Retention drops a topic's oldest messages up to the
 first that is young enough; a message from the future does not stop it, once an old one follows. So a
 machine that boots in 1970 loses no history, and one that was in 2099 for a while does not keep all of it.
@@ -18,13 +21,16 @@ from typing import Final
 
 from eventlog.contract import Append
 from schemas.errors import LogError
-from schemas.topics import BY_NAME, DAY_MS, Topic
+from schemas.topics import BY_NAME, DAY_MS, DEADLETTERS, ENFORCEMENTS, EVENTS, Topic
 
 Clock = Callable[[], int]
 """Gives the instant now, in Unix milliseconds."""
 
 TOMBSTONE_KEPT_MS: Final = DAY_MS
 """A follower that is away for less than this sees every key freed meanwhile."""
+
+FIRST_TO_GO: Final = (frozenset({EVENTS.name}), frozenset({ENFORCEMENTS.name, DEADLETTERS.name}))
+"""The topics that give room, group by group; of a group the oldest messages of all its topics."""
 
 
 def topic_of(name: str, partition: int, partitions: int) -> Topic:

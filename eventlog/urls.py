@@ -46,6 +46,11 @@ def check_url(url: str) -> None:
         sqlite_path(url)
 
 
+def url_warning(url: str) -> str | None:
+    """What whoever uses the log that a url names has to hear; None: nothing. Raises ConfigError."""
+    return parse_url(url).warning if url.startswith("kafka://") else None
+
+
 def sqlite_path(url: str) -> Path:
     """The path in a `sqlite:` url; ConfigError when it is another url, or has no path."""
     scheme, colon, rest = url.partition(":")

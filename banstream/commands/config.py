@@ -7,6 +7,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
+from eventlog.urls import url_warning
 from schemas.durations import format_duration
 
 
@@ -20,8 +21,10 @@ def config_command() -> None:
 def check_command(config_file: str | None) -> int:
     """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
     settings = load_settings(config_file)
-    files = ", ".join(settings.files) or "no file: the built-in defaults"
-    say(f"Good: {files}; {len(settings.jails)} jails, rules {settings.rules().version}.")
+    say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
+    warning = url_warning(settings.log_url)
+    if warning is not None:
+        say(f"WARNING: log.url: {warning}")
     return 0
 
 
@@ -35,7 +38,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
         json_line(
             {
                 "files": settings.files,
-                "log": {"url": settings.log_url},
+                "log": {"url": settings.log_url, "max_size": settings.max_log_bytes},
                 "rules": settings.rules().to_wire(),
                 "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
                 "metrics": {"listen": settings.metrics.listen},
@@ -53,8 +56,9 @@ def show_command(as_json: bool, config_file: str | None) -> int:
 
 def _toml(settings: Settings) -> list[str]:
     enforcer, ship = settings.enforcer, settings.ship
-    lines = [f"# from {', '.join(settings.files) or 'the built-in defaults'}", "[log]"]
-    lines += [f"url = {_value(settings.log_url)}", "", "[decider]"]
+    lines = [f"# from {settings.origin}", "[log]"]
+    max_size = "none" if settings.max_log_bytes is None else settings.max_log_bytes
+    lines += [f"url = {_value(settings.log_url)}", f"max_size = {_value(max_size)}", "", "[decider]"]
     lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
     lines += [f"max_subjects = {settings.max_subjects}"]
     workers = settings.decider

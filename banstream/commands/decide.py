@@ -29,6 +29,7 @@ def decide_command(
     Start as many as there are partitions at most, on any hosts: they share the partitions, and take over
     from one that dies. While the broker is away they wait.
     """
+    from banstream.serving import say_settings
     from banstream.workers import supervise, work
 
     to_stderr(**logging)
@@ -38,6 +39,8 @@ def decide_command(
             f"log.url = {settings.log_url!r}: `decide` needs a log on Kafka, such as kafka://host:9092; "
             "`banstream up` decides on the embedded one"
         )
+    if leash is None:  # else the command that started this worker has said it
+        say_settings(settings)
     count = workers or settings.decider.workers
     if count > 1 and leash is None:
         options = [

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,7 @@ from banstream.options import config_option, json_option
 from banstream.reading import is_up, open_to_read
 from banstream.show import json_line, say
 from enforcers.backends import open_backend
+from eventlog.urls import url_warning
 from producers.sources import check_source
 from schemas.errors import BanstreamError, ConfigError
 
@@ -56,7 +58,7 @@ def _findings(config_file: str | None) -> Iterator[Finding]:
         for problem in error.problems:
             yield Finding("configuration", "bad", problem)
         return
-    yield Finding("configuration", "good", ", ".join(settings.files) or "none: the built-in jail for sshd")
+    yield Finding("configuration", "good", settings.origin)
     looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_sources, _firewall, _log, _speed)
     for look in looks:
         yield from look(settings)
@@ -81,13 +83,15 @@ def _firewall(settings: Settings) -> Iterator[Finding]:
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
+    warning = url_warning(settings.log_url)
+    if warning is not None:
+        yield Finding("event log", "warning", warning)
     try:
-        log = open_to_read(settings)
+        with closing(open_to_read(settings)) as log:
+            running = is_up(log, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
-    running = is_up(log, now_ms())
-    log.close()
     yield Finding("event log", "good", settings.log_url)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
 

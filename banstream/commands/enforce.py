@@ -28,12 +28,12 @@ def enforce_command(config_file: str | None, **logging: Any) -> int:
     """
     from banstream.enforcing import PATIENCE_MS, Enforcing
     from banstream.loop import Loop
-    from banstream.serving import listener
+    from banstream.serving import listener, say_settings
 
     to_stderr(**logging)
     settings = load_settings(config_file, check="names")
+    say_settings(settings)
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
-    log.info("Configuration files=%s log=%s", ", ".join(settings.files), settings.log_url)
     loop = Loop(
         "enforce",
         Enforcing(settings, event_log, now_ms),

@@ -30,20 +30,20 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     """
     from banstream.key_files import read_key
     from banstream.loop import Loop
-    from banstream.serving import listener
+    from banstream.serving import listener, say_settings
     from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
     from schemas.signatures import fingerprint, public_text
 
     to_stderr(**logging)
     settings = load_settings(config_file)
+    say_settings(settings)
     ship = settings.ship
     private = None if ship.key_file is None else read_key(Path(ship.key_file), "ship.key_file")
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
     spool = Spool.open(ship.spool, ship.spool_bytes)
     claim = Claim.take(ship.spool, "ship")
-    facts = (", ".join(settings.files), settings.log_url, ship.spool, ship.host)
-    log.info("Configuration files=%s log=%s spool=%s host=%s", *facts)
+    log.info("Shipping spool=%s host=%s", ship.spool, ship.host)
     if private is not None:
         log.info("Signing host=%s key=%s", ship.host, fingerprint(public_text(private)))
     shipping = Shipping(settings, spool, event_log, now_ms, private)

@@ -32,7 +32,7 @@ def up_command(config_file: str | None, **logging: Any) -> int:
     again and goes on with the old one where the new one is wrong.
     """
     from banstream.pipeline import Pipeline
-    from banstream.serving import listener
+    from banstream.serving import listener, say_settings
     from banstream.wiring import Stages
 
     to_stderr(**logging)
@@ -42,6 +42,7 @@ def up_command(config_file: str | None, **logging: Any) -> int:
             f"log.url = {settings.log_url!r}: `up` is the whole pipeline on an embedded log; on Kafka run "
             "`banstream ship`, `banstream decide` and `banstream enforce`"
         )
+    say_settings(settings)
     event_log = open_log(settings.log_url, now_ms=now_ms)
     claim = Claim.take(sqlite_path(settings.log_url), "up")
     try:
@@ -84,8 +85,6 @@ def settings_to_watch(config_file: str | None) -> Settings:
 
 def announce(settings: Settings, stages: Stages) -> None:
     """Say what is watched, by which rules, with which firewall, and what is never banned."""
-    files = ", ".join(settings.files) or "none: the built-in jail for sshd"
-    log.info("Configuration files=%s log=%s", files, settings.log_url)
     for source in stages.producer.describe():
         log.info("Watching source=%s", source)
     for jail in settings.jails:

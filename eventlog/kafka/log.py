@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Final, Self
@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
-from eventlog.contract import Append, Message, Place, Writer
+from eventlog.contract import Append, Message, Place, Shrunk, Writer
 from eventlog.kafka import clients, internals
 from eventlog.kafka.admin import DENIED, partition_counts
 from eventlog.kafka.errors import denied, no_topic, told
@@ -130,6 +130,11 @@ class KafkaLog:
         """Nothing to do: the broker drops and compacts by its own clock."""
         del now_ms
         return 0
+
+    def shrink(self, max_bytes: int, needed: Callable[[], Mapping[Place, int]]) -> Shrunk:
+        """Nothing to do: a topic's `retention.bytes` is the brokers'."""
+        del max_bytes, needed
+        return Shrunk()
 
     def check(self, appends: Sequence[Append]) -> None:
         """Raise LogError, before anything is sent, for a message that no topic takes."""

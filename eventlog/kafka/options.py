@@ -8,20 +8,24 @@
 | `timeout` | how long a call may wait for the broker (default 20s) |
 | `user`, `password_file` | SASL; the file's first line, or else $BANSTREAM_KAFKA_PASSWORD, is the password |
 | `mechanism` | PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (the default with `user`) |
-| `tls` | `on` or `off`; on by itself when `ca`, `cert` or `key` is given |
+| `tls` | `on` or `off`; on by itself with `user`, `ca`, `cert` or `key` |
 | `ca` | the certificates to trust (PEM); default: the system's |
 | `cert`, `key` | the client's certificate and its key (PEM) |
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from eventlog.trust import doubt
 from schemas.durations import parse_duration
 from schemas.errors import ConfigError
 
@@ -76,6 +80,17 @@ class KafkaOptions:
         return f"kafka://{','.join(self.servers)}"
 
     @property
+    def warning(self) -> str | None:
+        """What whoever starts with these options has to hear; None where there is nothing to say."""
+        if self.tls or (self.user is None and all(map(_is_loopback, self.servers))):
+            return None
+        who = "nobody signs in" if self.user is None else f"{self.user} signs in by {self.mechanism}"
+        return (
+            f"{self.place}: {who}, and nothing is encrypted: whoever is between this host and the brokers "
+            "can read and change all that is said; give the brokers TLS, and write tls=on or ca=FILE"
+        )
+
+    @property
     def security_protocol(self) -> str:
         """What Kafka's clients call a connection like this."""
         return ("SASL_" if self.user is not None else "") + ("SSL" if self.tls else "PLAINTEXT")
@@ -124,7 +139,6 @@ def parse_url(url: str) -> KafkaOptions:
         **_tls(given, problem),
         **_sasl(given, problem),
     )
-    _check_secrecy(options, given, problem)
     if problems:
         raise ConfigError(*problems)
     return options
@@ -164,11 +178,10 @@ def _timeout_ms(value: str, problem: Problem) -> int:
 def _tls(given: dict[str, str], problem: Problem) -> dict[str, Any]:
     files = {name: given[name] for name in ("ca", "cert", "key") if name in given}
     for name, path in files.items():
-        if not os.access(path, os.R_OK):
-            problem(name, path, "a file that this user can read")
+        _check_trust(name, path, problem, secret=name == "key")
     if "key" in files and "cert" not in files:
         problem("key", files["key"], "cert= beside it")
-    tls = given.get("tls", "on" if files else "off")
+    tls = given.get("tls", "on" if files or "user" in given else "off")
     if tls not in {"on", "off"} or (tls == "off" and files):
         problem("tls", tls, "on, or off without ca, cert and key")
     settings: dict[str, Any] = {"tls": tls == "on"}
@@ -192,6 +205,8 @@ def _password(given: dict[str, str], problem: Problem) -> str | None:
     path = given.get("password_file")
     password = os.environ.get(PASSWORD_VARIABLE)
     if path is not None:
+        if not _check_trust("password_file", path, problem, secret=True):
+            return None
         try:
             with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one line of a file
                 password = file.readline().rstrip("\r\n")
@@ -203,7 +218,22 @@ def _password(given: dict[str, str], problem: Problem) -> str | None:
     return password
 
 
-def _check_secrecy(options: KafkaOptions, given: dict[str, str], problem: Problem) -> None:
-    """PLAIN sends the password itself: without TLS it must have been asked for."""
-    if options.user is not None and options.mechanism == "PLAIN" and "tls" not in given and not options.tls:
-        problem("mechanism", "PLAIN", "tls=on or ca=FILE; or tls=off, said aloud, where nobody can listen")
+def _check_trust(name: str, path: str, problem: Problem, *, secret: bool) -> bool:
+    try:
+        why = doubt(Path(path), secret=secret)
+    except OSError as error:
+        why = error.strerror
+    else:
+        if why is None and not os.access(path, os.R_OK):
+            why = os.strerror(errno.EACCES)
+    if why is not None:
+        problem(name, path, f"a file that this user can read and trust ({why})")
+    return why is None
+
+
+def _is_loopback(server: str) -> bool:
+    host = server.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -47,6 +47,16 @@ def load_filter(name: str) -> Filter:
     return fail2ban.load(name)
 
 
+def files_of(name: str) -> list[Path]:
+    """The files that a filter outside the library is read from. Raises ConfigError as `load_filter`."""
+    check_name(name)
+    if _is_native(name):
+        return [] if name in library_names() else [Path(name)]
+    from producers.filters.fail2ban.files import parse_specification, read_text  # noqa: PLC0415 - as above
+
+    return read_text(parse_specification(name)).files
+
+
 def load_native(name: str) -> NativeFilter:
     """The filter of the library, or in a user's own file, that has samples to prove itself by.
 

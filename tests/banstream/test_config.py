@@ -12,7 +12,7 @@ from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
-from tests.banstream.service import Service
+from tests.banstream.service import Service, eventually
 
 LABELS = "".join(f'l{number} = "x"\n' for number in range(MOST_LABELS + 1))
 
@@ -114,6 +114,58 @@ key_file = "/etc/banstream/host.key"
 def test_what_a_fleet_needs_is_checked_too(tmp_path: Path, text: str, problem: str) -> None:
     """Sizes, directories and the url of a Kafka log."""
     assert any(problem in each for each in problems(tmp_path, f'{text}\n[jail.sshd]\nsource = "stdin"\n'))
+
+
+@pytest.mark.parametrize(
+    ("value", "max_bytes"),
+    [('"2 GB"', 2 << 30), (0, None), ('"none"', None), (5_000_000_000, 5_000_000_000), (None, 4 << 30)],
+)
+def test_the_size_of_the_log(tmp_path: Path, value: object, max_bytes: int | None) -> None:
+    """A size as elsewhere, or none; 4 GB where nothing is said."""
+    file = tmp_path / "banstream.toml"
+    line = "" if value is None else f"max_size = {value}"
+    file.write_text(f'[log]\n{line}\n[jail.sshd]\nsource = "stdin"\n', encoding="utf-8")
+    assert load_settings(str(file)).max_log_bytes == max_bytes
+
+
+@pytest.mark.parametrize("value", ["true", '"1 MB"', '"-1"', "false"])
+def test_a_wrong_size_of_the_log(tmp_path: Path, value: str) -> None:
+    """Too small for what is still needed, or no size: what would be right is said."""
+    text = f'[log]\nmax_size = {value}\n[jail.sshd]\nsource = "stdin"\n'
+    (problem,) = problems(tmp_path, text)
+    assert f"log.max_size = {value}: expected a size such as" in problem
+    assert problem.endswith('or "none"')
+
+
+def test_a_log_on_kafka_that_is_not_protected_is_said_aloud(tmp_path: Path) -> None:
+    """By `config check`, by `doctor`, and by each role as it starts, before it waits for any broker."""
+    up = Service(tmp_path)
+    for url in ("kafka://198.51.100.7:1", "kafka://localhost:1?user=x&tls=off&timeout=1s"):
+        text = f'[log]\nurl = "{url}"\n[jail.sshd]\nsource = "stdin"\n[ship]\ndirectory = "{tmp_path}"\n'
+        up.config.write_text(f'{text}[enforcer]\nbackend = "null"\n', encoding="utf-8")
+        up.env["BANSTREAM_KAFKA_PASSWORD"] = "secret"  # noqa: S105 - nobody's
+        checked = up.run("config", "check", "--config", str(up.config)).stdout
+        assert "WARNING: log.url: kafka://" in checked
+        assert "nothing is encrypted" in checked
+    for role in ("ship", "decide", "enforce"):
+        first, second = first_lines(up, role)
+        assert f"Configuration files={up.config} log=" in first
+        assert "WARNING The event log is not protected on its way" in second
+    found = [each for each in up.json("doctor", code=None) if each["about"] == "event log"]
+    assert found[0]["verdict"] == "warning"
+    assert len(found) == 2, "and that it cannot be reached"
+    assert "x signs in by SCRAM-SHA-512, and nothing is encrypted" in found[0]["found"]
+
+
+def first_lines(up: Service, role: str) -> list[str]:
+    """The first two lines that a role says; it is killed then."""
+    said = up.folder / role
+    with said.open("w") as errors, up.popen(role, "--config", str(up.config), stderr=errors) as process:
+        try:
+            eventually(lambda: said.read_text().count("\n") >= 2, f"{role} speaks")
+        finally:
+            process.kill()
+    return said.read_text().splitlines()[:2]
 
 
 def test_up_refuses_a_log_of_a_fleet(tmp_path: Path) -> None:

@@ -391,6 +391,67 @@ class TestRetention:
         assert subject.log.retain(START_MS + 31 * DAY_MS) == 2
 
 
+class TestSize:
+    """A log of one machine lets its oldest messages go for room; a cluster's brokers look after theirs."""
+
+    ROOM_BYTES = 1 << 20
+
+    def fill(self, subject: Subject) -> None:
+        """Two megabytes of events over two partitions, and a little of all that must stay."""
+        for topic in (DECISIONS, BANS, STATE):
+            subject.put(topic.name, b"stays", "k")
+        for number in range(64):
+            subject.put(EVENTS.name, b"%d" % number + bytes(32_768), partition=number % 2)
+            subject.tick()
+
+    def test_the_oldest_events_go_and_what_was_decided_stays(self, embedded: Subject) -> None:
+        """Over all partitions by their instants; decisions, bans and state keep all they have."""
+        subject = embedded
+        self.fill(subject)
+        dropped, excess_bytes = subject.log.shrink(self.ROOM_BYTES, dict)
+        assert excess_bytes == 0
+        assert 32 <= dropped < 44
+        kept = sorted(int(each[:2].strip(b"\0")) for n in (0, 1) for each in subject.values(EVENTS.name, n))
+        assert kept == list(range(dropped, 64))
+        assert [subject.values(topic.name) for topic in (DECISIONS, BANS, STATE)] == [[b"stays"]] * 3
+        assert subject.log.shrink(self.ROOM_BYTES, dict) == (0, 0)
+
+    def test_what_is_still_needed_stays(self, embedded: Subject) -> None:
+        """From the offset on that somebody has still to read, nothing goes, and what is too much is told."""
+        subject = embedded
+        self.fill(subject)
+        needed = {(EVENTS.name, 0): 2, (EVENTS.name, 1): 0}
+        dropped, excess_bytes = subject.log.shrink(self.ROOM_BYTES, lambda: needed)
+        assert dropped == 2
+        assert excess_bytes > self.ROOM_BYTES // 2
+        assert (subject.log.begin(EVENTS.name, 0), subject.log.begin(EVENTS.name, 1)) == (2, 0)
+
+    def test_enforcements_and_dead_letters_go_last(self, embedded: Subject) -> None:
+        """While there are events they stay; then their oldest go, over both topics."""
+        subject = embedded
+        subject.put(EVENTS.name)
+        for number in range(64):
+            topic = (ENFORCEMENTS, DEADLETTERS)[number % 2]
+            subject.put(topic.name, bytes(32_768))
+            subject.tick()
+        dropped, excess_bytes = subject.log.shrink(self.ROOM_BYTES, dict)
+        assert (subject.values(EVENTS.name), excess_bytes) == ([], 0)
+        left = [len(subject.values(topic.name)) for topic in (ENFORCEMENTS, DEADLETTERS)]
+        assert sum(left) == 65 - dropped
+        assert abs(left[0] - left[1]) <= 1
+
+    def test_a_log_within_its_size_asks_nobody(self, embedded: Subject) -> None:
+        """What is still needed is asked for only where something has to go."""
+        embedded.put(EVENTS.name)
+        assert embedded.log.shrink(self.ROOM_BYTES, lambda: pytest.fail("asked")) == (0, 0)
+
+    def test_on_a_cluster_nothing_is_dropped(self, subject: Subject) -> None:
+        """Whatever the log, a bound that it is within changes nothing."""
+        subject.put(EVENTS.name)
+        assert subject.log.shrink(self.ROOM_BYTES, dict) == (0, 0)
+        assert subject.values(EVENTS.name) == [b"x"]
+
+
 class TestWaiting:
     """A reader sleeps until there is more, and is woken by whoever writes."""
 

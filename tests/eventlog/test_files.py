@@ -109,6 +109,18 @@ class TestPermissions:
         path.chmod(0o600)
         SqliteLog.open(path, read_only=read_only).close()
 
+    @pytest.mark.parametrize("read_only", [False, True])
+    def test_a_log_that_others_can_replace_is_refused(self, path: Path, read_only: bool) -> None:  # noqa: FBT001 - as above
+        """Who may write in its folder may put another log there; another user's own log is read."""
+        SqliteLog.open(path).close()
+        path.parent.chmod(0o777)
+        with pytest.raises(LogError, match=f"forge bans.*its folder {path.parent} .mode 0777"):
+            SqliteLog.open(path, read_only=read_only)
+        path.parent.chmod(0o700)
+        for each in (path, path.parent):
+            os.chown(each, NOBODY, NOBODY)
+        SqliteLog.open(path, read_only=read_only).close()
+
     def test_a_file_without_permission_is_refused(self, open_directory: Path) -> None:
         """A user who may not write the file is told so, with what to do; reading it is possible."""
         with unprivileged():

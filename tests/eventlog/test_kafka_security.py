@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -55,7 +57,7 @@ from streams.worker.governing import push
 from streams.worker.membership import MembershipName
 from streams.worker.status import WorkerStatus
 from streams.worker.worker import Worker, WorkerPlan
-from tests.broker import Broker
+from tests.broker import JARS, Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
 from tests.schemas.examples import EXAMPLES
 from tests.streams.folding import failure
@@ -91,6 +93,9 @@ class Fortress:
         for name in options.keys() & {"ca", "cert", "key"}:
             options[name] = str(self.directory / options[name])
         (self.directory / "password").write_text(f"{PASSWORD}\nnothing more\n")
+        (self.directory / "password").chmod(0o600)
+        if listener == "SASL":
+            options.setdefault("tls", "off")
         if "user" in options:
             options.setdefault("password_file", str(self.directory / "password"))
         query = "".join(f"&{name}={quote(value)}" for name, value in options.items())
@@ -137,8 +142,7 @@ Opened = Callable[[str], KafkaLog]
 @pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAM])
 def test_a_password_lets_in(fortress: Fortress, opened: Opened, mechanism: str) -> None:
     """With each mechanism the right password gets in."""
-    tls = {"tls": "off"} if mechanism == "PLAIN" else {}
-    log = opened(fortress.url("SASL", user="shipper", mechanism=mechanism, **tls))
+    log = opened(fortress.url("SASL", user="shipper", mechanism=mechanism))
     assert log.append([Append(EVENTS.name, b"x")])[0] > 0
 
 
@@ -147,8 +151,8 @@ def test_a_wrong_password_is_refused(fortress: Fortress, opened: Opened, mechani
     """A wrong password is a LogError at once that speaks of credentials, and does not tell the password."""
     wrong = fortress.directory / "wrong"
     wrong.write_text("not the password")
-    tls = {"tls": "off"} if mechanism == "PLAIN" else {}
-    url = fortress.url("SASL", user="shipper", mechanism=mechanism, password_file=str(wrong), **tls)
+    wrong.chmod(0o600)
+    url = fortress.url("SASL", user="shipper", mechanism=mechanism, password_file=str(wrong))
     for _ in range(20):  # the refusal and the end of the connection come together, or do not
         with pytest.raises(LogError, match=r"refused the credentials.*user=") as refused:
             opened(url).append([Append(EVENTS.name, b"x")])
@@ -353,6 +357,27 @@ def test_what_a_record_may_do_follows_from_its_topic(fortress: Fortress, opened:
         for topic, refused in ((EVENTS, forged), (COMMANDS, strays)):
             for record in refused:
                 assert lines[topic.name, encode(record)[:LINE_CHARACTERS]] == 1, record
+
+
+def test_a_quota_slows_a_shipper_and_loses_nothing(fortress: Fortress, opened: Opened) -> None:
+    """As docs/kafka.md sets it: the broker answers later, the append waits, and every message is there."""
+    settings = ("--entity-type", "users", "--entity-name", "shipper")
+    kafka_configs(fortress.broker, *settings, "--add-config", "producer_byte_rate=100000")
+    log, witness = opened(fortress.role("shipper")), opened(fortress.broker.url(prefix=PREFIX))
+    before, started = witness.end(EVENTS.name, 1), time.monotonic()
+    for _ in range(6):
+        log.append([Append(EVENTS.name, os.urandom(300_000), partition=1)])
+    assert time.monotonic() - started > 1
+    assert len(witness.read(EVENTS.name, 1, before)) == 6
+    kafka_configs(fortress.broker, *settings, "--delete-config", "producer_byte_rate")
+
+
+def kafka_configs(broker: Broker, *options: str) -> None:
+    """Kafka's own kafka-configs.sh --alter."""
+    program = ["java", "-cp", f"{JARS}/*", "kafka.admin.ConfigCommand", "--alter"]
+    subprocess.run(
+        [*program, "--bootstrap-server", broker.at("INTERNAL"), *options], check=True, capture_output=True
+    )
 
 
 @pytest.mark.parametrize("role", ["shipper", "enforcer", "operator"])

@@ -37,6 +37,19 @@ def test_a_stream_never_reads_into_another(log: SqliteLog) -> None:
     assert log.read(BANS.name, 0, 2**70) == []
 
 
+def test_a_log_at_its_size_uses_its_room_again(log: SqliteLog, path: Path) -> None:
+    """What went gives its room to what comes: the file grows no further, though it does not shrink."""
+    room_bytes = 4 << 20
+    sizes = []
+    for _ in range(12):
+        log.append([Append(EVENTS.name, bytes(1_000))] * 2_000)
+        log.shrink(room_bytes, dict)
+        assert log.used_bytes() <= room_bytes
+        sizes.append(path.stat().st_size)
+    assert sizes[-1] == sizes[5] < room_bytes + (3 << 20)
+    assert log.end(EVENTS.name) - log.begin(EVENTS.name) > 2_000
+
+
 def test_people_can_read_it_with_a_shell(log: SqliteLog, path: Path) -> None:
     """The view `log` shows topic, partition, offset, instant, key and value of every message."""
     log.append(

@@ -1,0 +1,183 @@
+"""The jails of a configuration: what each counts, whom it bans, and which filters and sources it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+
+from banstream import values
+from banstream.toml import Table
+from eventlog.trust import doubt
+from producers.library import AUTO, check_name, library_names
+from schemas.bounds import MOST_RETRY
+from schemas.errors import ConfigError
+from schemas.records import Kind
+from schemas.rules import MANUAL, Jail
+
+JAIL_NAME_CHARACTERS: Final = 64
+FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
+Start = Literal["recent", "beginning", "end"]
+CheckDepth = Literal["names", "filters", "sources"]
+"""How far what jails name is looked into: filters by name alone, filters, filters and sources."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JailSettings:
+    """A jail: its rules, and the sources its filters read.
+
+    Attributes:
+        start: where a source begins the first time.
+        auto: its filters are all of the library that no other jail names.
+    """
+
+    rules: Jail
+    sources: tuple[str, ...]
+    start: Start
+    auto: bool = False
+
+
+def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
+    """The jails that `[jail.NAME]` and `[defaults]` make; sshd's alone where there is none."""
+    defaults_table = top.table("defaults")
+    defaults = _jail("", defaults_table, _built_in())
+    defaults_table.done()
+    jail_tables = dict(top.table("jail").tables())
+    if not jail_tables:
+        jail_tables = {"sshd": top.table("jail").table("sshd")}
+    read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
+    return _told_apart(_routed(tuple(filter(None, read))))
+
+
+def _built_in() -> JailSettings:
+    return JailSettings(
+        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1")), sources=(), start="recent"
+    )
+
+
+def _enabled_jail(
+    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
+) -> JailSettings | None:
+    enabled = table.take("enabled", values.flag, default=True)
+    own: tuple[str, ...] = (name,) if name in library_names() else ()
+    filters = table.take("filter", _filters(check), own)
+    if not filters:
+        table.problem("filter", None, FILTER)
+    if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
+        table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
+    unset: tuple[str, ...] = ()
+    sources = table.take("source", _sources if check == "sources" else values.texts, unset)
+    sources = sources or defaults.sources or _usual_sources(filters, check)
+    jail = _jail(name, table, defaults, filters=filters, sources=sources)
+    table.done()
+    return jail if enabled else None
+
+
+def _jail(
+    name: str,
+    table: Table,
+    usual: JailSettings,
+    *,
+    filters: tuple[str, ...] = (),
+    sources: tuple[str, ...] = (),
+) -> JailSettings:
+    rules = usual.rules
+    return JailSettings(
+        rules=Jail(
+            name=name,
+            filters=filters,
+            findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
+            maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
+            bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
+            ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
+            kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
+            hosts=table.take("hosts", values.texts, rules.hosts),
+            labels=table.take("labels", values.labels, rules.labels),
+            ports=table.take("ports", values.ports, rules.ports),
+            forgive=table.take("forgive", values.flag, rules.forgive),
+        ),
+        sources=sources,
+        start=table.take("start", _start, usual.start),
+    )
+
+
+def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
+    """A jail that says `auto` has the filters that no other jail names."""
+    named = {name for jail in jails for name in jail.rules.filters}
+    rest = tuple(each for each in library_names() if each not in named)
+    return tuple(
+        replace(jail, rules=replace(jail.rules, filters=rest), auto=True)
+        if AUTO in jail.rules.filters
+        else jail
+        for jail in jails
+    )
+
+
+def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
+    """Jails that share a filter but not their sources select their events by source too."""
+    told: list[JailSettings] = []
+    for jail in jails:
+        others = [other for other in jails if set(other.rules.filters) & set(jail.rules.filters)]
+        same = all(other.sources == jail.sources for other in others)
+        rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
+        told.append(replace(jail, rules=rules))
+    return tuple(told)
+
+
+def _start(value: object) -> Start:
+    return cast("Start", values.one_of(*get_args(Start))(value))
+
+
+def _filters(check: CheckDepth) -> Callable[[object], tuple[str, ...]]:
+    def filters(value: object) -> tuple[str, ...]:
+        names = values.texts(value)
+        for name in names:
+            try:
+                if name != AUTO:
+                    _check_filter(name, check)
+            except ConfigError as error:
+                raise ValueError(f"{FILTER} ({error})") from error
+        if AUTO in names and len(names) > 1:
+            raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
+        return names
+
+    return filters
+
+
+def _check_filter(name: str, check: CheckDepth) -> None:
+    if check == "names":
+        check_name(name)
+    else:
+        from producers.filters import files_of, load_filter
+
+        for file in files_of(name):
+            _check_trust(file)
+        load_filter(name)
+
+
+def _check_trust(file: Path) -> None:
+    try:
+        why = doubt(file)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    if why is not None:
+        raise ConfigError(f"{file}: not read, since it cannot be trusted: {why}")
+
+
+def _usual_sources(filters: tuple[str, ...], check: CheckDepth) -> tuple[str, ...]:
+    if check == "names":
+        return ()
+    from producers.usual import usual_sources
+
+    return usual_sources(filters)
+
+
+def _sources(value: object) -> tuple[str, ...]:
+    from producers.sources import check_source
+
+    specs = values.texts(value)
+    wrong = [problem for spec in specs for problem in check_source(spec)]
+    if wrong:
+        raise ValueError(f"sources that can be read; {'; '.join(wrong)}")
+    return specs
