@@ -115,8 +115,7 @@ class Driven:
     def answered(self, log: Mapping[str, list[Message]]) -> list[actions.Action]:
         """Answer what it asked to read, from a log, until it asks no more; what it asked for meanwhile."""
         asked: list[actions.Action] = []
-        while self.done and (reads := of(actions.Read, self.done[-1:])):
-            (read,) = reads
+        while self.done and isinstance(read := self.done[-1], actions.Read):
             there = log[read.topic]
             end = there[-1].offset + 1 if read.end is None and there else read.end or 0
             found = [message for message in there if read.begin <= message.offset < end]
