@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import getLogger
 from time import perf_counter
 
 from eventlog.contract import Append, EventLog, Message
@@ -10,6 +11,7 @@ from schemas.codec import encode
 from schemas.records import RulesChanged
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
+from streams.barrier import PassedOver, Unfoldable
 from streams.partition import Partition
 from streams.status import DeciderStatus
 
@@ -18,6 +20,9 @@ CHECKPOINT_MS = 5_000
 CHECKPOINT_EVENTS = 200_000
 CHECKPOINT_SHARE = 20
 """Checkpoints take at most this part of the time: one twentieth."""
+
+
+logger = getLogger("banstream.streams")
 
 
 class EmbeddedDecider:
@@ -31,7 +36,7 @@ class EmbeddedDecider:
         self._log = log
         self._now_ms = now_ms
         self._writer = log.writer("decider")
-        self.partitions = [Partition.load(log, number) for number in range(log.partitions)]
+        self.partitions = [self._loaded(number) for number in range(log.partitions)]
         self._pending: tuple[Partition, list[Append], dict[str, bytes]] | None = None
         self._checkpoint_at_ms = now_ms() + CHECKPOINT_MS
         self._events_at_checkpoint = 0
@@ -57,11 +62,18 @@ class EmbeddedDecider:
         """Fold what has come and commit what follows; whether there is more at once. Raises Transient."""
         self._flush()
         more = behind = False
-        for partition in self.partitions:
+        for partition in tuple(self.partitions):
             commands = self._read(COMMANDS.name, partition)
-            appends = partition.obey(commands)
-            events = self._read(EVENTS.name, partition) if partition.takes_events else []
-            appends += partition.decide(events)
+            try:
+                appends = partition.obey(commands)
+                events = self._read(EVENTS.name, partition) if partition.takes_events else []
+                appends += partition.decide(events)
+            except Unfoldable as error:
+                self.partitions[partition.number] = self._loaded(
+                    partition.number, error, partition.passed_over
+                )
+                more = True
+                continue
             more = more or bool(commands or events)
             behind = behind or bool(events)
             if appends or partition.untold:
@@ -135,6 +147,20 @@ class EmbeddedDecider:
 
     def _events(self) -> int:
         return sum(each.fold.events for each in self.partitions)
+
+    def _loaded(
+        self, number: int, error: Unfoldable | None = None, passed_over: PassedOver | None = None
+    ) -> Partition:
+        """A partition as the log has it; whatever cannot be folded is passed over."""
+        passed_over = passed_over or PassedOver()
+        while True:
+            if error is not None:
+                logger.error("A message cannot be folded, and is passed over reason=%s", error)
+                passed_over.add(error.topic, error.offset, error.reason)
+            try:
+                return Partition.load(self._log, number, passed_over)
+            except Unfoldable as another:
+                error = another
 
     def _read(self, topic: str, partition: Partition) -> list[Message]:
         offset = partition.next_offsets[topic]

@@ -13,7 +13,8 @@ from schemas.shipments import shipment_of
 from schemas.topics import partition_of
 from streams.decider import COMMAND, EVENT, TIME, Decider
 from streams.hosts import REASONS, Hosts
-from streams.inputs import NOBODY, Frame, Mark, Other, read_commands, read_frame, refused_whole
+from streams.inputs import NOBODY, Frame, Other, read_commands, read_frame, refused_whole
+from streams.marks import Marks
 from streams.runs import Run
 from streams.window import reference
 from streams.witness import Witness
@@ -23,7 +24,6 @@ WRONG_MS = 300_000
 """A clock that is off by more is put right: so long no message is under way to the log."""
 STEP_MS = WRONG_MS
 """A log whose clock is more than that behind what was folded has stepped back, for the same reason."""
-MOST_MARKS = 10_000
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Fold:
         authority_from: the offset of the events from which on they hold events alone; in a log of before,
             operators' records stand among those before it, and count.
         hosts: who may ship.
-        marks: the highest position folded, by source, incarnation, filter and host; the last to move is last.
+        marks: how far each source is folded.
         sent_again: events passed over because they were folded before, in all.
         events: events folded.
         witness: what there is to tell about those who send.
@@ -48,7 +48,7 @@ class Fold:
     governed: bool = True
     authority_from: int = 0
     hosts: Hosts = field(default_factory=Hosts)
-    marks: dict[Mark, int] = field(default_factory=dict)
+    marks: Marks = field(default_factory=Marks)
     events: int = 0
     sent_again: int = 0
     witness: Witness = field(default_factory=Witness)
@@ -73,10 +73,7 @@ class Fold:
             host=admission.host or NOBODY,
         )
         for mark, position in frame.marks.items():
-            self.marks.pop(mark, None)
-            self.marks[mark] = position
-        while len(self.marks) > MOST_MARKS:
-            del self.marks[next(iter(self.marks))]
+            self.marks.move(mark, position)
         self.sent_again += frame.sent_again.total()
         self.witness.see(frame.marks, frame.sent_again)
         decisions: list[Decision] = []

@@ -14,7 +14,7 @@ among the state under the key POSITION.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Self
 
 import orjson
@@ -25,10 +25,11 @@ from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
 from schemas.rules import Rules
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from streams.barrier import PassedOver, Unfoldable
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.hosts import Hosts
-from streams.inputs import Frame
+from streams.inputs import Frame, refused_whole
 from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.poison import Poison
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
@@ -36,6 +37,7 @@ from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_who
 POSITION: Final = "position"
 FRAME_BYTES: Final = 1 << 20
 """A message that follows from a frame is closed once it has grown to this size."""
+FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
 UNRULED: Final = Rules(jails=())
 INPUTS: Final = (EVENTS.name, COMMANDS.name)
 """The topics that a partition is decided from: whoever owns a number has it of each."""
@@ -51,6 +53,7 @@ class Partition:
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
         poison: how much of what was read lately could not be.
+        passed_over: messages that cannot be folded.
         stopped: nobody goes on before a person has looked: the log says so, to whoever comes next.
     """
 
@@ -66,15 +69,20 @@ class Partition:
         self.decisions_from = 0
         self.next_offsets = dict.fromkeys(INPUTS, 0) | dict(begins or {})
         self.fold = Fold(Decider(UNRULED, partition=number, tracking=True), partitions=partitions)
+        self.passed_over = PassedOver()
         self._steps = Steps()
         self._again = False
         self._saved = self._place()
 
     @classmethod
-    def load(cls, log: EventLog, number: int = 0) -> Self:
-        """The state as it was at the last commit; LogError where the log is not what was decided from."""
+    def load(cls, log: EventLog, number: int = 0, passed_over: PassedOver | None = None) -> Self:
+        """The state as it was at the last commit; LogError where the log is not what was decided from.
+
+        `passed_over`: what else is to be passed over. Raises Unfoldable where more is.
+        """
         begins = {topic: log.begin(topic, number) for topic in INPUTS}
         partition = cls(number, partitions=log.partitions, begins=begins)
+        partition.passed_over = passed_over or PassedOver()
         state = {message.key or "": message.value for message in log.latest(STATE.name, number)}
         position = log.position(partition.reader)
         state = state if position is None else {**state, POSITION: position}
@@ -107,6 +115,8 @@ class Partition:
         position: dict[str, Any] = orjson.loads(state[POSITION]) if POSITION in state else {}
         self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
         self.stopped = position.get("stopped", False)
+        for each in (whole, position):
+            self.passed_over.load(each.get("passed_over", ()))
         known = [each["authority"] for each in (position, whole) if "authority" in each]
         self.fold.authority_from = known[0] if known else end if whole or position else 0
         self._saved = self._place()
@@ -164,17 +174,22 @@ class Partition:
         return bool(self._steps)
 
     def decide(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages of the events; what has to be written because of them."""
+        """Fold messages of the events; what has to be written because of them. Raises Unfoldable."""
         appends: list[Append] = []
         for message in messages:
-            appends += self._folded(EVENTS.name, message, *self.fold.take(message))
+            appends += self._folded(EVENTS.name, message, *self._taken(EVENTS.name, message, self.fold.take))
         return appends
 
     def obey(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages of the commands; what has to be written because of them, but for the step."""
+        """Fold messages of the commands; what has to be written because of them, but for the step.
+
+        Raises Unfoldable.
+        """
         appends: list[Append] = []
         for message in messages:
-            appends += self._folded(COMMANDS.name, message, *self.fold.obey(message))
+            appends += self._folded(
+                COMMANDS.name, message, *self._taken(COMMANDS.name, message, self.fold.obey)
+            )
             if not self._again:
                 self._steps.obeyed(self.next_offset - 1, message.offset)
         return appends
@@ -218,7 +233,12 @@ class Partition:
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
         self._saved = self._place()
-        place = {**self._saved, "decisions": self.decisions_from, "hosts": self.fold.hosts.dump()}
+        place = {
+            **self._saved,
+            "decisions": self.decisions_from,
+            "hosts": self.fold.hosts.dump(),
+            "passed_over": self.passed_over.dump(self.next_offsets),
+        }
         whole = dump_whole(self.decider, place, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
@@ -235,8 +255,23 @@ class Partition:
         }
 
     def _position(self) -> bytes:
-        position = {**self._place(), "lines": self.poison.lines, "refused": self.poison.refused}
-        return orjson.dumps({**position, "stopped": True} if self.stopped else position)
+        position = {
+            **self._place(),
+            "lines": self.poison.lines,
+            "refused": self.poison.refused,
+            **({"stopped": True} if self.stopped else {}),
+            **({"passed_over": passed_over} if (passed_over := self.passed_over.dump()) else {}),
+        }
+        return orjson.dumps(position)
+
+    def _taken(self, topic: str, message: Message, fold: FoldCall) -> tuple[list[Decision], Frame]:
+        reason = self.passed_over.reason(topic, message.offset)
+        if reason is not None:
+            return [], refused_whole(reason)
+        try:
+            return fold(message)
+        except Exception as error:
+            raise Unfoldable(topic, self.number, message.offset, error) from error
 
     def _folded(self, topic: str, message: Message, decisions: list[Decision], frame: Frame) -> list[Append]:
         self.next_offsets[topic] = message.offset + 1

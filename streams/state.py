@@ -19,6 +19,7 @@ from schemas.rules import Jail, Rules
 from streams.decider import Decider
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import Held, JailState, Past
+from streams.marks import Marks
 from streams.window import AT_SHIFT
 
 BUCKETS: Final = 1_024
@@ -44,7 +45,7 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
     )
 
 
-def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], dict[Mark, int]]:
+def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], Marks]:
     """The decider without its subjects, the record with its place, and the marks; then `load_bucket` each."""
     whole = orjson.loads(value)
     decider = Decider(Rules.from_state(whole["rules"]), partition=partition, tracking=True)
@@ -54,10 +55,10 @@ def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], d
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped = counts
-    marks = {
-        (source, incarnation, *_filter_and_host(*more)): position
+    marks = Marks(
+        ((source, incarnation, *_filter_and_host(*more)), position)
         for source, incarnation, *more, position in whole["marks"]
-    }
+    )
     return decider, whole, marks
 
 

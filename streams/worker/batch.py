@@ -88,7 +88,9 @@ class Batch:
         """Forget everything, and take over what is in the log; what is to be folded again."""
         self._take()
         self._checkpoint_events = 0
+        passed_over = self.partition.passed_over
         self.partition = Partition(self.partition.number, partitions=self._partitions, begins=begins)
+        self.partition.passed_over = passed_over
         return self.partition.restore(state, begins, end)
 
     def opened(self, now: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from eventlog.contract import Message
 from schemas.errors import BanstreamError, LogError
 from schemas.topics import COMMANDS, EVENTS
+from streams.barrier import Unfoldable
 from streams.order import Again
 from streams.partition import Partition
 from streams.worker import actions, inputs
@@ -268,7 +269,11 @@ class Core:
         if self.state is not State.OPEN:
             return
         ruled = self.partition.takes_events
-        self._batch.obey(message, self._now)
+        try:
+            self._batch.obey(message, self._now)
+        except Unfoldable as error:
+            self._pass_over(error)
+            return
         if self.partition.takes_events and not ruled:
             self._do(self._from_here())
         self._go_on()
@@ -294,6 +299,8 @@ class Core:
             return
         try:
             self._again.take(given.topic, given.messages, given.reached, given.end)
+        except Unfoldable as error:
+            self._pass_over(error)
         except LogError as error:
             self._differ(error)
         else:
@@ -317,10 +324,24 @@ class Core:
     def _fold(self, inlet: Inlet, message: Message) -> bool:
         """Fold a message; False: it stops before this one."""
         urgent = inlet.end is None or message.offset > inlet.end - MOST_MESSAGES
-        self.alarm = self._batch.fold(message, self._now, urgent=urgent)
+        try:
+            self.alarm = self._batch.fold(message, self._now, urgent=urgent)
+        except Unfoldable as error:
+            self._pass_over(error)
+            return False
         if self.alarm is not None:
             self.state = State.HALTING
         return self.alarm is None
+
+    def _pass_over(self, error: Unfoldable) -> None:
+        """The state is half of something: it is taken from the log again, and this message passed over."""
+        self._do(
+            actions.Say(actions.ERROR, "A message cannot be folded, and is passed over", {"reason": error})
+        )
+        self.partition.passed_over.add(error.topic, error.offset, error.reason)
+        self._let_go()
+        self._state_end = None
+        self._wait(State.AWAY, 0.0)
 
     # Reading and committing
 

@@ -17,7 +17,7 @@ and raises. `streams.worker.core` carries it out; this module holds no behaviour
 | OPEN | is decided: messages are folded, or passed over where there is no room |
 | HALTING | met a flood of unreadable lines: the last commit says where |
 | STOPPED | was flooded, or is not what was decided from: nobody goes on before a person has looked |
-| AWAY | lost the broker, and waits a little |
+| AWAY | lost the broker, or could not fold a message: it is opened anew after a little |
 | FENCED | was taken over by another owner: most likely it is let go before its time is up |
 | PARTING | is another's soon: the commit under way is waited for, no other begins |
 | CLOSING | is committed for the last time, with its state |
@@ -65,10 +65,10 @@ _CHANGES: Final[Mapping[State, Mapping[type, str]]] = {
     State.PARKED: {inputs.Assigned: "opening"},
     State.OPENING: {inputs.Opened: "loading", inputs.Failed: "away", inputs.TakenOver: "fenced"},
     State.LOADING: {inputs.StateRead: "loading refolding open stopped", inputs.Failed: "away"},
-    State.REFOLDING: {inputs.PageRead: "refolding open stopped", inputs.Failed: "away"},
+    State.REFOLDING: {inputs.PageRead: "refolding open stopped away", inputs.Failed: "away"},
     State.OPEN: {
-        inputs.MessageCame: "open halting",
-        inputs.PageRead: "open halting",
+        inputs.MessageCame: "open halting away",
+        inputs.PageRead: "open halting away",
         inputs.Committed: "open",
         inputs.Failed: "away",
         inputs.TakenOver: "fenced",

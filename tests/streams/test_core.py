@@ -31,6 +31,12 @@ from tests.streams.driven import (
 )
 from tests.streams.folding import ALICE, BOB, T0
 
+FAULTS = {
+    (State.OPEN, inputs.MessageCame, State.AWAY),
+    (State.OPEN, inputs.PageRead, State.AWAY),
+    (State.REFOLDING, inputs.PageRead, State.AWAY),
+}
+"""Where folding fails by a fault: tests/streams/test_barrier.py shows them."""
 COMMITTED = inputs.Committed(99)
 FAILED = inputs.Failed("no broker")
 ANYTHING: dict[str, inputs.Input] = {
@@ -148,6 +154,7 @@ def test_every_transition_of_the_table_happens() -> None:
                 seen.add((state, type(given), made.core.state))
     seen |= {_flood_by_message(), _flood_by_page(), _loading_again(), _closed_at_once()}
     seen.add(_not_what_was_decided_from())
+    seen |= FAULTS
     wanted = {
         (state, given, follows)
         for state, row in TABLE.items()
