@@ -64,13 +64,13 @@ class Pipeline:
         self._log.close()
 
     def works(self) -> Works:
-        """The stages from left to right, then time and housekeeping."""
+        """The stages from left to right, time among what is decided, then housekeeping."""
         stages = self.stages
         return {
             "producer": stages.producer.poll,
             "decider": self._decide,
-            "enforcer": stages.enforcer.poll,
             "time": stages.decider.tick,
+            "enforcer": stages.enforcer.poll,
             "housekeeping": self._keep_house,
         }
 
