@@ -9,7 +9,7 @@ same.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.errors import BanstreamError
@@ -50,13 +50,17 @@ class PassedOver:
         """Why a message is passed over; None where it is not."""
         return self._reasons.get((topic, offset)) if self._reasons else None
 
-    def dump(self, next_offsets: dict[str, int] | None = None) -> list[list[str | int]]:
-        """What `load` takes; given where a checkpoint stands, only what comes after it."""
-        return [
-            [topic, offset, reason]
+    def forget(self, next_offsets: Mapping[str, int]) -> None:
+        """A checkpoint stands there: what is behind it is not met again."""
+        self._reasons = {
+            (topic, offset): reason
             for (topic, offset), reason in self._reasons.items()
-            if next_offsets is None or offset >= next_offsets[topic]
-        ]
+            if offset >= next_offsets[topic]
+        }
+
+    def dump(self) -> list[list[str | int]]:
+        """What `load` takes."""
+        return [[topic, offset, reason] for (topic, offset), reason in self._reasons.items()]
 
     def load(self, dumped: Iterable[tuple[str, int, str]]) -> None:
         """Take over what was kept."""

@@ -233,11 +233,12 @@ class Partition:
         buckets = dump_buckets(self.decider, self.decider.touched)
         self.decider.touched.clear()
         self._saved = self._place()
+        self.passed_over.forget(self.next_offsets)
         place = {
             **self._saved,
             "decisions": self.decisions_from,
             "hosts": self.fold.hosts.dump(),
-            "passed_over": self.passed_over.dump(self.next_offsets),
+            "passed_over": self.passed_over.dump(),
         }
         whole = dump_whole(self.decider, place, self.fold.marks)
         return [
