@@ -15,19 +15,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from banstream.ordering import command
 from bench.figures import say
 from eventlog.contract import Append, EventLog
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.quiet import quiet_libraries
 from eventlog.kafka.transactions import Transactions
 from eventlog.urls import open_log
-from schemas.topics import DECISIONS, EVENTS, RULES
+from schemas.codec import encode
+from schemas.shipments import Shipment, key_of
+from schemas.signatures import digest_of, new_private, public_text, sign
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES, partition_of
+from streams.order import OBEYED
+from streams.partition import position_of
 from tests.broker import Broker, Cluster
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 HOSTS: Final = ("faust", "aiokafka")
 EVENTS_SENT: Final = 1_000_000
@@ -38,12 +48,21 @@ DECIDING: Final = 100
 """One event of so many decides a ban."""
 AT_ONCE: Final = 200
 """As many frames as a producer has in its hands."""
+INCARNATION: Final = "fe00:123456:0011"
 RULES_TEXT: Final = '[jail.sshd]\nfilter = "sshd"\nfindtime = "1d"\nbantime = "7d"\n'
 
 
 def main() -> None:
-    """Measure all, or with `burst`, `restart`, `shared`, `held` or `idle` only that."""
-    parts = {"burst": burst, "restart": restart, "shared": shared, "held": held, "idle": idle}
+    """Measure all, or only what is named."""
+    parts = {
+        "burst": burst,
+        "signed": signed,
+        "commanded": commanded,
+        "restart": restart,
+        "shared": shared,
+        "held": held,
+        "idle": idle,
+    }
     wanted = [part for part in parts if part in sys.argv] or list(parts)
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder, cluster(Path(folder)) as broker:
@@ -63,6 +82,59 @@ def burst(config: Path, broker: Cluster, host: str) -> None:
     say(f"{host}_worker_memory", resident_mb(worker), "MB")
     worker.kill()
     worker.wait()
+    log.close()
+
+
+def signed(config: Path, broker: Cluster, host: str) -> None:
+    """The same burst, once as it is and once signed, in turn: what verifying costs."""
+    for seal in (None, new_private()):
+        log = configured(config, broker.url(1), host)
+        appends, bans = frames(1)
+        if seal is not None:
+            word = command("enroll", host="web1", public_key=public_text(seal))
+            log.append([Append(COMMANDS.name, encode(word))])
+            appends = [sealed(seal, append, nth) for nth, append in enumerate(appends)]
+        for first in range(0, len(appends), AT_ONCE):
+            log.append(appends[first : first + AT_ONCE])
+        worker = start(config, log)
+        name = "unsigned" if seal is None else "signed"
+        say(f"{host}_worker_{name}", EVENTS_SENT / wait_s(log, bans), "events/s")
+        stop(worker)
+        log.close()
+
+
+def sealed(seal: Ed25519PrivateKey, append: Append, nth: int) -> Append:
+    """A message as its host signs it."""
+    shipment = Shipment("web1", time.time_ns() // 1_000_000 + nth)
+    signature = sign(seal, digest_of(append.topic, append.partition, shipment, append.value))
+    return replace(append, key=key_of(shipment._replace(signature=signature)))
+
+
+def commanded(config: Path, broker: Cluster, host: str) -> None:
+    """From a command to its decision, while two million events of four partitions are behind."""
+    url = broker.url(4)
+    log = configured(config, url, host)
+    fill(log)
+    fill(log, "second")
+    worker = start(config, log)
+    ends = [log.end(EVENTS.name, number) for number in range(4)]
+    took_ms: list[float] = []
+    nth = 0
+    while any(position_of(log, number).get("offset", -1) + 20 < ends[number] for number in range(4)):
+        nth += 1
+        prefix = f"203.0.{nth >> 8}.{nth & 255}"
+        number = partition_of(prefix, 4)
+        begin = log.end(DECISIONS.name, number)
+        sent = time.monotonic()
+        log.append([Append(COMMANDS.name, encode(command("ban", prefix=prefix)), partition=number)])
+        wanted = f'"prefix":"{prefix}"'.encode()
+        while not any(wanted in message.value for message in log.read(DECISIONS.name, number, begin)):
+            time.sleep(0.002)
+        took_ms.append((time.monotonic() - sent) * 1_000)
+    say(f"{host}_command_behind_2m_events_p50", statistics.median(took_ms), "ms")
+    say(f"{host}_command_behind_2m_events_p99", sorted(took_ms)[int(len(took_ms) * 0.99)], "ms")
+    say(f"{host}_commands_meanwhile", len(took_ms), "commands")
+    stop(worker)
     log.close()
 
 
@@ -143,6 +215,8 @@ def latencies_ms(url: str, run: int) -> list[float]:
                 for message in own.read(DECISIONS.name, number, offsets[place]):
                     offsets[place] = message.offset + 1
                     seen = time.monotonic()
+                    if message.value.startswith(OBEYED):
+                        continue
                     bans = [orjson.loads(each)["prefix"] for each in message.value.split(b"\n")]
                     found.extend((seen - sent[prefix]) * 1_000 for prefix in bans)
             time.sleep(0.002)
@@ -217,15 +291,15 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
     worker.wait(120)
 
 
-def fill(log: EventLog) -> int:
+def fill(log: EventLog, incarnation: str = INCARNATION) -> int:
     """Append the events; returns how many bans they decide."""
-    appends, bans = frames(log.partitions)
+    appends, bans = frames(log.partitions, incarnation)
     for first in range(0, len(appends), AT_ONCE):
         log.append(appends[first : first + AT_ONCE])
     return bans
 
 
-def frames(partitions: int) -> tuple[list[Append], int]:
+def frames(partitions: int, incarnation: str = INCARNATION) -> tuple[list[Append], int]:
     """The events, a frame to each partition in turn, and how many bans they decide.
 
     Of each DECIDING three are one address's. Partitions are not those of the addresses: a decider does not
@@ -239,7 +313,8 @@ def frames(partitions: int) -> tuple[list[Append], int]:
         for number in range(first, min(first + FRAME, EVENTS_SENT)):
             nth = number % DECIDING
             bans += nth == DECIDING - 1
-            lines.append(line(number - nth if nth >= DECIDING - 3 else number, number, now_ms))
+            address = number - nth if nth >= DECIDING - 3 else number
+            lines.append(line(address, number, now_ms, incarnation))
         appends.append(Append(EVENTS.name, b"\n".join(lines), partition=first // FRAME % partitions))
     return appends, bans
 
@@ -249,7 +324,7 @@ def ip_of(address: int) -> str:
     return f"{1 + (address >> 16)}.{address >> 8 & 255}.{address & 255}.7"
 
 
-def line(address: int, position: int, at_ms: int, incarnation: str = "fe00:123456:0011") -> bytes:
+def line(address: int, position: int, at_ms: int, incarnation: str = INCARNATION) -> bytes:
     """A failed login, as sshd's filter gives it."""
     ip = ip_of(address)
     return orjson.dumps(
@@ -287,7 +362,7 @@ def decided(log: EventLog, count: int) -> list[int]:
             message for number in offsets for message in log.read(DECISIONS.name, number, offsets[number])
         ]
         for message in found:
-            held += message.value.count(b"\n") + 1
+            held += 0 if message.value.startswith(OBEYED) else message.value.count(b"\n") + 1
             offsets[message.partition] = message.offset + 1
             times.append(message.at_ms)
         if not found:
@@ -303,7 +378,7 @@ def restarted(config: Path, log: EventLog, nth: int) -> float:
     log.append([Append(EVENTS.name, line(0xABCDEF + nth, position + each, now_ms)) for each in range(3)])
     started = time.perf_counter()
     worker = start(config, log)
-    while not log.read(DECISIONS.name, 0, end):
+    while not any(not each.value.startswith(OBEYED) for each in log.read(DECISIONS.name, 0, end)):
         time.sleep(0.02)
     seconds = time.perf_counter() - started
     stop(worker)
