@@ -16,9 +16,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from streams.worker.connection import Cluster, closed
-from streams.worker.core import SESSION_S
 from streams.worker.history import message_of
 from streams.worker.membership import DELIVERED, Receiver
+from streams.worker.states import SESSION_S
 
 FETCH_BYTES: Final = 2 * 1024 * 1024
 MOST: Final = 64

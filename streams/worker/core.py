@@ -8,7 +8,7 @@ commit are under way at a time. Which state follows which, TABLE says; `feed` ra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from eventlog.contract import Message
 from schemas.errors import BanstreamError, LogError
@@ -16,25 +16,19 @@ from schemas.topics import COMMANDS, EVENTS
 from streams.barrier import Unfoldable
 from streams.order import Again
 from streams.partition import Partition
-from streams.worker import actions, inputs
+from streams.worker import actions, inputs, sayings
 from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, BatchTally
 from streams.worker.inlet import Inlet
 from streams.worker.membership import DELIVERED
-from streams.worker.states import TABLE, State
-
-SESSION_S: Final = 6.0
-"""A worker that says nothing for so long is taken for dead, and its partitions are given to others."""
-RETRY_S: Final = 1.0
-FENCED_S: Final = 2 * SESSION_S
-"""Whoever is fenced has most likely lost the partition, and hears of it within one session."""
-LEAVE_S: Final = 3.0
-"""A commit under way is waited for so long when the partition has to be let go."""
-SLOW_S: Final = 2.0
-"""A commit without an answer for so long is spoken of."""
-
-
-class Impossible(RuntimeError):  # noqa: N818 - says what it is
-    """An input that cannot happen in a state: whoever fed it has a fault."""
+from streams.worker.states import (
+    FENCED_S,
+    LEAVE_S,
+    RETRY_S,
+    SLOW_S,
+    TABLE,
+    Impossible,
+    State,
+)
 
 
 class Core:
@@ -236,16 +230,7 @@ class Core:
         for inlet in self._inlets.values():
             inlet.opened(self._now)
         self._do(
-            actions.Say(
-                actions.INFO,
-                "Deciding",
-                {
-                    "partition": self._number,
-                    "next_offset": self.partition.next_offset,
-                    "rules": self.partition.decider.version,
-                    "seconds": round(self._now - self._opened_at, 2),
-                },
-            ),
+            sayings.deciding(self.partition, self._now - self._opened_at),
             self._from_here(),
         )
         self._go_on()
@@ -335,9 +320,7 @@ class Core:
 
     def _pass_over(self, error: Unfoldable) -> None:
         """The state is half of something: it is taken from the log again, and this message passed over."""
-        self._do(
-            actions.Say(actions.ERROR, "A message cannot be folded, and is passed over", {"reason": error})
-        )
+        self._do(sayings.passed_over(error))
         self.partition.passed_over.add(error.topic, error.offset, error.reason)
         self._let_go()
         self._state_end = None
@@ -419,11 +402,7 @@ class Core:
 
     def _taken_over(self, _: inputs.TakenOver) -> None:
         if not self._leaving():
-            self._do(
-                actions.Say(
-                    actions.WARNING, "Partition taken over by another worker", {"partition": self._number}
-                )
-            )
+            self._do(sayings.taken_over(self._number))
             self._let_go()
             self._wait(State.FENCED, FENCED_S)
 
@@ -453,17 +432,11 @@ class Core:
         self._wait_until = self._now + seconds
 
     def _say_alarm(self) -> None:
-        self._do(actions.Say(actions.ERROR, str(self.alarm)))
+        self._do(sayings.alarm(self.alarm))
 
     def _say_waiting(self, reason: str) -> None:
         if not self._troubled:
-            self._do(
-                actions.Say(
-                    actions.WARNING,
-                    "Waiting for the broker; deciding goes on by itself when it is back",
-                    {"partition": self._number, "reason": reason},
-                )
-            )
+            self._do(sayings.waiting(self._number, reason))
         self._troubled = True
 
     def _do(self, *actions: actions.Action) -> None:

@@ -23,9 +23,9 @@ from yarl import URL
 from eventlog.kafka.internals import require
 from schemas.topics import EVENTS
 from streams.worker.connection import Cluster
-from streams.worker.core import SESSION_S
 from streams.worker.history import message_of
 from streams.worker.membership import DELIVERED, Receiver
+from streams.worker.states import SESSION_S
 
 require("faust-streaming", driver.AIOKafkaConsumerThread, "_create_worker_consumer", "_ensure_consumer")
 require("faust-streaming", driver.Consumer, "_new_consumer_thread")

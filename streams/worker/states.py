@@ -34,6 +34,20 @@ from typing import Final
 
 from streams.worker import inputs
 
+SESSION_S: Final = 6.0
+"""A worker that says nothing for so long is taken for dead, and its partitions are given to others."""
+RETRY_S: Final = 1.0
+FENCED_S: Final = 2 * SESSION_S
+"""Whoever is fenced has most likely lost the partition, and hears of it within one session."""
+LEAVE_S: Final = 3.0
+"""A commit under way is waited for so long when the partition has to be let go."""
+SLOW_S: Final = 2.0
+"""A commit without an answer for so long is spoken of."""
+
+
+class Impossible(RuntimeError):  # noqa: N818 - says what it is
+    """An input that cannot happen in a state: whoever fed it has a fault."""
+
 
 class State(Enum):
     """Where a partition is between nobody's and decided."""

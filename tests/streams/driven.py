@@ -11,8 +11,8 @@ from schemas.codec import encode, encode_frame
 from schemas.records import Command, RulesChanged
 from schemas.topics import COMMANDS, DECISIONS, EVENTS, STATE
 from streams.worker import actions, inputs
-from streams.worker.core import FENCED_S, LEAVE_S, RETRY_S, Core
-from streams.worker.states import State
+from streams.worker.core import Core
+from streams.worker.states import FENCED_S, LEAVE_S, RETRY_S, State
 from tests.streams.folding import ALICE, BOB, T0, failure, rules
 
 TOPIC: Final = EVENTS.name

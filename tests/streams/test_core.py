@@ -11,8 +11,8 @@ from streams.partition import POSITION, Partition
 from streams.state import WHOLE
 from streams.worker import actions, inputs
 from streams.worker.batch import MOST_MESSAGES
-from streams.worker.core import FENCED_S, LEAVE_S, RETRY_S, SLOW_S, Core, Impossible
-from streams.worker.states import TABLE, State
+from streams.worker.core import Core
+from streams.worker.states import FENCED_S, LEAVE_S, RETRY_S, SLOW_S, TABLE, Impossible, State
 from tests.streams.driven import (
     NOTHING,
     TOPIC,

@@ -19,7 +19,7 @@ from schemas.codec import decode, encode_frame
 from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
 from schemas.topics import DEADLETTERS, DECISIONS, EVENTS, partition_of
 from streams.partition import Partition, position_of
-from streams.worker.core import FENCED_S
+from streams.worker.states import FENCED_S
 from tests.banstream.service import eventually
 from tests.broker import Broker, Cluster
 from tests.streams.fleet import RULES, Fleet, attack, fleet, now_ms, records
