@@ -9,21 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.contract import Message
-from schemas.bounds import LAST_INSTANT_MS
+from schemas.bounds import LAST_INSTANT_MS, LAST_TOLD_MS, MOST_POSITION
 from schemas.codec import encode, frame_of
-from schemas.records import RECORDS, AuthEvent, Command, RulesChanged
+from schemas.records import RECORDS, Command, RulesChanged
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, EVENTS
 from streams.partition import Partition
 from tests.schemas.strategies import _record_of, json_values, records
-from tests.streams.folding import ALICE, BOB, SIX, T0, rules
+from tests.streams.folding import ALICE, BOB, SIX, T0, failure, rules
 
 KEYS = (
     st.none()
     | st.text(max_size=40)
     | st.sampled_from(["web1@1795351806062", "web1@999999999999999", "@", "web1@-5"])
 )
-AT_MS = st.integers(0, LAST_INSTANT_MS) | st.just(T0)
+AT_MS = st.integers(0, LAST_INSTANT_MS) | st.sampled_from([T0, T0, LAST_INSTANT_MS])
 ODD: st.SearchStrategy[Any] = (
     st.integers() | st.sampled_from([-(2**63), 2**63, 2**64, "x" * 2_000, None, [], {}]) | json_values
 )
@@ -46,27 +46,29 @@ changes = _record_of(Rules).map(
     lambda chosen: encode(RulesChanged(version=chosen.version, at_ms=T0, rules=chosen.to_wire()))
 )
 failures = st.builds(
-    lambda event, ip: encode(event).replace(f'"ip":"{event.ip}"'.encode(), f'"ip":"{ip}"'.encode()),
-    records(AuthEvent),
+    lambda ip, at_ms, position, kind: encode(failure(ip, at_ms, position, kind=kind, source=f"s{position}")),
     st.sampled_from([ALICE, BOB, SIX]),
+    st.sampled_from([T0, T0 + 1, 0, LAST_TOLD_MS]),
+    st.integers(0, MOST_POSITION),
+    st.sampled_from(["failed", "failed", "failed", "succeeded", "probed"]),
 )
 lines = st.one_of(
     st.binary(max_size=60),
     records().map(encode),
     failures,
-    failures,
     records(Command).map(encode),
     changes,
     records(*RECORDS).flatmap(lambda record: changed(orjson.loads(encode(record)))),
 )
+attacks = st.lists(failures, min_size=2, max_size=6).map(frame_of)
+hostile = st.lists(lines, min_size=1, max_size=3).map(frame_of)
 inputs = st.lists(
-    st.tuples(
-        st.sampled_from([EVENTS.name, COMMANDS.name, "time"]),
-        st.lists(lines, min_size=1, max_size=4).map(frame_of),
-        KEYS,
-        AT_MS,
+    st.one_of(
+        st.tuples(st.just(EVENTS.name), attacks, st.none(), st.sampled_from([T0, LAST_INSTANT_MS])),
+        st.tuples(st.sampled_from([EVENTS.name, COMMANDS.name, "time"]), hostile, KEYS, AT_MS),
     ),
-    max_size=12,
+    min_size=1,
+    max_size=10,
 )
 
 
