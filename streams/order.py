@@ -164,6 +164,7 @@ class Again:
         self._known = steps
         self._steps: list[Step] = []
         self._reached = dict(reached)
+        self._wanted = 0
 
     def want(self) -> Want | None:
         """What to read next; None when all is folded. Lets time pass where that is next."""
@@ -181,11 +182,15 @@ class Again:
         return self._up_to(EVENTS.name, self.goal.events)
 
     def take(self, topic: str, messages: Sequence[Message], reached: int, end: int) -> None:
-        """Fold what was read: every message before `reached`, of a topic that ends at `end`.
+        """Fold what was read: every message before `reached`, of a topic that was wanted, or ends, up to `end`.
 
         Raises:
-            LogError: the steps are not in the log.
+            LogError: what was decided is not in the log any more.
         """
+        if topic != DECISIONS.name and reached >= end and end < self._wanted:
+            raise LogError(
+                f"{topic} ends at {end}, and was decided up to {self._wanted - 1}: its end is lost"
+            )
         self._reached[topic] = max(reached, self._reached[topic])
         match topic:
             case DECISIONS.name:
@@ -204,6 +209,7 @@ class Again:
 
     def _up_to(self, topic: str, last: int) -> Want | None:
         begin = self._reached[topic]
+        self._wanted = last + 1
         return Want(topic, begin, last + 1) if begin <= last else None
 
 
@@ -215,7 +221,8 @@ def read_again(log: EventLog, number: int, again: Again) -> None:
 
 def read_page(log: EventLog, number: int, again: Again, want: Want) -> None:
     """Fold again some of what is wanted."""
-    end = log.end(want.topic, number) if want.end is None else want.end
+    end = log.end(want.topic, number)
+    end = end if want.end is None else min(want.end, end)
     found = log.read(want.topic, number, want.begin, limit=PAGE)
     messages = [message for message in found if message.offset < end]
     again.take(want.topic, messages, messages[-1].offset + 1 if messages else end, end)

@@ -59,18 +59,24 @@ class History:
         )
 
     async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:
-        """Some messages from one offset to before another (None: the end now).
+        """Some messages from one offset to before another (None: the end now; it is so where that comes first).
 
         What retention has dropped is passed over.
         """
         place = self._of(topic, partition)
         if end is None:
-            end = int((await (await self._open()).end_offsets([place]))[place])
+            end = await self._end(place)
         records: list[Any] = []
         reached = begin
         while reached < end and not records:
+            before = reached
             records, reached = await self._fetch(place, reached, end, PAGE)
+            if reached == before:
+                end = min(end, await self._end(place))
         return inputs.PageRead(topic, tuple(map(message_of, records)), min(reached, end), end)
+
+    async def _end(self, place: TopicPartition) -> int:
+        return int((await (await self._open()).end_offsets([place]))[place])
 
     async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """The offset after the last committed message, by partition."""

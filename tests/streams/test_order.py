@@ -221,6 +221,24 @@ def test_a_log_that_was_changed_is_not_gone_on_with(topic: Topic) -> None:
         EmbeddedDecider(machine.log, now_ms=lambda: machine.now_ms)
 
 
+@pytest.mark.parametrize("topic", [EVENTS, COMMANDS])
+def test_a_log_that_lost_its_end_is_not_gone_on_with(topic: Topic) -> None:
+    """What was decided from is not there any more: that is said, rather than waited for."""
+    machine = Machine()
+    machine.govern(1)
+    machine.decider.catch_up()
+    machine.decider.checkpoint()
+    for _ in range(2):
+        machine.happen("fail", ALICE, 0)
+    machine.happen("ban", BOB, 10)
+    machine.decider.catch_up()
+    stream = machine.log._streams[topic.name, 0]  # noqa: SLF001 - a log that somebody has cut
+    stream.messages.pop()
+    stream.end -= 1
+    with pytest.raises(LogError, match="its end is lost"):
+        EmbeddedDecider(machine.log, now_ms=lambda: machine.now_ms)
+
+
 def test_steps_that_are_missing_are_told() -> None:
     """Without the record of an order nobody guesses it."""
     machine = Machine()
