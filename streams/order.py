@@ -182,7 +182,7 @@ class Again:
         return self._up_to(EVENTS.name, self.goal.events)
 
     def take(self, topic: str, messages: Sequence[Message], reached: int, end: int) -> None:
-        """Fold what was read: every message before `reached`, of a topic that was wanted, or ends, up to `end`.
+        """Fold what was read: all before `reached`, of a topic that was wanted, or ends, up to `end`.
 
         Raises:
             LogError: what was decided is not in the log any more.

@@ -59,7 +59,7 @@ class History:
         )
 
     async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:
-        """Some messages from one offset to before another (None: the end now; it is so where that comes first).
+        """Some messages from one offset to before another (None: the end now), or the end, if that is first.
 
         What retention has dropped is passed over.
         """
