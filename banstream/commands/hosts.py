@@ -15,6 +15,7 @@ from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
 from banstream.reading import messages, open_to_read
 from banstream.show import instant, json_line, note, say, show, table
+from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
 from eventlog.follower import located
@@ -132,32 +133,46 @@ def enroll_command(
 @hosts_command.command("revoke")
 @name_argument
 @click.option("--since", type=Instant(), help='Since when it is not to be believed, such as "2h" (ago).')
+@click.option("--keep-bans", is_flag=True, help="Lift no bans.")
 @why_option
 @json_option
 @config_option
-def revoke_command(name: str, since: int | None, why: str, as_json: bool, config_file: str | None) -> int:
+def revoke_command(
+    name: str, since: int | None, keep_bans: bool, why: str, as_json: bool, config_file: str | None
+) -> int:
     """Revoke a host: it is believed no longer.
 
-    What the log takes of it from now on, or has of it since the instant named, does not count. What was
-    decided already stays. Its name stays taken; it comes back when it is enrolled with another key. Exit code
-    1 when no such host is enrolled.
+    What the log takes of it from now on, or has of it since the instant named, does not count. Bans in force
+    that rest on its events alone (since that instant, where one is named) are lifted, unless --keep-bans says
+    otherwise; those that rest on others' too are shown. Its name stays taken; it comes back when it is
+    enrolled with another key. Exit code 1 when no such host is enrolled.
     """
     log = open_log(load_settings(config_file, check="names").log_url)
     try:
         known = _hosts(log)
         key = _key_of(known, name)
         word = command("revoke", host=name, since_ms=since, why=why)
+        caused = [] if key is None else list(caused_by(log, name, since))
         if key is not None:
             give_all(log, known, word)
+        lifted = [] if keep_bans else [each for each in caused if each.alone]
+        for each in lifted:
+            submit(log, command("unban", prefix=each.prefix, jail=each.jail, why=f"{name} was revoked"))
     finally:
         log.close()
     if as_json:
+        for each in caused:
+            json_line({"outcome": "lifted" if each in lifted else "kept", **each._asdict()})
         outcome = "unchanged" if key is None else "revoked"
         json_line({"outcome": outcome, "host": name, "command": to_wire(word)})
     elif key is None:
         say(f"{name} is not enrolled; `banstream hosts list` shows who is.")
     else:
         say(f"{name} is revoked, from {'now' if since is None else instant(since)} on.")
+        for each in caused:
+            rests = "on its events alone" if each.alone else "on others' events, too"
+            what = "lifted" if each in lifted else "kept"
+            say(f"  {what}: {each.prefix} jail={each.jail} rests {rests} (decision {each.ban})")
     return int(key is None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +12,24 @@ import pytest
 from banstream.commands.hosts import COMMANDED, give_all
 from banstream.key_files import make_key, read_key
 from banstream.reading import messages, records
-from eventlog.contract import Append
+from eventlog.clock import wall_clock_ms
+from eventlog.contract import Append, EventLog
 from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
-from schemas.codec import encode
+from schemas.codec import encode, encode_frame
 from schemas.errors import Transient
 from schemas.records import Command
-from schemas.signatures import fingerprint, new_private, public_text
-from schemas.topics import EVENTS
+from schemas.rules import Jail, Rules
+from schemas.shipments import Shipment, key_of
+from schemas.signatures import digest_of, fingerprint, new_private, public_text, sign
+from schemas.topics import BANS, EVENTS
+from streams.embedded import EmbeddedDecider
 from streams.hosts import Admission, Hosts
 from tests.banstream.fleet import failure, role
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Broker, Cluster
+from tests.streams.folding import failure as fold_failure
 
 
 @pytest.fixture
@@ -120,6 +126,52 @@ def test_what_deciders_would_refuse_is_not_appended(quiet: Service) -> None:
     assert "web9 is not enrolled" in say(quiet, "hosts", "revoke", "web9", code=1)
     assert not (quiet.folder / "x").exists()
     assert len(words(quiet)) == 2
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_revoked_host_caused_is_shown_and_lifted(quiet: Service, *, keep: bool) -> None:
+    """Bans on its events alone end; one that others' events hold as well, or an operator, stays."""
+    keys = {name: new_private() for name in ("web1", "web2")}
+    for name, key in keys.items():
+        quiet.json("hosts", "enroll", name, "--public-key", public_text(key))
+    own, shared, others, by_hand = "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"
+    with closing(open_log(f"sqlite://{quiet.folder}/state/log.db")) as log:
+        decider = EmbeddedDecider(log, now_ms=wall_clock_ms)
+        decider.govern(Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=2, bantime_ms=None),)))
+        for nth, (host, ip) in enumerate(
+            [
+                ("web2", own),
+                ("web2", own),
+                ("web2", shared),
+                ("web1", shared),
+                ("web1", others),
+                ("web1", others),
+            ]
+        ):
+            now_ms = wall_clock_ms() + nth
+            value = encode_frame([fold_failure(ip, now_ms, nth)])
+            shipment = Shipment(host, now_ms)
+            signature = sign(keys[host], digest_of(EVENTS.name, 0, shipment, value))
+            log.append([Append(EVENTS.name, value, key_of(shipment._replace(signature=signature)))])
+        decider.catch_up()
+        quiet.run("ban", by_hand, "--config", str(quiet.config))
+        decider.catch_up()
+        assert in_force(log) == {own, shared, others, by_hand}
+        option = ["--keep-bans"] if keep else []
+        *caused, revoked = quiet.json("hosts", "revoke", "web2", "--why", "stolen", *option)
+        assert [(each["prefix"], each["alone"], each["outcome"]) for each in caused] == [
+            (own, True, "kept" if keep else "lifted"),
+            (shared, False, "kept"),
+        ]
+        assert revoked["outcome"] == "revoked"
+        decider.catch_up()
+        assert in_force(log) == {shared, others, by_hand} | ({own} if keep else set())
+        decider.close()
+
+
+def in_force(log: EventLog) -> set[str]:
+    """Who is banned."""
+    return {str(message.key) for message in log.latest(BANS.name)}
 
 
 class Away(MemoryLog):
