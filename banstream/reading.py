@@ -13,7 +13,7 @@ from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.urls import open_log
 from schemas.codec import decode, lines_of
-from schemas.records import Record, Step
+from schemas.records import OrderStep, Record
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams import decider
 from streams.order import steps_of
@@ -88,7 +88,7 @@ def cause_of(log: EventLog, decision: str) -> Record | None:
             return at(log, EVENTS.name, f"{partition}-{offset}-{index}")
 
 
-def step_of(log: EventLog, decision: str) -> Step | None:
+def step_of(log: EventLog, decision: str) -> OrderStep | None:
     """Where the cause of a decision took effect between the events; None where it is one of them."""
     partition, offset, _, _ = decision.split("-")
     kind, place = offset[:1], offset[1:]

@@ -15,7 +15,7 @@ import orjson
 
 from schemas.addresses import canonical_prefix
 from schemas.errors import InvalidMessage
-from schemas.records import RECORDS, Hold, Step
+from schemas.records import RECORDS, Hold, OrderStep
 
 INT64: Final = 2**63
 
@@ -212,7 +212,7 @@ SPECIAL_CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
     {"ip": _check_address, "prefix": _check_canonical}
 )
 FIELDS: Final[Mapping[type[Any], tuple[WireField, ...]]] = MappingProxyType(
-    {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold, Step)}
+    {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold, OrderStep)}
 )
 KNOWN: Final = {
     record_type: {"type", "v", *(field.name for field in fields)} for record_type, fields in FIELDS.items()

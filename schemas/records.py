@@ -109,7 +109,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Time has passed at least to `at_ms`. Only in logs of before: a Step says so now."""
+    """Time has passed at least to `at_ms`. Only in logs of before: a OrderStep says so now."""
 
     TYPE: ClassVar[str] = "tick"
     at_ms: ToldMs
@@ -201,7 +201,7 @@ class Prolong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class OrderStep:
     """What took effect between two messages of events: commands, or the passing of time.
 
     Attributes:
@@ -226,7 +226,7 @@ class Obeyed:
 
     TYPE: ClassVar[str] = "obeyed"
     first: Position
-    steps: tuple[Step, ...]
+    steps: tuple[OrderStep, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

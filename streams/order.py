@@ -20,7 +20,7 @@ from zlib import crc32
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage, LogError
-from schemas.records import Obeyed, Step
+from schemas.records import Obeyed, OrderStep
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 
 OBEYED: Final = b'{"type":"obeyed"'
@@ -34,7 +34,7 @@ class Steps:
 
     def __init__(self, count: int = 0) -> None:
         self._first = count
-        self._untold: list[Step] = []
+        self._untold: list[OrderStep] = []
 
     @property
     def count(self) -> int:
@@ -50,11 +50,11 @@ class Steps:
         last = self._untold[-1] if self._untold else None
         if last is not None and last.events == events and last.commands is not None:
             self._untold.pop()
-        self._untold.append(Step(events=events, commands=commands))
+        self._untold.append(OrderStep(events=events, commands=commands))
 
     def passed(self, events: int, at_ms: int) -> None:
         """Time passed to an instant after the events up to an offset."""
-        self._untold.append(Step(events=events, at_ms=at_ms))
+        self._untold.append(OrderStep(events=events, at_ms=at_ms))
 
     def take(self, partition: int) -> list[Append]:
         """The message that tells them, if there are any; they are told then."""
@@ -77,9 +77,9 @@ def digest_of_time(before: int, at_ms: int) -> int:
     return crc32(b"t%d" % at_ms, before)
 
 
-def steps_in(messages: Iterable[Message], count: int) -> list[Step]:
+def steps_in(messages: Iterable[Message], count: int) -> list[OrderStep]:
     """The steps that messages of the decisions tell, from the `count`th on; LogError where one is missing."""
-    found: list[Step] = []
+    found: list[OrderStep] = []
     for message in messages:
         record = _obeyed(message)
         if record is None:
@@ -94,7 +94,7 @@ def steps_in(messages: Iterable[Message], count: int) -> list[Step]:
     return found
 
 
-def steps_of(message: Message) -> Sequence[Step]:
+def steps_of(message: Message) -> Sequence[OrderStep]:
     """The steps that a message of the decisions tells; most tell none."""
     record = _obeyed(message)
     return () if record is None else record.steps
@@ -162,7 +162,7 @@ class Again:
         self.goal = goal
         self._folding = folding
         self._known = steps
-        self._steps: list[Step] = []
+        self._steps: list[OrderStep] = []
         self._reached = dict(reached)
         self._wanted = 0
 

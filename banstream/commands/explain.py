@@ -17,7 +17,17 @@ from banstream.values import prefix as read_prefix
 from eventlog.contract import EventLog
 from schemas.codec import to_wire
 from schemas.durations import format_duration
-from schemas.records import AuthEvent, Ban, Decision, Enforcement, Prolong, Record, RulesChanged, Step, Unban
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Decision,
+    Enforcement,
+    OrderStep,
+    Prolong,
+    Record,
+    RulesChanged,
+    Unban,
+)
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
 
 DECISION_ID = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
@@ -38,7 +48,7 @@ class Chain:
     decision: Decision
     evidence: list[tuple[str, Record | None]]
     cause: Record | None
-    step: Step | None
+    step: OrderStep | None
     jail: dict[str, Any] | None
     enforcements: list[Enforcement]
 

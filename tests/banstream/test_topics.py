@@ -36,6 +36,7 @@ def test_topics_are_made_once(fleet: Service) -> None:
     made = fleet.json("topics", "create", "--partitions", "3")
     assert {topic["topic"]: topic["partitions"] for topic in made} == {
         "banstream.events": 3,
+        "banstream.commands": 3,
         "banstream.decisions": 3,
         "banstream.state": 3,
         "banstream.bans": 1,

@@ -17,11 +17,11 @@ from schemas.records import (
     Heartbeat,
     Hold,
     Obeyed,
+    OrderStep,
     Prolong,
     Record,
     RulesChanged,
     Standing,
-    Step,
     Tick,
     Unban,
 )
@@ -169,13 +169,13 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
         ),
     ),
     (
-        Obeyed(first=0, steps=(Step(events=-1, commands=0),)),
+        Obeyed(first=0, steps=(OrderStep(events=-1, commands=0),)),
         Obeyed(
             first=7,
             steps=(
-                Step(events=41, commands=9),
-                Step(events=41, at_ms=AT_MS),
-                Step(events=2**53 - 1, at_ms=AT_MS + 1),
+                OrderStep(events=41, commands=9),
+                OrderStep(events=41, at_ms=AT_MS),
+                OrderStep(events=2**53 - 1, at_ms=AT_MS + 1),
             ),
             extra={"later": True},
         ),

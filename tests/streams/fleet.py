@@ -15,7 +15,7 @@ from pathlib import Path
 from eventlog.contract import Append, EventLog, Message
 from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
-from schemas.records import AuthEvent, Ban, Decision, Obeyed, Prolong, Record, Step, Unban
+from schemas.records import AuthEvent, Ban, Decision, Obeyed, OrderStep, Prolong, Record, Unban
 from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition, position_of
@@ -132,7 +132,7 @@ class Fleet:
                     return False
         return True
 
-    def expected(self, number: int, told: list[Step]) -> list[Decision]:
+    def expected(self, number: int, told: list[OrderStep]) -> list[Decision]:
         """What folding a partition's inputs in the order told decides."""
         fold = Partition(number, partitions=self.log.partitions).fold
         events, commands = deque(self.inputs(number)), deque(self.commands(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.codec import decode
-from schemas.records import Obeyed, Step, Unban
+from schemas.records import Obeyed, OrderStep, Unban
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, STATE
 from streams.partition import POSITION, Partition
 from streams.state import WHOLE
@@ -278,7 +278,7 @@ def test_a_command_does_not_wait_behind_events() -> None:
     assert made.core.partition.next_offsets[COMMANDS.name] == 2
     (commit,) = of(actions.Commit, made.committed())
     record = decode(commit.appends[0].value)
-    assert record == Obeyed(first=1, steps=(Step(events=MOST_MESSAGES + 1, commands=1),))
+    assert record == Obeyed(first=1, steps=(OrderStep(events=MOST_MESSAGES + 1, commands=1),))
 
 
 def test_time_that_ends_a_ban_is_a_step() -> None:
@@ -291,7 +291,7 @@ def test_time_that_ends_a_ban_is_a_step() -> None:
     assert end_ms is not None
     (commit,) = of(actions.Commit, made.feed(inputs.TimePassed(end_ms)))
     obeyed, unban = (decode(each.value) for each in commit.appends[:2])
-    assert obeyed == Obeyed(first=1, steps=(Step(events=1, at_ms=end_ms),))
+    assert obeyed == Obeyed(first=1, steps=(OrderStep(events=1, at_ms=end_ms),))
     assert isinstance(unban, Unban)
     assert unban.id == f"0-t{end_ms}-0-0"
 

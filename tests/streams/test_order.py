@@ -16,7 +16,18 @@ from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
 from schemas.errors import LogError
-from schemas.records import Ban, Command, Decision, Obeyed, Prolong, RulesChanged, Step, Tick, Unban, Verb
+from schemas.records import (
+    Ban,
+    Command,
+    Decision,
+    Obeyed,
+    OrderStep,
+    Prolong,
+    RulesChanged,
+    Tick,
+    Unban,
+    Verb,
+)
 from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, STATE, Topic
 from streams.embedded import EmbeddedDecider
 from streams.order import OBEYED, Steps
@@ -105,13 +116,13 @@ class Machine:
         found = [each.record for each in records(self.log, DECISIONS.name)]
         return [each for each in found if isinstance(each, Ban | Unban | Prolong)]
 
-    def told(self) -> list[Step]:
+    def told(self) -> list[OrderStep]:
         """Every step in the log."""
         found = [each.record for each in records(self.log, DECISIONS.name)]
         return [step for each in found if isinstance(each, Obeyed) for step in each.steps]
 
 
-def oracle(log: EventLog, told: list[Step]) -> list[Decision]:
+def oracle(log: EventLog, told: list[OrderStep]) -> list[Decision]:
     """What a plain fold of the inputs in the order told decides."""
     fold = Partition().fold
     events, commands = (deque(log.read(topic.name, 0, 0)) for topic in (EVENTS, COMMANDS))
@@ -203,7 +214,7 @@ def test_events_wait_for_the_first_rules() -> None:
     machine.govern(1)
     machine.decider.catch_up()
     assert [each.prefix for each in machine.decisions()] == [ALICE]
-    assert machine.told()[0] == Step(events=-1, commands=0)
+    assert machine.told()[0] == OrderStep(events=-1, commands=0)
 
 
 @pytest.mark.parametrize("topic", [EVENTS, COMMANDS])
