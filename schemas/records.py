@@ -109,7 +109,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """Time has passed at least to `at_ms`. Only in logs of before: a OrderStep says so now."""
+    """Time has passed at least to `at_ms`. Only in logs of before: an OrderStep says so now."""
 
     TYPE: ClassVar[str] = "tick"
     at_ms: ToldMs
