@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
+from logging import getLogger
 from operator import itemgetter
 from typing import Any, Final
 
@@ -22,10 +23,12 @@ from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
 from streams.fold import Fold
-from streams.order import Again, Goal, read_page
-from streams.partition import INPUTS, position_of
+from streams.order import Again, Goal, first_step, read_page
+from streams.partition import INPUTS, FoldCall, position_of
 from streams.routes import route_to
 from streams.runs import Run, RunRow
+
+log = getLogger("banstream")
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
@@ -84,7 +87,7 @@ def over_log(
             COMMANDS.name: log.begin(COMMANDS.name, number),
             DECISIONS.name: log.begin(DECISIONS.name, number),
         }
-        again = Again(trial, goal, 0, reached)
+        again = Again(trial, goal, first_step(log, number), reached)
         while want := again.want():
             read_page(log, number, again, want)
             yield from trial.taken()
@@ -115,14 +118,14 @@ class _LogTrial:
         for message in messages:
             if message.at_ms < self._stretch[1]:
                 self._counts.lines += message.value.count(b"\n") + 1
-                self._tell([fold.take(message)[0] for fold in self.folds], message.at_ms)
+                self._tell([_taken(fold.take, message) for fold in self.folds], message.at_ms)
         return []
 
     def obey(self, messages: Iterable[Message]) -> list[Append]:
         """Fold commands, those before the stretch, too: an allow of last year holds."""
         for message in messages:
             if message.at_ms < self._stretch[1]:
-                self._tell([fold.obey(message)[0] for fold in self.folds], message.at_ms)
+                self._tell([_taken(fold.obey, message) for fold in self.folds], message.at_ms)
         return []
 
     def pass_time(self, at_ms: int) -> list[Append]:
@@ -140,6 +143,20 @@ class _LogTrial:
         if at_ms >= self._stretch[0]:
             self._counts.decisions += len(decided[0])
             self._decided.append(decided)
+
+
+def _taken(fold: FoldCall, message: Message) -> list[Decision]:
+    """Fold a message; one at which folding fails is passed over, as it is live, and said."""
+    try:
+        return fold(message)[0]
+    except Exception as error:  # noqa: BLE001 - whatever the fault is, the replay goes on
+        log.warning(
+            "A message cannot be folded, and is passed over partition=%d offset=%d reason=%r",
+            message.partition,
+            message.offset,
+            error,
+        )
+        return []
 
 
 def wire(decision: Decision) -> dict[str, Any]:

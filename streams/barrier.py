@@ -42,13 +42,17 @@ class PassedOver:
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, int], str] = {}
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._reasons)
+
     def add(self, topic: str, offset: int, reason: str) -> None:
         """Pass over one more."""
         self._reasons[topic, offset] = reason
 
     def reason(self, topic: str, offset: int) -> str | None:
         """Why a message is passed over; None where it is not."""
-        return self._reasons.get((topic, offset)) if self._reasons else None
+        return self._reasons.get((topic, offset))
 
     def forget(self, next_offsets: Mapping[str, int]) -> None:
         """A checkpoint stands there: what is behind it is not met again."""

@@ -66,7 +66,8 @@ class EmbeddedDecider:
             commands = self._read(COMMANDS.name, partition)
             try:
                 appends = partition.obey(commands)
-                events = self._read(EVENTS.name, partition) if partition.takes_events else []
+                first = len(commands) < MESSAGES_A_POLL and partition.takes_events
+                events = self._read(EVENTS.name, partition) if first else []
                 appends += partition.decide(events)
             except Unfoldable as error:
                 self.partitions[partition.number] = self._loaded(
@@ -126,7 +127,8 @@ class EmbeddedDecider:
         )
 
     def checkpoint(self) -> None:
-        """Write the state, so that a restart has little to fold again."""
+        """Write the state, so that a restart has little to fold again. Raises Transient."""
+        self._flush()
         started = perf_counter()
         for partition in self.partitions:
             if partition.dirty:

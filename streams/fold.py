@@ -124,8 +124,9 @@ class Fold:
         decider = self.decider
         match record:
             case RulesChanged():
-                self.hosts.require = bool(record.rules.get("require_enrolled"))
-                return decider.apply(place, Rules.from_wire(record.rules), kind=kind) if self.governed else []
+                rules = Rules.from_wire(record.rules)
+                self.hosts.require = rules.require_enrolled
+                return decider.apply(place, rules, kind=kind) if self.governed else []
             case Command(verb="enroll" | "revoke"):
                 self.hosts.obey(record, at_ms)
                 return []

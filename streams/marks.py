@@ -2,12 +2,11 @@
 
 There are MOST_MARKS at most, and MOST_BYTES of their names, as they are in every checkpoint. Beyond that the
 mark goes that moved least recently: of the sender who brought the new one, where he has more than his share.
-So one who makes up sources loses his own marks, and nobody else's.
+So one who makes up sources pushes out SHARE marks of others at most, then his own.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
@@ -24,9 +23,11 @@ class Marks(Mapping[Mark, int]):
     """The highest position folded, by mark; the last to move comes last."""
 
     def __init__(self, known: Iterable[tuple[Mark, int]] = ()) -> None:
-        self._positions = dict(known)
-        self._senders = Counter(map(_sender, self._positions))
-        self._bytes = sum(map(_size, self._positions))
+        self._positions: dict[Mark, int] = {}
+        self._of: dict[str, dict[Mark, None]] = {}
+        self._bytes = 0
+        for mark, position in known:
+            self._put(mark, position)
 
     def __getitem__(self, mark: Mark) -> int:
         return self._positions[mark]
@@ -39,22 +40,28 @@ class Marks(Mapping[Mark, int]):
 
     def move(self, mark: Mark, position: int) -> None:
         """A source is folded up to here."""
-        if self._positions.pop(mark, None) is None:
-            self._senders[_sender(mark)] += 1
-            self._bytes += _size(mark)
-        self._positions[mark] = position
+        self._put(mark, position)
         while len(self._positions) > MOST_MARKS or self._bytes > MOST_BYTES:
-            self._drop(_sender(mark))
+            own = self._of[_sender(mark)]
+            self._drop(next(iter(own if len(own) > SHARE else self._positions)))
 
-    def _drop(self, sender: str) -> None:
-        own = (mark for mark in self._positions if _sender(mark) == sender)
-        mark = next(own) if self._senders[sender] > SHARE else next(iter(self._positions))
+    def _put(self, mark: Mark, position: int) -> None:
+        """Put a mark last, in all and in its sender's own."""
+        own = self._of.setdefault(_sender(mark), {})
+        if self._positions.pop(mark, None) is None:
+            self._bytes += _size(mark)
+        else:
+            del own[mark]
+        self._positions[mark] = position
+        own[mark] = None
+
+    def _drop(self, mark: Mark) -> None:
         del self._positions[mark]
         self._bytes -= _size(mark)
-        gone = _sender(mark)
-        self._senders[gone] -= 1
-        if not self._senders[gone]:
-            del self._senders[gone]
+        own = self._of[_sender(mark)]
+        del own[mark]
+        if not own:
+            del self._of[_sender(mark)]
 
 
 def _sender(mark: Mark) -> str:

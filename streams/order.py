@@ -226,3 +226,15 @@ def read_page(log: EventLog, number: int, again: Again, want: Want) -> None:
     found = log.read(want.topic, number, want.begin, limit=PAGE)
     messages = [message for message in found if message.offset < end]
     again.take(want.topic, messages, messages[-1].offset + 1 if messages else end, end)
+
+
+def first_step(log: EventLog, number: int) -> int:
+    """The number of the first step that a partition's decisions still tell; 0 where they tell none."""
+    offset = log.begin(DECISIONS.name, number)
+    while messages := log.read(DECISIONS.name, number, offset, limit=PAGE):
+        for message in messages:
+            record = _obeyed(message)
+            if record is not None:
+                return record.first
+        offset = messages[-1].offset + 1
+    return 0

@@ -71,6 +71,7 @@ class Partition:
         self.fold = Fold(Decider(UNRULED, partition=number, tracking=True), partitions=partitions)
         self.passed_over = PassedOver()
         self._steps = Steps()
+        self._begin = self.next_offset
         self._again = False
         self._saved = self._place()
 
@@ -98,6 +99,9 @@ class Partition:
             state: by key; a whole is in every checkpoint.
             begins: the oldest offset kept, by input.
             end: the end of the events: in a log of before, up to there commands may stand among them.
+
+        Raises:
+            LogError: the log is not what was decided from.
         """
         whole: dict[str, Any] = {}
         if WHOLE in state:
@@ -123,7 +127,13 @@ class Partition:
         self._again = True
         steps = max(position.get("steps", 0), self._steps.count)
         events = max(position.get("offset", -1), self.next_offsets[EVENTS.name] - 1)
-        kept = begins[EVENTS.name] <= (self.next_offset if whole else 0)
+        if (whole or position) and end <= events:
+            raise LogError(
+                f"partition {self.number}: the events end at {end}, and were decided up to {events}: the log "
+                "lost its end, or is another's. Put the backup back"
+            )
+        self._begin = begins[EVENTS.name]
+        kept = self._begin <= (self.next_offset if whole else 0)
         compared = kept and (events, steps) == (position.get("offset"), position.get("steps"))
         goal = Goal(events, steps, position["digest"] if compared else None)
         return Again(
@@ -139,7 +149,7 @@ class Partition:
                 f"to offset {goal.events} are others, or stand in another order. It was changed, or mixed "
                 "with another log; put the backup back"
             )
-        self.next_offsets[EVENTS.name] = max(goal.events + 1, self.next_offsets[EVENTS.name])
+        self.next_offsets[EVENTS.name] = max(goal.events + 1, self.next_offset, self._begin)
         self._steps = Steps(goal.steps)
         self._again = False
 
@@ -280,7 +290,8 @@ class Partition:
         self.digest = digest_of(self.digest, topic, message)
         if self._again:
             return []
-        self.poison.count(len(frame.lines), len(frame.refused))
+        if frame.taken:
+            self.poison.count(len(frame.lines), len(frame.refused))
         return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
@@ -317,12 +328,11 @@ class Partition:
 
 
 def position_of(log: EventLog, number: int) -> dict[str, Any]:
-    """What was last committed of a partition's position, wherever its host keeps it; empty for none."""
-    value = log.position(f"decider/{number}")
-    if value is None:
-        value = next((each.value for each in log.latest(STATE.name, number) if each.key == POSITION), b"{}")
-    position: dict[str, Any] = orjson.loads(value)
-    return position
+    """How far a partition is decided, wherever its host keeps that; empty where it is not."""
+    state = {message.key: message.value for message in log.latest(STATE.name, number)}
+    values = (log.position(f"decider/{number}"), state.get(POSITION), state.get(WHOLE))
+    found: list[dict[str, Any]] = [orjson.loads(value) for value in values if value is not None]
+    return max(found, key=lambda each: (each["offset"], each.get("steps", 0)), default={})
 
 
 def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:

@@ -39,8 +39,8 @@ class Witness:
         wrong_clocks: by host, how many milliseconds its clock is behind the log's.
         twins: host and source under which two shippers send.
         sent_again: how many events were passed over, by source and incarnation.
-        refused: how many messages did not count because of who signed them, by reason; never taken out.
-        stepped_back: how often the log's clock stepped back; it is never taken out.
+        refused: how many messages did not count because of who signed them, by reason.
+        stepped_back: how often the log's clock stepped back.
     """
 
     wrong_clocks: dict[str, int] = field(default_factory=dict)

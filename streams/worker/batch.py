@@ -96,7 +96,7 @@ class Batch:
     def opened(self, now: float) -> None:
         """Messages come from now on; the first checkpoint has time."""
         self.partition.stopped = False
-        self._checkpoint_at = now + CHECKPOINT_S
+        self._checkpoint_at = now if self.partition.passed_over else now + CHECKPOINT_S
 
     def fold(self, message: Message, now: float, *, urgent: bool) -> Poisoned | None:
         """Fold a message of the events, unless it was seen before.

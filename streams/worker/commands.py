@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from eventlog.contract import Message
+from schemas.errors import LogError
 from schemas.topics import COMMANDS
 from streams.worker.connection import Cluster, closed, opened
 from streams.worker.history import message_of
@@ -46,7 +47,7 @@ class CommandReader:
             self._changed.set()
 
     async def run(self) -> None:
-        """Read until cancelled; where the broker is away it goes on when it is back."""
+        """Read until cancelled; where the broker is away it goes on when it is back. Raises LogError."""
         consumer: AIOKafkaConsumer | None = None
         try:
             while True:
@@ -58,6 +59,10 @@ class CommandReader:
                         self._changed.set()
                     await self._read(consumer)
                 except (KafkaError, OSError) as error:
+                    if isinstance(error, KafkaError) and not error.retriable:
+                        raise LogError(
+                            f"commands cannot be read: {error!r}; docs/kafka.md has what is needed"
+                        ) from error
                     log.debug("Commands wait for the broker reason=%r", error)
                     await closed(consumer)
                     consumer = None
@@ -91,6 +96,7 @@ class CommandReader:
         finally:
             waiting.cancel()
             changed.cancel()
+            await asyncio.wait({waiting, changed})
         for place, records in found.items():
             for record in records:
                 if record.offset >= self._next.get(place.partition, record.offset + 1):

@@ -68,6 +68,7 @@ class Core:
         self._last_commit = False
         self._reading = self._held = self._troubled = False
         self._state_end: int | None = None
+        self._commands_end = 0
         self._handlers: dict[type[inputs.Input], Callable[[Any], None]] = {
             inputs.Assigned: self._assigned,
             inputs.Parked: self._parked,
@@ -179,17 +180,22 @@ class Core:
 
     def _state_read(self, given: inputs.StateRead) -> None:
         """Nobody has committed since our last commit: the state in memory is the truth. Else the log's is."""
+        self._commands_end = given.ends[COMMANDS.name]
         if self._state_end is None:
             self._restore(given)
         elif given.values:
             self._state_end = None
             self._do(actions.ReadState(0))
         else:
-            self._ready()
+            self._obey_first()
 
     def _restore(self, given: inputs.StateRead) -> None:
         """Take the state from the log, and fold again what is decided already and came after it."""
-        self._again = self._batch.restore(given.values, given.begins, given.end)
+        try:
+            self._again = self._batch.restore(given.values, given.begins, given.ends[EVENTS.name])
+        except LogError as error:
+            self._differ(error)
+            return
         self.alarm = self._batch.stopped()
         if self.alarm is not None:
             self._say_alarm()
@@ -213,6 +219,15 @@ class Core:
                 self._read(want.topic, want.begin, want.end)
                 return
             self._again = None
+            self._obey_first()
+
+    def _obey_first(self) -> None:
+        """Commands that stand in the log come before any event: read them, then it is open."""
+        begin = self._batch.next_offset(COMMANDS.name)
+        if begin < self._commands_end:
+            self.state = State.REFOLDING
+            self._read(COMMANDS.name, begin, self._commands_end)
+        else:
             self._do(actions.DoneReading())
             self._ready()
 
@@ -264,9 +279,10 @@ class Core:
         self._go_on()
 
     def _time_passed(self, given: inputs.TimePassed) -> None:
-        """While events wait, time passes with them: else it would be ahead of them."""
-        if self.state is State.OPEN and self._inlets[EVENTS.name].level(self.partition.next_offset):
-            self._batch.pass_time(given.at_ms, self._now)
+        """While events wait, time passes with them; it comes no further than to where none was known to."""
+        inlet = self._inlets[EVENTS.name]
+        if self.state is State.OPEN and inlet.level(self.partition.next_offset):
+            self._batch.pass_time(min(given.at_ms, inlet.asked_ms), self._now)
             self._go_on()
 
     def _page_read(self, given: inputs.PageRead) -> None:
@@ -280,9 +296,13 @@ class Core:
                 pass
 
     def _refold(self, given: inputs.PageRead) -> None:
-        if self._again is None:
-            return
         try:
+            if self._again is None:
+                for message in given.messages:
+                    self._batch.obey(message, self._now)
+                self._commands_end = 0 if given.reached >= given.end else self._commands_end
+                self._obey_first()
+                return
             self._again.take(given.topic, given.messages, given.reached, given.end)
         except Unfoldable as error:
             self._pass_over(error)
@@ -303,7 +323,8 @@ class Core:
         self._go_on()
 
     def _end_seen(self, given: inputs.EndSeen) -> None:
-        self._inlets[given.topic].ended(given.end, self._batch.next_offset(given.topic))
+        next_offset = self._batch.next_offset(given.topic)
+        self._inlets[given.topic].ended(given.end, next_offset, given.asked_ms)
         self._go_on()
 
     def _fold(self, inlet: Inlet, message: Message) -> bool:

@@ -62,10 +62,18 @@ def push(log: EventLog, rules: Rules, now_ms: int) -> bool:
 
 
 def tell(log: EventLog) -> bool:
-    """Tell the partitions of the rules in force that have not heard of them; whether there were any."""
+    """Tell the partitions of the rules in force that have not heard of them; whether there were any.
+
+    Raises LogError where this version cannot read the rules in force.
+    """
     told = False
     while (newest := _newest(log)) is not None:
-        version = newest.key
+        try:
+            version = decode(newest.value).version  # type: ignore[union-attr]  # what is none raises, too
+        except (InvalidMessage, AttributeError) as error:
+            raise LogError(
+                f"the rules in force, {newest.key}, cannot be read by this version: {error}"
+            ) from error
         behind = [number for number in range(log.partitions) if _heard(log, number) != version]
         if not behind:
             break

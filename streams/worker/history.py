@@ -37,14 +37,13 @@ class History:
     async def state(self, partition: int, begin: int, topics: Iterable[str]) -> inputs.StateRead:
         """The newest value of every key written from an offset on, without tombstones.
 
-        `topics`: the inputs whose oldest offsets are told along with it; the first one's end, too.
+        `topics`: the inputs of which oldest offset and end are told along with it.
         """
         place = self._of(STATE.name, partition)
         consumer = await self._open()
-        inputs_of = {topic: self._of(topic, partition) for topic in topics}
-        first = next(iter(inputs_of.values()))
-        begins = await consumer.beginning_offsets(list(inputs_of.values()))
-        ends = await consumer.end_offsets([place, first])
+        places = {topic: self._of(topic, partition) for topic in topics}
+        begins = await consumer.beginning_offsets(list(places.values()))
+        ends = await consumer.end_offsets([place, *places.values()])
         end = ends[place]
         values: dict[str, bytes] = {}
         while begin < end:
@@ -55,7 +54,9 @@ class History:
                 else:
                     values.pop(message.key or "", None)
         return inputs.StateRead(
-            values, {topic: begins[each] for topic, each in inputs_of.items()}, int(ends[first])
+            values,
+            {topic: int(begins[each]) for topic, each in places.items()},
+            {topic: int(ends[each]) for topic, each in places.items()},
         )
 
     async def page(self, topic: str, partition: int, begin: int, end: int | None) -> inputs.PageRead:
@@ -118,7 +119,7 @@ class History:
         self._place = place
         records = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=most)).get(place, [])
         self._next = int(await consumer.position(place))
-        return [record for record in records if record.offset < end], self._next
+        return [record for record in records if begin <= record.offset < end], self._next
 
 
 def message_of(record: Any) -> Message:

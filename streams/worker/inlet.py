@@ -30,6 +30,7 @@ class Inlet:
         exact: the host delivers every message from where it was told to go on.
         behind: messages are read from the log, not taken as they come.
         end: the end of what is committed, when it was last asked; None before.
+        asked_ms: when that was, by the worker's clock; -1 before.
     """
 
     def __init__(self, topic: str, *, exact: bool) -> None:
@@ -37,6 +38,7 @@ class Inlet:
         self.exact = exact
         self.behind = False
         self.end: int | None = None
+        self.asked_ms = -1
         self._came = 0
         self._read = 0
         self._stood_at = -1
@@ -44,6 +46,8 @@ class Inlet:
 
     def opened(self, now: float) -> None:
         """The partition is open: whatever came before counts for nothing."""
+        self.end = None
+        self.asked_ms = -1
         self.behind = not self.exact
         self._came = self._read = 0
         self._stood_at = -1
@@ -87,10 +91,10 @@ class Inlet:
         known = self._known(next_offset)
         return self.behind and (known < self._came or self.end is None or known < self.end)
 
-    def ended(self, end: int, next_offset: int) -> None:
+    def ended(self, end: int, next_offset: int, asked_ms: int) -> None:
         """The end of the log was asked: what is in it and does not come is read."""
-        self.end = end
-        if not self.exact and next_offset == self._stood_at and end > self._known(next_offset):
+        self.end, self.asked_ms = end, asked_ms
+        if next_offset == self._stood_at and end > self._known(next_offset):
             self.behind = True
         self._stood_at = next_offset
 

@@ -34,13 +34,12 @@ class StateRead:
 
     Attributes:
         values: by key.
-        begins: the oldest offset kept, by input topic.
-        end: the end of the committed events.
+        begins, ends: the oldest offset kept, and the end of what is committed, by input topic.
     """
 
     values: Mapping[str, bytes]
     begins: Mapping[str, int]
-    end: int = 0
+    ends: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,15 @@ class MessageCame:
 
 @dataclass(frozen=True, slots=True)
 class EndSeen:
-    """The log was asked, as it is now and then: the end of what is committed in a topic."""
+    """The log was asked, as it is now and then: the end of what is committed in a topic.
+
+    Attributes:
+        asked_ms: when, by the clock of the worker's host.
+    """
 
     topic: str
     end: int
+    asked_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from logging import getLogger
 from typing import Final
 
@@ -19,8 +18,6 @@ class Notices:
     def __init__(self) -> None:
         self._clocks: dict[str, int] = {}
         self._twins: set[tuple[str, str]] = set()
-        self._steps = 0
-        self._refused: Counter[str] = Counter()
 
     def tell(self, witness: Witness) -> None:
         """Log what is new, and take it out."""
@@ -49,18 +46,18 @@ class Notices:
                 incarnation,
                 events,
             )
-        for reason, messages in (witness.refused - self._refused).items():
+        for reason, messages in witness.refused.items():
             log.warning(
                 "Messages of the events do not count because of who signed them, or did not; the dead "
                 "letters have them reason=%s messages=%d",
                 reason,
                 messages,
             )
-        self._refused = witness.refused.copy()
-        if witness.stepped_back > self._steps:
+        if witness.stepped_back:
             log.warning("The log's clock stepped back by more than five minutes; time was set back with it")
-            self._steps = witness.stepped_back
         self._twins |= witness.twins
         witness.wrong_clocks.clear()
         witness.twins.clear()
         witness.sent_again.clear()
+        witness.refused.clear()
+        witness.stepped_back = 0

@@ -78,6 +78,11 @@ class Owner:
         return self.core.alarm if self.core.state is State.STOPPED else None
 
     @property
+    def end_ms(self) -> int | None:
+        """When the next ban ends; None where there is none, or it is not open."""
+        return self.core.partition.decider.next_expiry_ms() if self.ready else None
+
+    @property
     def ready(self) -> bool:
         """Whether it is open."""
         return self.core.state is State.OPEN

@@ -13,7 +13,7 @@ and raises. `streams.worker.core` carries it out; this module holds no behaviour
 | PARKED | is not this worker's, or not any more; the state in memory is kept |
 | OPENING | its predecessor is being fenced |
 | LOADING | its state is being read |
-| REFOLDING | what was decided since that state is folded again, from the log |
+| REFOLDING | what was decided since that state is folded again, from the log, then commands that wait |
 | OPEN | is decided: messages are folded, or passed over where there is no room |
 | HALTING | met a flood of unreadable lines: the last commit says where |
 | STOPPED | was flooded, or is not what was decided from: nobody goes on before a person has looked |

@@ -76,6 +76,7 @@ class Worker:
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
+        self._asking = asyncio.Lock()
         self._notices = Notices()
         self._away = False
         self._hinted: dict[int, int] = {}
@@ -166,6 +167,11 @@ class Worker:
             owners = list(self._owners.values())
             await asyncio.sleep(self._until_expiry_s(owners))
             now_ms = self._plan.now_ms()
+            due = {
+                owner.number for owner in owners if (end_ms := owner.end_ms) is not None and end_ms <= now_ms
+            }
+            if due:
+                await self._see_ends(due)
             for owner in owners:
                 owner.feed(inputs.TimePassed(now_ms))
                 self._compare_rules(owner)
@@ -180,27 +186,30 @@ class Worker:
 
     def _until_expiry_s(self, owners: list[Owner]) -> float:
         """Until the next ban ends, LOOK_S at most."""
-        ends = [owner.core.partition.decider.next_expiry_ms() for owner in owners if owner.ready]
-        first = min((end_ms for end_ms in ends if end_ms is not None), default=None)
-        if first is None:
-            return LOOK_S
-        return max(0.01, min(LOOK_S, (first - self._plan.now_ms()) / 1_000))
+        now_ms = self._plan.now_ms()
+        coming = [end_ms for owner in owners if (end_ms := owner.end_ms) is not None and end_ms > now_ms]
+        return min(LOOK_S, max(0.01, (min(coming) - now_ms) / 1_000)) if coming else LOOK_S
 
     async def _ask_ends(self) -> None:
         """See now and then where the log ends: how far behind each is, and whether something did not come."""
         while True:
             await asyncio.sleep(ENDS_S)
-            if not self._mine:
-                continue
+            if self._mine:
+                await self._see_ends(self._mine)
+
+    async def _see_ends(self, numbers: set[int]) -> None:
+        """See where the log ends in these partitions."""
+        async with self._asking:
+            asked_ms = self._plan.now_ms()
             try:
-                ends = await asyncio.wait_for(self._history.ends(EVENTS.name, self._mine), ANSWER_S)
+                ends = await asyncio.wait_for(self._history.ends(EVENTS.name, numbers), ANSWER_S)
             except (KafkaError, OSError) as error:
                 self._say(away=True, reason=repr(error))
-                continue
-            self._say(away=False)
-            for number, end in ends.items():
-                if number in self._owners:
-                    self._owners[number].feed(inputs.EndSeen(EVENTS.name, end))
+                return
+        self._say(away=False)
+        for number, end in ends.items():
+            if number in self._owners:
+                self._owners[number].feed(inputs.EndSeen(EVENTS.name, end, asked_ms))
 
     def _alarm(self, owners: list[Owner], at: float) -> float:
         """Speak of partitions that are stopped, and end when there is no other in the log; when again."""

@@ -16,7 +16,6 @@ from streams.worker.states import FENCED_S, LEAVE_S, RETRY_S, State
 from tests.streams.folding import ALICE, BOB, T0, failure, rules
 
 TOPIC: Final = EVENTS.name
-NOTHING: Final = inputs.StateRead({}, {TOPIC: 0})
 ACTIONS = TypeVar("ACTIONS", bound=actions.Action)
 
 
@@ -57,6 +56,19 @@ def came(message: Message) -> inputs.MessageCame:
 def ruled(offset: int = 0) -> inputs.MessageCame:
     """The command that puts rules in force is delivered."""
     return inputs.MessageCame(COMMANDS.name, governed(offset))
+
+
+def state_read(values: Mapping[str, bytes], end: int = 1_000_000, commands: int = 0) -> inputs.StateRead:
+    """The state was read, of a log that has so many events, and commands."""
+    return inputs.StateRead(values, {TOPIC: 0, COMMANDS.name: 0}, {TOPIC: end, COMMANDS.name: commands})
+
+
+NOTHING: Final = state_read({}, 0)
+
+
+def end_seen(end: int) -> inputs.EndSeen:
+    """The log ends there, and the clock shows that anything may have happened."""
+    return inputs.EndSeen(TOPIC, end, 2 * T0)
 
 
 def page(messages: Iterable[Message], reached: int, end: int) -> inputs.PageRead:
@@ -124,7 +136,7 @@ class Driven:
 
     def opened(self, state: Mapping[str, bytes] | None = None) -> list[actions.Action]:
         """Give it the partition, and open that with a state in the log."""
-        return self.feed(inputs.Assigned(), inputs.Opened(), inputs.StateRead(dict(state or {}), {TOPIC: 0}))
+        return self.feed(inputs.Assigned(), inputs.Opened(), state_read(dict(state or {})))
 
     def level(self) -> None:
         """Open, with an empty log; the first rules, and a message at 0, are delivered and committed."""
@@ -162,9 +174,7 @@ def _loading(driven: Driven) -> None:
 
 def _refolding(driven: Driven) -> None:
     """Another worker has decided up to 4, and its last checkpoint is from before."""
-    driven.feed(
-        inputs.Assigned(), inputs.Opened(), inputs.StateRead({"position": b'{"offset":4}'}, {TOPIC: 0})
-    )
+    driven.feed(inputs.Assigned(), inputs.Opened(), state_read({"position": b'{"offset":4}'}))
 
 
 def _open(driven: Driven) -> None:

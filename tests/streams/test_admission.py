@@ -17,6 +17,7 @@ from schemas.signatures import digest_of, public_text, sign
 from schemas.topics import COMMANDS, DEADLETTERS, DECISIONS, EVENTS
 from streams.embedded import EmbeddedDecider
 from streams.hosts import REASONS
+from streams.worker.notices import Notices
 from tests.streams.folding import ALICE, BOB, T0, failure, rules
 
 
@@ -173,3 +174,33 @@ def test_a_taken_over_host_can_lie_about_itself_alone() -> None:
     assert len(made.letters()) == len(words)
     assert made.ship(made.signed("web2", "web2", frame(BOB, (1, 2)))) == [BOB], "what is left to it"
     assert made.ship(made.signed("web1", "web1", frame(ALICE, (1, 2)))) == [ALICE], "and nobody is hindered"
+
+
+def test_rules_that_are_refused_do_not_change_who_has_to_sign() -> None:
+    """A dead letter changes nothing, nor does a restart then change it back."""
+    made = Shippers(require=True)
+    bad = {**rules().to_wire(), "jails": 7}
+    made.say(encode(RulesChanged(version="0", at_ms=T0, rules=bad)))
+    assert len(made.letters()) == 1
+    assert made.ship(Append(EVENTS.name, frame(ALICE, (1, 2)))) == []
+
+
+def test_messages_that_nobody_signed_stop_no_partition() -> None:
+    """However many a revoked host sends: they were not read, so they say nothing about what can be."""
+    made = Shippers(require=True)
+    made.enroll("web1")
+    made.log.append([Append(EVENTS.name, frame(BOB, (nth,))) for nth in range(1_500)])
+    made.decider.catch_up()
+    assert not made.decider.partitions[0].poison.alarming
+    assert made.ship(made.signed("web1", "web1", frame(ALICE, (1, 2)))) == [ALICE]
+
+
+def test_what_was_refused_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker says how many since it last said so, of each of its partitions."""
+    made = Shippers(require=True)
+    made.ship(Append(EVENTS.name, frame(ALICE, (1, 2))))
+    other, notices = Shippers(require=True), Notices()
+    for _ in range(3):
+        for each in (made, other):
+            notices.tell(each.decider.partitions[0].fold.witness)
+    assert [record.getMessage().count("messages=1") for record in caplog.records] == [1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.codec import decode
-from schemas.records import Obeyed, OrderStep, Unban
+from eventlog.contract import Message
+from schemas.codec import decode, encode
+from schemas.records import Command, Obeyed, OrderStep, Unban
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, STATE
 from streams.partition import POSITION, Partition
 from streams.state import WHOLE
@@ -22,12 +23,15 @@ from tests.streams.driven import (
     banning,
     came,
     driven,
+    end_seen,
     failing,
     forgiving,
     garbage,
+    governed,
     of,
     page,
     ruled,
+    state_read,
 )
 from tests.streams.folding import ALICE, BOB, T0
 
@@ -45,12 +49,12 @@ ANYTHING: dict[str, inputs.Input] = {
     "closing": inputs.Closing(),
     "opened": inputs.Opened(),
     "no state": NOTHING,
-    "a state": inputs.StateRead({"position": b'{"offset":4}'}, {TOPIC: 0}),
-    "a stopped state": inputs.StateRead({"position": b'{"offset":4,"stopped":true}'}, {TOPIC: 0}),
+    "a state": state_read({"position": b'{"offset":4}'}),
+    "a stopped state": state_read({"position": b'{"offset":4,"stopped":true}'}),
     "a page": page([], 2, 5),
     "the last page": page([], 5, 5),
     "a message": came(failing(1)),
-    "an end": inputs.EndSeen(TOPIC, 3),
+    "an end": end_seen(3),
     "committed": COMMITTED,
     "failed": FAILED,
     "taken over": inputs.TakenOver(),
@@ -269,6 +273,68 @@ def test_events_wait_for_the_first_rules() -> None:
     assert appended(exact.feed(came(banning(0))), DECISIONS.name)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_commands_that_stand_in_the_log_come_before_events_that_wait(*, exact: bool) -> None:
+    """On opening they are read first, whoever owned it before: what was said holds for what waits."""
+    made = Driven(Core(0, 1, exact=exact))
+    made.feed(inputs.Assigned(), inputs.Opened())
+    asked = made.feed(state_read({}, 1, commands=2))
+    assert of(actions.Read, asked) == [actions.Read(COMMANDS.name, 0, 2)]
+    made.feed(came(banning(0)))
+    allowed = Command(id="1", verb="allow", at_ms=T0, who="root", prefix=ALICE)
+    found = (governed(0), Message(0, 1, None, encode(allowed), T0))
+    made.feed(inputs.PageRead(COMMANDS.name, found, 2, 2))
+    assert made.at(State.OPEN)
+    made.feed(came(banning(0)))
+    made.answered(made.log)
+    made.committed()
+    made.later(1)
+    decided = b"".join(append.value for append in appended(made.done, DECISIONS.name))
+    assert made.core.partition.next_offset == 1
+    assert b'"type":"ban"' not in decided
+
+
+def test_where_retention_took_what_waited_time_passes_all_the_same() -> None:
+    """A host that seeks brings nothing of what is not there: it is as good as folded."""
+    made = driven("open")
+    made.feed(came(banning(1)))
+    made.committed()
+    end_ms = made.core.partition.decider.next_expiry_ms()
+    assert end_ms is not None
+    made.feed(inputs.Closing())
+    made.committed()
+    after = Driven(Core(0, 1, exact=True))
+    after.feed(inputs.Assigned(), inputs.Opened())
+    after.feed(inputs.StateRead(made.state, {TOPIC: 100, COMMANDS.name: 0}, {TOPIC: 100, COMMANDS.name: 1}))
+    after.feed(end_seen(100))
+    asked = after.feed(inputs.TimePassed(end_ms))
+    assert appended(asked, DECISIONS.name)
+
+
+def test_time_comes_no_further_than_where_no_event_was_known_to_wait() -> None:
+    """After a suspend the clock is far ahead of what was known of the log: that is asked first."""
+    made = driven("open")
+    made.feed(came(banning(1)))
+    made.committed()
+    end_ms = made.core.partition.decider.next_expiry_ms()
+    assert end_ms is not None
+    made.feed(inputs.EndSeen(TOPIC, 2, T0 + 1))
+    assert made.feed(inputs.TimePassed(end_ms + 1)) == []
+    made.feed(inputs.EndSeen(TOPIC, 5, end_ms + 1))
+    assert made.feed(inputs.TimePassed(end_ms + 1)) == [], "an event waits"
+
+
+def test_a_log_that_ends_before_its_checkpoint_is_not_gone_on_with() -> None:
+    """New events would stand where others were decided, and count for nothing."""
+    made = driven("open")
+    made.feed(inputs.Closing())
+    made.committed()
+    after = Driven()
+    asked = after.feed(inputs.Assigned(), inputs.Opened(), state_read(made.state, 0))
+    assert after.at(State.STOPPED)
+    assert "lost its end" in of(actions.Say, asked)[0].sentence
+
+
 def test_a_command_does_not_wait_behind_events() -> None:
     """It is obeyed while there is no room for events, and committed with what was folded before it."""
     made = driven("committing")
@@ -286,6 +352,7 @@ def test_time_that_ends_a_ban_is_a_step() -> None:
     made = driven("open")
     made.feed(came(banning(1)))
     made.committed()
+    made.feed(end_seen(2))
     assert made.feed(inputs.TimePassed(T0 + 1)) == []
     end_ms = made.core.partition.decider.next_expiry_ms()
     assert end_ms is not None
@@ -311,14 +378,14 @@ def test_a_decision_is_committed_at_once_and_a_position_a_little_later() -> None
 def test_far_behind_the_end_of_the_log_nothing_is_urgent() -> None:
     """Decisions of a backlog go together, with no checkpoint in between; near the end all is as ever."""
     made = driven("open")
-    made.feed(inputs.EndSeen(TOPIC, 1_000))
+    made.feed(end_seen(1_000))
     made.now += 30
     asked = made.feed(came(banning(1)))
     assert of(actions.Commit, asked) == []
     (commit,) = of(actions.Commit, made.later(0.2))
     assert WHOLE not in {append.key for append in commit.appends}
     made.committed()
-    made.feed(inputs.EndSeen(TOPIC, 3))
+    made.feed(end_seen(3))
     (commit,) = of(actions.Commit, made.feed(came(failing(2, BOB, 3))))
     assert WHOLE in {append.key for append in commit.appends}
 
@@ -342,7 +409,7 @@ def test_a_commit_of_unknown_end_is_looked_up_in_the_log() -> None:
         assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
         if happened:
             made.state["position"] = written.value
-        made.feed(inputs.StateRead(made.state, {TOPIC: 0}))
+        made.feed(state_read(made.state))
         asked = made.answered(made.log)
         asked += made.feed(came(banning(1))) + made.answered(made.log)
         assert len(appended(asked, DECISIONS.name)) == (0 if happened else 1), "missing, or twice"
@@ -401,7 +468,7 @@ def test_closing_commits_what_is_folded_with_the_state() -> None:
     assert made.committed() == [actions.HoldBack(), actions.LetGo()]
     assert made.core.in_time
     after = Partition()
-    after.restore(made.state, {TOPIC: 0}, 0)
+    after.restore(made.state, {TOPIC: 0}, 100)
     assert after.next_offset == 3
 
 
@@ -447,7 +514,7 @@ def test_an_alarm_whose_commit_failed_is_met_again() -> None:
     made.feed(FAILED)
     assert made.at(State.AWAY)
     made.later(RETRY_S)
-    made.feed(inputs.Opened(), inputs.StateRead(made.state, {TOPIC: 0}))
+    made.feed(inputs.Opened(), state_read(made.state))
     made.answered({**made.log, TOPIC: made.log[TOPIC][:1]})
     assert made.core.alarm is None
     made.feed(page(map(garbage, range(1, 17)), 17, 17))
@@ -522,7 +589,7 @@ def test_the_end_of_the_log_where_nothing_is_missing_changes_nothing() -> None:
     """A partition that nobody writes to takes the next message as it comes."""
     made = driven("open")
     made.now += 20
-    asked = made.feed(inputs.EndSeen(TOPIC, 1), inputs.EndSeen(TOPIC, 1), came(failing(2)))
+    asked = made.feed(end_seen(1), end_seen(1), came(failing(2)))
     assert of(actions.Read, asked) == []
     assert made.core.partition.next_offset == 3
 
@@ -540,10 +607,10 @@ def test_what_faust_drops_while_partitions_move_is_read_from_the_log(seconds: fl
 def test_what_never_comes_is_read_from_the_log() -> None:
     """The end of the log is beyond where it has stood since it was last asked."""
     made = driven("open")
-    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3))) == []
-    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3))) == [actions.Read(TOPIC, 1, None)]
+    assert of(actions.Read, made.feed(end_seen(3))) == []
+    assert of(actions.Read, made.feed(end_seen(3))) == [actions.Read(TOPIC, 1, None)]
     made.feed(page([failing(1)], 3, 3))
-    assert of(actions.Read, made.feed(inputs.EndSeen(TOPIC, 3), inputs.EndSeen(TOPIC, 3))) == []
+    assert of(actions.Read, made.feed(end_seen(3), end_seen(3))) == []
 
 
 def test_messages_from_before_are_not_taken_twice() -> None:

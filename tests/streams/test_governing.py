@@ -8,13 +8,17 @@ from contextlib import closing
 
 import pytest
 
+from eventlog.contract import Append
 from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
 from eventlog.writer import LogWriter
-from schemas.errors import Transient
+from schemas.codec import encode
+from schemas.errors import LogError, Transient
+from schemas.records import RulesChanged
 from schemas.rules import Jail, Rules
+from schemas.topics import COMMANDS
 from schemas.topics import RULES as RULES_TOPIC
-from streams.worker.governing import in_force, put_in_force
+from streams.worker.governing import in_force, push, put_in_force, tell
 from tests.broker import Cluster
 
 RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
@@ -41,6 +45,27 @@ def test_a_worker_that_another_one_overtakes_looks_again_later() -> None:
     assert in_force(log) is None
     assert put_in_force(log, RULES, 0) == RULES.version
     assert put_in_force(log, Rules(jails=()), 0) == RULES.version
+
+
+def test_rules_that_this_version_cannot_read_are_told_to_nobody() -> None:
+    """They are a newer version's: nothing is appended, however often somebody looks."""
+    log = MemoryLog(partitions=2)
+    log.append([Append(RULES_TOPIC.name, b'{"type":"rules","v":99}', key="abc")])
+    with pytest.raises(LogError, match="abc, cannot be read by this version"):
+        tell(log)
+    assert log.end(COMMANDS.name) == 0
+
+
+def test_whoever_comes_next_tells_the_partitions_that_have_not_heard() -> None:
+    """A push that was killed midway has settled it; the next worker or push ends it, once."""
+    log = MemoryLog(partitions=3)
+    put_in_force(log, RULES, 0)
+    stricter = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=2),))
+    record = encode(RulesChanged(version=stricter.version, at_ms=0, rules=stricter.to_wire()))
+    log.append([Append(RULES_TOPIC.name, record, key=stricter.version), Append(COMMANDS.name, record)])
+    assert push(log, stricter, 0)
+    assert not push(log, stricter, 0)
+    assert [log.end(COMMANDS.name, number) for number in range(3)] == [2, 2, 2]
 
 
 @pytest.mark.real("kafka")

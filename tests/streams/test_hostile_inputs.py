@@ -95,7 +95,7 @@ def test_no_bytes_make_deciding_saving_or_loading_fail(
     state = {str(append.key): append.value for append in partition.checkpoint()}
     state |= {str(append.key): append.value for append in [partition.position_message()]}
     again = Partition()
-    goal = again.restore({key: value for key, value in state.items() if value}, {EVENTS.name: 0}, 0)
+    goal = again.restore({key: value for key, value in state.items() if value}, {EVENTS.name: 0}, 100)
     assert goal.want() is None
     again.resumed(goal)
     assert again.next_offsets == partition.next_offsets
