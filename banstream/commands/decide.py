@@ -24,7 +24,7 @@ from schemas.errors import ConfigError
 def decide_command(
     config_file: str | None, workers: int | None, drain: bool, leash: int | None, nth: int, **logging: Any
 ) -> int:
-    """Decide: read events and commands from Kafka, append bans and unbans, exactly once, until SIGTERM or Ctrl-C.
+    """Decide: read events and commands from Kafka, append bans and unbans, exactly once, until SIGTERM.
 
     Start as many as there are partitions at most, on any hosts: they share the partitions, and take over
     from one that dies. While the broker is away they wait.

@@ -41,8 +41,8 @@ def log_command() -> None:
 def migrate_command(source: str, target: str, as_json: bool, config_file: str | None) -> int:
     r"""Carry everything in an embedded log over to a Kafka cluster, and go on there as if nothing had moved.
 
-    Events, commands, decisions, bans, state, rules, what enforcers did, dead letters; and how far `up` has read this
-    host's sources, into the spool of `[ship] directory`, from where `banstream ship` goes on. Stop
+    Events, commands, decisions, bans, state, rules, what enforcers did, dead letters; and how far `up` has
+    read this host's sources, into the spool of `[ship] directory`, from where `banstream ship` goes on. Stop
     `banstream up` before, make the topics, and start the roles after:
 
     \b
