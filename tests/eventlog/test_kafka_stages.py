@@ -17,7 +17,7 @@ from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
 from schemas.codec import decode_frame, encode, encode_frame
 from schemas.errors import Fenced
-from schemas.records import AuthEvent, Ban, Enforcement, Hold, Standing
+from schemas.records import AuthEvent, Ban, Enforcement, Hold, Obeyed, Standing
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, partition_of
 from streams.embedded import EmbeddedDecider
 from tests.broker import Cluster
@@ -64,8 +64,9 @@ def decided(log: EventLog) -> list[tuple[str, int, int | None, int]]:
             offset = messages[-1].offset + 1
             for message in messages:
                 for record in decode_frame(message.value):
-                    assert isinstance(record, Ban)
-                    found.append((record.prefix, record.at_ms, record.until_ms, record.ban_count))
+                    assert isinstance(record, Ban | Obeyed)
+                    if isinstance(record, Ban):
+                        found.append((record.prefix, record.at_ms, record.until_ms, record.ban_count))
     return sorted(found)
 
 

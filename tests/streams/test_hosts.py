@@ -222,7 +222,7 @@ def test_the_hosts_are_bounded() -> None:
     hosts = Hosts()
     hosts.enrolled = {str(number): EnrolledHost(T0, []) for number in range(MOST_HOSTS)}
     for word in (enroll("web1", TEXTS[0]), revoke("web1")):
-        with pytest.raises(InvalidMessage, match="100000 hosts"):
+        with pytest.raises(InvalidMessage, match=f"{MOST_HOSTS} hosts"):
             hosts.obey(word, T0)
     for _ in range(MOST_KEYS + 3):
         hosts.enroll(enroll("7", public_text(new_private())), T0)
