@@ -37,7 +37,7 @@ def ask(made: Fleet, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
 
 
 def changes(made: Fleet, number: int) -> list[str]:
-    """The versions that were put in force in a partition, in order; two workers at once may tell one twice."""
+    """The versions put in force in a partition, in order; two workers at once may tell one twice."""
     found = records(made.log, COMMANDS.name, number)
     told = [each.version for each in found if isinstance(each, RulesChanged)]
     return [version for version, _ in groupby(told)]

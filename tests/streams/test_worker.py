@@ -168,7 +168,7 @@ def test_goes_on_from_the_state_topic(one: Fleet) -> None:
 
 
 def test_what_cannot_be_read_is_a_dead_letter(one: Fleet) -> None:
-    """Garbage, a little and too much of it, and a record of the future are put aside with place and reason."""
+    """Garbage, a little and too much of it, and a record of the future are put aside, with the reason."""
     one.start()
     one.governed()
     good = [failure(ALICE, now_ms(), number) for number in range(3)]
