@@ -11,7 +11,7 @@ from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
 from schemas.records import RulesChanged
-from schemas.topics import EVENTS, STATE
+from schemas.topics import COMMANDS, EVENTS, STATE
 from streams.decider import Decider
 from streams.partition import Partition
 from tests.streams.folding import MINUTE, T0, Oracle, bans, failed, failure, fold, rules
@@ -97,11 +97,12 @@ def message(offset: int, events: list[tuple[str, int, str]], position: int) -> M
 
 
 def fresh(log: MemoryLog, some: object) -> Partition:
-    """A partition governed by some rules, from offset 0."""
+    """A partition governed by some rules, its first command."""
     partition = Partition.load(log)
     wire = some.to_wire()  # type: ignore[attr-defined]
-    record = encode(RulesChanged(version="v", at_ms=T0, rules=wire))
-    partition.decide([Message(0, 0, None, record, T0)])
+    log.append([Append(COMMANDS.name, encode(RulesChanged(version="v", at_ms=T0, rules=wire)))])
+    partition.obey(log.read(COMMANDS.name, 0, 0))
+    assert partition.decider.rules == some
     return partition
 
 
@@ -111,11 +112,12 @@ def test_save_and_load_in_the_middle_changes_nothing(
     events: list[tuple[str, int, str]], some: object, cut: int
 ) -> None:
     """Fold half, save, load, fold the rest: the same appends, byte for byte, as folding all."""
-    halves = [message(1, events[:cut], 0), message(2, events[cut:], cut)] if events[cut:] else []
+    halves = [message(0, events[:cut], 0), message(1, events[cut:], cut)] if events[cut:] else []
     whole = fresh(MemoryLog(now_ms=lambda: T0), some)
     expected = [whole.decide([each]) for each in halves]
 
     log = MemoryLog(now_ms=lambda: T0)
+    log.append([Append(EVENTS.name, each.value) for each in halves])
     first = fresh(log, some)
     got = [first.decide(halves[:1])] if halves else []
     log.writer("decider").commit(first.checkpoint(), {})
