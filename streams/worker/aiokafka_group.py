@@ -21,7 +21,7 @@ from streams.worker.membership import DELIVERED, Receiver
 from streams.worker.states import SESSION_S
 
 FETCH_BYTES: Final = 2 * 1024 * 1024
-MOST: Final = 64
+MOST: Final = 16
 """Messages handed over at a time: what comes after a partition is full stays below this."""
 POLL_MS: Final = 200
 HELD_MS: Final = 10

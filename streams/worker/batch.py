@@ -19,7 +19,7 @@ from streams.poison import Poison, Poisoned
 
 COMMIT_S: Final = 0.2
 """A position is committed at least so often while messages come; a decision at once."""
-MOST_MESSAGES: Final = 64
+MOST_MESSAGES: Final = 16
 MOST_BYTES: Final = 16 * 1024 * 1024
 CHECKPOINT_S: Final = 5.0
 CHECKPOINT_EVENTS: Final = 1_000_000
