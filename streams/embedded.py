@@ -139,7 +139,6 @@ class EmbeddedDecider:
 
     def close(self) -> None:
         """Write the state and let go."""
-        self._flush()
         self.checkpoint()
         self._writer.close()
 

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition, position_of
 from tests.banstream.service import BANSTREAM, eventually
-from tests.streams.folding import failure
+from tests.streams.folding import failure, folded_in_order
 
 PATIENCE_S = 60.0
 RULES = """
@@ -135,19 +134,7 @@ class Fleet:
     def expected(self, number: int, told: list[OrderStep]) -> list[Decision]:
         """What folding a partition's inputs in the order told decides."""
         fold = Partition(number, partitions=self.log.partitions).fold
-        events, commands = deque(self.inputs(number)), deque(self.commands(number))
-        decided: list[Decision] = []
-        for step in told:
-            while events and events[0].offset <= step.events:
-                decided += fold.take(events.popleft())[0]
-            while step.commands is not None and commands and commands[0].offset <= step.commands:
-                decided += fold.obey(commands.popleft())[0]
-            if step.at_ms is not None:
-                decided += fold.pass_time(step.at_ms)
-        assert not commands, "a command that no step tells of"
-        for message in events:
-            decided += fold.take(message)[0]
-        return decided
+        return folded_in_order(fold, told, self.inputs(number), self.commands(number))
 
     def in_force(self) -> set[str]:
         """The prefixes in the bans topic."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from schemas.records import AuthEvent, Ban, Decision, Tick, Unban
+from eventlog.contract import Message
+from schemas.records import AuthEvent, Ban, Decision, OrderStep, Tick, Unban
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
+from streams.fold import Fold
 from streams.runs import Run
 from streams.window import reference, reference_of
 
@@ -69,6 +72,25 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
 def tick(decider: Decider, at_ms: int) -> list[Decision]:
     """Let time pass, from the next place on; the decisions."""
     return decider.apply(decider._reference + 1, Tick(at_ms=at_ms))  # noqa: SLF001 - a test's way to go on
+
+
+def folded_in_order(
+    fold: Fold, told: Iterable[OrderStep], events: Iterable[Message], commands: Iterable[Message]
+) -> list[Decision]:
+    """What a plain fold of a partition's inputs in the order told decides: an oracle."""
+    waiting, orders = deque(events), deque(commands)
+    decided: list[Decision] = []
+    for step in told:
+        while waiting and waiting[0].offset <= step.events:
+            decided += fold.take(waiting.popleft())[0]
+        while step.commands is not None and orders and orders[0].offset <= step.commands:
+            decided += fold.obey(orders.popleft())[0]
+        if step.at_ms is not None:
+            decided += fold.pass_time(step.at_ms)
+    assert not orders, "a command that no step tells of"
+    for message in waiting:
+        decided += fold.take(message)[0]
+    return decided
 
 
 def bans(decisions: Iterable[Decision]) -> list[tuple[str, int, int | None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 import orjson
@@ -34,7 +33,7 @@ from streams.embedded import EmbeddedDecider
 from streams.order import OBEYED, Steps
 from streams.partition import POSITION, Partition
 from streams.state import WHOLE
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failure, rules
+from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failure, folded_in_order, rules
 
 RULES = rules(maxretry=2, bantime_ms=30 * SECOND)
 OTHER_RULES = rules(maxretry=3, bantime_ms=MINUTE)
@@ -125,20 +124,8 @@ class Machine:
 
 def oracle(log: EventLog, told: list[OrderStep]) -> list[Decision]:
     """What a plain fold of the inputs in the order told decides."""
-    fold = Partition().fold
-    events, commands = (deque(log.read(topic.name, 0, 0)) for topic in (EVENTS, COMMANDS))
-    decided: list[Decision] = []
-    for step in told:
-        while events and events[0].offset <= step.events:
-            decided += fold.take(events.popleft())[0]
-        while step.commands is not None and commands and commands[0].offset <= step.commands:
-            decided += fold.obey(commands.popleft())[0]
-        if step.at_ms is not None:
-            decided += fold.pass_time(step.at_ms)
-    assert not commands
-    while events:
-        decided += fold.take(events.popleft())[0]
-    return decided
+    events, commands = (log.read(topic.name, 0, 0) for topic in (EVENTS, COMMANDS))
+    return folded_in_order(Partition().fold, told, events, commands)
 
 
 @settings(max_examples=200, deadline=None)
