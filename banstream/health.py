@@ -1,9 +1,10 @@
 """Whether a role is alive, said by itself once a second for as long as it turns: to a file, and to systemd.
 
 The file is ROLE.pulse in $RUNTIME_DIRECTORY, which systemd (RuntimeDirectory=) and docker-compose.yml set;
-without that variable there is none. Where the service manager gives a socket (Type=notify), it hears the
-same as WATCHDOG=1: with WatchdogSec= it restarts a role that hangs (sd_notify(3)). A role that was killed,
-hangs, or was never started says nothing. One whose broker is away is alive: it waits, and says that too.
+without that variable none is written, and the one of banstream's own units is read. Where the service
+manager gives a socket (Type=notify), it hears the same as WATCHDOG=1: with WatchdogSec= it restarts a role
+that hangs (sd_notify(3)). A role that was killed, hangs, or was never started says nothing. One whose broker
+is away is alive: it waits, and says that too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ import orjson
 from banstream.account import RoleStatus
 
 DIRECTORY: Final = "RUNTIME_DIRECTORY"
+UNITS: Final = {
+    "up": "/run/banstream",
+    **{role: f"/run/banstream-{role}" for role in ("ship", "decide", "enforce")},
+}
+"""The units' RuntimeDirectory= (deploy/systemd)."""
 SOCKET: Final = "NOTIFY_SOCKET"
 BEAT_S: Final = 1.0
 SILENT_S: Final = 30.0
@@ -95,10 +101,8 @@ def path_of(role: str) -> Path | None:
 
 
 def health(role: str) -> Health:
-    """How a role on this machine is; nothing is known of it where there is no directory."""
-    path = path_of(role)
-    if path is None:
-        return Health(alive=False, said=f"${DIRECTORY} is not set, so nothing is known of `{role}`")
+    """How a role on this machine is."""
+    path = path_of(role) or Path(UNITS.get(role, UNITS["up"])) / f"{role}.pulse"
     try:
         facts = orjson.loads(path.read_bytes())
         pid, old_s = facts["pid"], time.monotonic() - facts["monotonic_s"]

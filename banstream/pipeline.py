@@ -100,7 +100,7 @@ class Pipeline:
     def account(self) -> Account:
         """How its stages are."""
         account = self.stages.account()
-        return replace(account, notices={**account.notices, **self._house.notices()})
+        return replace(account, notices={**account.notices, **self._house.notices(), **self._log.notices()})
 
     def tell(self, status: RoleStatus) -> None:
         """Keep the heartbeat in the log, where `banstream status` reads it."""

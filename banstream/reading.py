@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from banstream.config import Settings
+from banstream.health import health
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.urls import open_log
@@ -53,15 +54,24 @@ def records(
 
 
 def heartbeat(log: EventLog) -> dict[str, Any] | None:
-    """What the last `up` on this log said of itself; None when there never was one."""
+    """What the last `up` on this log said of itself; None when there never was one.
+
+    Where the log takes nothing it cannot say more there: then what it says to its supervisor counts.
+    """
     value = log.position(HEARTBEAT)
-    return None if value is None else orjson.loads(value)
+    beat: dict[str, Any] | None = None if value is None else orjson.loads(value)
+    said = health("up").facts
+    newer = beat is not None and said.get("pid") == beat["pid"] and said["at_ms"] > beat["at_ms"]
+    return {**said} if newer else beat
 
 
 def is_up(log: EventLog, now_ms: int) -> bool:
-    """Whether `up` runs on this log now: it said so not long ago, and its process has not ended since."""
+    """Whether `up` runs on this log now: it said so not long ago, and its process has not ended since.
+
+    It need not have said so where the log's disk has no room for a word.
+    """
     beat = heartbeat(log)
-    if beat is None or beat["stopped"] or now_ms - beat["at_ms"] >= SILENT_MS:
+    if beat is None or beat["stopped"] or (now_ms - beat["at_ms"] >= SILENT_MS and not log.notices()):
         return False
     return Path(f"/proc/{beat['pid']}").exists()
 

@@ -136,6 +136,10 @@ class EventLog(Protocol):
         """
         ...
 
+    def notices(self) -> Mapping[str, int]:
+        """What went wrong with it and was survived: a sentence, and how often."""
+        ...
+
     def close(self) -> None:
         """Let go. Idempotent."""
         ...

@@ -15,13 +15,13 @@ from functools import partial
 from itertools import accumulate, count
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from eventlog import sqlite_schema as sql
 from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Message, Place, Shrunk
-from eventlog.sqlite_errors import told
+from eventlog.sqlite_errors import no_room, told
 from eventlog.sqlite_file import bring_up_to_date, connect, identify, initialize, is_blank, transaction
 from eventlog.sqlite_wait import Changes
 from eventlog.terms import FIRST_TO_GO, TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
@@ -37,6 +37,21 @@ SHRINK_BYTES: Final = 32 << 20
 
 READ_BYTES: Final = 4 * 1024 * 1024
 """A read stops after this much, so that a reader of big frames needs little memory."""
+
+
+class Commit(NamedTuple):
+    """What is written in one transaction.
+
+    Attributes:
+        at_ms: when it was told to the log.
+        writer: whose it is, and the epoch that it was given; None: of whoever only adds.
+    """
+
+    appends: Sequence[Append]
+    at_ms: int
+    positions: Mapping[str, bytes] = {}
+    writer: tuple[str, int] | None = None
+
 
 Row = tuple[int, int | None, int, int, str | None, bytes]
 """A message to be inserted: id, stream where compacted, time, highest time so far, key, value."""
@@ -101,8 +116,15 @@ class SqliteLog:
 
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Append messages, all or nothing; returns their offsets. Raises Transient or LogError."""
+        return self.write([Commit(appends, self._now_ms())])[0]
+
+    def write(self, commits: Sequence[Commit]) -> list[list[int]]:
+        """Write commits, all or nothing, in order; returns the offsets of each one's messages.
+
+        Raises Fenced, Unwritable, Transient and LogError.
+        """
         with self._writing():
-            return self._write(appends)
+            return [self._write(commit) for commit in commits]
 
     def read(self, topic: str, partition: int, offset: int, *, limit: int = 1_000) -> list[Message]:
         """Up to `limit` messages from `offset` on, fewer where they exceed READ_BYTES; empty at the end."""
@@ -184,9 +206,13 @@ class SqliteLog:
 
     def writer(self, name: str) -> LogWriter:
         """A writer of this name; from now on every older one, of whatever process, is fenced."""
+        return LogWriter(name, partial(self._commit, (name, self.new_epoch(name))))
+
+    def new_epoch(self, name: str) -> int:
+        """The epoch of a new writer of this name: every older one, of whatever process, is fenced."""
         with self._writing():
             (epoch,) = self._db.execute(sql.NEW_EPOCH, (name,)).fetchall()[0]
-        return LogWriter(name, partial(self._commit, name, epoch))
+        return int(epoch)
 
     def retain(self, now_ms: int) -> int:
         """Drop what is past its topic's retention, and old tombstones; returns how many.
@@ -233,6 +259,10 @@ class SqliteLog:
             LogError: another process is; names its pid.
         """
         self._claims.append(Claim.take(self._path, role))
+
+    def notices(self) -> Mapping[str, int]:
+        """That the disk has no room, where it has none: what is to be written waits elsewhere."""
+        return {f"{self._path}: its disk is full": 1} if no_room(self._path) else {}
 
     def close(self) -> None:
         """Let go. Idempotent."""
@@ -282,18 +312,16 @@ class SqliteLog:
             start = rows[-1][0] + 1
 
     def _commit(
-        self, name: str, epoch: int, appends: Sequence[Append], positions: Mapping[str, bytes]
+        self, writer: tuple[str, int], appends: Sequence[Append], positions: Mapping[str, bytes]
     ) -> list[int]:
-        with self._writing():
-            if self._db.execute(sql.EPOCH, (name,)).fetchall() != [(epoch,)]:
-                raise Fenced(fenced(name))
-            offsets = self._write(appends)
-            self._db.executemany(sql.MOVE, positions.items())
-            return offsets
+        return self.write([Commit(appends, self._now_ms(), positions, writer)])[0]
 
-    def _write(self, appends: Sequence[Append]) -> list[int]:
-        """Insert messages, within a transaction; returns their offsets."""
-        at_ms = self._now_ms()
+    def _write(self, commit: Commit) -> list[int]:
+        """Write a commit, within a transaction; returns its messages' offsets."""
+        appends, at_ms, positions, writer = commit
+        if writer is not None and self._db.execute(sql.EPOCH, writer[:1]).fetchall() != [writer[1:]]:
+            raise Fenced(fenced(writer[0]))
+        self._db.executemany(sql.MOVE, positions.items())
         take = self._take_offsets(appends, at_ms)
         plain: list[Row] = []
         compacted: list[Row] = []

@@ -2,9 +2,9 @@
 
 | it said | it becomes |
 |---|---|
-| full, or any refusal while the file system has no room | Transient |
+| full, or any refusal while the file system has no room | Unwritable |
 | locked for longer than the busy timeout | Transient |
-| an I/O error | Transient: a disk may come back, and trying does no harm |
+| an I/O error | Unwritable: a disk may come back, and trying does no harm |
 | not a database, corrupt, or columns of another kind than were written | LogError |
 | read-only, cannot open, no permission | LogError |
 | anything else | LogError |
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from schemas.errors import BanstreamError, LogError, Transient
+from schemas.errors import BanstreamError, LogError, Transient, Unwritable
 
 ROOM_BYTES: Final = 65_536
 """Less room than this on the file system is none."""
@@ -92,8 +92,8 @@ def no_room(path: Path) -> bool:
     return stats.f_bavail * stats.f_frsize < ROOM_BYTES or (stats.f_files > 0 and stats.f_favail == 0)
 
 
-def _full(path: Path) -> Transient:
-    return Transient(f"{path}: the disk is full; nothing was written; make room and it goes on")
+def _full(path: Path) -> Unwritable:
+    return Unwritable(f"{path}: the disk is full; nothing was written; make room and it goes on")
 
 
 def _locked(path: Path, _why: str) -> Transient:
@@ -103,8 +103,8 @@ def _locked(path: Path, _why: str) -> Transient:
     )
 
 
-def _failing(path: Path, why: str) -> Transient:
-    return Transient(f"{path}: the disk failed ({why}); nothing was written; `dmesg` may say why")
+def _failing(path: Path, why: str) -> Unwritable:
+    return Unwritable(f"{path}: the disk failed ({why}); nothing was written; `dmesg` may say why")
 
 
 def _no_database(path: Path, _why: str) -> LogError:

@@ -35,6 +35,10 @@ class Transient(BanstreamError):  # noqa: N818 - an adjective on purpose: it say
         self.retry_after_ms = retry_after_ms
 
 
+class Unwritable(Transient):
+    """The disk that holds a log takes nothing now: it is full, or it fails. What is there can be read."""
+
+
 class LogError(BanstreamError):
     """The event log cannot be used as it is: not ours, corrupt, read-only, or in use by another."""
 

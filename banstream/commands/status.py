@@ -21,7 +21,7 @@ from banstream.show import instant, json_line, say, show, table
     "--health",
     "role",
     type=click.Choice(["up", "ship", "decide", "enforce"]),
-    help="Only whether this role is alive here, for supervisors: exit code 0 or 1, from $RUNTIME_DIRECTORY.",
+    help="Only whether this role is alive here: exit code 0 or 1, from $RUNTIME_DIRECTORY, else its unit's.",
 )
 @json_option
 @config_option
@@ -48,10 +48,11 @@ def status_command(
         )
     log = open_to_read(settings)
     try:
-        beat, running = heartbeat(log), is_up(log, now_ms())
+        beat, running, troubles = heartbeat(log), is_up(log, now_ms()), log.notices()
     finally:
         log.close()
     facts: dict[str, Any] = {"running": running, **(beat or {})}
+    facts["notices"] = {**facts.get("notices", {}), **troubles}
     jails: dict[str, Any] = facts.get("decider", {}).get("jails", {})
     if jail is not None and jail not in jails:
         raise click.UsageError(f"there is no jail {jail!r}; known are {', '.join(jails) or 'none'}")

@@ -12,7 +12,7 @@ from banstream.instants import now_ms
 from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.claim import Claim
-from eventlog.urls import open_log, sqlite_path
+from eventlog.urls import sqlite_path
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 
@@ -29,11 +29,14 @@ def up_command(config_file: str | None, **logging: Any) -> int:
     """Protect this machine: read its logs, decide, record and enforce, until SIGTERM or Ctrl-C.
 
     Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
-    again and goes on with the old one where the new one is wrong.
+    again and goes on with the old one where the new one is wrong. While the log's disk is full it goes on in
+    memory.
     """
     from banstream.pipeline import Pipeline
     from banstream.serving import listener, say_settings
     from banstream.wiring import Stages
+    from eventlog.sqlite import SqliteLog
+    from eventlog.sqlite_held import HoldingLog
 
     to_stderr(**logging)
     settings = settings_to_watch(config_file)
@@ -43,8 +46,9 @@ def up_command(config_file: str | None, **logging: Any) -> int:
             "`banstream ship`, `banstream decide` and `banstream enforce`"
         )
     say_settings(settings)
-    event_log = open_log(settings.log_url, now_ms=now_ms)
-    claim = Claim.take(sqlite_path(settings.log_url), "up")
+    path = sqlite_path(settings.log_url)
+    event_log = HoldingLog(SqliteLog.open(path, now_ms=now_ms), now_ms)
+    claim = Claim.take(path, "up")
     try:
         stages = Stages.connect(settings, event_log, now_ms)
         pipeline = Pipeline(

@@ -74,11 +74,11 @@ def test_it_is_red_when_the_role_hangs(up: Service, tmp_path: Path) -> None:
     up.send(signal.SIGCONT)
 
 
-def test_nothing_is_known_without_a_directory(tmp_path: Path) -> None:
-    """Then it is red, and says which variable is missing."""
+def test_without_a_directory_the_units_is_asked(tmp_path: Path) -> None:
+    """By hand and by cron it is the same question; the answer names the file that is missing."""
     made = Service(tmp_path)
     made.env.pop("RUNTIME_DIRECTORY", None)
-    assert "$RUNTIME_DIRECTORY is not set" in said(made, "ship", 1)
+    assert "it has no /run/banstream-ship/ship.pulse" in said(made, "ship", 1)
 
 
 @pytest.mark.real("kafka")

@@ -91,8 +91,8 @@ def test_a_second_up_on_the_same_log_says_who_holds_it(up: Service) -> None:
     eventually(lambda: up.elements() == {ATTACKER}, "the first goes on")
 
 
-def test_a_full_disk_under_the_log_loses_and_doubles_nothing(up: Service) -> None:
-    """`up` says so and waits, also for new rules and through a crash; with room everything is made up for."""
+def test_a_full_disk_under_the_log_ends_no_protection(up: Service) -> None:
+    """`up` bans meanwhile and says so, `status` too; with room all of it is in the log, once."""
     with small_disk(up.folder / "state") as disk:
         up.configure(JAIL.format(3))
         up.start()
@@ -100,16 +100,42 @@ def test_a_full_disk_under_the_log_loses_and_doubles_nothing(up: Service) -> Non
             filler, before = occupy(disk), len(up.errors)
             fill_up(up, before)
             up.fail(ip, maxretry)
+            eventually(lambda ip=ip: ip in up.elements(), "it bans on a full disk")  # type: ignore[misc]
+            (status,) = up.json("status")
+            assert status["running"]
+            assert any("its disk is full" in notice for notice in status["notices"])
+            assert ip not in {ban.prefix for ban in up.bans()}
             up.configure(JAIL.format(maxretry - 1))
             up.send(signal.SIGHUP)
             filler.unlink()
             wait_for(up, before, "Configuration reloaded")
+            wait_for(up, before, "what was held in memory is in it")
         lines = up.log.read_text(encoding="utf-8").splitlines()
         eventually(lambda: len(up.events()) >= len(lines), "every line is an event")
         assert Counter(event.line for event in up.events()) == Counter(lines)
-        eventually(lambda: up.elements() == {ATTACKER, OTHER}, "with room it bans")
+        assert up.elements() == {ATTACKER, OTHER}
         assert [ban.prefix for ban in up.bans()] == [ATTACKER, OTHER]
-        eventually(lambda: not up.json("status")[0]["waiting"], "status is well again")
+        eventually(lambda: not up.json("status")[0]["notices"], "status is well again")
+        assert up.stop() == 0
+
+
+def test_what_a_full_disk_held_back_is_read_again_after_a_kill(up: Service) -> None:
+    """A process that dies with decisions in memory alone: its next start decides the same, once."""
+    with small_disk(up.folder / "state") as disk:
+        up.configure(JAIL.format(3))
+        up.start()
+        filler = occupy(disk)
+        fill_up(up, 0)
+        up.fail(ATTACKER, 3)
+        eventually(lambda: up.elements() == {ATTACKER}, "it bans on a full disk")
+        up.stop(signal.SIGKILL)
+        filler.unlink()
+        up.start()
+        lines = up.log.read_text(encoding="utf-8").splitlines()
+        eventually(lambda: len(up.events()) >= len(lines), "every line is an event")
+        assert Counter(event.line for event in up.events()) == Counter(lines)
+        eventually(lambda: [ban.prefix for ban in up.bans()] == [ATTACKER], "it is banned once")
+        assert up.elements() == {ATTACKER}
         assert up.stop() == 0
 
 
@@ -121,9 +147,9 @@ def fill_up(up: Service, before: int) -> None:
 
     def full() -> bool:
         up.fail("192.0.2.1", 50)
-        return "the disk is full; nothing was written" in up.errors[before:]
+        return "going on in memory" in up.errors[before:]
 
-    eventually(full, "it says that it waits")
+    eventually(full, "it says that it goes on in memory")
 
 
 def wait_for(up: Service, before: int, said: str) -> None:

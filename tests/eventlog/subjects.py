@@ -12,6 +12,7 @@ from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, EventLog, Message
 from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
+from eventlog.sqlite_held import HoldingLog
 
 START_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z."""
@@ -92,6 +93,13 @@ def sqlite(directory: Path) -> Subject:
     return Subject(lambda: SqliteLog.open(path, partitions=4, now_ms=clock), clock)
 
 
+def held(directory: Path) -> Subject:
+    """A SQLite log that can go on in memory, and need not."""
+    clock = FixedClock()
+    path = directory / "log" / "log.db"
+    return Subject(lambda: HoldingLog(SqliteLog.open(path, partitions=4, now_ms=clock), clock), clock)
+
+
 def kafka(url: str) -> Subject:
     """A Kafka log; its broker has a clock of its own."""
     from eventlog.kafka.log import KafkaLog  # noqa: PLC0415 - the embedded logs do without the extra
@@ -99,4 +107,4 @@ def kafka(url: str) -> Subject:
     return Subject(lambda: KafkaLog.open(url), None)
 
 
-EMBEDDED: Final[dict[str, Callable[[Path], Subject]]] = {"memory": memory, "sqlite": sqlite}
+EMBEDDED: Final[dict[str, Callable[[Path], Subject]]] = {"memory": memory, "sqlite": sqlite, "held": held}
