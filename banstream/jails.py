@@ -10,7 +10,7 @@ from typing import Final, Literal, cast, get_args
 from banstream import values
 from banstream.toml import Table
 from eventlog.trust import doubt
-from producers.library import AUTO, check_name, library_names
+from producers.library import AUTO, FAILED, check_name, counts_of, library_names
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
@@ -52,7 +52,7 @@ def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
 
 def _built_in() -> JailSettings:
     return JailSettings(
-        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1")), sources=(), start="recent"
+        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1"), kinds=()), sources=(), start="recent"
     )
 
 
@@ -70,6 +70,8 @@ def _enabled_jail(
     sources = table.take("source", _sources if check == "sources" else values.texts, unset)
     sources = sources or defaults.sources or _usual_sources(filters, check)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
+    if not jail.rules.kinds:
+        jail = replace(jail, rules=replace(jail.rules, kinds=_counted(filters)))
     table.done()
     return jail if enabled else None
 
@@ -100,6 +102,12 @@ def _jail(
         sources=sources,
         start=table.take("start", _start, usual.start),
     )
+
+
+def _counted(filters: tuple[str, ...]) -> tuple[str, ...]:
+    """What its filters are for: a jail that names one whose matter is probing counts probes."""
+    found = {kind for name in filters for kind in counts_of(name)}
+    return tuple(kind for kind in get_args(Kind) if kind in found) or FAILED
 
 
 def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,9 @@ LIBRARY: Final = Path(__file__).parent / "filters" / "library"
 OWN_ENDING: Final = ".toml"
 FAIL2BAN_FOLDER: Final = Path("/etc/fail2ban/filter.d")
 FAIL2BAN_ENDINGS: Final = (".conf", ".local")
+
+
+FAILED: Final = ("failed",)
 
 
 @cache
@@ -39,3 +43,19 @@ def check_name(name: str) -> None:
         close = get_close_matches(name, library_names(), n=1, cutoff=0.75)
         near = "".join(f"; did you mean {each}?" for each in close)
         raise ConfigError(f"no filter is named {name!r}{near}; see `banstream filters list`")
+
+
+@cache
+def counts_of(name: str) -> tuple[str, ...]:
+    """The kinds of event that a jail of this filter counts unless it says which: what the filter is for.
+
+    A filter says so itself (`counts`); fail2ban's, and one that cannot be read here, mean failures.
+    """
+    file = LIBRARY / f"{name}{OWN_ENDING}" if name in library_names() else Path(name)
+    if file.suffix != OWN_ENDING:
+        return FAILED
+    try:
+        head = tomllib.loads(file.read_text(encoding="utf-8").partition("\n[")[0])
+        return tuple(map(str, head.get("counts", FAILED)))
+    except (OSError, ValueError, TypeError):
+        return FAILED

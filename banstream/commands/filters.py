@@ -21,14 +21,17 @@ def filters_command() -> None:
 @filters_command.command("list")
 @json_option
 def list_command(as_json: bool) -> int:
-    """The filters a jail can name."""
+    """The filters a jail can name; `counts`: the kinds of event it counts unless it says `kinds` itself."""
     filters = sorted(every_filter(), key=lambda each: each.name)
     if as_json:
         for each in filters:
             json_line(_wire(each))
     else:
-        rows = [(each.name, each.definition.title, ", ".join(each.definition.ports)) for each in filters]
-        show(table("Filters", ("filter", "reads", "ports"), rows))
+        rows = [
+            (told.name, told.title, ", ".join(told.counts), ", ".join(told.ports))
+            for told in (each.definition for each in filters)
+        ]
+        show(table("Filters", ("filter", "reads", "counts", "ports"), rows))
     return 0
 
 
@@ -39,6 +42,7 @@ def _wire(each: NativeFilter) -> dict[str, Any]:
         "version": each.version,
         "service": each.service,
         "title": told.title,
+        "counts": told.counts,
         "programs": told.programs,
         "ports": told.ports,
         "sources": told.sources,

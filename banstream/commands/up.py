@@ -94,9 +94,10 @@ def announce(settings: Settings, stages: Stages) -> None:
     for jail in settings.jails:
         rules = jail.rules
         log.info(
-            "Jail name=%s filter=%s maxretry=%d findtime=%s bantime=%s ignoreip=%s",
+            "Jail name=%s filter=%s counts=%s maxretry=%d findtime=%s bantime=%s ignoreip=%s",
             rules.name,
             ",".join(rules.filters),
+            ",".join(rules.kinds),
             rules.maxretry,
             format_duration(rules.findtime_ms),
             format_duration(rules.bantime_ms),

@@ -10,6 +10,8 @@ import pytest
 
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
+from banstream.jails import CheckDepth
+from producers.filters import load_filter
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
 from tests.banstream.service import Service, eventually
@@ -352,3 +354,42 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
     file.write_text("[jail.sshd]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="name one, such as file:/var/log/"):
         settings_to_watch(str(file))
+
+
+@pytest.mark.parametrize(
+    ("jail", "kinds"),
+    [
+        ("[jail.nginx-limit-req]", ("probed",)),
+        ("[jail.sshd]", ("failed",)),
+        ('[jail.web]\nfilter = ["nginx", "nginx-limit-req"]', ("failed", "probed")),
+        ('[jail.nginx-limit-req]\nkinds = ["failed"]', ("failed",)),
+        ('[defaults]\nkinds = ["succeeded"]\n[jail.nginx-limit-req]', ("succeeded",)),
+        ('[jail.rest]\nfilter = "auto"', ("failed",)),
+        ('[jail.own]\nfilter = "{folder}/own.toml"', ("probed",)),
+    ],
+)
+def test_a_jail_counts_what_its_filters_are_for(jail: str, kinds: tuple[str, ...], tmp_path: Path) -> None:
+    """Unless it, or `[defaults]`, says what counts; a worker's host, which has no filters, says the same."""
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'title = "own"\ncounts = ["probed"]\nbare = true\n[[probed]]\nline = "knock from {ip}"\n'
+        '[[sample]]\nline = "knock from 192.0.2.7"\nsays = ["probed", "192.0.2.7"]\n',
+        encoding="utf-8",
+    )
+    file = tmp_path / "c.toml"
+    sources = '\nsource = "stdin"\n'
+    file.write_text(jail.format(folder=tmp_path) + sources, encoding="utf-8")
+    depths: tuple[CheckDepth, ...] = ("sources", "names")
+    for check in depths:
+        (settings,) = load_settings(str(file), check=check).jails
+        assert settings.rules.kinds == kinds
+
+
+def test_a_filter_counts_kinds_that_there_are(tmp_path: Path) -> None:
+    """A misspelt kind is refused, with the file and the key."""
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'title = "own"\ncounts = ["probe"]\n[[probed]]\nline = "knock from {ip}"\n', encoding="utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"own\.toml: counts: expected some of failed, probed, succeeded"):
+        load_filter(str(own))

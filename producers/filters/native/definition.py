@@ -5,6 +5,7 @@ service = "vsftpd"                            # what its events are about
 title = "vsftpd, the FTP server"              # one line for people
 programs = ["vsftpd"]                         # the names it logs under, in syslog and the journal
 ports = ["ftp", "ftps"]                       # the service's, as `filters list` shows them
+counts = ["failed"]                           # what a jail of this filter counts unless it says so itself
 sources = ["file:/var/log/vsftpd.log"]        # where it logs by default
 headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its own
 
@@ -40,15 +41,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from producers.library import FAILED
 from schemas.errors import ConfigError
 
 RuleKind = Literal["failed", "succeeded", "probed", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
 KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
+EVENTS: Final = frozenset({"succeeded", "failed", "probed"})
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
 HEAD: Final = frozenset({
-    "service", "title", "engine", "generic", "programs", "ports", "sources",
+    "service", "title", "counts", "engine", "generic", "programs", "ports", "sources",
     "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
@@ -81,6 +84,7 @@ class Definition:
 
     Attributes:
         engine: code of its own reads its lines; empty for none.
+        counts: the kinds of event that a jail counts which does not say (producers.library.counts_of).
         generic: lines of many services are its: where a line is routed, others are asked first.
         bare: its messages may stand alone, without a header or the name of a program.
         sessions: `pid` where the messages of one process are one session; else empty.
@@ -90,6 +94,7 @@ class Definition:
     name: str
     service: str
     title: str
+    counts: tuple[str, ...]
     engine: str
     generic: bool
     programs: tuple[str, ...]
@@ -135,6 +140,7 @@ class _Reader:
             name=self._name,
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
+            counts=self._counts(top),
             engine=self._get(top, "engine", str, ""),
             generic=self._get(top, "generic", bool, False),  # noqa: FBT003 - the default of a key
             programs=self._texts(top, "programs"),
@@ -150,6 +156,12 @@ class _Reader:
         )
         if not rules and not found.engine:
             raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+        return found
+
+    def _counts(self, top: Mapping[str, Any]) -> tuple[str, ...]:
+        found = self._texts(top, "counts") or FAILED
+        if not set(found) <= EVENTS:
+            raise self._wrong("counts", f"expected some of {', '.join(sorted(EVENTS))}, not {list(found)}")
         return found
 
     def _sessions(self, top: Mapping[str, Any]) -> str:

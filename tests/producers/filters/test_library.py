@@ -30,7 +30,15 @@ LINES = sorted(
 )
 NATIVE = [each for each in LIBRARY if each.engine is None]
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "filters.md"
-TAKEN_BY_ANOTHER = {("sshd", "pam"), ("postfix-ddos", "postfix")}
+TAKEN_BY_ANOTHER = {
+    ("sshd", "pam"),
+    ("postfix-ddos", "postfix"),
+    ("apache-overflows", "apache"),
+    ("nginx-bad-request", "web-auth"),
+    ("nginx-bad-request", "web-scan"),
+    ("nginx-forbidden", "nginx"),
+    ("nginx-limit-req", "nginx"),
+}
 """Whose samples of lines that are nothing to it are something to another filter."""
 
 
