@@ -28,10 +28,18 @@ __all__ = [
 
 @cache
 def every_filter() -> tuple[NativeFilter, ...]:
-    """The whole library, in the order in which a line is routed: those of many services come last."""
+    """The whole library, in the order in which a line is routed.
+
+    Those of many services come last, and of these who looks for probes alone.
+    """
     filters = [read_filter(LIBRARY / f"{name}.toml", name) for name in library_names()]
     with_needles(pattern for each in filters if each.engine is None for pattern in each.rules.patterns)
-    return tuple(sorted(filters, key=lambda each: (each.definition.generic, each.name)))
+    return tuple(sorted(filters, key=_turn))
+
+
+def _turn(each: NativeFilter) -> tuple[bool, bool, str]:
+    told = each.definition
+    return told.generic, told.generic and "failed" not in told.counts, told.name
 
 
 def load_filter(name: str) -> Filter:

@@ -36,7 +36,7 @@ COMMON: Final = re.compile(
     rb"(?i)\b(?:authenticat\w+|fail\w*|invalid|users?|password|log(?:ged)? ?in|login|connect\w+|disconnect\w*"
     rb"|from|for|errors?|warning|session|closed|opened|accepted|access|denied|client|server|port|address|to|by"
     rb"|in|is|the|of|with|request|refused|rejected|unknown|and|not|was|has|been|a|an|info|after|received"
-    rb"|GET|HEAD|POST|PUT)\b|[ .,:]"
+    rb"|GET|HEAD|POST|PUT|https?)\b|[ .,:\"()\[\]-]"
 )
 """Words that logs are full of."""
 ODD_CASES: Final = frozenset("iIkKsS")

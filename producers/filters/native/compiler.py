@@ -20,6 +20,7 @@ from producers.filters.bounds import compiled
 from producers.filters.entries import Entry
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.pieces import access_line, expand, outline
+from producers.filters.native.targets import SPELT, is_target, readings, spelt
 from producers.filters.rows import Needle, Needles, contains
 from schemas.errors import ConfigError
 
@@ -32,6 +33,9 @@ PAIR: Final = re.compile(rb'([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^
 PRIORITY: Final = re.compile(rb"(?:<\d{1,3}>)?\s*")
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
+REFUSED: Final = re.compile(rb"\b4\d\d\b")
+"""In a needle: few lines of an access log have the status."""
+PATH: Final = "path"
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
@@ -54,11 +58,17 @@ class LinePattern:
     rule: Rule
     source: str
     headed: str | None
+    path: str = ""
 
     @property
     def text(self) -> str:
         """What its needles follow from."""
-        return self.source
+        return f"{self.source}\0{self.path}" if self.path else self.source
+
+    @cached_property
+    def asked(self) -> re.Pattern[bytes] | None:
+        """Over a reading of what the request asked for; None: any."""
+        return compiled(self.path.encode(), re.DOTALL) if self.path else None
 
     @cached_property
     def whole(self) -> bool:
@@ -78,8 +88,14 @@ class LinePattern:
 
     @cached_property
     def needles(self) -> Needles | None:
-        """What its messages hold."""
-        return _needles(outline(self.source).encode(), but=ESCAPED)
+        """What its messages hold: of a request's answer and of its path what fewer lines hold."""
+        own = _needles(outline(self.source).encode(), but=ESCAPED)
+        paths = _needles(self.path.encode(), but=ESCAPED) if self.path else None
+        asked = paths and spelt(paths)
+        if not asked:
+            return own
+        refused = own is not None and all(REFUSED.search(each.text) for each in own)
+        return own if refused and own is not None and len(own) <= len(asked) else asked
 
     def find(self, entry: Entry, *, own: bool) -> Groups | None:
         """What it captures of an entry: of the service's own log if `own`, else of a program's message."""
@@ -92,7 +108,10 @@ class LinePattern:
         absent = ABSENT if self.rule.shape == "clf" else None
         groups: dict[str, bytes] = {}
         _capture(found, groups, absent)
-        return groups
+        if self.asked is None and self.rule.shape != "clf":
+            return groups
+        target = groups.pop(PATH, b"")
+        return groups if self.asked is None or any(map(self.asked.fullmatch, readings(target))) else None
 
 
 @dataclass(frozen=True)
@@ -116,11 +135,11 @@ class FieldsPattern:
 
     @cached_property
     def needles(self) -> Needles | None:
-        """The best of its values' needles; else the name of a key."""
-        found = [_needles(text.encode(), but=ESCAPED_VALUE) for _, text in self.where]
+        """The best of its values' needles, and of the names of keys."""
+        found = [_needles_of_value(text) for _, text in self.where]
         keys = [frozenset({Needle(key.rpartition(".")[2].encode())}) for key, _ in self.where]
         known = [each for each in (*found, *keys) if each]
-        return max(known, key=lambda each: min(len(needle.text) for needle in each)) if known else None
+        return max(known, key=_shortest) if known else None
 
     def value(self, entry: Entry) -> Mapping[str, Any] | None:
         """The object that an entry is; None when it is none."""
@@ -143,7 +162,7 @@ class FieldsPattern:
     def _groups(self, value: Mapping[str, Any]) -> dict[str, bytes] | None:
         groups: dict[str, bytes] = {}
         for path, test in self.tests:
-            found = test.fullmatch(self.text_at(value, path))
+            found = _matched(test, self.text_at(value, path))
             if found is None:
                 return None
             _capture(found, groups)
@@ -205,6 +224,20 @@ def pairs(text: bytes) -> dict[str, Any] | None:
     return found or None
 
 
+def _path(definition: Definition, rule: Rule, source: str) -> str:
+    if rule.path and "(?P<path>" not in source:
+        raise ValueError("path: its line has no {path}")
+    return expand(rule.path, definition.pieces)
+
+
+def _matched(test: re.Pattern[bytes], text: bytes) -> re.Match[bytes] | None:
+    """A test of a value; of what a request asked for, the first reading that passes."""
+    found = test.fullmatch(text)
+    if found is not None or not is_target(text):
+        return found
+    return next(filter(None, map(test.fullmatch, readings(text))), None)
+
+
 def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
     try:
         if rule.shape in {"json", "kv"}:
@@ -219,7 +252,9 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
             seen: Counter[str] = Counter()
             source = _apart(expand(line, definition.pieces), seen)
             headed = headers is not None and rule.shape != "clf" and not TIMED.search(source)
-            yield LinePattern(rule, source, _apart(headers or "", seen) if headed else None)
+            yield LinePattern(
+                rule, source, _apart(headers or "", seen) if headed else None, _path(definition, rule, source)
+            )
     except ValueError as error:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
 
@@ -228,6 +263,17 @@ def _needles(expression: bytes, *, but: frozenset[str]) -> Needles | None:
     from producers.filters.literals import required_literals  # noqa: PLC0415 - the library's are remembered
 
     return required_literals(expression, re.DOTALL, but=but)
+
+
+def _needles_of_value(text: str) -> Needles | None:
+    """What a value holds; of one that may be a path what its line holds, however it is spelt."""
+    found = _needles(text.encode(), but=ESCAPED_VALUE)
+    return spelt(found) if found and "/" in text else found
+
+
+def _shortest(needles: Needles) -> int:
+    """The length of the shortest, but for what tells only that something may be spelt otherwise."""
+    return min(len(needle.text) for needle in needles - SPELT)
 
 
 def _capture(found: re.Match[bytes], groups: dict[str, bytes], absent: bytes | None = None) -> None:

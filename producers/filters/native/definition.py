@@ -54,7 +54,7 @@ HEAD: Final = frozenset({
     "service", "title", "counts", "engine", "generic", "programs", "ports", "sources",
     "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
-RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "ends"})
+RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Rule:
         shape: how `lines` or `where` are to be read.
         lines: of shape `line`: alternatives, with pieces.
         where: of the others: by key or column, what its value is, with pieces.
+        path: of `line` and `clf`: what the path that was asked for is, however it is spelt; empty: any.
         ends: the session is over.
         place: the table in the file, for messages.
     """
@@ -74,6 +75,7 @@ class Rule:
     shape: Shape
     lines: tuple[str, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
     ends: bool = False
     place: str = ""
 
@@ -179,13 +181,18 @@ class _Reader:
         lines = (*self._texts(table, "line", place), *self._texts(table, "lines", place))
         if len(shapes) + bool(lines) != 1:
             raise self._wrong(place, "wants one of line, lines, json, kv and clf")
+        path = self._get(table, "path", str, "", place)
         if lines:
-            return Rule(kind, "line", lines=lines, ends=ends, place=place)
+            return Rule(kind, "line", lines=lines, path=path, ends=ends, place=place)
         shape = cast("Shape", shapes[0])
         where = self._texts_by(table, shape, place)
         if not where:
             raise self._wrong(f"{place} {shape}", "wants at least one key and what its value is")
-        return Rule(kind, shape, where=where, ends=ends, place=place)
+        if path:
+            raise self._wrong(f"{place} path", "stands beside a line; of an object or columns it is a key")
+        return Rule(
+            kind, shape, where=where, path=where.get("path", "") * (shape == "clf"), ends=ends, place=place
+        )
 
     def _keys(self, top: Mapping[str, Any], shape: str) -> Mapping[str, tuple[str, ...]]:
         table = self._get(top, shape, dict, {})

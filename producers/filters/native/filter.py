@@ -27,7 +27,7 @@ RULES_MODULES: Final = (
     "entries.py",
     "memory.py",
     "times.py",
-    *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces")),
+    *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces", "targets")),
 )
 
 

@@ -14,7 +14,8 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{word}` | characters other than blanks | |
 | `{int}` | digits | |
 | `{quoted}` | a text in double quotes, in which `\` escapes | |
-| `{login_path}` | what the path of a login is named after, but not of a token's renewal | |
+| `{path}` | what a request asked for | path |
+| `{login_path}` | the path of a login, by its name, but not of a token's renewal: for `path = ...` | |
 
 Of several free texts in a line `{user}` may have 1,024 characters and `{text}` 2,048, since what is tried
 grows with their product; one alone may have as many as the line, so that no name is too long to be read.
@@ -49,7 +50,11 @@ PIECES: Final[Mapping[str, str]] = {
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
-    "login_path": r'(?:[Ll]og_?-?[IiOo]n|[Ss]ign_?-?[Ii]n|[Aa]uth)(?![^" ?]{0,256}[Rr]e(?:fresh|new))',
+    "path": r'(?P<path>(?:[^"\\ ]|\\.)*)',
+    "login_path": (
+        r"(?![^?]*/[\w-]*re(?:fresh|new)[\w-]*(?:[/?]|$))[^?]*"
+        r"(?:log[_-]?[io]n|sign[_-]?in|auth)[^?]*(?:\?.*)?"
+    ),
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
 FREE: Final = frozenset({"user", "text", "rest"})
@@ -135,15 +140,18 @@ def _unbegun(text: str) -> str:
 
 
 QUOTED: Final = r'(?:[^"\\]|\\.)*'
+COLUMN: Final = rf"(?:{IPV4}|[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:.]{{0,39}}(?:%[\w.-]{{1,16}})?)"
+"""A first column that is an address, of a client or of a host that he asked for."""
 LAYOUT: Final = (
-    r"(?:(?=[\w.*:-]*[g-zG-Z_*-])[\w.*:-]{1,255} )?{ip} \S+ <user> \[{time}\] "
+    rf"(?:(?!{COLUMN} )(?:[\w.*:-]{{1,255}}|\[[0-9A-Fa-f:.]{{2,45}}\](?::\d{{1,5}})?) )?"
+    rf"{{ip}} (?!{COLUMN} [^ \[]+ [^\[])\S+ <user> \[{{time}}\] "
     r'"(?:<method> <path>(?: <protocol>)?|<request>)" <status> <size>'
     r'(?: "<referer>" "<agent>"(?: <more>)?)?'
 )
 COLUMNS: Final[Mapping[str, str]] = {
-    "user": r"(?P<user>\S{1,1024}|[^\[]{1,1024})",
+    "user": r"(?!- [^\[])(?P<user>\S+|.+?)",
     "method": r"[A-Z]{3,20}",
-    "path": r"(?:[^\"\\ ]|\\.)*",
+    "path": PIECES["path"],
     "protocol": r"HTTP/[\d.]{1,4}",
     "request": QUOTED,
     "status": r"\d{3}",
@@ -163,9 +171,12 @@ def access_line(where: Mapping[str, str]) -> str:
     transform encoder, Traefik, HAProxy's httplog in CLF, Tomcat's valve and others write the same. What a
     client chose (user, request, referer, agent) stands in quotes or after the address, and servers escape
     quotes in it: `\"` or `\x22`. So the address, at the line's beginning, is the server's own. A list of
-    addresses there is what a header said, and no word for an address: such a line is not read.
+    addresses there is what a header said, and no word for an address: such a line is not read. Nor is one
+    whose first two columns are addresses and which has a column more than it should: the first may be the
+    host that a client asked for (nginx-proxy's `$host $remote_addr - $remote_user`).
 
-    A `request` is one that is no proper request line (`method path protocol`).
+    A `request` is one that is no proper request line (`method path protocol`). What the path has to be is
+    looked at once the line is read (`producers.filters.native.targets`).
     Raises ValueError for a column that is none.
     """
     unknown = [column for column in where if column not in COLUMNS]
@@ -187,5 +198,6 @@ def access_line(where: Mapping[str, str]) -> str:
     if "more" in where:
         layout = layout.replace("(?: <more>)?", " <more>")
     for column, value in COLUMNS.items():
-        layout = layout.replace(f"<{column}>", f"(?:{where[column]})" if column in where else value)
+        named = column in where and column != "path"
+        layout = layout.replace(f"<{column}>", f"(?:{where[column]})" if named else value)
     return layout

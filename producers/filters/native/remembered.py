@@ -22,7 +22,12 @@ from producers.library import LIBRARY
 
 FOLDER: Final = LIBRARY / "__pycache__"
 CODE: Final = tuple(
-    LIBRARY.parent / name for name in ("literals.py", "syntax.py", "native/compiler.py", "native/pieces.py")
+    LIBRARY.parent / name
+    for name in (
+        "literals.py",
+        "syntax.py",
+        *(f"native/{each}.py" for each in ("compiler", "pieces", "targets")),
+    )
 )
 KEY_LENGTH: Final = 16
 
