@@ -30,12 +30,14 @@ class JailSettings:
     Attributes:
         start: where a source begins the first time.
         auto: its filters are all of the library that no other jail names.
+        usedns: whether host names in lines become addresses; None: as each filter says.
     """
 
     rules: Jail
     sources: tuple[str, ...]
     start: Start
     auto: bool = False
+    usedns: bool | None = None
 
 
 def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
@@ -101,6 +103,7 @@ def _jail(
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
+        usedns=table.take("usedns", _usedns, usual.usedns),
     )
 
 
@@ -131,6 +134,10 @@ def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
         rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
         told.append(replace(jail, rules=rules))
     return tuple(told)
+
+
+def _usedns(value: object) -> bool:
+    return {"yes": True, "warn": True, "no": False}[values.one_of("yes", "warn", "no")(value)]
 
 
 def _start(value: object) -> Start:

@@ -19,6 +19,7 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 filters=tuple(dict.fromkeys((*(old.filters if old else ()), *_named(jail)))),
                 auto=jail.auto or (old is not None and old.auto),
                 start=jail.start if old is None else _earlier(old.start, jail.start),
+                usedns=jail.usedns if old is None else _either(old.usedns, jail.usedns),
                 labels=labels,
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
@@ -32,3 +33,8 @@ def _named(jail: JailSettings) -> tuple[str, ...]:
 def _earlier(one: Start, other: Start) -> Start:
     """Where two jails' sources begin: at the earlier of both places."""
     return "beginning" if "beginning" in {one, other} else "recent" if "recent" in {one, other} else "end"
+
+
+def _either(one: bool | None, other: bool | None) -> bool | None:  # noqa: FBT001 - the two are alike
+    """Whether names become addresses for two jails on one source: where one wants them, they do."""
+    return one if other is None else other if one is None else one or other

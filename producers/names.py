@@ -1,8 +1,11 @@
-"""Host names in lines become addresses: asked for beside the work, never within it.
+"""Host names in lines become addresses, where `usedns` says so: asked for beside the work, never within it.
 
-A line that names a host instead of an address waits, up to MOST_WAITING of them, until the name is resolved;
-then it is an event of each address. What waits is stored with the position, so that a restart asks again.
-Such an event's position is later than all before it: it is a stream of its own beside its source.
+A line that names a host instead of an address waits, up to MOST_WAITING of them, until the name is resolved.
+Whoever owns a name's zone says what it resolves to, so an answer counts only where it is one address, and
+that address leads back to the name (as sshd's UseDNS asks). Of one domain MOST_OF_A_DOMAIN events wait, and
+one question is asked at a time, so that nobody's slow name servers hold up another's. What waits is stored
+with the position, so that a restart asks again. Such an event's position is later than all before it: it is
+a stream of its own beside its source.
 """
 
 from __future__ import annotations
@@ -20,25 +23,43 @@ from schemas.codec import AuthLine, changed, lines_from, wires_of
 from schemas.errors import InvalidMessage
 
 MOST_WAITING: Final = 1_024
+MOST_OF_A_DOMAIN: Final = 64
 MOST_KNOWN: Final = 4_096
 FRESH_S: Final = 300.0
 """As long as fail2ban remembers an answer."""
-THREADS: Final = 2
+THREADS: Final = 4
 TOO_MANY: Final = "more host names than can wait for the DNS; their lines are no events"
 LOST: Final = "events that waited for the DNS were kept by another version, and cannot be read"
-UNKNOWN: Final = "a host name that has no address; its line is no event"
-RESOLVED: Final = "host names instead of addresses; whoever owns a name's zone chooses whom it bans"
+OF_ONE_DOMAIN: Final = "host names of one domain, beyond what may wait of one; their lines are no events"
+UNKNOWN: Final = "a host name that has no address of its own, which leads back to it; its line is no event"
+RESOLVED: Final = "host names instead of addresses, resolved as usedns says"
+
+SHORT_LABEL: Final = 3
 
 LookUp = Callable[[str], Sequence[str]]
 
 
 def addresses_of(name: str) -> list[str]:
-    """A host's addresses, as the system resolves its name; none when it has none."""
+    """A host's only address, as the system resolves its name, if it leads back to the name; else none."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(canonical_address(str(each[4][0])) for each in found))
+        addresses = {canonical_address(str(each[4][0])) for each in found}
+        if len(addresses) != 1:
+            return []
+        host, aliases, _ = socket.gethostbyaddr(*addresses)
     except (OSError, ValueError):
         return []
+    return list(addresses) if _plain(name) in map(_plain, (host, *aliases)) else []
+
+
+def domain_of(name: str) -> str:
+    """Whose a name is: its last two labels, or three where the second last is short (`co.uk`)."""
+    labels = _plain(name).split(".")
+    return ".".join(labels[-3 if len(labels) > 2 and len(labels[-2]) <= SHORT_LABEL else -2 :])  # noqa: PLR2004 - labels
+
+
+def _plain(name: str) -> str:
+    return name.rstrip(".").lower()
 
 
 class Names:
@@ -48,6 +69,7 @@ class Names:
         self._look_up = look_up
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._pending: set[str] = set()
+        """The domains that are asked for a name."""
         self._known: dict[str, tuple[float, Sequence[str]]] = {}
         self._threads = 0
         self._lock = threading.Lock()
@@ -57,8 +79,9 @@ class Names:
         at_s, addresses = self._known.get(name, (0.0, None))
         if addresses is not None and time.monotonic() - at_s < FRESH_S:
             return addresses
-        if name not in self._pending:
-            self._pending.add(name)
+        domain = domain_of(name)
+        if domain not in self._pending:
+            self._pending.add(domain)
             self._asked.put(name)
             if self._threads < THREADS:
                 threading.Thread(target=self._work, name="names", daemon=True).start()
@@ -73,7 +96,7 @@ class Names:
                 while len(self._known) >= MOST_KNOWN:
                     del self._known[next(iter(self._known))]
                 self._known[name] = time.monotonic(), addresses
-            self._pending.discard(name)
+            self._pending.discard(domain_of(name))
 
     def _answer(self, name: str) -> Sequence[str]:
         try:
@@ -90,17 +113,23 @@ class Waiting:
         self._last = int(saved.get("last", 0))
         self.counts: Counter[str] = Counter()
         self._events: list[AuthLine] = []
+        self._domains: Counter[str] = Counter()
         try:
-            self._events = lines_from(saved.get("waiting", []))
+            self.add(lines_from(saved.get("waiting", [])))
         except InvalidMessage as error:
             self.counts[f"{LOST}: {error}"] += len(saved["waiting"])
 
     def add(self, events: Sequence[AuthLine]) -> None:
         """Events whose `ip` is a host's name."""
-        room = MOST_WAITING - len(self._events)
-        self._events += events[:room]
-        if len(events) > room:
-            self.counts[TOO_MANY] += len(events) - room
+        for event in events:
+            domain = domain_of(event.ip)
+            if len(self._events) >= MOST_WAITING:
+                self.counts[TOO_MANY] += 1
+            elif self._domains[domain] >= MOST_OF_A_DOMAIN:
+                self.counts[OF_ONE_DOMAIN] += 1
+            else:
+                self._domains[domain] += 1
+                self._events.append(event)
 
     def due(self, now_ms: int) -> list[AuthLine]:
         """The events whose names have been resolved, one for each address; they wait no longer."""
@@ -111,10 +140,16 @@ class Waiting:
             if addresses is None:
                 left.append(event)
                 continue
+            self._let_go(domain_of(event.ip))
             self.counts[RESOLVED if addresses else UNKNOWN] += 1
             found += (self._event(event, address, now_ms) for address in addresses)
         self._events = left
         return found
+
+    def _let_go(self, domain: str) -> None:
+        self._domains[domain] -= 1
+        if not self._domains[domain]:
+            del self._domains[domain]
 
     def save(self) -> dict[str, Any]:
         """What waits, as JSON; empty when nothing ever did."""

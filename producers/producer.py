@@ -33,6 +33,10 @@ from schemas.errors import InvalidMessage
 
 NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
 TOO_FAR: Final = "lines so far from its beginning that no log is as long; they are not read"
+NAMES_LEFT: Final = (
+    "host names instead of addresses; their lines are no events: have the service write addresses, or set "
+    'usedns = "yes"'
+)
 NO_FIELDS: Final[Mapping[str, str]] = {}
 WRITER: Final = "producer"
 READ_BYTES: Final = 1 << 20
@@ -55,6 +59,7 @@ class WatchedSource:
         auto: lines that none of those takes are for whichever filter of the library they are of.
         labels: put on every event.
         start: where the first reading ever begins.
+        usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
     """
 
@@ -64,6 +69,7 @@ class WatchedSource:
     start: Literal["recent", "beginning", "end"] = "recent"
     recent_ms: int = 600_000
     auto: bool = False
+    usedns: bool | None = None
 
     def names(self) -> str:
         """Its filters, for people."""
@@ -176,9 +182,12 @@ class _Stream:
         if not any(row[10] for row in rows):
             return rows
         named: list[EventRow] = []
+        resolves = origin.filter.usedns if self.watch.usedns is None else self.watch.usedns
         for row in rows:
             fields = row[10] or NO_FIELDS
-            if "dns" in fields:
+            if "dns" in fields and not resolves:
+                self.counts[NAMES_LEFT] += 1
+            elif "dns" in fields:
                 self.waiting.add(auth_lines(data, [row], origin))
             elif address_of(row[2].encode()) is None:
                 self.counts[NO_ADDRESS] += 1

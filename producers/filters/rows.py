@@ -119,6 +119,11 @@ class Filter(Protocol):
         """Where its lines usually are, as sources' specs."""
         ...
 
+    @property
+    def usedns(self) -> bool:
+        """Whether the host names that its lines hold become addresses, unless its jail says."""
+        ...
+
     def warnings(self) -> list[str]:
         """What a person should know who uses it nevertheless, a sentence each."""
         ...

@@ -219,7 +219,7 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start; "
+            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start, usedns; "
             "did you mean maxretry?"
         ),
     ]

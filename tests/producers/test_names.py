@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,8 +14,18 @@ import pytest
 
 import producers.names
 from eventlog.memory import MemoryLog
-from producers.names import LOST, MOST_WAITING, THREADS, TOO_MANY, Names, Waiting, addresses_of
-from producers.producer import Producer, WatchedSource
+from producers.names import (
+    LOST,
+    MOST_OF_A_DOMAIN,
+    MOST_WAITING,
+    OF_ONE_DOMAIN,
+    THREADS,
+    TOO_MANY,
+    Names,
+    Waiting,
+    domain_of,
+)
+from producers.producer import NAMES_LEFT, Producer, WatchedSource
 from schemas.codec import AuthLine, changed, decode_frame, wires_of
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
@@ -44,11 +56,103 @@ def events(log: MemoryLog) -> list[AuthEvent]:
     return [each for frame in found for each in frame if isinstance(each, AuthEvent)]
 
 
-def test_the_system_resolves_names() -> None:
-    """`localhost` is the loopback; what is no name has no address and is no error."""
-    assert "127.0.0.1" in addresses_of("localhost")
-    assert addresses_of("no such host") == []
-    assert addresses_of("a" * 300) == []
+HOSTS = """127.0.0.1 localhost
+192.0.2.7 one.example
+192.0.2.8 two.example
+192.0.2.9 two.example
+192.0.2.20 victim.example
+192.0.2.20 liar.example
+"""
+
+
+def resolved(tmp_path: Path, *names: str) -> list[list[str]]:
+    """What the system's resolver gives, with a hosts file of our own and no name server."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text(HOSTS, encoding="ascii")
+    program = f"from producers.names import addresses_of\nprint([addresses_of(name) for name in {names!r}])"
+    mounted = 'mount --bind "$1" /etc/hosts && exec "$2" -c "$3"'
+    done = subprocess.run(
+        ["unshare", "-m", "-n", "sh", "-c", mounted, "sh", str(hosts), sys.executable, program],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: list[list[str]] = ast.literal_eval(done.stdout)
+    return found
+
+
+def test_a_name_counts_where_its_one_address_leads_back_to_it(tmp_path: Path) -> None:
+    """Two addresses, another's address, no address, no name: none of these names anybody."""
+    names = (
+        "one.example",
+        "ONE.example",
+        "two.example",
+        "victim.example",
+        "liar.example",
+        "no such",
+        "a" * 300,
+    )
+    assert resolved(tmp_path, *names) == [
+        ["192.0.2.7"],
+        ["192.0.2.7"],
+        [],
+        ["192.0.2.20"],
+        [],
+        [],
+        [],
+    ]
+
+
+def test_native_filters_leave_names_alone_unless_told(tmp_path: Path) -> None:
+    """Whoever owns a zone would choose whom it bans; what is left is counted, and says what to do."""
+    path = tmp_path / "ftp.log"
+    path.write_text(LINE.format(name="a.example") + LINE.format(name="192.0.2.9"), encoding="ascii")
+    log, directory = MemoryLog(), Directory(a_example=["192.0.2.7"])
+    directory.open.set()
+    producer = Producer(
+        log,
+        [WatchedSource(f"file:{path}", ("pureftpd",), start="beginning")],
+        lambda: NOW_MS,
+        names=Names(directory),
+    )
+    producer.poll()
+    assert [each.ip for each in events(log)] == ["192.0.2.9"]
+    assert producer.notices()[NAMES_LEFT] == 1
+    assert not directory.asked
+    producer.close()
+
+
+def test_one_domain_holds_up_no_other() -> None:
+    """Names of one zone whose servers never answer: another's name is asked for at once, and has room."""
+    silent = threading.Event()
+
+    def look_up(name: str) -> Sequence[str]:
+        if name.endswith("slow.example"):
+            silent.wait(20)
+        return ["192.0.2.7"]
+
+    waiting = Waiting(Names(look_up), {})
+    waiting.add([named(f"{number}.slow.example") for number in range(1_100)])
+    assert waiting.counts[OF_ONE_DOMAIN] == 1_100 - MOST_OF_A_DOMAIN
+    assert waiting.due(NOW_MS) == []
+    waiting.add([named("good.example")])
+    eventually(lambda: [each.ip for each in waiting.due(NOW_MS)] == ["192.0.2.7"], "the other's name")
+    silent.set()
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [
+        ("a.b.example.com", "example.com"),
+        ("example.com.", "example.com"),
+        ("A.Example.co.uk", "example.co.uk"),
+        ("localhost", "localhost"),
+        ("b.co", "b.co"),
+    ],
+)
+def test_whose_a_name_is(name: str, domain: str) -> None:
+    """Its domain is what somebody registers: two labels, or three below a short second level."""
+    assert domain_of(name) == domain
 
 
 def test_a_name_becomes_an_event_of_each_address_and_holds_nothing_up(tmp_path: Path) -> None:
@@ -56,7 +160,7 @@ def test_a_name_becomes_an_event_of_each_address_and_holds_nothing_up(tmp_path: 
     log, directory = MemoryLog(), Directory(a_example=["192.0.2.7", "2001:db8::7"])
     path = tmp_path / "ftp.log"
     path.write_text(LINE.format(name="a.example") + LINE.format(name="192.0.2.9"), encoding="ascii")
-    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning")
+    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning", usedns=True)
     producer = Producer(log, [watch], lambda: NOW_MS, names=Names(directory))
     producer.poll()
     assert [each.ip for each in events(log)] == ["192.0.2.9"]
@@ -78,7 +182,7 @@ def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
     log, silent = MemoryLog(), Directory()
     path = tmp_path / "ftp.log"
     path.write_text(LINE.format(name="a.example"), encoding="ascii")
-    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning")
+    watch = WatchedSource(f"file:{path}", ("pureftpd",), start="beginning", usedns=True)
     first = Producer(log, [watch], lambda: NOW_MS, names=Names(silent))
     first.poll()
     first.close()
@@ -132,7 +236,7 @@ def test_names_without_an_address_and_too_many_of_them_are_counted() -> None:
     directory = Directory()
     directory.open.set()
     waiting = Waiting(Names(directory), {})
-    waiting.add([named(f"{number}.example") for number in range(MOST_WAITING + 5)])
+    waiting.add([named(f"a.{number}.example") for number in range(MOST_WAITING + 5)])
     assert waiting.counts[TOO_MANY] == 5
 
     def all_answered() -> bool:

@@ -50,6 +50,11 @@ class Fail2banFilter:
         """How to ask the journal for its lines; it names no files, as jails do in fail2ban."""
         return tuple(f"journald:{match}" for match in self.definition.journalmatch)
 
+    @property
+    def usedns(self) -> bool:
+        """As its definition says: yes, where it does not say no."""
+        return self.definition.usedns != "no"
+
     def warnings(self) -> list[str]:
         """A sentence for each expression that a line could make last: it is bounded, and the line skipped."""
         rules = self.compiled.rules

@@ -85,6 +85,11 @@ class NativeFilter:
         """Its samples. Raises ConfigError."""
         return _samples_of(self.text, self.file)
 
+    @property
+    def usedns(self) -> bool:
+        """No: whoever owns a name's zone would choose whom it bans."""
+        return False
+
     def warnings(self) -> list[str]:
         """None: the library is looked at by its tests, a user's own filter is refused for what is wrong."""
         return []

@@ -45,6 +45,11 @@ class Ruled:
         """None."""
         return ()
 
+    @property
+    def usedns(self) -> bool:
+        """It names no hosts."""
+        return False
+
     def warnings(self) -> list[str]:
         """None."""
         return []
