@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from producers.filters.entries import Entry
@@ -34,16 +35,23 @@ Needles = frozenset[Needle]
 
 def contains(text: bytes, needles: Needles) -> bool:
     """Whether a text holds at least one of the needles."""
-    lowered: bytes | None = None
-    for needle, caseless in needles:
-        if not caseless:
-            if needle in text:
-                return True
-            continue
-        lowered = text.lower() if lowered is None else lowered
-        if needle in lowered:
+    exact, caseless = _texts_of(needles)
+    for each in exact:
+        if each in text:
             return True
+    if caseless:
+        lowered = text.lower()
+        for each in caseless:
+            if each in lowered:
+                return True
     return False
+
+
+@lru_cache(maxsize=4_096)
+def _texts_of(needles: Needles) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """The texts of needles whose case counts, and of the others."""
+    exact = tuple(sorted(each.text for each in needles if not each.caseless))
+    return exact, tuple(sorted(each.text for each in needles if each.caseless))
 
 
 class EntryMatcher(Protocol):

@@ -146,7 +146,7 @@ LAYOUT: Final = (
     rf"(?:(?!{COLUMN} )(?:[\w.*:-]{{1,255}}|\[[0-9A-Fa-f:.]{{2,45}}\](?::\d{{1,5}})?) )?"
     rf"{{ip}} (?!{COLUMN} [^ \[]+ [^\[])\S+ <user> \[{{time}}\] "
     r'"(?:<method> <path>(?: <protocol>)?|<request>)" <status> <size>'
-    r'(?: "<referer>" "<agent>"(?: <more>)?)?'
+    r'(?: "<referer>"(?: "<agent>"(?: <more>)?)?)?'
 )
 COLUMNS: Final[Mapping[str, str]] = {
     "user": r"(?!- [^\[])(?P<user>\S+|.+?)",
@@ -193,7 +193,7 @@ def access_line(where: Mapping[str, str]) -> str:
         layout = layout.replace("(?: <protocol>)?", " <protocol>")
     if where.keys() & {"referer", "agent", "more"}:
         layout = layout.replace(
-            '(?: "<referer>" "<agent>"(?: <more>)?)?', '(?: "<referer>" "<agent>"(?: <more>)?)'
+            '(?: "<referer>"(?: "<agent>"(?: <more>)?)?)?', '(?: "<referer>" "<agent>"(?: <more>)?)'
         )
     if "more" in where:
         layout = layout.replace("(?: <more>)?", " <more>")

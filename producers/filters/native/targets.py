@@ -16,6 +16,7 @@ A quote, a backslash, a control character or a byte beyond ASCII stays encoded.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from producers.filters.rows import Needle, Needles
@@ -37,10 +38,18 @@ SPELT: Final = frozenset(
 )
 """What a line holds in whose target a text without a slash may be spelt otherwise than it reads."""
 LEAST: Final = 3
+SIGNS: Final = {
+    sign: frozenset({Needle(sign), Needle(b"%%%02x" % sign[0], caseless=True)})
+    for sign in (b"'", b"<", b"{", b"|", b"`")
+}
+"""What few lines hold, and may be spelt."""
 UPWARDS: Final = frozenset(map(Needle, (b"../", b"..\\", b"..;")))
+SCHEMES: Final = frozenset({b"http:", b"https:"})
+"""What every line with a referer holds."""
 APART: Final = re.compile(rb"[/ ]")
 
 
+@lru_cache(maxsize=16)
 def readings(target: bytes) -> tuple[bytes, ...]:
     """The ways to read a target, each once, the text as it stands first."""
     if PLAIN.fullmatch(target):
@@ -62,11 +71,13 @@ def spelt(needles: Needles) -> Needles | None:
     """
     found = set(SPELT)
     for text, _ in needles:
-        part = max(reversed(APART.split(text)), key=len)
+        part = max((each for each in reversed(APART.split(text)) if each not in SCHEMES), key=len)
         if len(part) >= LEAST:
             found.add(Needle(part.lower(), caseless=True))
         elif b".." in text:
             found |= UPWARDS
+        elif sign := next((each for each in SIGNS if each in text), None):
+            found |= SIGNS[sign]
         else:
             return None
     return frozenset(found)
