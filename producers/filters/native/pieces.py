@@ -50,7 +50,7 @@ PIECES: Final[Mapping[str, str]] = {
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
-    "path": r'(?P<path>(?:[^"\\ ]|\\.)*)',
+    "path": r'(?P<path>[^"\\ ]*(?:\\.[^"\\ ]*)*)',
     "login_path": (
         r"(?![^?]*/[\w-]*re(?:fresh|new)[\w-]*(?:[/?]|$))[^?]*"
         r"(?:log[_-]?[io]n|sign[_-]?in|auth)[^?]*(?:\?.*)?"
@@ -139,7 +139,7 @@ def _unbegun(text: str) -> str:
     return "".join(f"(?!(?<={''.join(parts[:end])}){''.join(parts[end:])})" for end in ends)
 
 
-QUOTED: Final = r'(?:[^"\\]|\\.)*'
+QUOTED: Final = r'[^"\\]*(?:\\.[^"\\]*)*'
 COLUMN: Final = rf"(?:{IPV4}|[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:.]{{0,39}}(?:%[\w.-]{{1,16}})?)"
 """A first column that is an address, of a client or of a host that he asked for."""
 LAYOUT: Final = (
@@ -149,7 +149,7 @@ LAYOUT: Final = (
     r'(?: "<referer>"(?: "<agent>"(?: <more>)?)?)?'
 )
 COLUMNS: Final[Mapping[str, str]] = {
-    "user": r"(?!- [^\[])(?P<user>\S+|.+?)",
+    "user": r"(?!- [^\[])(?P<user>\S+|[^\"\\]+(?:\\.[^\"\\]*)*)",
     "method": r"[A-Z]{3,20}",
     "path": PIECES["path"],
     "protocol": r"HTTP/[\d.]{1,4}",
