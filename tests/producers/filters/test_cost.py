@@ -15,8 +15,8 @@ from producers.filters.entries import unwrap
 FILTERS = [each for each in every_filter() if each.engine is None]
 LENGTH = 8_192
 MOST_S = 0.04
-"""Of processor time. The costliest reads such a line in a third of it; one that looks at each part of a line again
-for each of its parts takes a multiple."""
+"""Of processor time. The costliest reads such a line in a third of it; one that looks at each part of a line
+again for each of its parts takes a multiple."""
 LINES = 60
 TRIES = 3
 
