@@ -29,7 +29,10 @@ ESCAPED: Final = frozenset('"\\<>&\t\r\b\f\x1b') | frozenset(map(chr, range(128,
 """Characters that JSON writers escape, so that a line within Docker's JSON would not hold them."""
 ESCAPED_VALUE: Final = ESCAPED | {"/"}
 """The same of a value: PHP's writer escapes the slash."""
-PAIR: Final = re.compile(rb'([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))(?=[\s,|]|$)[\s,|]*')
+PAIR: Final = re.compile(
+    rb'([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"(?=[\s,|]|$)'
+    rb'|([^\s"]*?)(?=\s|,(?:\s|[A-Za-z_][\w.@/-]{0,63}=)|,?$))[\s,|]*'
+)
 PRIORITY: Final = re.compile(rb"(?:<\d{1,3}>)?\s*")
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""

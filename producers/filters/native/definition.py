@@ -48,10 +48,12 @@ RuleKind = Literal["failed", "succeeded", "probed", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
 KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
 EVENTS: Final = frozenset({"succeeded", "failed", "probed"})
+WORDS: Final = "words"
+MOST_MISSING: Final = 3
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
 HEAD: Final = frozenset({
-    "service", "title", "counts", "engine", "generic", "programs", "ports", "sources",
+    "service", "title", "counts", "names", "engine", "generic", "programs", "ports", "sources",
     "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends"})
@@ -87,6 +89,8 @@ class Definition:
     Attributes:
         engine: code of its own reads its lines; empty for none.
         counts: the kinds of event that a jail counts which does not say (producers.library.counts_of).
+        names: what a user's name cannot hold in a line that is read: up to three characters; or `words`,
+            where the service logs names of letters and digits alone.
         generic: lines of many services are its: where a line is routed, others are asked first.
         bare: its messages may stand alone, without a header or the name of a program.
         sessions: `pid` where the messages of one process are one session; else empty.
@@ -97,6 +101,7 @@ class Definition:
     service: str
     title: str
     counts: tuple[str, ...]
+    names: str
     engine: str
     generic: bool
     programs: tuple[str, ...]
@@ -143,6 +148,7 @@ class _Reader:
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
             counts=self._counts(top),
+            names=self._names(top),
             engine=self._get(top, "engine", str, ""),
             generic=self._get(top, "generic", bool, False),  # noqa: FBT003 - the default of a key
             programs=self._texts(top, "programs"),
@@ -164,6 +170,14 @@ class _Reader:
         found = self._texts(top, "counts") or FAILED
         if not set(found) <= EVENTS:
             raise self._wrong("counts", f"expected some of {', '.join(sorted(EVENTS))}, not {list(found)}")
+        return found
+
+    def _names(self, top: Mapping[str, Any]) -> str:
+        found: str = self._get(top, "names", str, "")
+        if found != WORDS and len(found) > MOST_MISSING:
+            raise self._wrong(
+                "names", f'expected "{WORDS}" or up to {MOST_MISSING} characters, not {found!r}'
+            )
         return found
 
     def _sessions(self, top: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ r"""The pieces that lines of native filters are written with, each named once: `
 | `{path}` | what a request asked for | path |
 | `{login_path}` | the path of a login, by its name, but not of a token's renewal: for `path = ...` | |
 
-Of several free texts in a line `{user}` may have 1,024 characters and `{text}` 2,048, since what is tried
+Of several free texts in a line `{user}` may have 10,240 characters and `{text}` 20,480, since what is tried
 grows with their product; one alone may have as many as the line, so that no name is too long to be read.
 
 `{user!TEXT}`, `{text!TEXT}` and `{rest!TEXT}` stand for the same without TEXT in it: behind an address, so
@@ -38,8 +38,8 @@ from producers.filters.times import TIME
 
 IPV4: Final = r"\d{1,3}(?:\.\d{1,3}){3}"
 IPV6: Final = r"[0-9A-Fa-f:]{2,39}(?:\.\d{1,3}){0,3}(?:%[\w.-]{1,16})?"
-USER_BYTES: Final = 1_024
-TEXT_BYTES: Final = 2_048
+USER_BYTES: Final = 10_240
+TEXT_BYTES: Final = 20_480
 PIECES: Final[Mapping[str, str]] = {
     "ip": rf"(?P<ip>{IPV4}|{IPV6})",
     "host": r"(?P<ip>[\w.:%-]{1,255})",
