@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from banstream.authority import KEY, UNSIGNED, caution, caution_in_force
 from banstream.config import Settings
 from banstream.enforcing import HEARTBEAT_MS
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, messages, open_to_read
+from banstream.reading import SILENT_MS, messages, open_to_read, rules_in_force
 from banstream.shipping import SHIPPER
-from banstream.show import instant, json_line, say, show, table
+from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
 from eventlog.follower import located
 from producers.spool import Spool
@@ -59,7 +60,17 @@ def show_shipper(settings: Settings, *, as_json: bool) -> int:
         )
         for problem, count in facts["notices"].items():
             say(f"WARNING: {problem} ({count})")
+    for warning in _signing(settings):
+        note(f"WARNING: {warning}")
     return 0 if facts["running"] else 1
+
+
+def _signing(settings: Settings) -> Iterator[str]:
+    """What is to be said of whether this host signs, and others have to."""
+    if settings.ship.key_file is None:
+        yield UNSIGNED
+    if (own := caution(settings)) is not None:
+        yield f"{KEY} {own}"
 
 
 def shipper(settings: Settings) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     log = open_to_read(settings)
     try:
         heard = sorted(heartbeats(log, now_ms()).items())
+        warning = caution_in_force(rules_in_force(log))
     finally:
         log.close()
     now = now_ms()
@@ -104,6 +116,8 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
         _warn(each for each, _ in rows)
     else:
         say("No enforcer was heard of within the last hour.")
+    if warning is not None:
+        note(f"WARNING: {warning}")
     sound = all(state == "running" and not each.beat.failing for each, state in rows)
     return 0 if rows and sound else 1
 

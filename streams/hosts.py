@@ -50,6 +50,12 @@ REASONS: Final[Mapping[Refusal, str]] = MappingProxyType(
     }
 )
 
+ANYBODY: Final = (
+    "anybody who may write events may say he is a host that is not enrolled; enroll all hosts, set [decider] "
+    "require_enrolled = true, and push the rules (docs/fleet.md)"
+)
+"""What is said where not everybody has to sign."""
+
 
 class Admission(NamedTuple):
     """Whether a message counts, and whose it is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from banstream.authority import KEY, caution
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
@@ -22,9 +23,9 @@ def check_command(config_file: str | None) -> int:
     """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
     settings = load_settings(config_file)
     say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
-    warning = url_warning(settings.log_url)
-    if warning is not None:
-        say(f"WARNING: log.url: {warning}")
+    for key, warning in (("log.url:", url_warning(settings.log_url)), (KEY, caution(settings))):
+        if warning is not None:
+            say(f"WARNING: {key} {warning}")
     return 0
 
 

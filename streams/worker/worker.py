@@ -17,6 +17,7 @@ from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from eventlog.contract import Message
 from schemas.errors import Transient
 from schemas.topics import EVENTS
+from streams.hosts import ANYBODY
 from streams.worker import inputs
 from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
@@ -248,10 +249,7 @@ class Worker:
             return
         self._told = {version}
         if not rules.require_enrolled:
-            log.warning(
-                "Anybody who may write events may say he is a host that is not enrolled; enroll all and set "
-                "[decider] require_enrolled (docs/fleet.md)"
-            )
+            log.warning("Not only enrolled hosts count reason=%s", ANYBODY)
         if version != self._plan.rules:
             log.warning(
                 "This host's configuration has other rules than those in force, which hold; give every "
