@@ -20,7 +20,8 @@ from eventlog.follower import located
 from producers.spool import Spool
 from schemas.codec import to_wire
 from schemas.records import Heartbeat
-from schemas.topics import ENFORCEMENTS
+from schemas.topics import DEADLETTERS, ENFORCEMENTS
+from streams.partition import newest_position
 
 HEARD_MS: Final = 3_600_000
 """A host that was not heard of for longer is not shown."""
@@ -98,7 +99,7 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     log = open_to_read(settings)
     try:
         heard = sorted(heartbeats(log, now_ms()).items())
-        warning = caution_in_force(rules_in_force(log))
+        warnings = [*filter(None, [caution_in_force(rules_in_force(log))]), *_floods(log, now_ms())]
     finally:
         log.close()
     now = now_ms()
@@ -116,10 +117,22 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
         _warn(each for each, _ in rows)
     else:
         say("No enforcer was heard of within the last hour.")
-    if warning is not None:
+    for warning in warnings:
         note(f"WARNING: {warning}")
     sound = all(state == "running" and not each.beat.failing for each, state in rows)
     return 0 if rows and sound else 1
+
+
+def _floods(log: EventLog, now: int) -> Iterator[str]:
+    """The senders whose messages count for nothing now, because most of what they sent cannot be read."""
+    for number in range(log.partitions):
+        for sender, until_ms in newest_position(log, number).get("aside", {}).items():
+            if now < until_ms:
+                yield (
+                    f"partition {number} puts aside what {sender} ships, since most of it cannot be read: "
+                    f"{DEADLETTERS.name} says what it was; he counts again from {instant(until_ms)} on "
+                    "unless more of it comes"
+                )
 
 
 def _warn(heard: Iterable[Heard]) -> None:

@@ -50,7 +50,6 @@ class WorkerPlan:
         now_ms: the clock, for the ends of bans.
         rules: the version of the rules in this host's configuration.
         membership: what joins the group.
-        draining: however much cannot be read goes to the dead letters.
     """
 
     cluster: Cluster
@@ -58,7 +57,6 @@ class WorkerPlan:
     now_ms: Callable[[], int]
     rules: str
     membership: MembershipName = "faust"
-    draining: bool = False
 
 
 class Worker:
@@ -71,9 +69,7 @@ class Worker:
         self._commands = CommandReader(plan.cluster, self.take)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = _host(plan, self)
-        self._shared = Shared(
-            plan.cluster, self._host, self._commands, plan.partitions, self._fail, plan.draining
-        )
+        self._shared = Shared(plan.cluster, self._host, self._commands, plan.partitions, self._fail)
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
