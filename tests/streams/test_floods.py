@@ -291,10 +291,9 @@ def test_save_and_load_in_the_middle_changes_nothing(
     assert got == expected
     assert second.dump() == whole.dump()
     for author in (WEB1, WEB2):
-        alone = [(each[0] == author and each[0], *each[1:]) for each in messages]
-        floods, at_ms, mine = Floods(), T0, []
-        for who, later_ms, lines, share in alone:
+        floods, at_ms, alone = Floods(), T0, []
+        for who, later_ms, lines, share in messages:
             at_ms += later_ms
-            if who:
-                mine.append(floods.put_aside(who, at_ms, lines, int(lines * share)))
-        assert mine == [answer for answer, each in zip(expected, messages, strict=True) if each[0] == author]
+            if who == author:
+                alone.append(floods.put_aside(who, at_ms, lines, int(lines * share)))
+        assert alone == [answer for answer, each in zip(expected, messages, strict=True) if each[0] == author]
