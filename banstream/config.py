@@ -42,6 +42,7 @@ class EnforcerSettings:
         host: the name this host's enforcer records under.
         jails: only what these jails ban is banned here; none: what any bans.
         labels: this host's; bans of jails that carry another value of one of them are left alone.
+        key_file: the private key with which it signs what it records; None: it does not sign.
     """
 
     backend: str = "nftables"
@@ -52,6 +53,7 @@ class EnforcerSettings:
     host: str = field(default_factory=socket.gethostname)
     jails: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +251,7 @@ def _enforcer(table: Table) -> EnforcerSettings:
         host=table.take("host", values.host, usual.host),
         jails=table.take("jails", values.texts, usual.jails),
         labels=table.take("labels", values.labels, usual.labels),
+        key_file=table.take("key_file", values.file, usual.key_file),
     )
     table.done()
     return settings

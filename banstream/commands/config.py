@@ -65,8 +65,11 @@ def _toml(settings: Settings) -> list[str]:
     workers = settings.decider
     lines += [f"{name} = {_value(getattr(workers, name))}" for name in type(workers).__slots__]
     lines += ["", "[ship]", f"directory = {_value(ship.directory)}", f"spool = {ship.spool_bytes}"]
-    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}", "", "[enforcer]"]
-    lines += [f"{name} = {_value(getattr(enforcer, name))}" for name in type(enforcer).__slots__]
+    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}"]
+    lines += [] if ship.key_file is None else [f"key_file = {_value(ship.key_file)}"]
+    lines += ["", "[enforcer]"]
+    given = {name: getattr(enforcer, name) for name in type(enforcer).__slots__}
+    lines += [f"{name} = {_value(value)}" for name, value in given.items() if value is not None]
     if settings.metrics.listen is not None:
         lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
     for jail in settings.jails:

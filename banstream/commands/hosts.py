@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,25 +9,22 @@ import click
 import orjson
 
 from banstream.config import Settings, load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import Instant
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
-from banstream.reading import messages, open_to_read
+from banstream.reading import open_to_read
 from banstream.show import instant, json_line, note, say, show, table
 from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
-from eventlog.follower import located
 from eventlog.urls import open_log
 from schemas.codec import to_wire
 from schemas.errors import ConfigError, InvalidMessage, LogError, Transient
 from schemas.records import Command
 from schemas.signatures import fingerprint, public_text
-from schemas.topics import COMMANDS
 from streams.hosts import HostKey, Hosts
 
-COMMANDED: Final = COMMANDS
-"""Where operators' commands stand."""
 PLACE: Final = "/etc/banstream/host.key"
 
 
@@ -257,17 +253,7 @@ def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
 
 def _hosts(log: EventLog) -> list[Hosts]:
     """The hosts as each partition's commands tell of them."""
-    return [_folded(log, number) for number in range(log.partitions)]
-
-
-def _folded(log: EventLog, partition: int) -> Hosts:
-    hosts, topic = Hosts(), COMMANDED.name
-    for message in messages(log, topic, partition, log.begin(topic, partition)):
-        for each in located(topic, message, b'"type":"command"'):
-            with suppress(InvalidMessage):
-                if isinstance(each.record, Command):
-                    hosts.obey(each.record, message.at_ms)
-    return hosts
+    return [hosts_of(log, number) for number in range(log.partitions)]
 
 
 def _key_of(known: list[Hosts], name: str) -> HostKey | None:

@@ -340,11 +340,13 @@ def test_check_exits_2_and_shows_every_problem(tmp_path: Path) -> None:
     assert "Good:" in up.run("config", "check", "--config", str(up.config)).stdout
 
 
-def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["", 'key_file = "/etc/banstream/host.key"\n'])
+def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -> None:
     """What `config show` prints is a configuration with every default filled in."""
     up = Service(tmp_path)
     up.config.write_text(
-        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n[ship]\nlabels = { site = "fra" }\n',
+        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n'
+        f'[ship]\nlabels = {{ site = "fra" }}\n{key}[enforcer]\n{key}',
         encoding="utf-8",
     )
     shown = tmp_path / "shown.toml"

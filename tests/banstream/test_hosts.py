@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from banstream.commands.hosts import COMMANDED, give_all
+from banstream.commands.hosts import give_all
 from banstream.key_files import make_key, read_key
 from banstream.reading import messages, records
 from eventlog.clock import wall_clock_ms
@@ -24,7 +24,7 @@ from schemas.records import Command, DeadLetter
 from schemas.rules import Jail, Rules
 from schemas.shipments import Shipment, key_of
 from schemas.signatures import digest_of, fingerprint, new_private, public_text, sign
-from schemas.topics import BANS, DEADLETTERS, EVENTS
+from schemas.topics import BANS, COMMANDS, DEADLETTERS, EVENTS
 from streams.embedded import EmbeddedDecider
 from streams.hosts import REASONS, Admission, Hosts
 from tests.banstream.fleet import failure, role
@@ -55,7 +55,7 @@ def quiet(tmp_path: Path) -> Iterator[Service]:
 
 def words(made: Service) -> list[Command]:
     """The commands in its log."""
-    return [each for each in made.kept(COMMANDED) if isinstance(each, Command)]
+    return [each for each in made.kept(COMMANDS) if isinstance(each, Command)]
 
 
 def say(made: Service, *arguments: str, code: int = 0) -> str:
@@ -233,16 +233,16 @@ def test_a_command_is_in_every_partition_and_one_that_is_not_is_told(broker: Clu
     log = open_log(url)
     try:
         word = Command(id="1", verb="enroll", at_ms=1, who="ann", host="web1", public_key=text)
-        log.append([Append(COMMANDED.name, encode(word), partition=1)])
+        log.append([Append(COMMANDS.name, encode(word), partition=1)])
         assert (
             "not all partitions know the same of web1"
             in quiet.run("hosts", "list", "--config", str(quiet.config), code=1).stderr
         )
         quiet.json("hosts", "enroll", "web1", "--public-key", text)
         assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1"]
-        found = [each for each in records(log, COMMANDED.name) if isinstance(each.record, Command)]
+        found = [each for each in records(log, COMMANDS.name) if isinstance(each.record, Command)]
         assert [each.partition for each in found] == [0, 1, 1, 2]
-        log.append([Append(COMMANDED.name, encode(replace(word, host="web2")), partition=2)])
+        log.append([Append(COMMANDS.name, encode(replace(word, host="web2")), partition=2)])
         assert [each["host"] for each in quiet.json("hosts", "list", code=1)] == ["web1", "web2"]
         assert quiet.json("hosts", "revoke", "web2")[0]["outcome"] == "revoked"
         assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1", "web2"]
