@@ -7,12 +7,15 @@ from typing import Final
 from banstream.config import Settings
 from eventlog.urls import is_shared
 from schemas.rules import Rules
-from streams.hosts import ANYBODY
+from streams.hosts import ANYBODY, Hosts
 
 KEY: Final = "decider.require_enrolled"
 NOBODY: Final = (
     "is true, and on a log of this machine's own nobody signs: no event counts, and nobody is banned; leave "
     "the key out"
+)
+NOBODY_ENROLLED: Final = (
+    "only enrolled hosts count, and no host is enrolled: no event counts until `banstream hosts enroll`"
 )
 UNSIGNED: Final = (
     "this host signs nothing, and where only enrolled hosts count, as by default, none of its events does; "
@@ -28,8 +31,11 @@ def caution(settings: Settings) -> str | None:
     return NOBODY if require and not shared else None
 
 
-def caution_in_force(rules: Rules | None) -> str | None:
+def caution_in_force(rules: Rules | None, hosts: Hosts) -> str | None:
     """What is wrong with who counts under the rules in force in a fleet; None: nothing, or there are none."""
-    if rules is None or rules.require_enrolled:
+    if rules is None:
         return None
-    return f"{KEY} is false in the rules in force: {ANYBODY}"
+    if not rules.require_enrolled:
+        return f"{KEY} is false in the rules in force: {ANYBODY}"
+    keys = (key for host in hosts.enrolled.values() for key in host.keys)
+    return None if any(key.until_ms is None for key in keys) else NOBODY_ENROLLED

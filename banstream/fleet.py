@@ -117,8 +117,10 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     """Show every host whose enforcer was heard of within HEARD_MS; the exit code."""
     log = open_to_read(settings)
     try:
-        heard = [each for _, each in sorted(heartbeats(log, now_ms(), Vouchers(hosts_of(log))).items())]
-        warnings = [*filter(None, [caution_in_force(rules_in_force(log))]), *_floods(log, now_ms())]
+        hosts = hosts_of(log)
+        heard = [each for _, each in sorted(heartbeats(log, now_ms(), Vouchers(hosts)).items())]
+        admitted = caution_in_force(rules_in_force(log), hosts)
+        warnings = [*([] if admitted is None else [admitted]), *_floods(log, now_ms())]
     finally:
         log.close()
     now = now_ms()

@@ -14,6 +14,7 @@ import click
 
 from banstream.authority import KEY, caution, caution_in_force
 from banstream.config import Settings, load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
 from banstream.reading import is_up, open_to_read, rules_in_force
@@ -91,7 +92,9 @@ def _log(settings: Settings) -> Iterator[Finding]:
         yield Finding("who counts", "warning", f"{KEY} {own}")
     try:
         with closing(open_to_read(settings)) as log:
-            in_force = caution_in_force(rules_in_force(log)) if is_shared(settings.log_url) else None
+            in_force = (
+                caution_in_force(rules_in_force(log), hosts_of(log)) if is_shared(settings.log_url) else None
+            )
             running = is_up(log, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from banstream.authority import KEY, caution
+from banstream.authority import caution_in_force
 from banstream.config import load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
 from banstream.reading import open_to_read, rules_in_force, versions
@@ -49,6 +50,7 @@ def push_command(as_json: bool, config_file: str | None) -> int:
     try:
         before = rules_in_force(log)
         pushed = _push(log, rules)
+        warning = caution_in_force(rules, hosts_of(log))
     finally:
         log.close()
     changes = differences(before, rules) if pushed and before is not None else []
@@ -64,8 +66,8 @@ def push_command(as_json: bool, config_file: str | None) -> int:
             say(f"  {change}")
     else:
         say(f"Rules {rules.version} are in force already; nothing was changed.")
-    if (warning := caution(settings)) is not None:
-        note(f"WARNING: {KEY} {warning}")
+    if warning is not None:
+        note(f"WARNING: {warning}")
     return 0
 
 

@@ -18,6 +18,7 @@ from schemas.bounds import MOST_RETRY
 from schemas.codec import encode
 from schemas.records import Ban, RulesChanged
 from schemas.rules import Jail, Rules
+from schemas.signatures import new_private, public_text
 from schemas.topics import COMMANDS
 from tests.banstream.service import BANSTREAM, eventually, service
 from tests.broker import Cluster
@@ -117,11 +118,16 @@ def test_rules_of_before_let_anybody_count_until_others_are_pushed(broker: Clust
             old["version"],
             ["require_enrolled = True, was False"],
         )
-        assert "require_enrolled" not in run("status", "--fleet", "--config", config).stderr
+        assert "no host is enrolled: no event counts" in run("rules", "push", "--config", config).stderr
+        assert "no host is enrolled: no event counts" in run("status", "--fleet", "--config", config).stderr
+        key = public_text(new_private())
+        assert run("hosts", "enroll", "web1", "--public-key", key, "--config", config).returncode == 0
+        for arguments in (("status", "--fleet"), ("rules", "push")):
+            assert "WARNING" not in run(*arguments, "--config", config).stderr
         made.signed = False
         made.configure()
         assert (
-            "WARNING: decider.require_enrolled is false: anybody"
+            "WARNING: decider.require_enrolled is false in the rules in force: anybody"
             in run("rules", "push", "--config", config).stderr
         )
 
