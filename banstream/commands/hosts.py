@@ -113,7 +113,7 @@ def enroll_command(
     try:
         known = _hosts(log)
         before = _key_of(known, host)
-        text = public_key or _public_in(file)
+        text = public_key or _public_in(file, "--key-file" if name else "ship.key_file")
         _check_owner(known, host, text)
         word = command("enroll", host=host, public_key=text, why=why)
         changed = any(_facts(hosts, host)[1] != text for hosts in known)
@@ -216,11 +216,14 @@ def _this_host(settings: Settings, key_file: Path | None, public_key: str | None
     return settings.ship.host, Path(settings.ship.key_file)
 
 
-def _public_in(file: Path | None) -> str:
-    """The public half of the key in a file, which is made where there is none. Raises ConfigError."""
+def _public_in(file: Path | None, named: str = "--key-file") -> str:
+    """The public half of the key in a file, which is made where there is none.
+
+    Raises ConfigError; `named`: what names the file.
+    """
     from banstream.key_files import key_in
 
-    return "" if file is None else public_text(key_in(file, "--key-file"))
+    return "" if file is None else public_text(key_in(file, named))
 
 
 def _check_owner(known: list[Hosts], name: str, text: str) -> None:

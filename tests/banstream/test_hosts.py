@@ -266,6 +266,10 @@ def test_this_host_is_enrolled_as_its_configuration_has_it(quiet: Service) -> No
     ]
     assert len(words(quiet)) == 1
     assert "web1 is enrolled already" in say(quiet, "hosts", "enroll")
+    file.chmod(0o640)
+    refused = quiet.run("hosts", "enroll", "--config", str(quiet.config), code=2).stderr
+    assert f"ship.key_file = {file}: others may read" in refused
+    file.chmod(0o600)
     for option in (("--key-file", "x"), ("--public-key", text)):
         quiet.run("hosts", "enroll", *option, "--config", str(quiet.config), code=2)
     quiet.json("hosts", "revoke", "web1")
