@@ -106,9 +106,7 @@ def enroll_command(
     in its `[ship] key_file`. What is so already is not changed.
     """
     settings = load_settings(config_file, check="names")
-    host, file = _this_host(settings, key_file, public_key) if name is None else (name, key_file)
-    if (file is None) == (public_key is None):
-        raise click.UsageError("one of --key-file FILE, which makes a key, and --public-key TEXT is needed")
+    host, file = _whom(settings, name, key_file, public_key)
     log = open_log(settings.log_url)
     try:
         known = _hosts(log)
@@ -126,12 +124,12 @@ def enroll_command(
         facts = {"outcome": "enrolled" if changed else "unchanged", "host": host, **_named(text)}
         path = None if file is None else str(file)
         json_line({**facts, "key_file": path, "replaced": replaced, "command": to_wire(word)})
-    else:
-        say(f"{host} is enrolled{'' if changed else ' already'}, with the key {fingerprint(text)}.")
-        if replaced:
-            say(f"It takes the place of {fingerprint(replaced)}, with which nothing more may be signed.")
-        if changed and name:
-            _say_what_next(host, file)
+        return 0
+    say(f"{host} is enrolled{'' if changed else ' already'}, with the key {fingerprint(text)}.")
+    if replaced:
+        say(f"It takes the place of {fingerprint(replaced)}, with which nothing more may be signed.")
+    if changed and name:
+        _say_what_next(host, file)
     return 0
 
 
@@ -207,8 +205,19 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     return int(not found or bool(unlike))
 
 
-def _this_host(settings: Settings, key_file: Path | None, public_key: str | None) -> tuple[str, Path]:
-    """The name and the key's file that this host's configuration has. Raises UsageError, ConfigError."""
+def _whom(
+    settings: Settings, name: str | None, key_file: Path | None, public_key: str | None
+) -> tuple[str, Path | None]:
+    """The host's name and its key's file: without a name those that this host's configuration has.
+
+    Raises UsageError, ConfigError.
+    """
+    if name is not None:
+        if (key_file is None) == (public_key is None):
+            raise click.UsageError(
+                "one of --key-file FILE, which makes a key, and --public-key TEXT is needed"
+            )
+        return name, key_file
     if key_file or public_key:
         raise click.UsageError("--key-file and --public-key are for a host that is named: enroll NAME ...")
     if settings.ship.key_file is None:
