@@ -17,7 +17,7 @@ from banstream import values
 from banstream.jails import CheckDepth, JailSettings, read_jails
 from banstream.locating import locate
 from banstream.toml import Problems, Table, read_files
-from eventlog.urls import check_url
+from eventlog.urls import check_url, is_shared
 from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.registries import BACKENDS
@@ -42,6 +42,7 @@ class EnforcerSettings:
         host: the name this host's enforcer records under.
         jails: only what these jails ban is banned here; none: what any bans.
         labels: this host's; bans of jails that carry another value of one of them are left alone.
+        key_file: the private key with which it signs what it records; None: it does not sign.
     """
 
     backend: str = "nftables"
@@ -52,6 +53,7 @@ class EnforcerSettings:
     host: str = field(default_factory=socket.gethostname)
     jails: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ class DeciderSettings:
         workers: how many processes.
         application: what the workers of one fleet call themselves: their group, and their transactions.
         membership: what joins the group, and brings the messages: see streams.worker.membership.
-        require_enrolled: only events of enrolled hosts count; a part of the rules.
+        require_enrolled: only events of enrolled hosts count; a part of the rules. Unless the file says
+            otherwise on for a log on Kafka, which others may write, and off for this machine's own.
     """
 
     workers: int = 1
@@ -189,7 +192,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
     max_subjects = decider.take("max_subjects", values.between(1_000, MOST_SUBJECTS), 1_000_000)
-    workers = _decider(decider)
+    workers = _decider(decider, shared=is_shared(log_url))
     decider.done()
     enforcer = _enforcer(top.table("enforcer"))
     ship = _ship(top.table("ship"))
@@ -210,8 +213,8 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     )
 
 
-def _decider(table: Table) -> DeciderSettings:
-    usual = DeciderSettings()
+def _decider(table: Table, *, shared: bool) -> DeciderSettings:
+    usual = DeciderSettings(require_enrolled=shared)
     return DeciderSettings(
         workers=table.take("workers", values.between(1, 64), usual.workers),
         application=table.take("application", _application, usual.application),
@@ -248,6 +251,7 @@ def _enforcer(table: Table) -> EnforcerSettings:
         host=table.take("host", values.host, usual.host),
         jails=table.take("jails", values.texts, usual.jails),
         labels=table.take("labels", values.labels, usual.labels),
+        key_file=table.take("key_file", values.file, usual.key_file),
     )
     table.done()
     return settings

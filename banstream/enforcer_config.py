@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from banstream.config import EnforcerSettings
 from enforcers.bans import Heeded
 from enforcers.enforcer import EnforcerConfig
 from enforcers.safety import BreakerLimits
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None) -> EnforcerConfig:
-    """The enforcer's configuration on this host; `heartbeat_ms`: as EnforcerConfig says."""
+
+def enforcer_config(
+    settings: EnforcerSettings,
+    heartbeat_ms: int | None = None,
+    private: Ed25519PrivateKey | None = None,
+) -> EnforcerConfig:
+    """The enforcer's configuration on this host; `heartbeat_ms` and `private`: as EnforcerConfig says."""
     return EnforcerConfig(
         host=settings.host,
         never_ban=settings.never_ban,
@@ -18,4 +27,5 @@ def enforcer_config(settings: EnforcerSettings, heartbeat_ms: int | None = None)
         breaker=BreakerLimits(bans_per_minute=settings.most_per_minute),
         heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
         heartbeat_ms=heartbeat_ms,
+        private=private,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from logging import getLogger
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from banstream.account import Account, RoleStatus
 from banstream.config import Settings
@@ -18,6 +18,9 @@ from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
 from eventlog.follower import Wakeup
 from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 HEARTBEAT_MS: Final = 10_000
 IDLE_MS: Final = 1_000
@@ -30,8 +33,16 @@ log = getLogger("banstream")
 class Enforcing:
     """This host's enforcer, following the bans of the whole fleet."""
 
-    def __init__(self, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        event_log: EventLog,
+        now_ms: Callable[[], int],
+        private: Ed25519PrivateKey | None = None,
+    ) -> None:
+        """Enforce what `settings` say; what it tells the log is signed with `private`, where there is one."""
         self._settings = settings
+        self._private = private
         self._log = event_log
         self._now_ms = now_ms
         self._backend, self.observing = open_backend(settings.enforcer.backend)
@@ -59,7 +70,8 @@ class Enforcing:
         """Go on under these settings, on the same firewall. Whatever it raises, the old enforcer goes on."""
         if _fixed(settings) != _fixed(self._settings):
             raise ConfigError(
-                "log.url, metrics.listen, enforcer.backend and enforcer.host change only with a restart"
+                "log.url, metrics.listen, enforcer.backend, enforcer.host and enforcer.key_file change only "
+                "with a restart"
             )
         if self._enforcer is not None:
             new = self._made(settings)
@@ -100,7 +112,7 @@ class Enforcing:
         return self._enforcer
 
     def _made(self, settings: Settings) -> Enforcer:
-        config = enforcer_config(settings.enforcer, HEARTBEAT_MS)
+        config = enforcer_config(settings.enforcer, HEARTBEAT_MS, self._private)
         return Enforcer(self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms)
 
     def _wait(self, timeout_ms: int) -> bool:
@@ -128,4 +140,5 @@ class Enforcing:
 
 
 def _fixed(settings: Settings) -> tuple[object, ...]:
-    return settings.log_url, settings.metrics, settings.enforcer.backend, settings.enforcer.host
+    enforcer = settings.enforcer
+    return settings.log_url, settings.metrics, enforcer.backend, enforcer.host, enforcer.key_file

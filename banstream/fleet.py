@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from banstream.authority import KEY, UNSIGNED, caution, caution_in_force
 from banstream.config import Settings
 from banstream.enforcing import HEARTBEAT_MS
+from banstream.enrolled import Vouchers, hosts_of
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, messages, open_to_read
+from banstream.reading import SILENT_MS, messages, open_to_read, rules_in_force
 from banstream.shipping import SHIPPER
-from banstream.show import instant, json_line, say, show, table
+from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
 from eventlog.follower import located
 from producers.spool import Spool
 from schemas.codec import to_wire
 from schemas.records import Heartbeat
-from schemas.topics import ENFORCEMENTS
+from schemas.topics import DEADLETTERS, ENFORCEMENTS
+from streams.partition import newest_position
 
 HEARD_MS: Final = 3_600_000
 """A host that was not heard of for longer is not shown."""
 QUIET_MS: Final = 3 * HEARTBEAT_MS
 CLOCK_S: Final = 60
-COLUMNS: Final = ("host", "heard", "state", "lag ms", "in force", "failing", "failed", "refused", "drift")
+COLUMNS: Final = (
+    "host",
+    "signed",
+    "heard",
+    "state",
+    "lag ms",
+    "in force",
+    "failing",
+    "failed",
+    "refused",
+    "drift",
+)
 
 
 class Heard(NamedTuple):
-    """A heartbeat, and when the log had it, by the log's clock: a host's own may be wrong."""
+    """A heartbeat, and when the log had it, by the log's clock: a host's own may be wrong.
+
+    Attributes:
+        signed: by the host that it names; else anybody who may write enforcements may have said it.
+        forged: how many came after it in that host's name that the host did not sign.
+    """
 
     beat: Heartbeat
     at_ms: int
+    signed: bool = False
+    forged: int = 0
 
 
 def show_shipper(settings: Settings, *, as_json: bool) -> int:
@@ -59,7 +80,17 @@ def show_shipper(settings: Settings, *, as_json: bool) -> int:
         )
         for problem, count in facts["notices"].items():
             say(f"WARNING: {problem} ({count})")
+    for warning in _signing(settings):
+        note(f"WARNING: {warning}")
     return 0 if facts["running"] else 1
+
+
+def _signing(settings: Settings) -> Iterator[str]:
+    """What is to be said of whether this host signs, and others have to."""
+    if settings.ship.key_file is None:
+        yield UNSIGNED
+    if (own := caution(settings)) is not None:
+        yield f"{KEY} {own}"
 
 
 def shipper(settings: Settings) -> dict[str, Any]:
@@ -86,49 +117,83 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     """Show every host whose enforcer was heard of within HEARD_MS; the exit code."""
     log = open_to_read(settings)
     try:
-        heard = sorted(heartbeats(log, now_ms()).items())
+        hosts = hosts_of(log)
+        heard = [each for _, each in sorted(heartbeats(log, now_ms(), Vouchers(hosts)).items())]
+        admitted = caution_in_force(rules_in_force(log), hosts)
+        warnings = [*([] if admitted is None else [admitted]), *_floods(log, now_ms())]
     finally:
         log.close()
     now = now_ms()
-    rows = [(each, _state(each, now)) for _, each in heard]
+    rows = [(each, _state(each, now)) for each in heard]
     if as_json:
         for each, state in rows:
             facts = {
                 "state": state,
                 "heard_ms": now - each.at_ms,
                 "clock_off_ms": each.beat.at_ms - each.at_ms,
+                "signed": each.signed,
+                "forged": each.forged,
             }
             json_line({**to_wire(each.beat), **facts})
     elif rows:
         show(table(f"{len(rows)} hosts", COLUMNS, [_cells(each, state) for each, state in rows]))
-        _warn(each for each, _ in rows)
+        _warn(heard)
     else:
         say("No enforcer was heard of within the last hour.")
+    for warning in (*warnings, *_forged(heard)):
+        note(f"WARNING: {warning}")
     sound = all(state == "running" and not each.beat.failing for each, state in rows)
     return 0 if rows and sound else 1
 
 
+def _forged(heard: Iterable[Heard]) -> Iterator[str]:
+    """Whose name others use."""
+    for each in heard:
+        if each.forged:
+            yield (
+                f"{each.forged} heartbeats in the name of {each.beat.host} were not signed by it, and are "
+                "not believed: somebody else who may write enforcements sends them, or it signs no longer"
+            )
+
+
+def _floods(log: EventLog, now: int) -> Iterator[str]:
+    """The senders whose messages count for nothing now, because most of what they sent cannot be read."""
+    for number in range(log.partitions):
+        for sender, until_ms in newest_position(log, number).get("aside", {}).items():
+            if now < until_ms:
+                yield (
+                    f"partition {number} puts aside what {sender} ships, since most of it cannot be read: "
+                    f"{DEADLETTERS.name} says what it was; he counts again from {instant(until_ms)} on "
+                    "unless more of it comes"
+                )
+
+
 def _warn(heard: Iterable[Heard]) -> None:
-    for beat, at_ms in heard:
+    for beat, at_ms, *_ in heard:
         off_s = (beat.at_ms - at_ms) / 1_000
         if abs(off_s) > CLOCK_S:
             say(f"WARNING: the clock of {beat.host} is off by {off_s:+.0f} s, and so are its bans' ends")
 
 
-def heartbeats(log: EventLog, now: int) -> dict[str, Heard]:
-    """Each host's newest heartbeat."""
+def heartbeats(log: EventLog, now: int, vouchers: Vouchers) -> dict[str, Heard]:
+    """Each host's newest heartbeat; of one that signs the newest that it signed."""
     found: dict[str, Heard] = {}
     for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
         for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"'):
-            if isinstance(each.record, Heartbeat):
-                found[each.record.host] = Heard(each.record, message.at_ms)
+            if isinstance(beat := each.record, Heartbeat):
+                known, signed = found.get(beat.host), vouchers.signer(message) == beat.host
+                if known is not None and known.signed and not signed:
+                    found[beat.host] = known._replace(forged=known.forged + 1)
+                else:
+                    found[beat.host] = Heard(beat, message.at_ms, signed)
     return found
 
 
 def _cells(heard: Heard, state: str) -> tuple[object, ...]:
     beat = heard.beat
     counts = (beat.in_force, beat.failing, beat.failed, beat.refused, beat.drift)
-    return (beat.host, instant(heard.at_ms), state, beat.lag_ms, *counts)
+    signed = "yes" if heard.signed else "no"
+    return (beat.host, signed, instant(heard.at_ms), state, beat.lag_ms, *counts)
 
 
 def _state(heard: Heard, now: int) -> str:

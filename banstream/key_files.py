@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from schemas.errors import ConfigError
@@ -23,19 +24,24 @@ def make_key(path: Path) -> Ed25519PrivateKey:
     """A new private key, in a new file that nobody but its owner may read. Raises ConfigError."""
     private = new_private()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:64]}.") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(private_pem(private))
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(file.name, path)  # whole, or not at all; and never over another
     except FileExistsError as error:
         raise ConfigError(
             f"{path}: is there already, and a key is never overwritten; name another"
         ) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be made ({error.strerror}); name another file") from error
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)
-        file.write(private_pem(private))
-        file.flush()
-        os.fsync(descriptor)
     return private
+
+
+def key_in(path: Path, named: str) -> Ed25519PrivateKey:
+    """The private key in a file, made where there is none. Raises ConfigError; `named`: as for `read_key`."""
+    return read_key(path, named) if os.path.lexists(path) else make_key(path)
 
 
 def read_key(path: Path, named: str) -> Ed25519PrivateKey:

@@ -85,6 +85,11 @@ class Metric(StrEnum):
     WORKER_LAG = "banstream_worker_lag_messages", "Messages in the log that are not folded yet, by partition."
     WORKER_EVENTS = "banstream_worker_events_total", "Events folded, by partition."
     WORKER_DECISIONS = "banstream_worker_decisions_total", "Decisions made, by partition."
+    WORKER_ASIDE = (
+        "banstream_worker_senders_put_aside",
+        "Senders whose messages count for nothing, since most of them cannot be read, by partition.",
+    )
+    WORKER_PUT_ASIDE = "banstream_worker_put_aside_messages_total", "Messages of such senders, by partition."
     WORKER_COMMITS = "banstream_worker_commits_total", "Transactions committed, by partition."
 
     def __new__(cls, name: str, said: str) -> Self:
@@ -167,6 +172,8 @@ def _of_worker(account: Account) -> Iterator[Measured]:
                 yield Metric.WORKER_LAG, labels, partition.lag
             yield Metric.WORKER_EVENTS, labels, partition.events
             yield Metric.WORKER_DECISIONS, labels, partition.decisions
+            yield Metric.WORKER_ASIDE, labels, partition.aside
+            yield Metric.WORKER_PUT_ASIDE, labels, partition.put_aside
             yield Metric.WORKER_COMMITS, labels, partition.commits
 
 

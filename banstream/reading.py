@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,10 @@ from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.urls import open_log
 from schemas.codec import decode, lines_of
-from schemas.records import OrderStep, Record
-from schemas.topics import COMMANDS, DECISIONS, EVENTS
+from schemas.errors import InvalidMessage
+from schemas.records import OrderStep, Record, RulesChanged
+from schemas.rules import Rules
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
 from streams import decider
 from streams.order import steps_of
 
@@ -51,6 +54,23 @@ def records(
             start = log.offset_at(topic, partition, since_ms)
         for message in messages(log, topic, partition, start):
             yield from located(topic, message, containing)
+
+
+def versions(log: EventLog) -> Iterator[RulesChanged]:
+    """Every version of the rules that a fleet had, in the order in which it was last put in force."""
+    for message in log.latest(RULES.name):
+        try:
+            record = decode(message.value)
+        except InvalidMessage:
+            continue
+        if isinstance(record, RulesChanged):
+            yield record
+
+
+def rules_in_force(log: EventLog) -> Rules | None:
+    """The rules that were put in force last; None on a log that never had any."""
+    newest = deque(versions(log), maxlen=1)
+    return Rules.from_state(newest[0].rules) if newest else None
 
 
 def heartbeat(log: EventLog) -> dict[str, Any] | None:

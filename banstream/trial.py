@@ -24,7 +24,7 @@ from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.order import Again, Goal, first_step, read_page
-from streams.partition import INPUTS, FoldCall, position_of
+from streams.partition import INPUTS, FoldCall, is_own, position_of
 from streams.routes import route_to
 from streams.runs import Run, RunRow
 
@@ -106,8 +106,10 @@ class _LogTrial:
         stretch: tuple[int, int],
         counts: ReplayCounts,
     ) -> None:
+        shared = not is_own(log, number)
         self.folds = [
-            Fold(Decider(each, partition=number), partitions=log.partitions, governed=False) for each in rules
+            Fold(Decider(each, partition=number), log.partitions, governed=False, shared=shared)
+            for each in rules
         ]
         self._stretch = stretch
         self._counts = counts

@@ -33,9 +33,7 @@ AGAIN_SAID_S: Final = 60.0
 PATIENCE_MS: Final = 3_000
 """How long a call waits for the brokers at most before the worker begins: a signal waits as long."""
 FINAL: Final = frozenset({0, 2})
-"""Exit codes of a worker that has said what it had to say; with any other it is started again.
-
-A worker that met a flood of unreadable lines ends with 1; the next one leaves that partition alone."""
+"""Exit codes of a worker that has said what it had to say; with any other it is started again."""
 
 NO_RELOAD: Final = (
     "Not reloaded: a worker follows the rules in force (`banstream rules push`); its own keys want a restart"
@@ -44,7 +42,7 @@ NO_RELOAD: Final = (
 log = getLogger("banstream")
 
 
-def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0) -> NoReturn:
+def work(settings: Settings, *, leash: int | None, nth: int = 0) -> NoReturn:
     """Be a worker until told to stop, then end the process.
 
     By then all is committed that is worth keeping. It ends without waiting for threads: Faust's consumer has
@@ -52,7 +50,6 @@ def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0)
 
     Args:
         settings: the configuration.
-        draining: see streams.worker.worker.Plan.
         leash: stop also when the other end of this descriptor is closed.
         nth: of several workers of one command, which one, from 0.
     """
@@ -61,9 +58,7 @@ def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0)
     code = 1
     loop = asyncio.new_event_loop()
     try:
-        code = loop.run_until_complete(
-            _work(Here(settings, listener(settings, nth)), draining=draining, leash=leash)
-        )
+        code = loop.run_until_complete(_work(Here(settings, listener(settings, nth)), leash=leash))
         loop.run_until_complete(asyncio.sleep(0))  # what was cancelled last may tidy up
     except BanstreamError as error:
         code = complain(error)
@@ -73,7 +68,7 @@ def work(settings: Settings, *, draining: bool, leash: int | None, nth: int = 0)
     os._exit(code)
 
 
-async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
+async def _work(here: Here, *, leash: int | None) -> int:
     from eventlog.kafka.options import parse_url
     from streams.worker.connection import Cluster
     from streams.worker.worker import Worker, WorkerPlan
@@ -92,7 +87,6 @@ async def _work(here: Here, *, draining: bool, leash: int | None) -> int:
                 now_ms=now_ms,
                 rules=version,
                 membership=settings.decider.membership,
-                draining=draining,
             )
             here.worker = Worker(plan)
             await here.worker.run(stopped)

@@ -1,4 +1,4 @@
-"""From a failing line on one host to the element in another host's nftables, through the real broker.
+"""From a failing line, which its host signs, to the element in another host's nftables, through Kafka.
 
 Broker, one worker, a shipper and an enforcer, all in one network namespace, with nothing else to do. Run as
 root. `python -m bench.fleet`, one JSON line a figure.
@@ -20,6 +20,7 @@ from bench.figures import say
 from bench.pipeline import CLONE_NEWNET, News, folder_of_bench, report, samples, status_mb
 from tests.broker import Broker
 
+BANSTREAM: Final = [sys.executable, "-P", "-m", "banstream"]
 WARM_UP: Final = 100
 SAMPLES: Final = 500
 CONFIGURATION: Final = """
@@ -28,6 +29,7 @@ url = "{url}"
 [ship]
 directory = "{folder}/state"
 host = "a"
+key_file = "{folder}/host.key"
 [enforcer]
 host = "b"
 [jail.sshd]
@@ -48,6 +50,7 @@ def main() -> None:
         file = folder / "banstream.toml"
         file.write_text(CONFIGURATION.format(url=url, folder=folder), encoding="utf-8")
         (folder / "auth.log").touch()
+        subprocess.run([*BANSTREAM, "hosts", "enroll", "--config", str(file)], check=True)
         with (
             role("decide", file, "Deciding") as decide,
             role("enforce", file, "Enforcing") as enforce,
@@ -71,9 +74,7 @@ def role(name: str, config: Path, ready: str) -> Iterator[subprocess.Popen[bytes
     """A role that has said that it is ready."""
     errors = config.with_name(f"{name}.err")
     with errors.open("wb") as sink:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "banstream", name, "--config", str(config)], stderr=sink
-        )
+        process = subprocess.Popen([*BANSTREAM, name, "--config", str(config)], stderr=sink)
     try:
         while ready not in errors.read_text(encoding="utf-8"):
             if process.poll() is not None:

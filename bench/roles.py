@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from banstream.key_files import make_key
 from bench.authlog import write
 from bench.figures import say
 from bench.worker import cluster, cpu_s, resident_mb
@@ -30,7 +31,7 @@ from tests.banstream.fleet import relay
 from tests.broker import Broker, Cluster
 from tests.namespaces import Host, fleet
 
-LINES: Final = 1_000_000
+LINES: Final = 300_000
 BANS_IN_FORCE: Final = 100_000
 ENFORCERS: Final = 100
 PATIENCE_S: Final = 300
@@ -48,16 +49,19 @@ def main(arguments: list[str]) -> None:
 
 
 def ship(folder: Path, broker: Cluster) -> None:
-    """A file of a million lines, 90 % of them an attack's, from start to the last acknowledgement."""
+    """A file of LINES lines, 90 % of them an attack's, from start to the last acknowledgement."""
     log_file = folder / "auth.log"
     write(log_file, LINES, 0.9)
-    for partitions in (1, 8):
+    for partitions, signs in ((1, False), (8, False), (1, True), (8, True)):
         url = broker.url(partitions)
-        role = folder / f"ship-{partitions}"
+        role = folder / f"ship_{partitions}{'_signed' * signs}"
         role.mkdir()
         config = role / "banstream.toml"
+        key = f'key_file = "{role}/host.key"\n' if signs else ""
+        if signs:
+            make_key(role / "host.key")
         config.write_text(
-            f'[log]\nurl = "{url}"\n[ship]\ndirectory = "{role}"\n'
+            f'[log]\nurl = "{url}"\n[ship]\ndirectory = "{role}"\n{key}'
             f'[jail.sshd]\nsource = "file:{log_file}"\nstart = "beginning"\n'
         )
         with closing(KafkaLog.open(url)) as log:
@@ -66,13 +70,13 @@ def ship(folder: Path, broker: Cluster) -> None:
             peak = watch(process, partial(shipped, role / "ship.db", log_file))
             seconds = time.perf_counter() - started
             events = sum(log.end(EVENTS.name, number) for number in range(partitions))
-        say(f"ship_{partitions}_frames", events, "frames")
-        say(f"ship_{partitions}_partitions", LINES / seconds, "lines/s")
-        say(f"ship_{partitions}_processor_time", cpu_s(process), "s")
-        say(f"ship_{partitions}_memory_at_the_end", resident_mb(process), "MB")
-        say(f"ship_{partitions}_memory_peak", peak, "MB")
+        say(f"{role.name}_frames", events, "frames")
+        say(f"{role.name}_partitions", LINES / seconds, "lines/s")
+        say(f"{role.name}_processor_time", cpu_s(process), "s")
+        say(f"{role.name}_memory_at_the_end", resident_mb(process), "MB")
+        say(f"{role.name}_memory_peak", peak, "MB")
         time.sleep(SETTLE_S)
-        say(f"ship_{partitions}_memory_afterwards", resident_mb(process), "MB")
+        say(f"{role.name}_memory_afterwards", resident_mb(process), "MB")
         stop(process)
         broker.drop(url)
 

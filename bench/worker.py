@@ -29,8 +29,8 @@ from eventlog.kafka.quiet import quiet_libraries
 from eventlog.kafka.transactions import Transactions
 from eventlog.urls import open_log
 from schemas.codec import encode
-from schemas.shipments import Shipment, key_of
-from schemas.signatures import digest_of, new_private, public_text, sign
+from schemas.shipments import Shipment
+from schemas.signatures import new_private, public_text, signed_key
 from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES, partition_of
 from streams.order import OBEYED
 from streams.partition import position_of
@@ -106,8 +106,8 @@ def signed(config: Path, broker: Cluster, host: str) -> None:
 def sealed(seal: Ed25519PrivateKey, append: Append, nth: int) -> Append:
     """A message as its host signs it."""
     shipment = Shipment("web1", time.time_ns() // 1_000_000 + nth)
-    signature = sign(seal, digest_of(append.topic, append.partition, shipment, append.value))
-    return replace(append, key=key_of(shipment._replace(signature=signature)))
+    key = signed_key(seal, append.topic, append.partition, shipment, append.value)
+    return replace(append, key=key)
 
 
 def commanded(config: Path, broker: Cluster, host: str) -> None:
@@ -258,6 +258,7 @@ def configured(config: Path, url: str, host: str = "faust", maxretry: int = 3) -
     """A new log with rules in force."""
     config.write_text(
         f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\nmembership = "{host}"\n'
+        "require_enrolled = false\n"
         f"{RULES_TEXT}maxretry = {maxretry}\n",
         encoding="utf-8",
     )

@@ -20,7 +20,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from enforcers.bans import ALL, Heeded, read_standing
 from enforcers.contract import Backend
@@ -29,6 +29,7 @@ from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.seals import Signing
 from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
@@ -37,6 +38,9 @@ from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.errors import ConfigError, EnforcementFailed, InvalidMessage, Transient
 from schemas.records import Heartbeat
 from schemas.topics import BANS
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 BATCH: Final = 4_096
 REPAIR_GAP_MS: Final = 500
@@ -59,6 +63,7 @@ class EnforcerConfig:
         refresh_ms: how often the machine's addresses are looked up again, in milliseconds.
         heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
+        private: the key with which it signs what it tells the log; None: it does not sign.
     """
 
     host: str
@@ -70,6 +75,7 @@ class EnforcerConfig:
     refresh_ms: int = 30_000
     heeded: Heeded = ALL
     heartbeat_ms: int | None = None
+    private: Ed25519PrivateKey | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError with the key of what is wrong; put never_ban into canonical form."""
@@ -99,7 +105,8 @@ class Enforcer:
         self._config = config
         self._observing = observing
         self._now_ms = now_ms
-        self._recorder = Recorder(log, config.host, backend.name)
+        seal = None if config.private is None else Signing(config.host, now_ms, config.private)
+        self._recorder = Recorder(log, config.host, backend.name, seal)
         self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))
         self._register = Register(backend, self._judge, self._recorder, observing=observing is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
+from enforcers.seals import Seal, unsigned
 from eventlog.contract import Append, EventLog, Message, Writer
 from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.codec import EnforcementLine, encode, encode_lines
@@ -32,14 +33,15 @@ class Recorder:
         totals: how many records of each outcome were made since the start.
     """
 
-    def __init__(self, log: EventLog, host: str, backend: str) -> None:
-        """Keep an account; nothing is written before `open` or `succeed`."""
+    def __init__(self, log: EventLog, host: str, backend: str, seal: Seal | None = None) -> None:
+        """Keep an account; nothing is written before `open` or `succeed`. `seal`: for what is written."""
         self._log = log
         self._name = f"enforcer/{host}"
         self._writer: Writer | None = None
         self._away_since: float | None = None
         self._host = host
         self._backend = backend
+        self._seal = seal or unsigned(host)
         self._frames: list[bytes] = []
         self._lines: list[EnforcementLine] = []
         self._letters: list[Append] = []
@@ -117,7 +119,7 @@ class Recorder:
             LogError: the log cannot be used any more.
         """
         self._close_frame()
-        appends = [Append(ENFORCEMENTS.name, frame, key=self._host) for frame in self._frames]
+        appends = [Append(ENFORCEMENTS.name, frame, key=self._seal(frame)) for frame in self._frames]
         if appends or self._letters:
             try:
                 self._write(appends + self._letters)

@@ -46,6 +46,11 @@ def check_url(url: str) -> None:
         sqlite_path(url)
 
 
+def is_shared(url: str) -> bool:
+    """Whether others than this machine's root may write the log that a url names."""
+    return url.startswith("kafka://")
+
+
 def url_warning(url: str) -> str | None:
     """What whoever uses the log that a url names has to hear; None: nothing. Raises ConfigError."""
     return parse_url(url).warning if url.startswith("kafka://") else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from eventlog.contract import Append
 from producers.spool import Spool
 from schemas.shipments import MOST_INSTANT_MS, Shipment, key_of
-from schemas.signatures import digest_of, public_text, sign
+from schemas.signatures import public_text, signed_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -71,8 +71,8 @@ class Signing:
         return first_ms
 
     def _signed(self, message: Append, shipment: Shipment) -> Append:
-        digested = digest_of(message.topic, message.partition, shipment, message.value)
-        return replace(message, key=key_of(shipment._replace(signature=sign(self._private, digested))))
+        key = signed_key(self._private, message.topic, message.partition, shipment, message.value)
+        return replace(message, key=key)
 
 
 def _instant_ms(now_ms: Callable[[], int]) -> int:

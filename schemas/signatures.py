@@ -1,4 +1,4 @@
-"""What a host signs of what it ships: Ed25519 (RFC 8032) over one digest of the message and its place.
+"""What a host signs of its messages: Ed25519 (RFC 8032) over one digest of the message and its place.
 
 The digest is the SHA-256 of five parts, each after its length in bytes (64 bits, big-endian): DOMAIN, the
 topic's name (a cluster's prefix is no part of it), the partition in decimal, the key without its signature,
@@ -48,6 +48,14 @@ def digest_of(topic: str, partition: int, shipment: Shipment, value: bytes) -> b
 def sign(private: Ed25519PrivateKey, digested: bytes) -> str:
     """The signature of a digest."""
     return _text(private.sign(digested))
+
+
+def signed_key(
+    private: Ed25519PrivateKey, topic: str, partition: int, shipment: Shipment, value: bytes
+) -> str:
+    """The key of a message of this shipment, with the signature."""
+    signature = sign(private, digest_of(topic, partition, shipment, value))
+    return key_of(shipment._replace(signature=signature))
 
 
 def verified(public: Ed25519PublicKey, digested: bytes, signature: str) -> bool:

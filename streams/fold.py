@@ -12,7 +12,8 @@ from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
 from streams.decider import COMMAND, EVENT, TIME, Decider
-from streams.hosts import REASONS, Hosts
+from streams.floods import Author, Floods
+from streams.hosts import REASONS, Admission, Hosts
 from streams.inputs import NOBODY, Frame, Other, read_commands, read_frame, refused_whole
 from streams.marks import Marks
 from streams.runs import Run
@@ -25,6 +26,11 @@ WRONG_MS = 300_000
 STEP_MS = WRONG_MS
 """A log whose clock is more than that behind what was folded has stepped back, for the same reason."""
 
+PUT_ASIDE = (
+    "put aside: most of what its sender sent lately cannot be read; he counts again when no line of his was "
+    "unreadable for ten minutes"
+)
+
 
 @dataclass(slots=True)
 class Fold:
@@ -36,9 +42,12 @@ class Fold:
             ignores them.
         authority_from: the offset of the events from which on they hold events alone; in a log of before,
             operators' records stand among those before it, and count.
+        shared: others than this machine write the log, so that one's flood is put aside for the others' sake.
         hosts: who may ship.
+        floods: whose lines cannot be read.
         marks: how far each source is folded.
         sent_again: events passed over because they were folded before, in all.
+        put_aside: messages put aside, in all.
         events: events folded.
         witness: what there is to tell about those who send.
     """
@@ -47,10 +56,13 @@ class Fold:
     partitions: int = 1
     governed: bool = True
     authority_from: int = 0
+    shared: bool = True
     hosts: Hosts = field(default_factory=Hosts)
+    floods: Floods = field(default_factory=Floods)
     marks: Marks = field(default_factory=Marks)
     events: int = 0
     sent_again: int = 0
+    put_aside: int = 0
     witness: Witness = field(default_factory=Witness)
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
@@ -72,6 +84,8 @@ class Fold:
             mixed=message.offset < self.authority_from,
             host=admission.host or NOBODY,
         )
+        if self._puts_aside(message, admission, frame):
+            return [], refused_whole(PUT_ASIDE)
         for mark, position in frame.marks.items():
             self.marks.move(mark, position)
         self.sent_again += frame.sent_again.total()
@@ -98,6 +112,17 @@ class Fold:
         """Let time pass to an instant; the decisions."""
         self.decider.log_ms = at_ms
         return self.decider.apply(reference(at_ms), Tick(at_ms=at_ms), kind=TIME)
+
+    def _puts_aside(self, message: Message, admission: Admission, frame: Frame) -> bool:
+        """Whether a message counts for nothing, because most of what its sender sent cannot be read."""
+        if not self.shared or message.offset < self.authority_from:
+            return False
+        author = _author(message, admission)
+        if not self.floods.put_aside(author, message.at_ms, len(frame.lines), len(frame.refused)):
+            return False
+        self.put_aside += 1
+        self.witness.put_aside[author] += 1
+        return True
 
     def _behind_ms(self, message: Message) -> int:
         """How much the clock of a message's sender is behind the log's; 0 unless it is wrong."""
@@ -135,3 +160,11 @@ class Fold:
                 return decider.apply(place, record, kind=kind, owned=owned)
             case Command() | Tick():
                 return decider.apply(place, record, kind=kind)
+
+
+def _author(message: Message, admission: Admission) -> Author:
+    """Who sent a message that is admitted."""
+    if admission.host is not None:
+        return Author(admission.host, signed=True)
+    shipment = shipment_of(message.key)
+    return Author("" if shipment is None else shipment.host, signed=False)

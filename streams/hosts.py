@@ -50,6 +50,12 @@ REASONS: Final[Mapping[Refusal, str]] = MappingProxyType(
     }
 )
 
+ANYBODY: Final = (
+    "anybody who may write events may say he is a host that is not enrolled; enroll all hosts, set [decider] "
+    "require_enrolled = true, and push the rules (docs/fleet.md)"
+)
+"""What is said where not everybody has to sign."""
+
 
 class Admission(NamedTuple):
     """Whether a message counts, and whose it is.
@@ -159,8 +165,8 @@ class Hosts:
         for key in self._of(command, at_ms).keys:
             key.end(at_ms if command.since_ms is None else command.since_ms)
 
-    def admit(self, message: Message) -> Admission:
-        """Whether a message of the events counts, and whose it is; one that does moves its key's last."""
+    def admit(self, message: Message, topic: str = EVENTS.name) -> Admission:
+        """Whether a message of a topic counts, and whose it is; one that does moves its key's last."""
         shipment = shipment_of(message.key)
         host = None if shipment is None else self.enrolled.get(shipment.host)
         if shipment is None or host is None:
@@ -171,7 +177,7 @@ class Hosts:
         keys = [key for key in reversed(host.keys) if key.in_force(message.at_ms)]
         if not keys:
             return Admission(refusal="revoked")
-        digested = digest_of(EVENTS.name, message.partition, shipment, message.value)
+        digested = digest_of(topic, message.partition, shipment, message.value)
         key = next((each for each in keys if verified(each.public, digested, shipment.signature)), None)
         if key is None:
             return Admission(refusal="wrong signature")

@@ -52,7 +52,6 @@ class Frame:
         refused: the index and the reason of each line that cannot be read.
         marks: the highest position of each source, incarnation and filter among its events.
         sent_again: events dropped because an earlier frame held them already, by source and incarnation.
-        taken: it was read, line by line; else it did not count as a whole, whatever is in it.
     """
 
     lines: Sequence[Line]
@@ -60,7 +59,6 @@ class Frame:
     refused: list[tuple[int, InvalidMessage]] = field(default_factory=list)
     marks: dict[Mark, int] = field(default_factory=dict)
     sent_again: Counter[Sender] = field(default_factory=Counter)
-    taken: bool = True
 
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
@@ -106,7 +104,7 @@ def read_commands(message: Message) -> Frame:
 def refused_whole(reason: str) -> Frame:
     """What stands for the frame of a message that does not count: one refusal for all of it."""
     error = InvalidMessage(reason)
-    return Frame([error], refused=[(0, error)], taken=False)
+    return Frame([error], refused=[(0, error)])
 
 
 def read_frame(  # noqa: PLR0913 - what differs from one message to the next

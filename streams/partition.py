@@ -15,6 +15,7 @@ among the state under the key POSITION.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, Self
 
 import orjson
@@ -27,11 +28,11 @@ from schemas.rules import Rules
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams.barrier import PassedOver, Unfoldable
 from streams.decider import Decider
+from streams.floods import Floods
 from streams.fold import Fold
 from streams.hosts import Hosts
 from streams.inputs import Frame, refused_whole
 from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
-from streams.poison import Poison
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
 
 POSITION: Final = "position"
@@ -39,6 +40,10 @@ FRAME_BYTES: Final = 1 << 20
 """A message that follows from a frame is closed once it has grown to this size."""
 FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
 UNRULED: Final = Rules(jails=())
+MOST_SHOWN: Final = 5
+"""Of the senders whose messages are put aside so many are named."""
+LAST_MESSAGES: Final = 8
+"""A worker's commit ends with its position; behind it stands the end of the transaction."""
 INPUTS: Final = (EVENTS.name, COMMANDS.name)
 """The topics that a partition is decided from: whoever owns a number has it of each."""
 
@@ -52,23 +57,32 @@ class Partition:
         digest: of all inputs folded, in order.
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
-        poison: how much of what was read lately could not be.
         passed_over: messages that cannot be folded.
-        stopped: nobody goes on before a person has looked: the log says so, to whoever comes next.
     """
 
     def __init__(
-        self, number: int = 0, *, partitions: int = 1, begins: Mapping[str, int] | None = None
+        self,
+        number: int = 0,
+        *,
+        partitions: int = 1,
+        begins: Mapping[str, int] | None = None,
+        shared: bool = True,
     ) -> None:
-        """An empty state: of partition `number` of `partitions`; `begins`: the oldest offset, by input."""
+        """An empty state of partition `number` of `partitions`.
+
+        Args:
+            number: the partition's.
+            partitions: how many the log has.
+            begins: the oldest offset, by input.
+            shared: others than this machine write the log.
+        """
         self.number = number
         self.refused = 0
-        self.stopped = False
-        self.poison = Poison()
-        self.digest = self._digest_before = 0
+        self.digest = 0
         self.decisions_from = 0
         self.next_offsets = dict.fromkeys(INPUTS, 0) | dict(begins or {})
-        self.fold = Fold(Decider(UNRULED, partition=number, tracking=True), partitions=partitions)
+        decider = Decider(UNRULED, partition=number, tracking=True)
+        self.fold = Fold(decider, partitions=partitions, shared=shared)
         self.passed_over = PassedOver()
         self._steps = Steps()
         self._begin = self.next_offset
@@ -77,12 +91,14 @@ class Partition:
 
     @classmethod
     def load(cls, log: EventLog, number: int = 0, passed_over: PassedOver | None = None) -> Self:
-        """The state as it was at the last commit; LogError where the log is not what was decided from.
+        """The state of this machine's own log, as it was at the last commit.
+
+        LogError where the log is not what was decided from.
 
         `passed_over`: what else is to be passed over. Raises Unfoldable where more is.
         """
         begins = {topic: log.begin(topic, number) for topic in INPUTS}
-        partition = cls(number, partitions=log.partitions, begins=begins)
+        partition = cls(number, partitions=log.partitions, begins=begins, shared=False)
         partition.passed_over = passed_over or PassedOver()
         state = {message.key or "": message.value for message in log.latest(STATE.name, number)}
         position = log.position(partition.reader)
@@ -111,14 +127,13 @@ class Partition:
                     load_bucket(self.decider, value)
             self.decider.resume()
             self.fold.hosts = Hosts.load(whole.get("hosts", {}), require=self.decider.rules.require_enrolled)
+            self.fold.floods = Floods(whole.get("floods", ()))
             self.next_offsets[EVENTS.name] = whole["offset"] + 1
             self.next_offsets[COMMANDS.name] = whole.get("commands", -1) + 1
             self.digest = whole.get("digest", 0)
             self.decisions_from = whole.get("decisions", 0)
             self._steps = Steps(whole.get("steps", 0))
         position: dict[str, Any] = orjson.loads(state[POSITION]) if POSITION in state else {}
-        self.poison = Poison(position.get("lines", 0), position.get("refused", 0))
-        self.stopped = position.get("stopped", False)
         for each in (whole, position):
             self.passed_over.load(each.get("passed_over", ()))
         known = [each["authority"] for each in (position, whole) if "authority" in each]
@@ -183,6 +198,11 @@ class Partition:
         """Whether there is a step that no commit has told yet."""
         return bool(self._steps)
 
+    def aside(self) -> dict[str, int]:
+        """The senders whose messages are put aside, as of what was folded last, and until when at least."""
+        aside = self.fold.floods.aside(self.decider.log_ms).items()
+        return {str(sender): until_ms for sender, until_ms in islice(aside, MOST_SHOWN)}
+
     def decide(self, messages: Iterable[Message]) -> list[Append]:
         """Fold messages of the events; what has to be written because of them. Raises Unfoldable."""
         appends: list[Append] = []
@@ -216,12 +236,6 @@ class Partition:
         self._steps.passed(self.next_offset - 1, at_ms)
         return self._outcome(decisions)
 
-    def stop_before(self, offset: int) -> None:
-        """Stand before a message that was folded last; the state must not be written any more."""
-        self.next_offsets[EVENTS.name] = offset
-        self.digest = self._digest_before
-        self.stopped = True
-
     def tell(self) -> list[Append]:
         """What comes first in the commit: the steps taken since the last one, if there were any."""
         return self._steps.take(self.number)
@@ -248,6 +262,7 @@ class Partition:
             **self._saved,
             "decisions": self.decisions_from,
             "hosts": self.fold.hosts.dump(),
+            "floods": self.fold.floods.dump(),
             "passed_over": self.passed_over.dump(),
         }
         whole = dump_whole(self.decider, place, self.fold.marks)
@@ -268,9 +283,7 @@ class Partition:
     def _position(self) -> bytes:
         position = {
             **self._place(),
-            "lines": self.poison.lines,
-            "refused": self.poison.refused,
-            **({"stopped": True} if self.stopped else {}),
+            **({"aside": aside} if (aside := self.aside()) else {}),
             **({"passed_over": passed_over} if (passed_over := self.passed_over.dump()) else {}),
         }
         return orjson.dumps(position)
@@ -286,12 +299,9 @@ class Partition:
 
     def _folded(self, topic: str, message: Message, decisions: list[Decision], frame: Frame) -> list[Append]:
         self.next_offsets[topic] = message.offset + 1
-        self._digest_before = self.digest
         self.digest = digest_of(self.digest, topic, message)
         if self._again:
             return []
-        if frame.taken:
-            self.poison.count(len(frame.lines), len(frame.refused))
         return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
@@ -333,6 +343,20 @@ def position_of(log: EventLog, number: int) -> dict[str, Any]:
     values = (log.position(f"decider/{number}"), state.get(POSITION), state.get(WHOLE))
     found: list[dict[str, Any]] = [orjson.loads(value) for value in values if value is not None]
     return max(found, key=lambda each: (each["offset"], each.get("steps", 0)), default={})
+
+
+def newest_position(log: EventLog, number: int) -> dict[str, Any]:
+    """How far a fleet's partition is decided, from the end of its state alone; empty where it is not."""
+    end = log.end(STATE.name, number)
+    found = log.read(STATE.name, number, max(log.begin(STATE.name, number), end - LAST_MESSAGES))
+    values = [message.value for message in found if message.key == POSITION]
+    position: dict[str, Any] = orjson.loads(values[-1]) if values else {}
+    return position
+
+
+def is_own(log: EventLog, number: int) -> bool:
+    """Whether a partition is of a machine's own log: its decider alone keeps its position there."""
+    return log.position(f"decider/{number}") is not None
 
 
 def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:

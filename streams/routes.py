@@ -47,10 +47,7 @@ class Routes(dict[str, tuple[JailState, ...]]):
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:
         """Find the jails of a route not seen before."""
-        filter_name, _, rest = route.partition(SEPARATOR)
-        source, _, rest = rest.partition(SEPARATOR)
-        host, _, labels = rest.rpartition(SEPARATOR)
-        origin = Origin(filter_name, source, host, orjson.loads(labels) if labels else {})
+        origin = _origin_of(route) if self.selective else Origin(route.partition(SEPARATOR)[0], "", "", {})
         if len(self) >= MOST_REMEMBERED:
             self.clear()
         found = tuple(jail for jail in self._jails if _selects(jail, origin))
@@ -58,10 +55,20 @@ class Routes(dict[str, tuple[JailState, ...]]):
         return found
 
 
+def _origin_of(route: str) -> Origin:
+    """What a route names, where jails ask for more than the filter."""
+    filter_name, source, host, labels = route.split(SEPARATOR)
+    return Origin(filter_name, source, host, orjson.loads(labels) if labels else {})
+
+
 def route_to(filter_name: str, source: str, host: str | None, labels: Mapping[str, str] | None = None) -> str:
     """The route of an event where jails are selective."""
     text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode() if labels else ""
-    return SEPARATOR.join((filter_name, source, host or "", text))
+    parts = (filter_name, source, host or "", text)
+    route = SEPARATOR.join(parts)
+    if route.count(SEPARATOR) >= len(parts):  # whoever may write events may write it into a name
+        route = SEPARATOR.join(part.replace(SEPARATOR, " ") for part in parts)
+    return route
 
 
 def _selects(jail: JailState, origin: Origin) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from streams.floods import Author
 from streams.inputs import Mark, Sender
 
 TURNS: Final = 4
@@ -40,6 +41,7 @@ class Witness:
         twins: host and source under which two shippers send.
         sent_again: how many events were passed over, by source and incarnation.
         refused: how many messages did not count because of who signed them, by reason.
+        put_aside: how many messages of a sender count for nothing, since most of his cannot be read.
         stepped_back: how often the log's clock stepped back.
     """
 
@@ -47,6 +49,7 @@ class Witness:
     twins: set[tuple[str, str]] = field(default_factory=set)
     sent_again: Counter[Sender] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    put_aside: Counter[Author] = field(default_factory=Counter)
     stepped_back: int = 0
     _turns: dict[tuple[str, str], _Turns] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from banstream.authority import KEY, caution
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
@@ -22,9 +23,9 @@ def check_command(config_file: str | None) -> int:
     """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
     settings = load_settings(config_file)
     say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
-    warning = url_warning(settings.log_url)
-    if warning is not None:
-        say(f"WARNING: log.url: {warning}")
+    for key, warning in (("log.url:", url_warning(settings.log_url)), (KEY, caution(settings))):
+        if warning is not None:
+            say(f"WARNING: {key} {warning}")
     return 0
 
 
@@ -64,8 +65,11 @@ def _toml(settings: Settings) -> list[str]:
     workers = settings.decider
     lines += [f"{name} = {_value(getattr(workers, name))}" for name in type(workers).__slots__]
     lines += ["", "[ship]", f"directory = {_value(ship.directory)}", f"spool = {ship.spool_bytes}"]
-    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}", "", "[enforcer]"]
-    lines += [f"{name} = {_value(getattr(enforcer, name))}" for name in type(enforcer).__slots__]
+    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}"]
+    lines += [] if ship.key_file is None else [f"key_file = {_value(ship.key_file)}"]
+    lines += ["", "[enforcer]"]
+    given = {name: getattr(enforcer, name) for name in type(enforcer).__slots__}
+    lines += [f"{name} = {_value(value)}" for name, value in given.items() if value is not None]
     if settings.metrics.listen is not None:
         lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
     for jail in settings.jails:

@@ -17,12 +17,11 @@ from schemas.errors import ConfigError
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Processes here [default: decider.workers, or 1]."
 )
-@click.option("--drain", is_flag=True, help="Go past a flood of unreadable lines: all into the dead letters.")
 @logging_options
 @click.option("--nth", type=int, default=0, hidden=True, help="Of several workers, which one.")
 @click.option("--leash", type=int, hidden=True, help="A descriptor: stop when its other end is closed.")
 def decide_command(
-    config_file: str | None, workers: int | None, drain: bool, leash: int | None, nth: int, **logging: Any
+    config_file: str | None, workers: int | None, leash: int | None, nth: int, **logging: Any
 ) -> int:
     """Decide: read events and commands from Kafka, append bans and unbans, exactly once, until SIGTERM.
 
@@ -45,10 +44,9 @@ def decide_command(
     if count > 1 and leash is None:
         options = [
             *(["--config", config_file] if config_file else []),
-            *["--drain"] * drain,
             *["--quiet"] * logging["quiet"],
             *["--debug"] * logging["debug"],
             *["--log-format", logging["log_format"]],
         ]
         return supervise(options, count)
-    return work(settings, draining=drain, leash=leash, nth=nth)
+    return work(settings, leash=leash, nth=nth)

@@ -12,13 +12,15 @@ from typing import Literal
 
 import click
 
+from banstream.authority import KEY, caution, caution_in_force
 from banstream.config import Settings, load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
-from banstream.reading import is_up, open_to_read
+from banstream.reading import is_up, open_to_read, rules_in_force
 from banstream.show import json_line, say
 from enforcers.backends import open_backend
-from eventlog.urls import url_warning
+from eventlog.urls import is_shared, url_warning
 from producers.sources import check_source
 from schemas.errors import BanstreamError, ConfigError
 
@@ -86,13 +88,20 @@ def _log(settings: Settings) -> Iterator[Finding]:
     warning = url_warning(settings.log_url)
     if warning is not None:
         yield Finding("event log", "warning", warning)
+    if (own := caution(settings)) is not None:
+        yield Finding("who counts", "warning", f"{KEY} {own}")
     try:
         with closing(open_to_read(settings)) as log:
+            in_force = (
+                caution_in_force(rules_in_force(log), hosts_of(log)) if is_shared(settings.log_url) else None
+            )
             running = is_up(log, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
     yield Finding("event log", "good", settings.log_url)
+    if in_force is not None:
+        yield Finding("who counts", "warning", in_force)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
 
 

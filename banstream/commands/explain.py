@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from banstream.config import load_settings
+from banstream.enrolled import Vouchers, hosts_of
 from banstream.options import config_option, json_option
 from banstream.reading import at, cause_of, open_to_read, records, step_of
 from banstream.sentences import sentence
 from banstream.show import instant, json_line, printable, say
 from banstream.values import prefix as read_prefix
 from eventlog.contract import EventLog
+from eventlog.follower import Located
+from eventlog.urls import is_shared
 from schemas.codec import to_wire
 from schemas.durations import format_duration
 from schemas.records import (
@@ -29,6 +32,7 @@ from schemas.records import (
     Unban,
 )
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
+from streams.hosts import Hosts
 
 DECISION_ID = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
 MOST_EVENTS = 20
@@ -43,6 +47,8 @@ class Chain:
         cause: the input that caused it: a line's event, or a command; None where it was time.
         step: where that took effect between the events; None where an event caused it.
         jail: its jail's rules, as they were then; None where they are no longer known.
+        enforcements: what enforcers say they did, and whether the host that is named has signed it; None on a
+            log of this machine's own, where nobody else could have written it.
     """
 
     decision: Decision
@@ -50,7 +56,7 @@ class Chain:
     cause: Record | None
     step: OrderStep | None
     jail: dict[str, Any] | None
-    enforcements: list[Enforcement]
+    enforcements: list[tuple[Enforcement, bool | None]]
 
     def to_wire(self) -> dict[str, Any]:
         """The chain as a JSON object."""
@@ -62,7 +68,10 @@ class Chain:
             "cause": to_wire(self.cause) if self.cause else None,
             "after_event": self.step.events if self.step else None,
             "jail": self.jail,
-            "enforcements": [to_wire(each) for each in self.enforcements],
+            "enforcements": [
+                to_wire(each) | ({} if signed is None else {"signed": signed})
+                for each, signed in self.enforcements
+            ],
         }
 
 
@@ -83,9 +92,11 @@ def explain_command(subject: str, as_json: bool, config_file: str | None) -> int
             subject = read_prefix(subject)
         except ValueError as error:
             raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
-    log = open_to_read(load_settings(config_file, check="names"))
+    settings = load_settings(config_file, check="names")
+    log = open_to_read(settings)
     try:
-        chains = [chain_of(log, decision) for decision in decisions_about(log, subject, by_id=by_id)]
+        hosts = hosts_of(log) if is_shared(settings.log_url) else None
+        chains = [chain_of(log, decision, hosts) for decision in decisions_about(log, subject, by_id=by_id)]
         if chains:
             for chain in chains:
                 json_line(chain.to_wire()) if as_json else show_chain(chain)
@@ -105,8 +116,8 @@ def decisions_about(log: EventLog, subject: str, *, by_id: bool = False) -> list
     ]
 
 
-def chain_of(log: EventLog, decision: Decision) -> Chain:
-    """All that the log knows about a decision."""
+def chain_of(log: EventLog, decision: Decision, hosts: Hosts | None = None) -> Chain:
+    """All that the log knows about a decision; `hosts`: those enrolled in a fleet."""
     places = decision.evidence if isinstance(decision, Ban) else ()
     jail = None
     if isinstance(decision, Ban):
@@ -114,6 +125,7 @@ def chain_of(log: EventLog, decision: Decision) -> Chain:
     enforced = decision.ban if isinstance(decision, Unban) else decision.id
     verb = "unban" if isinstance(decision, Unban) else "ban"
     containing = f'"decision":"{enforced}"'.encode()
+    vouchers = None if hosts is None else Vouchers(hosts)
     return Chain(
         decision=decision,
         evidence=[(place, at(log, EVENTS.name, place)) for place in places],
@@ -121,10 +133,19 @@ def chain_of(log: EventLog, decision: Decision) -> Chain:
         step=step_of(log, decision.id),
         jail=jail,
         enforcements=[
-            each.record
+            (each.record, None if vouchers is None else _signs(log, vouchers, each))
             for each in records(log, ENFORCEMENTS.name, containing=containing)
             if isinstance(each.record, Enforcement) and each.record.verb == verb
         ],
+    )
+
+
+def _signs(log: EventLog, vouchers: Vouchers, found: Located) -> bool:
+    """Whether the host that an enforcement names has signed it."""
+    host = found.record.host if isinstance(found.record, Enforcement) else ""
+    return any(
+        message.offset == found.offset and vouchers.signer(message) == host
+        for message in log.read(ENFORCEMENTS.name, found.partition, found.offset, limit=1)
     )
 
 
@@ -160,11 +181,10 @@ def show_chain(chain: Chain) -> None:
         say(f"  cause    {cause}  ({before})")
     elif not chain.evidence and chain.cause is not None:
         say(f"  cause    {sentence(chain.cause)}")
-    for each in chain.enforcements:
+    for each, signed in chain.enforcements:
         detail = f": {each.detail}" if each.detail else ""
-        say(
-            f"  enforced {instant(each.at_ms)}  {each.host} {each.backend} {each.verb} {each.outcome}{detail}"
-        )
+        says = f"{each.host} {each.backend} {each.verb} {each.outcome}{detail}"
+        say(f"  enforced {instant(each.at_ms)}  {says}{'  (not signed by it)' if signed is False else ''}")
     if not chain.enforcements:
         say("  enforced not (yet) acknowledged by any enforcer")
 

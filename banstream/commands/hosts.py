@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import orjson
 
-from banstream.config import load_settings
+from banstream.config import Settings, load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import Instant
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
-from banstream.reading import messages, open_to_read
+from banstream.reading import open_to_read
 from banstream.show import instant, json_line, note, say, show, table
 from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
-from eventlog.follower import located
 from eventlog.urls import open_log
 from schemas.codec import to_wire
 from schemas.errors import ConfigError, InvalidMessage, LogError, Transient
 from schemas.records import Command
 from schemas.signatures import fingerprint, public_text
-from schemas.topics import COMMANDS
 from streams.hosts import HostKey, Hosts
 
-COMMANDED: Final = COMMANDS
-"""Where operators' commands stand."""
 PLACE: Final = "/etc/banstream/host.key"
 
 
@@ -74,10 +70,8 @@ def key_command(key_file: Path, as_json: bool) -> int:
     Where the file is there already, it is shown as it is. The file is for its owner alone, who has to be the
     user that `banstream ship` runs as, or root where systemd hands it over. It is never overwritten.
     """
-    from banstream.key_files import make_key, read_key
-
     made = not key_file.exists()
-    text = public_text(make_key(key_file) if made else read_key(key_file, "--key-file"))
+    text = _public_in(key_file)
     if as_json:
         json_line({"made": made, "key_file": str(key_file), **_named(text)})
     else:
@@ -88,45 +82,54 @@ def key_command(key_file: Path, as_json: bool) -> int:
 
 
 @hosts_command.command("enroll")
-@name_argument
-@click.option("--key-file", type=file_type, metavar="FILE", help="Make the private key in this new file.")
+@click.argument("name", type=HostType(), required=False)
+@click.option(
+    "--key-file", type=file_type, metavar="FILE", help="The private key's; made if it is not there."
+)
 @click.option("--public-key", metavar="TEXT", help="Enroll this key, of `banstream hosts key`.")
 @why_option
 @json_option
 @config_option
 def enroll_command(
-    name: str, key_file: Path | None, public_key: str | None, why: str, as_json: bool, config_file: str | None
+    name: str | None,
+    key_file: Path | None,
+    public_key: str | None,
+    why: str,
+    as_json: bool,
+    config_file: str | None,
 ) -> int:
     """Enroll a host: it has to sign what it ships.
 
     NAME is the host's `[ship] host`. From now on what is shipped under it has to be signed with this key.
     Another key of a host that is enrolled takes the old one's place; a key that was replaced or revoked is
-    not taken again. One of --key-file and --public-key is needed.
+    not taken again. One of --key-file and --public-key is needed. Without NAME it is this host, with the key
+    in its `[ship] key_file`. What is so already is not changed.
     """
-    from banstream.key_files import make_key
-
-    if (key_file is None) == (public_key is None):
-        raise click.UsageError("one of --key-file FILE, which makes a key, and --public-key TEXT is needed")
-    log = open_log(load_settings(config_file, check="names").log_url)
+    settings = load_settings(config_file, check="names")
+    host, file = _whom(settings, name, key_file, public_key)
+    log = open_log(settings.log_url)
     try:
         known = _hosts(log)
-        before = _key_of(known, name)
-        text = public_key or (public_text(make_key(key_file)) if key_file else "")
-        word = command("enroll", host=name, public_key=text, why=why)
-        give_all(log, known, word)
+        before = _key_of(known, host)
+        text = public_key or _public_in(file, "--key-file" if name else "ship.key_file")
+        _check_owner(known, host, text)
+        word = command("enroll", host=host, public_key=text, why=why)
+        changed = any(_facts(hosts, host)[1] != text for hosts in known)
+        if changed:
+            give_all(log, known, word)
     finally:
         log.close()
     replaced = before.public_key if before and before.public_key != text else None
     if as_json:
-        file = None if key_file is None else str(key_file)
-        json_line(
-            {"host": name, **_named(text), "key_file": file, "replaced": replaced, "command": to_wire(word)}
-        )
+        facts = {"outcome": "enrolled" if changed else "unchanged", "host": host, **_named(text)}
+        path = None if file is None else str(file)
+        json_line({**facts, "key_file": path, "replaced": replaced, "command": to_wire(word)})
         return 0
-    say(f"{name} is enrolled, with the key {fingerprint(text)}.")
+    say(f"{host} is enrolled{'' if changed else ' already'}, with the key {fingerprint(text)}.")
     if replaced:
         say(f"It takes the place of {fingerprint(replaced)}, with which nothing more may be signed.")
-    _say_what_next(name, key_file)
+    if changed and name:
+        _say_what_next(host, file)
     return 0
 
 
@@ -202,6 +205,44 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     return int(not found or bool(unlike))
 
 
+def _whom(
+    settings: Settings, name: str | None, key_file: Path | None, public_key: str | None
+) -> tuple[str, Path | None]:
+    """The host's name and its key's file: without a name those that this host's configuration has.
+
+    Raises UsageError, ConfigError.
+    """
+    if name is not None:
+        if (key_file is None) == (public_key is None):
+            raise click.UsageError(
+                "one of --key-file FILE, which makes a key, and --public-key TEXT is needed"
+            )
+        return name, key_file
+    if key_file or public_key:
+        raise click.UsageError("--key-file and --public-key are for a host that is named: enroll NAME ...")
+    if settings.ship.key_file is None:
+        raise ConfigError("ship.key_file: missing, and no NAME is given; set it, or say whom to enroll")
+    return settings.ship.host, Path(settings.ship.key_file)
+
+
+def _public_in(file: Path | None, named: str = "--key-file") -> str:
+    """The public half of the key in a file, which is made where there is none.
+
+    Raises ConfigError; `named`: what names the file.
+    """
+    from banstream.key_files import key_in
+
+    return "" if file is None else public_text(key_in(file, named))
+
+
+def _check_owner(known: list[Hosts], name: str, text: str) -> None:
+    """Raise ConfigError where a key is another host's: who has it could then speak for both."""
+    for hosts in known:
+        for other, enrolled in hosts.enrolled.items():
+            if other != name and any(key.public_key == text for key in enrolled.keys):
+                raise ConfigError(f"{name}: this key is {other}'s; make each host a key of its own")
+
+
 def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
     """Append a command to every partition.
 
@@ -224,17 +265,7 @@ def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
 
 def _hosts(log: EventLog) -> list[Hosts]:
     """The hosts as each partition's commands tell of them."""
-    return [_folded(log, number) for number in range(log.partitions)]
-
-
-def _folded(log: EventLog, partition: int) -> Hosts:
-    hosts, topic = Hosts(), COMMANDED.name
-    for message in messages(log, topic, partition, log.begin(topic, partition)):
-        for each in located(topic, message, b'"type":"command"'):
-            with suppress(InvalidMessage):
-                if isinstance(each.record, Command):
-                    hosts.obey(each.record, message.at_ms)
-    return hosts
+    return [hosts_of(log, number) for number in range(log.partitions)]
 
 
 def _key_of(known: list[Hosts], name: str) -> HostKey | None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 
+from banstream.authority import caution_in_force
 from banstream.config import load_settings
+from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
-from banstream.reading import open_to_read
-from banstream.show import instant, json_line, say, show, table
+from banstream.reading import open_to_read, rules_in_force, versions
+from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
 from eventlog.urls import open_log
-from schemas.codec import decode
-from schemas.errors import ConfigError, Fenced, InvalidMessage, Transient
+from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import RulesChanged
 from schemas.rules import Rules, differences
-from schemas.topics import RULES
 
 
 @click.group("rules")
@@ -50,8 +48,9 @@ def push_command(as_json: bool, config_file: str | None) -> int:
     rules = settings.rules()
     log = open_log(settings.log_url)
     try:
-        before = _in_force(log)
+        before = rules_in_force(log)
         pushed = _push(log, rules)
+        warning = caution_in_force(rules, hosts_of(log))
     finally:
         log.close()
     changes = differences(before, rules) if pushed and before is not None else []
@@ -67,6 +66,8 @@ def push_command(as_json: bool, config_file: str | None) -> int:
             say(f"  {change}")
     else:
         say(f"Rules {rules.version} are in force already; nothing was changed.")
+    if warning is not None:
+        note(f"WARNING: {warning}")
     return 0
 
 
@@ -78,7 +79,7 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     settings = load_settings(config_file, check="names")
     log = open_to_read(settings)
     try:
-        found = list(_versions(log))[::-1]
+        found = list(versions(log))[::-1]
     finally:
         log.close()
     own = settings.rules().version
@@ -104,22 +105,6 @@ def _push(log: EventLog, rules: Rules) -> bool:
         raise Transient(
             "somebody else pushes rules at this moment; look at `banstream rules list`"
         ) from error
-
-
-def _in_force(log: EventLog) -> Rules | None:
-    versions = list(_versions(log))
-    return Rules.from_state(versions[-1].rules) if versions else None
-
-
-def _versions(log: EventLog) -> Iterator[RulesChanged]:
-    """Every version there was, in the order in which it was last put in force."""
-    for message in log.latest(RULES.name):
-        try:
-            record = decode(message.value)
-        except InvalidMessage:
-            continue
-        if isinstance(record, RulesChanged):
-            yield record
 
 
 def _row(nth: int, change: RulesChanged) -> tuple[str, str, str, str]:

@@ -13,7 +13,7 @@ from banstream.instants import now_ms
 from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.claim import Claim
-from eventlog.urls import open_log
+from eventlog.urls import is_shared, open_log
 
 log = getLogger("banstream")
 
@@ -46,6 +46,8 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     log.info("Shipping spool=%s host=%s", ship.spool, ship.host)
     if private is not None:
         log.info("Signing host=%s key=%s", ship.host, fingerprint(public_text(private)))
+    elif is_shared(settings.log_url):
+        log.warning("Nothing is signed, and counts only where not all hosts have to host=%s", ship.host)
     shipping = Shipping(settings, spool, event_log, now_ms, private)
     loop = Loop(
         "ship",

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from eventlog.contract import Append
-from schemas.errors import BanstreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +65,6 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """A flood was met here: the worker ends with this, so that somebody looks."""
-
-    alarm: BanstreamError
-
-
-@dataclass(frozen=True, slots=True)
 class Say:
     """Something for the log of this process, at one of its levels: a constant sentence, and facts."""
 
@@ -86,4 +78,4 @@ WARNING: Final = 30
 ERROR: Final = 40
 """Levels of Python's `logging`."""
 
-Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | HoldBack | Room | Alarm | Say
+Action = Open | ReadState | Read | DoneReading | Commit | LetGo | GoOn | HoldBack | Room | Say

@@ -15,7 +15,6 @@ from eventlog.contract import Append, Message
 from schemas.topics import COMMANDS, DECISIONS
 from streams.order import Again
 from streams.partition import Partition
-from streams.poison import Poison, Poisoned
 
 COMMIT_S: Final = 0.2
 """A position is committed at least so often while messages come; a decision at once."""
@@ -56,12 +55,11 @@ class Batch:
         tally: what was done.
     """
 
-    def __init__(self, number: int, partitions: int, *, draining: bool) -> None:
-        """Of partition `number` of `partitions`; `draining`: however much cannot be read is put aside."""
+    def __init__(self, number: int, partitions: int) -> None:
+        """Of partition `number` of `partitions`."""
         self.partition = Partition(number, partitions=partitions)
         self.tally = BatchTally()
         self._partitions = partitions
-        self._draining = draining
         self._folded = False
         self._appends: list[Append] = []
         self._messages = self._bytes = 0
@@ -95,33 +93,24 @@ class Batch:
 
     def opened(self, now: float) -> None:
         """Messages come from now on; the first checkpoint has time."""
-        self.partition.stopped = False
         self._checkpoint_at = now if self.partition.passed_over else now + CHECKPOINT_S
 
-    def fold(self, message: Message, now: float, *, urgent: bool) -> Poisoned | None:
+    def fold(self, message: Message, now: float, *, urgent: bool) -> None:
         """Fold a message of the events, unless it was seen before.
 
         `urgent`: it is a new one, not one of many that wait.
-        When most of what came lately could not be read, it stops before this one, rather than fill the dead
-        letters with all, and says why.
         """
         partition, tally = self.partition, self.tally
         if message.offset < partition.next_offset:
-            return None
+            return
         self._urgent = urgent
         events, refused = partition.fold.events, partition.refused
         appends = partition.decide((message,))
         tally.events += partition.fold.events - events
-        if self._draining:
-            partition.poison = Poison()
-        elif partition.poison.alarming:
-            partition.stop_before(message.offset)
-            return self.poisoned()
         tally.refused += partition.refused - refused
         self._messages += 1
         self._bytes += len(message.value)
         self._keep(appends, now if appends and urgent else now + COMMIT_S)
-        return None
 
     def obey(self, message: Message, now: float) -> None:
         """Fold a message of the commands, unless it was seen before; nothing waits for more."""
@@ -137,14 +126,6 @@ class Batch:
         appends = self.partition.pass_time(at_ms)
         if self.partition.untold:
             self._keep(appends, now)
-
-    def stopped(self) -> Poisoned | None:
-        """Why nobody may go on with what was restored; None where one may."""
-        return self.poisoned() if self.partition.stopped and not self._draining else None
-
-    def poisoned(self) -> Poisoned:
-        """What is said of a flood that was met here."""
-        return Poisoned(self.partition.number, self.partition.next_offset, self.partition.poison)
 
     def due(self, now: float, *, last: bool = False) -> bool:
         """Whether to commit now; `last`: whatever there is."""
@@ -180,7 +161,7 @@ class Batch:
 
     def _checkpoint_due(self, now: float, *, last: bool) -> bool:
         events = self.partition.fold.events - self._checkpoint_events
-        return (self.partition.dirty and not self.partition.stopped) and (
+        return self.partition.dirty and (
             last or events >= CHECKPOINT_EVENTS or (self._urgent and now >= self._checkpoint_at)
         )
 

@@ -41,15 +41,8 @@ class Core:
         in_time: False when the last commit was not answered before the partition was let go.
     """
 
-    def __init__(self, number: int, partitions: int, *, draining: bool = False, exact: bool = False) -> None:
-        """Partition `number` of `partitions`; it is parked.
-
-        Args:
-            number: the partition's.
-            partitions: how many the log has.
-            draining: however much cannot be read goes to the dead letters.
-            exact: see Inlet.
-        """
+    def __init__(self, number: int, partitions: int, *, exact: bool = False) -> None:
+        """Partition `number` of `partitions`; it is parked. `exact`: see Inlet."""
         self.state = State.PARKED
         self.alarm: BanstreamError | None = None
         self.committed: int | None = None
@@ -58,14 +51,13 @@ class Core:
         self._exact = exact
         self._inlets = {topic: Inlet(topic, exact=exact) for topic in DELIVERED}
         self._again: Again | None = None
-        self._batch = Batch(number, partitions, draining=draining)
+        self._batch = Batch(number, partitions)
         self._actions: list[actions.Action] = []
         self._now = 0.0
         self._opened_at = 0.0
         self._wait_until = NEVER
         self._slow_at = NEVER
         self._committing: int | None = None
-        self._last_commit = False
         self._reading = self._held = self._troubled = False
         self._state_end: int | None = None
         self._commands_end = 0
@@ -147,7 +139,7 @@ class Core:
             self._leave(State.PARKED)
 
     def _closing(self, _: inputs.Closing) -> None:
-        if self.state in {State.OPEN, State.HALTING}:
+        if self.state is State.OPEN:
             self._wait(State.CLOSING, LEAVE_S)
             self._close_or_commit()
         elif self.state not in {State.CLOSING, State.CLOSED}:
@@ -195,11 +187,6 @@ class Core:
             self._again = self._batch.restore(given.values, given.begins, given.ends[EVENTS.name])
         except LogError as error:
             self._differ(error)
-            return
-        self.alarm = self._batch.stopped()
-        if self.alarm is not None:
-            self._say_alarm()
-            self._leave(State.STOPPED)
         else:
             self._fold_again()
 
@@ -235,7 +222,7 @@ class Core:
         """The log is not what was decided from: nobody goes on before a person has looked."""
         self.alarm = error
         self._state_end = None
-        self._say_alarm()
+        self._do(sayings.alarm(error))
         self._leave(State.STOPPED)
 
     def _ready(self) -> None:
@@ -328,16 +315,14 @@ class Core:
         self._go_on()
 
     def _fold(self, inlet: Inlet, message: Message) -> bool:
-        """Fold a message; False: it stops before this one."""
+        """Fold a message; False: it cannot be folded."""
         urgent = inlet.end is None or message.offset > inlet.end - MOST_MESSAGES
         try:
-            self.alarm = self._batch.fold(message, self._now, urgent=urgent)
+            self._batch.fold(message, self._now, urgent=urgent)
         except Unfoldable as error:
             self._pass_over(error)
             return False
-        if self.alarm is not None:
-            self.state = State.HALTING
-        return self.alarm is None
+        return True
 
     def _pass_over(self, error: Unfoldable) -> None:
         """The state is half of something: it is taken from the log again, and this message passed over."""
@@ -351,12 +336,10 @@ class Core:
 
     def _go_on(self) -> None:
         """Commit what is due, and read what is missing, where nothing of the kind is under way."""
-        if self._committing is None and (
-            self.state is State.HALTING or (self.state is State.OPEN and self._batch.due(self._now))
-        ):
-            self._commit(last=self.state is State.HALTING)
         if self.state is not State.OPEN:
             return
+        if self._committing is None and self._batch.due(self._now):
+            self._commit()
         full = self._batch.full
         for topic, inlet in self._inlets.items():
             next_offset = self._batch.next_offset(topic)
@@ -373,8 +356,7 @@ class Core:
         self._reading = True
         self._do(actions.Read(topic, begin, end))
 
-    def _commit(self, *, last: bool) -> None:
-        self._last_commit = last
+    def _commit(self, *, last: bool = False) -> None:
         self._committing = self.partition.next_offset
         self._slow_at = self._now + SLOW_S
         self._do(actions.Commit(self._batch.take(self._now, last=last)))
@@ -389,8 +371,6 @@ class Core:
         self.tally.commits += 1
         self.tally.committed_at = self._now
         match self.state:
-            case State.HALTING if self._last_commit:
-                self._halt()
             case State.PARTING:
                 self._leaving()
             case State.CLOSING:
@@ -405,13 +385,6 @@ class Core:
             self._commit(last=True)
         else:
             self._leave(State.CLOSED)
-
-    def _halt(self) -> None:
-        """Stop here: the first to meet the flood ends with the alarm, whoever comes later only says it."""
-        self._say_alarm()
-        self._leave(State.STOPPED)
-        if self.alarm is not None:
-            self._do(actions.Alarm(self.alarm))
 
     # What goes wrong
 
@@ -441,7 +414,7 @@ class Core:
 
     def _let_go(self) -> None:
         """The state in memory is kept, but after a commit of unknown end or a message half taken."""
-        if self._committing is not None or self.partition.stopped:
+        if self._committing is not None:
             self._state_end = None
         self._committing = None
         self._reading = False
@@ -451,9 +424,6 @@ class Core:
     def _wait(self, state: State, seconds: float) -> None:
         self.state = state
         self._wait_until = self._now + seconds
-
-    def _say_alarm(self) -> None:
-        self._do(sayings.alarm(self.alarm))
 
     def _say_waiting(self, reason: str) -> None:
         if not self._troubled:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from logging import getLogger
 from typing import Final
 
+from streams.floods import Author
 from streams.witness import Witness
 
 CHANGED_MS: Final = 60_000
+MOST_SENDERS: Final = 5
+"""Who floods may change his name with each message: so many are named each time."""
 
 log = getLogger("banstream.streams")
 
@@ -53,6 +57,7 @@ class Notices:
                 reason,
                 messages,
             )
+        _tell_floods(witness.put_aside)
         if witness.stepped_back:
             log.warning("The log's clock stepped back by more than five minutes; time was set back with it")
         self._twins |= witness.twins
@@ -60,4 +65,18 @@ class Notices:
         witness.twins.clear()
         witness.sent_again.clear()
         witness.refused.clear()
+        witness.put_aside.clear()
         witness.stepped_back = 0
+
+
+def _tell_floods(put_aside: Counter[Author]) -> None:
+    """Name the worst, and say how many there are: events that could be read are among what does not count."""
+    for sender, messages in put_aside.most_common(MOST_SENDERS):
+        log.error(
+            "What a sender ships is put aside, since most of it cannot be read; he counts again when no line "
+            "of his was unreadable for ten minutes. The dead letters say what it was "
+            "sender=%s messages=%d senders=%d",
+            sender,
+            messages,
+            len(put_aside),
+        )

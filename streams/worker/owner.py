@@ -40,7 +40,6 @@ class Shared:
         commands: delivers its commands.
         partitions: how many the log has.
         fail: makes the whole worker end with an error.
-        draining: however much cannot be read goes to the dead letters.
     """
 
     cluster: Cluster
@@ -48,7 +47,6 @@ class Shared:
     commands: CommandReader
     partitions: int
     fail: Callable[[Exception], None]
-    draining: bool = False
 
 
 class Owner:
@@ -61,7 +59,7 @@ class Owner:
     def __init__(self, shared: Shared, number: int) -> None:
         """Own partition `number`; nothing happens before Assigned is fed."""
         self.number = number
-        self.core = Core(number, shared.partitions, draining=shared.draining, exact=shared.host.exact)
+        self.core = Core(number, shared.partitions, exact=shared.host.exact)
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._history = History(shared.cluster)
@@ -124,6 +122,8 @@ class Owner:
             events=tally.events,
             decisions=tally.decisions,
             refused=tally.refused,
+            put_aside=core.partition.fold.put_aside,
+            aside=len(core.partition.fold.floods.aside(core.partition.decider.log_ms)),
             commits=tally.commits,
             committed_at_ms=committed_at_ms,
         )
@@ -145,9 +145,7 @@ class Owner:
             case _:
                 self._tell(action)
 
-    def _tell(
-        self, action: actions.GoOn | actions.HoldBack | actions.Room | actions.Alarm | actions.Say
-    ) -> None:
+    def _tell(self, action: actions.GoOn | actions.HoldBack | actions.Room | actions.Say) -> None:
         match action:
             case actions.GoOn(offsets):
                 self._shared.host.go_on(self.number, offsets)
@@ -156,8 +154,6 @@ class Owner:
                 self._shared.host.hold(self.number)
             case actions.Room():
                 self._shared.host.release(self.number)
-            case actions.Alarm(alarm):
-                self._shared.fail(alarm)
             case actions.Say(level, sentence, facts):
                 log.log(level, " ".join([sentence, *(f"{name}=%s" for name in facts)]), *facts.values())
             case _:

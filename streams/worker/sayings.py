@@ -37,6 +37,6 @@ def passed_over(error: BanstreamError) -> Say:
     return Say(ERROR, "A message cannot be folded, and is passed over", {"reason": error})
 
 
-def alarm(error: BanstreamError | None) -> Say:
+def alarm(error: BanstreamError) -> Say:
     """Nobody goes on before a person has looked."""
     return Say(ERROR, str(error))

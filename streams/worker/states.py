@@ -15,8 +15,7 @@ and raises. `streams.worker.core` carries it out; this module holds no behaviour
 | LOADING | its state is being read |
 | REFOLDING | what was decided since that state is folded again, from the log, then commands that wait |
 | OPEN | is decided: messages are folded, or passed over where there is no room |
-| HALTING | met a flood of unreadable lines: the last commit says where |
-| STOPPED | was flooded, or is not what was decided from: nobody goes on before a person has looked |
+| STOPPED | is not what was decided from: nobody goes on before a person has looked |
 | AWAY | lost the broker, or could not fold a message: it is opened anew after a little |
 | FENCED | was taken over by another owner: most likely it is let go before its time is up |
 | PARTING | is another's soon: the commit under way is waited for, no other begins |
@@ -57,7 +56,6 @@ class State(Enum):
     LOADING = "loading"
     REFOLDING = "refolding"
     OPEN = "open"
-    HALTING = "halting"
     STOPPED = "stopped"
     AWAY = "away"
     FENCED = "fenced"
@@ -81,21 +79,13 @@ _CHANGES: Final[Mapping[State, Mapping[type, str]]] = {
     State.LOADING: {inputs.StateRead: "loading refolding open stopped", inputs.Failed: "away"},
     State.REFOLDING: {inputs.PageRead: "refolding open stopped away", inputs.Failed: "away"},
     State.OPEN: {
-        inputs.MessageCame: "open halting away",
-        inputs.PageRead: "open halting away",
+        inputs.MessageCame: "open away",
+        inputs.PageRead: "open away",
         inputs.Committed: "open",
         inputs.Failed: "away",
         inputs.TakenOver: "fenced",
         inputs.Parked: "parked parting",
         inputs.Closing: "closed closing",
-    },
-    State.HALTING: {
-        inputs.PageRead: "halting",
-        inputs.Committed: "halting stopped",
-        inputs.Failed: "away",
-        inputs.TakenOver: "fenced",
-        inputs.Parked: "parting",
-        inputs.Closing: "closing",
     },
     State.STOPPED: {},
     State.AWAY: {inputs.Timer: "away opening"},

@@ -18,6 +18,8 @@ class PartitionStatus:
         end: the end of the committed events when it was last asked; None before.
         events, decisions, refused: folded, made, and sent to the dead letters by this worker; what was not
             committed before a failure counts twice.
+        put_aside: messages that count for nothing because most of their sender's cannot be read; `aside`: of
+            how many senders that holds.
         commits: its transactions; `committed_at_ms`: when the last one was done, None before the first.
     """
 
@@ -28,6 +30,8 @@ class PartitionStatus:
     events: int
     decisions: int
     refused: int
+    put_aside: int
+    aside: int
     commits: int
     committed_at_ms: int | None
 

@@ -17,6 +17,7 @@ from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from eventlog.contract import Message
 from schemas.errors import Transient
 from schemas.topics import EVENTS
+from streams.hosts import ANYBODY
 from streams.worker import inputs
 from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
@@ -49,7 +50,6 @@ class WorkerPlan:
         now_ms: the clock, for the ends of bans.
         rules: the version of the rules in this host's configuration.
         membership: what joins the group.
-        draining: however much cannot be read goes to the dead letters.
     """
 
     cluster: Cluster
@@ -57,7 +57,6 @@ class WorkerPlan:
     now_ms: Callable[[], int]
     rules: str
     membership: MembershipName = "faust"
-    draining: bool = False
 
 
 class Worker:
@@ -70,9 +69,7 @@ class Worker:
         self._commands = CommandReader(plan.cluster, self.take)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = _host(plan, self)
-        self._shared = Shared(
-            plan.cluster, self._host, self._commands, plan.partitions, self._fail, plan.draining
-        )
+        self._shared = Shared(plan.cluster, self._host, self._commands, plan.partitions, self._fail)
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
@@ -248,10 +245,7 @@ class Worker:
             return
         self._told = {version}
         if not rules.require_enrolled:
-            log.warning(
-                "Anybody who may write events may say he is a host that is not enrolled; enroll all and set "
-                "[decider] require_enrolled (docs/fleet.md)"
-            )
+            log.warning("Not only enrolled hosts count reason=%s", ANYBODY)
         if version != self._plan.rules:
             log.warning(
                 "This host's configuration has other rules than those in force, which hold; give every "

@@ -10,11 +10,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from banstream.key_files import make_key
+from banstream.ordering import command, submit
 from banstream.reading import records
-from eventlog.contract import Append
+from eventlog.contract import Append, EventLog
 from eventlog.kafka.log import KafkaLog
 from schemas.codec import encode
 from schemas.records import AuthEvent, Enforcement, Heartbeat, Hold, Standing
+from schemas.signatures import public_text
 from schemas.topics import BANS, ENFORCEMENTS, EVENTS
 from tests.banstream.service import Service, ended, eventually, stamp
 from tests.namespaces import Host
@@ -32,13 +35,25 @@ class Role(Service):
         file = self.folder / "role.err"
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
+    def enroll(self, log: EventLog) -> None:
+        """Make this host's key, and enroll it: what it ships from then on is signed."""
+        self.folder.mkdir(exist_ok=True)
+        public = public_text(make_key(self.key))
+        submit(log, command("enroll", host=self.folder.name, public_key=public))
+
+    @property
+    def key(self) -> Path:
+        """Its private key, where it has one."""
+        return self.folder / "host.key"
+
     def settle(self, url: str, more: str = "", *, spool: str = "256 MB") -> None:
         """Write the configuration."""
         self.folder.mkdir(exist_ok=True)
         self.log.touch()
+        key = f'key_file = "{self.key}"\n' if self.key.exists() else ""
         self.config.write_text(
             f'[log]\nurl = "{url}"\n[ship]\ndirectory = "{self.folder}/state"\nhost = "{self.folder.name}"\n'
-            f'spool = "{spool}"\n'
+            f'spool = "{spool}"\n{key}'
             f'[jail.sshd]\nsource = "file:{self.log}"\nstart = "beginning"\n{more}\n',
             encoding="utf-8",
         )

@@ -159,6 +159,34 @@ def test_a_log_on_kafka_that_is_not_protected_is_said_aloud(tmp_path: Path) -> N
     assert "x signs in by SCRAM-SHA-512, and nothing is encrypted" in found[0]["found"]
 
 
+@pytest.mark.parametrize(
+    ("url", "said", "require"),
+    [
+        ("kafka://localhost:1", "", True),
+        ("kafka://localhost:1", "require_enrolled = true", True),
+        ("kafka://localhost:1", "require_enrolled = false", False),
+        ("sqlite:x.db", "", False),
+        ("sqlite:x.db", "require_enrolled = false", False),
+        ("sqlite:x.db", "require_enrolled = true", True),
+    ],
+)
+def test_who_has_to_be_enrolled_follows_the_log(
+    tmp_path: Path, url: str, said: str, *, require: bool
+) -> None:
+    """On a log that others write everybody, on this machine's own nobody; the file has the last word.
+
+    What is not as the log wants it is said aloud, by `config check` and by `doctor`.
+    """
+    up = Service(tmp_path)
+    up.config.write_text(f'[log]\nurl = "{url}"\n[decider]\n{said}\n[jail.sshd]\nsource = "stdin"\n')
+    assert load_settings(str(up.config)).rules().require_enrolled is require
+    checked = up.run("config", "check", "--config", str(up.config)).stdout
+    warned = "WARNING: decider.require_enrolled is" in checked
+    assert warned is (require is not url.startswith("kafka:"))
+    found = [each for each in up.json("doctor", code=None) if each["about"] == "who counts"]
+    assert [each["verdict"] for each in found] == ["warning"] * warned
+
+
 def first_lines(up: Service, role: str) -> list[str]:
     """The first two lines that a role says; it is killed then."""
     said = up.folder / role
@@ -314,11 +342,13 @@ def test_check_exits_2_and_shows_every_problem(tmp_path: Path) -> None:
     assert "Good:" in up.run("config", "check", "--config", str(up.config)).stdout
 
 
-def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["", 'key_file = "/etc/banstream/host.key"\n'])
+def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -> None:
     """What `config show` prints is a configuration with every default filled in."""
     up = Service(tmp_path)
     up.config.write_text(
-        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n[ship]\nlabels = { site = "fra" }\n',
+        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n'
+        f'[ship]\nlabels = {{ site = "fra" }}\n{key}[enforcer]\n{key}',
         encoding="utf-8",
     )
     shown = tmp_path / "shown.toml"

@@ -31,7 +31,7 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         net = stack.enter_context(fleet(*HOSTS, "attacker"))
         port = int(broker.address.rpartition(":")[2])
         stack.enter_context(relay(port, *(net[name] for name in HOSTS)))
-        decide = stack.enter_context(workers.fleet(url, tmp_path))
+        decide = stack.enter_context(workers.fleet(url, tmp_path, signed=True))
         decide.configure(RULES)
         decide.start("--workers", "2")
         decide.governed()
@@ -39,7 +39,9 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         for name in HOSTS:
             enforcer = stack.enter_context(role("enforce", tmp_path / name, net[name]))
             shipper = stack.enter_context(role("ship", tmp_path / f"{name}-ship", net[name]))
-            enforcer.settle(url, f'[enforcer]\nhost = "{name}"')
+            enforcer.enroll(decide.log)
+            enforcer.settle(url, f'[enforcer]\nhost = "{name}"\nkey_file = "{enforcer.key}"')
+            shipper.enroll(decide.log)
             shipper.settle(url)
             roles[name] = enforcer, shipper
         for enforcer, shipper in roles.values():
@@ -69,6 +71,9 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         assert {each["backend"] for each in shown.values()} == {"nftables"}
         assert (shown["web2"]["state"], shown["web2"]["in_force"]) == ("stopped", 1)
         assert shown["web3"]["state"] == "running"
+        assert {(each["signed"], each["forged"]) for each in shown.values()} == {(True, 0)}
+        (ban,) = first.json("explain", ATTACKER)
+        assert [each["signed"] for each in ban["enforcements"]] == [True] * len(HOSTS)
     broker.drop(url)
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from banstream.commands.hosts import COMMANDED, give_all
+from banstream.commands.hosts import give_all
 from banstream.key_files import make_key, read_key
 from banstream.reading import messages, records
 from eventlog.clock import wall_clock_ms
@@ -19,17 +20,29 @@ from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
 from schemas.codec import encode, encode_frame
 from schemas.errors import Transient
-from schemas.records import Command
+from schemas.records import Command, DeadLetter
 from schemas.rules import Jail, Rules
 from schemas.shipments import Shipment, key_of
 from schemas.signatures import digest_of, fingerprint, new_private, public_text, sign
-from schemas.topics import BANS, EVENTS
+from schemas.topics import BANS, COMMANDS, DEADLETTERS, EVENTS
 from streams.embedded import EmbeddedDecider
-from streams.hosts import Admission, Hosts
+from streams.hosts import REASONS, Admission, Hosts
 from tests.banstream.fleet import failure, role
 from tests.banstream.service import Service, eventually, service
 from tests.broker import Broker, Cluster
+from tests.streams import fleet as workers
 from tests.streams.folding import failure as fold_failure
+
+
+def shipped_by(host: str, key: Ed25519PrivateKey, ip: str, times: int, *, ahead_ms: int = 0) -> Append:
+    """So many failures of an address, in one message of the only partition that a host signs now."""
+    now_ms = wall_clock_ms()
+    value = encode_frame(
+        [fold_failure(ip, now_ms, 1_000 * ahead_ms + nth, source=host) for nth in range(times)]
+    )
+    shipment = Shipment(host, now_ms, ahead_ms)
+    signature = sign(key, digest_of(EVENTS.name, 0, shipment, value))
+    return Append(EVENTS.name, value, key_of(shipment._replace(signature=signature)), partition=0)
 
 
 @pytest.fixture
@@ -42,7 +55,7 @@ def quiet(tmp_path: Path) -> Iterator[Service]:
 
 def words(made: Service) -> list[Command]:
     """The commands in its log."""
-    return [each for each in made.kept(COMMANDED) if isinstance(each, Command)]
+    return [each for each in made.kept(COMMANDS) if isinstance(each, Command)]
 
 
 def say(made: Service, *arguments: str, code: int = 0) -> str:
@@ -84,7 +97,7 @@ def test_enrolling_makes_the_key_and_says_what_to_do(quiet: Service) -> None:
     done = quiet.run(
         "hosts", "enroll", "web2", "--key-file", "web1.key", "--config", str(quiet.config), code=2
     )
-    assert "web1.key: is there already, and a key is never overwritten" in done.stderr
+    assert "web2: this key is web1@fra's; make each host a key of its own" in done.stderr
     assert len(words(quiet)) == 1
 
 
@@ -220,21 +233,96 @@ def test_a_command_is_in_every_partition_and_one_that_is_not_is_told(broker: Clu
     log = open_log(url)
     try:
         word = Command(id="1", verb="enroll", at_ms=1, who="ann", host="web1", public_key=text)
-        log.append([Append(COMMANDED.name, encode(word), partition=1)])
+        log.append([Append(COMMANDS.name, encode(word), partition=1)])
         assert (
             "not all partitions know the same of web1"
             in quiet.run("hosts", "list", "--config", str(quiet.config), code=1).stderr
         )
         quiet.json("hosts", "enroll", "web1", "--public-key", text)
         assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1"]
-        found = [each for each in records(log, COMMANDED.name) if isinstance(each.record, Command)]
+        found = [each for each in records(log, COMMANDS.name) if isinstance(each.record, Command)]
         assert [each.partition for each in found] == [0, 1, 1, 2]
-        log.append([Append(COMMANDED.name, encode(replace(word, host="web2")), partition=2)])
+        log.append([Append(COMMANDS.name, encode(replace(word, host="web2")), partition=2)])
         assert [each["host"] for each in quiet.json("hosts", "list", code=1)] == ["web1", "web2"]
         assert quiet.json("hosts", "revoke", "web2")[0]["outcome"] == "revoked"
         assert [each["host"] for each in quiet.json("hosts", "list")] == ["web1", "web2"]
     finally:
         log.close()
+
+
+def test_this_host_is_enrolled_as_its_configuration_has_it(quiet: Service) -> None:
+    """Without a name: its key is made where there is none, and what is so already is not said again."""
+    quiet.configure(more=f'[ship]\nhost = "web1"\ndirectory = "{quiet.folder}"\n')
+    assert (
+        "ship.key_file: missing" in quiet.run("hosts", "enroll", "--config", str(quiet.config), code=2).stderr
+    )
+    file = quiet.folder / "host.key"
+    quiet.configure(more=f'[ship]\nhost = "web1"\ndirectory = "{quiet.folder}"\nkey_file = "{file}"\n')
+    first, again = quiet.json("hosts", "enroll")[0], quiet.json("hosts", "enroll")[0]
+    text = public_text(read_key(file, ""))
+    assert [(each["outcome"], each["host"], each["public_key"]) for each in (first, again)] == [
+        ("enrolled", "web1", text),
+        ("unchanged", "web1", text),
+    ]
+    assert len(words(quiet)) == 1
+    assert "web1 is enrolled already" in say(quiet, "hosts", "enroll")
+    file.chmod(0o640)
+    refused = quiet.run("hosts", "enroll", "--config", str(quiet.config), code=2).stderr
+    assert f"ship.key_file = {file}: others may read" in refused
+    file.chmod(0o600)
+    for option in (("--key-file", "x"), ("--public-key", text)):
+        quiet.run("hosts", "enroll", *option, "--config", str(quiet.config), code=2)
+    quiet.json("hosts", "revoke", "web1")
+    assert (
+        "this key of the host has ended"
+        in quiet.run("hosts", "enroll", "--config", str(quiet.config), code=2).stderr
+    )
+    assert len(words(quiet)) == 2
+
+
+@pytest.mark.real("kafka")
+def test_by_default_a_fleet_believes_enrolled_hosts_alone(broker: Cluster, quiet: Service) -> None:
+    """Unsigned, of a stranger, by a key that was replaced or revoked: no ban, whichever worker goes on."""
+    name, old, new = 'web 1@fra"é', new_private(), new_private()
+    with workers.fleet(broker.url(1), quiet.folder, signed=True) as made:
+        for _ in range(2):
+            made.start()
+        made.governed()
+
+        def ships(key: Ed25519PrivateKey, ip: str, ahead_ms: int) -> None:
+            """A worker is killed meanwhile, and another started."""
+            made.log.append([shipped_by(name, key, ip, 3, ahead_ms=ahead_ms)])
+            killed = made.workers.pop(0)
+            killed.kill()
+            killed.wait()
+            made.start()
+
+        def says(verb: str, *arguments: str) -> None:
+            """It is obeyed when this returns."""
+            quiet.json("hosts", verb, name, *arguments)
+            eventually(made.all_folded, "the command is obeyed", 60)
+
+        ships(old, "192.0.2.1", 0)
+        made.send([[fold_failure("192.0.2.2", wall_clock_ms(), nth) for nth in range(3)]])
+        eventually(made.all_folded, "both are refused", 60)
+        says("enroll", "--public-key", public_text(old))
+        says("enroll", "--public-key", public_text(old))
+        ships(old, "192.0.2.3", 1)
+        says("enroll", "--public-key", public_text(new))
+        ships(old, "192.0.2.4", 2)
+        ships(new, "192.0.2.5", 3)
+        eventually(lambda: made.in_force() == {"192.0.2.3", "192.0.2.5"}, "what its keys have signed", 60)
+        says("revoke", "--keep-bans")
+        ships(new, "192.0.2.6", 4)
+        again = ("hosts", "enroll", name, "--public-key", public_text(new), "--config", str(quiet.config))
+        assert "this key of the host has ended" in quiet.run(*again, code=2).stderr
+        made.settled()
+        assert made.in_force() == {"192.0.2.3", "192.0.2.5"}
+        letters = [each.record for each in records(made.log, DEADLETTERS.name)]
+        reasons = [each.reason for each in letters if isinstance(each, DeadLetter)]
+        assert [reason.rpartition("None: ")[2] for reason in reasons] == [
+            REASONS[each] for each in ("unknown host", "unsigned", "wrong signature", "revoked")
+        ]
 
 
 @pytest.mark.real("kafka")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from eventlog.urls import open_log
 from tests.banstream.fleet import relay, role
 from tests.banstream.service import eventually
 from tests.broker import Cluster
@@ -27,12 +28,15 @@ def test_a_jail_with_labels_bans_on_the_hosts_it_is_for(tmp_path: Path, broker: 
         worker.settle(url, JAIL)
         worker.run("rules", "push", "--config", str(worker.config))
         worker.begin()
+        log = open_log(url)
+        stack.callback(log.close)
         hosts = {}
         for name in ("fra", "ams"):
             labels = f'labels = {{ site = "{name}" }}'
             enforcer = stack.enter_context(role("enforce", tmp_path / f"{name}-enforce", net[name]))
             shipper = stack.enter_context(role("ship", tmp_path / name, net[name]))
             enforcer.settle(url, f'{JAIL}[enforcer]\nhost = "{name}"\n{labels}')
+            shipper.enroll(log)
             shipper.settle(url, JAIL)
             shipper.config.write_text(shipper.config.read_text().replace("[ship]", f"[ship]\n{labels}"))
             hosts[name] = enforcer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from banstream.metrics import Metric, Metrics
+from eventlog.urls import open_log
 from schemas.errors import LogError
 from tests.banstream.fleet import failure, role
 from tests.banstream.service import Service, eventually, service
@@ -120,6 +121,9 @@ def test_every_role_of_a_fleet_answers(broker: Broker, tmp_path: Path) -> None:
         for name in ("decide", "ship", "enforce"):
             made = running.enter_context(role(name, tmp_path / name))
             ports[name] = free_port()
+            if name == "ship":
+                with closing(open_log(url)) as opened:
+                    made.enroll(opened)
             made.settle(url, f'[enforcer]\nbackend = "null"\n[metrics]\nlisten = "127.0.0.1:{ports[name]}"\n')
             made.begin({"decide": "Deciding", "ship": "Shipping", "enforce": "OBSERVING"}[name])
             if name == "ship":

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from banstream.commands.rules import _in_force
+from banstream.reading import rules_in_force
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
 from schemas import topics
@@ -18,6 +18,7 @@ from schemas.bounds import MOST_RETRY
 from schemas.codec import encode
 from schemas.records import Ban, RulesChanged
 from schemas.rules import Jail, Rules
+from schemas.signatures import new_private, public_text
 from schemas.topics import COMMANDS
 from tests.banstream.service import BANSTREAM, eventually, service
 from tests.broker import Cluster
@@ -28,11 +29,11 @@ ALICE, BOB = "192.0.2.1", "198.51.100.2"
 STRICTER = RULES.replace("maxretry = 3", "maxretry = 2")
 
 
-def ask(made: Fleet, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
+def ask(made: Fleet, *arguments: str, code: int | None = 0) -> list[dict[str, Any]]:
     """Run a command with --json; the objects that it prints."""
     command = [*BANSTREAM, *arguments, "--json", "--config", str(made.folder / "banstream.toml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+    assert code in {None, done.returncode}, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -98,6 +99,44 @@ def test_rules_may_be_pushed_before_the_first_worker(broker: Cluster, tmp_path: 
         assert changes(made, 0) == [pushed["version"]]
 
 
+@pytest.mark.real("kafka")
+def test_rules_of_before_let_anybody_count_until_others_are_pushed(broker: Cluster, tmp_path: Path) -> None:
+    """What is in force stays so, and whoever looks says it; pushing shows that it changes."""
+    with fleet(broker.url(1), tmp_path) as made:
+        config = str(made.folder / "banstream.toml")
+        (old,) = ask(made, "rules", "push")
+        made.signed = True
+        made.configure()
+        warned = run("status", "--fleet", "--config", config).stderr
+        assert "WARNING: decider.require_enrolled is false in the rules in force: anybody" in warned
+        found = {each["found"]: each["verdict"] for each in ask(made, "doctor", code=None)}
+        assert [said for said in found if "rules in force: anybody" in said]
+        made.start()
+        eventually(lambda: "Not only enrolled hosts count" in made.said, "the worker says so")
+        (pushed,) = ask(made, "rules", "push")
+        assert (pushed["was"], pushed["changes"]) == (
+            old["version"],
+            ["require_enrolled = True, was False"],
+        )
+        assert "no host is enrolled: no event counts" in run("rules", "push", "--config", config).stderr
+        assert "no host is enrolled: no event counts" in run("status", "--fleet", "--config", config).stderr
+        key = public_text(new_private())
+        assert run("hosts", "enroll", "web1", "--public-key", key, "--config", config).returncode == 0
+        for arguments in (("status", "--fleet"), ("rules", "push")):
+            assert "WARNING" not in run(*arguments, "--config", config).stderr
+        made.signed = False
+        made.configure()
+        assert (
+            "WARNING: decider.require_enrolled is false in the rules in force: anybody"
+            in run("rules", "push", "--config", config).stderr
+        )
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, whatever its exit code."""
+    return subprocess.run([*BANSTREAM, *arguments], capture_output=True, text=True, check=False)
+
+
 def test_rules_are_pushed_to_a_fleet_only(tmp_path: Path) -> None:
     """On an embedded log `up` puts its own file in force, and the error says so; no jail is no rules."""
     with service(tmp_path) as made:
@@ -113,6 +152,6 @@ def test_rules_of_before_do_not_keep_others_from_being_pushed() -> None:
     log = MemoryLog()
     record = encode(RulesChanged(version="0", at_ms=0, rules=old.to_wire()))
     log.append([Append(topics.RULES.name, record, key="0")])
-    found = _in_force(log)
+    found = rules_in_force(log)
     assert found is not None
     assert found.jails[0].maxretry == MOST_RETRY

@@ -81,6 +81,7 @@ def test_what_stays_is_restarted_and_looked_after(name: str) -> None:
     needed = {each: how["condition"] for each, how in service.get("depends_on", {}).items()}
     order = {"broker": {}, "topics": {"broker": "service_healthy"}}
     order["rules"] = {"topics": "service_completed_successfully"}
+    order["ship"] = {"enroll": "service_completed_successfully"}
     assert needed == order.get(name, {"rules": "service_completed_successfully"})
 
 
@@ -127,6 +128,7 @@ def test_its_configuration_is_one(tmp_path: Path) -> None:
     settings = load_settings(str(ROOT / CONFIG), check="names")
     assert settings.log_url == "kafka://broker:9092"
     assert settings.ship.host
+    assert settings.rules().require_enrolled, "what it starts is what a fleet is"
     del tmp_path
 
 
@@ -174,6 +176,11 @@ def test_what_it_starts_bans_an_attacker(tmp_path: Path) -> None:
         started = opened.enter_context(stack(made))
         started["topics"].run()
         started["rules"].run()
+        started["enroll"].run()
+        key = state / "host.key"
+        assert (key.stat().st_mode & 0o777, key.stat().st_uid) == (0o600, UID)
+        started["enroll"].run()
+        assert started["enroll"].said.count("this-host is enrolled already, with the key ") == 1
         for name in LONG:
             started[name].start()
         for name in LONG:

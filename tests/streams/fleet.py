@@ -40,19 +40,22 @@ class Fleet:
         url: the log; `log`: the same, open.
         folder: the configuration, and what workers say.
         membership: the workers' host.
+        signed: all have to sign, as by default; else what a test sends counts, which nobody signs.
     """
 
     url: str
     folder: Path
     log: EventLog
     membership: str = "faust"
+    signed: bool = False
     workers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def configure(self, more: str = RULES) -> Path:
         """Write the configuration."""
         config = self.folder / "banstream.toml"
+        free = "" if self.signed else "require_enrolled = false\n"
         config.write_text(
-            f'[log]\nurl = "{self.url}"\n[decider]\nmembership = "{self.membership}"\n{more}\n',
+            f'[log]\nurl = "{self.url}"\n[decider]\nmembership = "{self.membership}"\n{free}{more}\n',
             encoding="utf-8",
         )
         return config
@@ -155,10 +158,10 @@ def records(log: EventLog, topic: str, number: int = 0) -> list[Record]:
 
 
 @contextmanager
-def fleet(url: str, folder: Path, membership: str = "faust") -> Iterator[Fleet]:
+def fleet(url: str, folder: Path, membership: str = "faust", *, signed: bool = False) -> Iterator[Fleet]:
     """A configured log without workers; those that are started are killed at the end."""
     log = open_log(url)
-    made = Fleet(url, folder, log, membership)
+    made = Fleet(url, folder, log, membership, signed)
     made.configure()
     try:
         yield made

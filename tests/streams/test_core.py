@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from eventlog.contract import Message
@@ -50,7 +52,7 @@ ANYTHING: dict[str, inputs.Input] = {
     "opened": inputs.Opened(),
     "no state": NOTHING,
     "a state": state_read({"position": b'{"offset":4}'}),
-    "a stopped state": state_read({"position": b'{"offset":4,"stopped":true}'}),
+    "a state of another log": state_read({"position": b'{"offset":4}'}, 3),
     "a page": page([], 2, 5),
     "the last page": page([], 5, 5),
     "a message": came(failing(1)),
@@ -68,7 +70,7 @@ FOLLOWS = [
     ("opening", "taken over", State.FENCED),
     ("loading", "no state", State.OPEN),
     ("loading", "a state", State.REFOLDING),
-    ("loading", "a stopped state", State.STOPPED),
+    ("loading", "a state of another log", State.STOPPED),
     ("loading", "failed", State.AWAY),
     ("refolding", "a page", State.REFOLDING),
     ("refolding", "the last page", State.OPEN),
@@ -82,13 +84,6 @@ FOLLOWS = [
     ("committing", "committed", State.OPEN),
     ("committing", "failed", State.AWAY),
     ("committing", "taken over", State.FENCED),
-    ("halting", "committed", State.HALTING),
-    ("halting, the last commit", "committed", State.STOPPED),
-    ("halting", "a page", State.HALTING),
-    ("halting", "failed", State.AWAY),
-    ("halting", "taken over", State.FENCED),
-    ("halting", "parked", State.PARTING),
-    ("halting", "closing", State.CLOSING),
     ("stopped", "parked", State.PARKED),
     ("stopped", "closing", State.CLOSED),
     ("away", "timer", State.AWAY),
@@ -479,64 +474,30 @@ def test_closing_does_not_wait_for_a_broker_that_is_away() -> None:
     assert not made.core.in_time
 
 
-def test_a_flood_is_committed_and_then_ends_the_worker() -> None:
-    """Where it stopped is in the log before anybody hears of it: whoever comes next does not go on there."""
-    made = driven("halting")
-    assert of(actions.Alarm, made.done) == []
-    assert of(actions.Commit, made.committed()), "where it stopped"
-    asked = made.committed()
-    assert len(of(actions.Alarm, asked)) == 1
-    assert made.core.partition.next_offset == 10
-    letters = sum(append.value.count(b"\n") + 1 for append in appended(made.done, DEADLETTERS.name))
-    assert letters == 900
+def test_a_flood_stops_nobody_else_and_is_remembered() -> None:
+    """What its sender ships is put aside, a message a dead letter; others go on, and so after a kill."""
+    made = driven("open")
+    for message in (*map(garbage, range(1, 21)), banning(21), shipped(22)):
+        made.feed(came(message))
+        made.later(1)
+        while made.commits < len(of(actions.Commit, made.done)):
+            made.committed()
+    assert made.core.partition.next_offset == 23
+    letters = [append.value.count(b"\n") + 1 for append in appended(made.done, DEADLETTERS.name)]
+    assert letters == [100] * 9 + [1] * 12, "its tenth message is the flood, and it claims no name either"
+    first, ban = appended(made.done, DECISIONS.name)
+    assert first.value.startswith(b'{"type":"obeyed"')
+    assert ban.value.startswith(b'{"type":"ban"')
     after = Driven()
-    asked = after.opened(made.state)
-    assert after.at(State.STOPPED)
-    assert of(actions.Alarm, asked) == [], "the first to meet it has ended with it"
-    assert "ALARM" in of(actions.Say, asked)[0].sentence
+    after.opened(made.state)
+    after.answered(made.log)
+    assert after.at(State.OPEN)
+    assert after.core.partition.fold.floods.dump() == made.core.partition.fold.floods.dump() != []
 
 
-def test_an_alarm_during_a_commit_waits_for_its_end() -> None:
-    """The commit under way knows nothing of it; the next one does, and it is the last."""
-    made = driven("committing")
-    for offset in range(2, 13):
-        made.feed(came(garbage(offset)))
-    assert made.at(State.HALTING)
-    assert len(of(actions.Commit, made.done)) == 3, "the first two, and the one under way"
-    made.committed()
-    made.committed()
-    assert made.at(State.STOPPED)
-
-
-def test_an_alarm_whose_commit_failed_is_met_again() -> None:
-    """The state is read anew, the same lines come again, and it stops before them again."""
-    made = driven("halting")
-    made.feed(FAILED)
-    assert made.at(State.AWAY)
-    made.later(RETRY_S)
-    made.feed(inputs.Opened(), state_read(made.state))
-    made.answered({**made.log, TOPIC: made.log[TOPIC][:1]})
-    assert made.core.alarm is None
-    made.feed(page(map(garbage, range(1, 17)), 17, 17))
-    assert made.at(State.HALTING)
-
-
-def test_what_was_half_taken_in_a_flood_is_not_kept() -> None:
-    """Parked and given back, the partition that met a flood takes its state from the log."""
-    made = driven("halting, the last commit")
-    made.feed(inputs.Parked())
-    made.committed()
-    made.feed(inputs.Assigned(), inputs.Opened())
-    assert made.done[-1] == actions.ReadState(0)
-
-
-def test_draining_goes_past_a_flood() -> None:
-    """All of it goes to the dead letters."""
-    made = Driven(Core(0, 1, draining=True))
-    made.level()
-    made.feed(*(came(garbage(offset)) for offset in range(1, 16)))
-    assert made.at(State.OPEN)
-    assert made.core.tally.refused == 1_500
+def shipped(offset: int) -> Message:
+    """A message that a ban follows from, of one who gives his name."""
+    return replace(banning(offset), key=f"web1@{T0}")
 
 
 def test_a_message_for_which_there_is_no_room_is_passed_over_and_read_from_the_log() -> None:

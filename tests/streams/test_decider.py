@@ -6,14 +6,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eventlog.contract import Message
 from schemas.bounds import LONGEST_MS, MOST_RETRY
+from schemas.codec import encode_frame
 from schemas.records import Ban, Command, Prolong, Unban, Verb
 from schemas.rules import MANUAL, Jail, Rules
 from streams.decider import Decider
+from streams.fold import Fold
 from streams.routes import route_to
 from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
-from tests.streams.folding import ALICE, BOB, MINUTE, SIX, T0, bans, failed, fold, rules, tick, unbans
+from tests.streams.folding import (
+    ALICE,
+    BOB,
+    MINUTE,
+    SIX,
+    T0,
+    bans,
+    failed,
+    failure,
+    fold,
+    rules,
+    tick,
+    unbans,
+)
 
 
 def command(verb: Verb, prefix: str | None, at_s: int = 100, **facts: object) -> Command:
@@ -215,6 +231,29 @@ def test_a_jail_selects_by_label_and_its_bans_carry_its_labels() -> None:
     standing = decider.standing("192.0.2.1", decided[0])
     assert standing is not None
     assert standing.holds[0].labels == jail.labels
+
+
+@pytest.mark.parametrize(
+    ("jail", "banned"),
+    [
+        ({}, {ALICE, BOB}),
+        ({"sources": ("*",)}, {ALICE, BOB}),
+        ({"hosts": ("web",)}, {BOB}),
+        ({"labels": {"site": "fra"}}, {BOB}),
+    ],
+)
+def test_a_name_that_holds_what_separates_names_is_a_name(jail: dict[str, object], banned: set[str]) -> None:
+    """Whoever may write events may write anything into filter, source and host: nobody stops for it."""
+    taking = Fold(Decider(rules(maxretry=1, **jail)))
+    odd = "a\nb\nc\nd\n"
+    events = [
+        failure(ALICE, T0, 1, filter=odd, source="file:/a"),
+        failure(ALICE, T0, 2, source=odd, host="x"),
+        failure(ALICE, T0, 3, source='x\nweb\n{"site":"fra"}', host="\n\n"),
+        failure(BOB, T0, 4, host="web", labels={"site": "fra"}),
+    ]
+    decided = taking.take(Message(0, 1, None, encode_frame(events), T0))[0]
+    assert {each.prefix for each in decided} == banned
 
 
 def test_an_operators_ban_holds_in_the_manual_jail() -> None:

@@ -101,3 +101,4 @@ def test_no_bytes_make_deciding_saving_or_loading_fail(
     assert again.next_offsets == partition.next_offsets
     assert again.digest == partition.digest
     assert again.decider.rules == partition.decider.rules
+    assert again.fold.floods.dump() == partition.fold.floods.dump()

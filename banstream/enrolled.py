@@ -1,0 +1,47 @@
+"""The enrolled hosts, as the log's commands tell of them; and what in the log is their own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from banstream.reading import messages
+from eventlog.contract import EventLog, Message
+from eventlog.follower import located
+from schemas.errors import InvalidMessage
+from schemas.records import Command
+from schemas.shipments import shipment_of
+from schemas.topics import COMMANDS, ENFORCEMENTS
+from streams.hosts import Hosts
+
+LATE_MS: Final = 300_000
+"""What was signed so long before the log took it was said before, and somebody repeats it."""
+
+
+def hosts_of(log: EventLog, partition: int = 0) -> Hosts:
+    """The hosts as a partition's commands tell of them."""
+    hosts, topic = Hosts(), COMMANDS.name
+    for message in messages(log, topic, partition, log.begin(topic, partition)):
+        for each in located(topic, message, b'"type":"command"'):
+            with suppress(InvalidMessage):
+                if isinstance(each.record, Command):
+                    hosts.obey(each.record, message.at_ms)
+    return hosts
+
+
+class Vouchers:
+    """Says who signed messages of the enforcements; asked about one after the other, in their order."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        """Go by the keys of these hosts, which stay as they are."""
+        self._hosts = Hosts.load(hosts.dump())
+        self._last: tuple[int, str | None] = -1, None
+
+    def signer(self, message: Message) -> str | None:
+        """The enrolled host that signed it, and not long ago; None where none did."""
+        if message.offset != self._last[0]:
+            shipment = shipment_of(message.key)
+            late = shipment is None or abs(message.at_ms - shipment.sent_at_ms) > LATE_MS
+            host = None if late else self._hosts.admit(message, ENFORCEMENTS.name).host
+            self._last = message.offset, host
+        return self._last[1]
