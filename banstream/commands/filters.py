@@ -42,6 +42,7 @@ def _wire(each: NativeFilter) -> dict[str, Any]:
         "version": each.version,
         "service": each.service,
         "title": told.title,
+        "technique": told.technique,
         "counts": told.counts,
         "programs": told.programs,
         "ports": told.ports,

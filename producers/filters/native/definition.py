@@ -5,6 +5,7 @@ service = "vsftpd"                            # what its events are about
 title = "vsftpd, the FTP server"              # one line for people
 programs = ["vsftpd"]                         # the names it logs under, in syslog and the journal
 ports = ["ftp", "ftps"]                       # the service's, as `filters list` shows them
+technique = "T1110.001"                       # what it sees, in MITRE ATT&CK's words
 counts = ["failed"]                           # what a jail of this filter counts unless it says so itself
 sources = ["file:/var/log/vsftpd.log"]        # where it logs by default
 headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its own
@@ -36,6 +37,7 @@ file: the messages of one process are one session, by the process id that syslog
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,12 +50,13 @@ RuleKind = Literal["failed", "succeeded", "probed", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
 KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
 EVENTS: Final = frozenset({"succeeded", "failed", "probed"})
+TECHNIQUE: Final = re.compile(r"T\d{4}(?:\.\d{3})?")
 WORDS: Final = "words"
 MOST_MISSING: Final = 3
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
 HEAD: Final = frozenset({
-    "service", "title", "counts", "names", "engine", "generic", "programs", "ports", "sources",
+    "service", "title", "technique", "counts", "names", "engine", "generic", "programs", "ports", "sources",
     "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends"})
@@ -88,6 +91,7 @@ class Definition:
 
     Attributes:
         engine: code of its own reads its lines; empty for none.
+        technique: what it sees, as MITRE ATT&CK names it (https://attack.mitre.org, v17); empty: not said.
         counts: the kinds of event that a jail counts which does not say (producers.library.counts_of).
         names: what a user's name cannot hold in a line that is read: up to three characters; or `words`,
             where the service logs names of letters and digits alone.
@@ -100,6 +104,7 @@ class Definition:
     name: str
     service: str
     title: str
+    technique: str
     counts: tuple[str, ...]
     names: str
     engine: str
@@ -147,6 +152,7 @@ class _Reader:
             name=self._name,
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
+            technique=self._technique(top),
             counts=self._counts(top),
             names=self._names(top),
             engine=self._get(top, "engine", str, ""),
@@ -164,6 +170,12 @@ class _Reader:
         )
         if not rules and not found.engine:
             raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+        return found
+
+    def _technique(self, top: Mapping[str, Any]) -> str:
+        found: str = self._get(top, "technique", str, "")
+        if found and TECHNIQUE.fullmatch(found) is None:
+            raise self._wrong("technique", f'expected one of ATT&CK such as "T1110.001", not {found!r}')
         return found
 
     def _counts(self, top: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from producers.filters import NativeFilter, every_filter
 from producers.filters.native.compiler import check_expressions
 from producers.filters.native.definition import Rule, parse_definition
 from schemas.errors import ConfigError
 
+TECHNIQUES = {
+    "T1110.001": "Brute Force: Password Guessing",
+    "T1133": "External Remote Services",
+    "T1190": "Exploit Public-Facing Application",
+    "T1499.002": "Endpoint Denial of Service: Service Exhaustion Flood",
+    "T1590.002": "Gather Victim Network Information: DNS",
+    "T1595.001": "Active Scanning: Scanning IP Blocks",
+    "T1595.002": "Active Scanning: Vulnerability Scanning",
+    "T1595.003": "Active Scanning: Wordlist Scanning",
+}
+"""https://attack.mitre.org/techniques/enterprise/"""
 WHOLE = """
 service = "ftp"
 title = "an FTP server"
@@ -117,3 +129,16 @@ def test_an_expression_that_is_none_is_named_with_its_table(text: str, message: 
     """Expressions are compiled when they are needed; `check_expressions` does it now, and says where."""
     with pytest.raises(ConfigError, match=message):
         check_expressions(parse_definition("x", text, "x.toml"))
+
+
+@pytest.mark.parametrize("filter_", every_filter(), ids=lambda each: each.name)
+def test_the_library_says_what_it_sees_in_attacks_words(filter_: NativeFilter) -> None:
+    """Each filter names a technique of MITRE ATT&CK: whoever reads its events in a SIEM asks by that."""
+    assert filter_.definition.technique in TECHNIQUES
+
+
+def test_what_is_no_technique_is_refused() -> None:
+    """The file, the key and the form that is expected."""
+    text = 'technique = "bruteforce"\n[[failed]]\nline = "no {ip}"\n'
+    with pytest.raises(ConfigError, match=r'x\.toml: technique: expected one of ATT&CK such as "T1110.001"'):
+        parse_definition("x", text, "x.toml")
