@@ -24,6 +24,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from producers.filters.headers import PRIORITY
 from producers.filters.memory import Memory, remembered
 from schemas.addresses import IPV4, canonical_address
 
@@ -39,6 +40,7 @@ PROBE, SUCCESS, INVALID, NONE, PASSWORD, INTERACTIVE, KEY, PAM, CLOSED, REFUSED,
 
 CLASSES: Final = range(PROBE, EXCEEDED + 1)
 
+IS_PRIORITY: Final = re.compile(PRIORITY).fullmatch
 IS_IPV4: Final = re.compile(IPV4.encode()).fullmatch
 
 Connection = list[Any]
@@ -77,7 +79,7 @@ class Connections:
         self._guest_at: bytes | None = None
         self._addresses: dict[bytes, str | None] = {}
         self._host_prefix = b""
-        self._host = ""
+        self._host: str | None = None
 
     def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:  # noqa: C901 - hot
         """The connection that a line of a class is about; a new one when the process has another peer by now.
@@ -144,9 +146,9 @@ class Connections:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None
-        if not key.startswith(self._host_prefix) or not self._host:
+        if not self._host_prefix or not key.startswith(self._host_prefix):
             self._host_prefix = key[: key.find(b" ") + 1]
-            self._host = self._host_prefix[:-1].decode("utf-8", "replace")
+            self._host = _host(self._host_prefix[:-1])
         host = self._host if key else None
         port = None if peer is None else int(peer[len(address) + PORT_AT :])
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
@@ -187,6 +189,11 @@ class Connections:
                 raise ValueError(code)
             connection[code] = count
         return at, connection
+
+
+def _host(word: bytes) -> str | None:
+    """The host that a word names; None for `-`, and for a facility and its level, as BusyBox writes them."""
+    return None if word == b"-" or IS_PRIORITY(word) else word.decode("utf-8", "replace")
 
 
 def _saved(at: bytes, connection: Connection) -> list[Any]:

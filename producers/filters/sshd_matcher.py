@@ -3,18 +3,28 @@
 The plan: one expression decides what a line is. Where most lines are of interest it runs through the whole
 buffer in C, line after line. Where few are, candidates are found first by scanning the buffer for literals,
 and it runs on those. Either way the same expression meets the same lines, so the results are the same.
+
+It reads the two most frequent headers itself. A line of any other form is taken out of its envelopes like
+every filter's (`producers.filters.entries`) and read again as its message: whichever lines stand beside it.
+
+| what is left of a line | is of the connection |
+|---|---|
+| a message of sshd's, with a process id | `HOST PROGRAM[PID` |
+| a container's or a supervised sshd's line, the journal's without a process id | `ADDRESS port PORT` |
+| a bare line, of `sshd -E`'s file | the same; nobody's in a stream whose lines have headers |
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, cast
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import sshd
-from producers.filters.candidates import Finder, fastest_finder
+from producers.filters.candidates import finder_of
 from producers.filters.connections import (
     ADDRESS,
     ALWAYS,
@@ -29,14 +39,18 @@ from producers.filters.connections import (
     Connection,
     Connections,
 )
+from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.rows import HOST as ROW_HOST
 from producers.filters.rows import EventRow
-from producers.filters.sshd import HEADER_GROUPS, STEPS_BY_TAIL
+from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
+from producers.filters.times import plain_time
 from producers.stamps import LineClock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
 SAMPLE_BYTES: Final = 4_096
-MOST_REPEATS: Final = 32
+PART: Final = re.compile(rb"[/(@]")
+ODD_WORDS: Final = frozenset({b"", b"message", b"[ID"})
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
 LineMeaning = tuple[Connection | None, int, bool, bytes | None, bool]
@@ -48,9 +62,10 @@ class SshdMatcher:
 
     by_entry = None
 
-    def __init__(self, finder: Finder | None = None, stamps: Stamps | None = None) -> None:
-        self._finder = finder or fastest_finder(sshd.CANDIDATES, b" sshd")
+    def __init__(self, stamps: Stamps | None = None) -> None:
         self._stamps = stamps or Stamps()
+        self._partial = PartialLines()
+        self._torn: frozenset[int] = frozenset()
         self._connections = Connections()
         self._clock = LineClock(0)
         self._headed: bool | None = None
@@ -60,9 +75,10 @@ class SshdMatcher:
         """The events in whole lines, in order."""
         self._clock = clock
         self._stamps.begin(clock)
-        if self._headed and is_sparse(data):
-            starts = self._finder.starts(data) if starts is None else starts
-            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), starts)))
+        self._torn = self._partial.starts(data)
+        if is_sparse(data):
+            places = finder_of((sshd.NEEDLES,)).lines(data) if starts is None else starts
+            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), places)))
         else:
             rows = self._rows(sshd.LINE.finditer(data))
         self._heed_headers(rows)
@@ -162,12 +178,9 @@ class SshdMatcher:
     def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
-        if text is None:
-            self._headless(match, rows)
-            return None
-        word = text[: text.find(b" ")]
-        if word == b"message":
-            self._repeated(match, rows)
+        word = b"" if text is None else text[: text.find(b" ")]
+        if word in ODD_WORDS:
+            self._odd(match, rows)
             return None
         for rare in sshd.RARE_BY_WORD.get(word, ()):
             found = rare.text.fullmatch(text)
@@ -183,33 +196,48 @@ class SshdMatcher:
         connection = self._connections.find(key, address, peer, code)
         return connection, code, rare.over, user, peer is None
 
-    def _repeated(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
-        """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
-        repeated = sshd.REPEATED.fullmatch(match[sshd.RARE])
-        if repeated is None or repeated[2].startswith(b"message "):
-            return
-        line = match.string[match.start() : match.start(sshd.RARE)] + repeated[2] + b"\n"
-        again = sshd.LINE.fullmatch(line)
-        if again is None or not again[2]:
-            return
-        times = min(int(repeated[1]), MOST_REPEATS)
+    def _odd(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
+        """A line of a rarer form: what is left of it without its envelopes. It may stand for several."""
         start, end = match.span()
-        rows += (
-            (*row[:3], start, end, *row[5:9], nth, None)
-            for nth, row in enumerate(self._rows(repeat(again, times)))
-        )
+        if start in self._torn or end - start > LINE_LIMIT_BYTES:
+            return
+        for entry in unwrap(match.string[start:end].rstrip(b"\r\n")).readings():
+            line = self._message_of(entry, rows)
+            if line is not None:
+                found = self._rows(repeat(line, entry.times))
+                rows += self._placed(found, entry, start, end)
+                break
 
-    def _headless(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
-        """A line of sshd's own log file, which has no headers; in one that has, it is a forgery."""
+    def _message_of(self, entry: Entry, rows: list[EventRow]) -> re.Match[bytes] | None:
+        """An entry as the line that the expression reads; None when it is not sshd's."""
+        text = entry.text.replace(b"\n", b" ") + b"\n"
+        program = entry.program
+        if program is not None and PART.split(program, 1)[0] not in PROGRAMS:
+            return None
+        if program is not None and entry.pid.isdigit():
+            host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace")
+            key = b"%s %s[%s" % (host.replace(b" ", b"_"), PART.split(program, 1)[0], entry.pid[:10])
+            return sshd.KEYED_LINE.fullmatch(b"%s]: %s" % (key, text))
+        if program is not None and not entry.journal:
+            return None
+        line = sshd.HEADLESS_LINE.fullmatch(text)
+        if line is None or line.lastindex in {None, HEADER_GROUPS}:
+            return None
+        if program is not None or entry.wrapped:
+            return line
         self._heed_headers(rows)
-        line = sshd.HEADLESS_LINE.match(match.string, match.start())
-        if line is not None and not self._headed:
-            rows += self._rows((line,))
+        return None if self._headed else line
+
+    def _placed(self, rows: list[EventRow], entry: Entry, start: int, end: int) -> Iterator[EventRow]:
+        """The rows of an entry, which is the line from `start` to `end`."""
+        at_ms, skewed = self._stamps.read(plain_time(entry.time or entry.sent))
+        for nth, (kind, _, ip, _, _, user, port, _, _, _, fields) in enumerate(rows):
+            yield kind, at_ms, ip, start, end, user, port, entry.host, skewed, nth, fields
 
     def _heed_headers(self, rows: list[EventRow]) -> None:
         """The first event of a stream says whether its lines have headers: only those name a host."""
         if self._headed is None and rows:
-            self._headed = rows[0][7] is not None
+            self._headed = any(row[ROW_HOST] is not None for row in rows)
 
 
 def is_sparse(data: bytes) -> bool:

@@ -15,7 +15,10 @@
 | Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
 | TAI64N | daemontools, s6 | `@400000006b02f1da075bca00` |
 | ISO 8601 and what is like it | everything else | `2026-11-22T09:00:00.123Z`, `2026-11-22 09:00:00,123 UTC` |
-| RFC 3164 | syslog | `Nov 22 09:00:00` |
+| RFC 3164 | syslog | `Nov 22 09:00:00`, `Nov 2 09:00:00` |
+| with its year elsewhere | relays, devices | `Nov 22 2026 09:00:00`, `2026 Nov 22 09:00:00` |
+| rarer | GIN, ZoneMinder | `2026/11/22 - 09:00:00`, `11/22/26 09:00:00.123456` |
+| with five digits of a second, in UTC | svlogd | `2026-11-22_09:00:00.12345`, `2026-11-22T09:00:00.12345` |
 """
 
 from __future__ import annotations
@@ -88,12 +91,22 @@ def _epoch(found: re.Match[bytes]) -> bytes:
     return digits[:EPOCH_DIGITS] + b"." + (digits[EPOCH_DIGITS:] + fraction or b"0")[:9]
 
 
+def _supervised(found: re.Match[bytes]) -> bytes:
+    """A time of svlogd's, in UTC, which does not say so: five digits of a second tell it from others."""
+    return b"%sT%sZ" % (found[1], found[2])
+
+
+def _unpadded(found: re.Match[bytes]) -> bytes:
+    return b"%s  %s %s" % (found[1], found[2], _clock(found[3]))
+
+
 def _tai(found: re.Match[bytes]) -> bytes:
     seconds = int(found[1], 16) - TAI_EPOCH - LEAP_SECONDS
     return b"%d.%09d" % (seconds, int(found[2], 16))
 
 
 FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
+    (rb"(\d{4}-\d\d-\d\d)[_T](\d\d:\d\d:\d\d\.\d{5})", _supervised),
     (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4})[: ](?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
     (
         rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)(?:T| {1,2})(?P<clock>%(c)s)(?P<zone>%(z)s)",
@@ -123,6 +136,11 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
     (rb"(\d{4})(\d\d)(\d\d)[:T](\d\d)(\d\d)(\d\d(?:\.\d{1,9})?)(%(z)s)", _digits),
     (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
     (rb"(\d{10}(?:\d{3}){0,3})(?:\.(\d{1,9}))?", _epoch),
+    (rb"(?P<month>%(m)s) {1,2}(?P<day>\d{1,2}) (?P<year>\d{4}) (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4}) (?P<month>%(m)s) {1,2}(?P<day>\d{1,2}) (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) - (?P<clock>%(c)s)", _named),
+    (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d\d) (?P<clock>%(c)s)", _named),
+    (rb"(%(m)s) (\d) (%(c)s)", _unpadded),
 )
 EXPRESSIONS: Final = tuple(
     (text.replace(b"%(m)s", MONTH).replace(b"%(c)s", CLOCK).replace(b"%(z)s", ZONE), rewrite)

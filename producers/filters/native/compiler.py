@@ -32,6 +32,8 @@ PAIR: Final = re.compile(rb'([A-Za-z_][\w.@/-]{0,63})=(?:"((?:[^"\\]|\\.)*)"|([^
 PRIORITY: Final = re.compile(rb"(?:<\d{1,3}>)?\s*")
 ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
+LED_BY_TIME: Final = re.compile(r"^(?:\{(?:time|utc)\}|\\\[\{(?:time|utc)\}\\\]) (?![{?*+])")
+"""How a header begins that syslog's time may stand for."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
@@ -49,11 +51,17 @@ TWICE: Final = Doubled()
 
 @dataclass(frozen=True)
 class LinePattern:
-    """An expression over a message; `headed`: over a line that begins with the service's own header."""
+    """An expression over a message.
+
+    Attributes:
+        headed: the headers of the service's own log; None where a line of its own log has none.
+        behind: the same where syslog's header stands before them: they may lack their time there.
+    """
 
     rule: Rule
     source: str
     headed: str | None
+    behind: str | None = None
 
     @property
     def text(self) -> str:
@@ -68,13 +76,18 @@ class LinePattern:
     @cached_property
     def expression(self) -> re.Pattern[bytes]:
         """Over a message, with the service's own header or without."""
-        optional = "" if self.headed is None else f"(?:{self.headed})?"
+        optional = "" if self.headed is None else f"(?:{self.behind or self.headed})?"
         return compiled((optional + self.source).encode(), re.DOTALL)
 
     @cached_property
     def own(self) -> re.Pattern[bytes]:
         """Over a line of the service's own log: the header has to be there."""
         return compiled((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
+
+    @cached_property
+    def timed(self) -> re.Pattern[bytes]:
+        """Over such a line behind a supervisor's time, which may stand for the header's."""
+        return compiled((f"(?:{self.behind or self.headed or ''})" + self.source).encode(), re.DOTALL)
 
     @cached_property
     def needles(self) -> Needles | None:
@@ -86,7 +99,8 @@ class LinePattern:
         text = entry.line if own else entry.text
         if self.needles is not None and not contains(text, self.needles):
             return None
-        found = (self.own if own else self.expression).fullmatch(text)
+        expression = self.expression if not own else self.timed if entry.supervised else self.own
+        found = expression.fullmatch(text)
         if found is None:
             return None
         absent = ABSENT if self.rule.shape == "clf" else None
@@ -214,12 +228,17 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
             yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
             return
         lines = rule.lines if rule.shape == "line" else (access_line(rule.where),)
-        headers = "|".join(expand(each, definition.pieces) for each in definition.headers) or None
+        headers = "|".join(expand(each, definition.pieces) for each in definition.headers)
+        behind = "|".join(
+            expand(LED_BY_TIME.sub(r"(?:\g<0>)?", each), definition.pieces) for each in definition.headers
+        )
         for line in lines:
             seen: Counter[str] = Counter()
             source = _apart(expand(line, definition.pieces), seen)
-            headed = headers is not None and rule.shape != "clf" and not TIMED.search(source)
-            yield LinePattern(rule, source, _apart(headers or "", seen) if headed else None)
+            if headers and rule.shape != "clf" and not TIMED.search(source):
+                yield LinePattern(rule, source, _apart(headers, Counter(seen)), _apart(behind, Counter(seen)))
+            else:
+                yield LinePattern(rule, source, None)
     except ValueError as error:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
 

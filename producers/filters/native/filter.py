@@ -25,6 +25,7 @@ VERSION_LENGTH: Final = 12
 
 RULES_MODULES: Final = (
     "entries.py",
+    "headers.py",
     "memory.py",
     "times.py",
     *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces")),

@@ -65,7 +65,19 @@ class NativeRules:
 
     def first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
         """The first pattern that an entry matches, what it captures, and what the entry is taken for."""
-        mine = entry.program is not None and self.is_mine(entry.program)
+        addressless: tuple[Pattern, Groups, Entry] | None = None
+        for reading in entry.readings():
+            found = self._first(reading)
+            if found is None and reading.doubtful:
+                found = self._first(reading.plain())
+            if found is not None and ("ip" in found[1] or "session" in found[1]):
+                return found
+            addressless = addressless or found
+        return addressless
+
+    def _first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
+        """The same of one reading of a line."""
+        mine = self.is_entry_mine(entry)
         taken = entry if mine else entry.plain()
         addressless: tuple[Pattern, Groups, Entry] | None = None
         by_pid = self.definition.sessions == "pid"
@@ -80,6 +92,12 @@ class NativeRules:
                 if found is not None:
                     addressless = pattern, found, taken
         return addressless
+
+    def is_entry_mine(self, entry: Entry) -> bool:
+        """Whether a line is this service's message: by its program, or by what its container is called."""
+        if entry.program is not None:
+            return self.is_mine(entry.program)
+        return any(map(self.is_mine, entry.names))
 
     def is_mine(self, program: bytes) -> bool:
         """Whether a program's messages are this service's: `postfix/smtpd` is of `postfix`."""

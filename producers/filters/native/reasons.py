@@ -56,7 +56,7 @@ def _listed(programs: tuple[str, ...]) -> str:
 
 def _near(filter_: NativeFilter, entry: Entry) -> Iterator[tuple[int, str]]:
     """For each pattern: how many characters it reads, and where it stops."""
-    mine = entry.program is not None and filter_.rules.is_mine(entry.program)
+    mine = filter_.rules.is_entry_mine(entry)
     taken_for = entry if mine else entry.plain()
     for pattern in filter_.rules.patterns:
         if isinstance(pattern, FieldsPattern):
