@@ -223,7 +223,7 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
     try:
         if rule.shape in {"json", "kv"}:
             where = tuple(
-                (key, _apart(expand(text, definition.pieces), Counter())) for key, text in rule.where.items()
+                (key, apart(expand(text, definition.pieces), Counter())) for key, text in rule.where.items()
             )
             yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
             return
@@ -234,9 +234,9 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
         )
         for line in lines:
             seen: Counter[str] = Counter()
-            source = _apart(expand(line, definition.pieces), seen)
+            source = apart(expand(line, definition.pieces), seen)
             if headers and rule.shape != "clf" and not TIMED.search(source):
-                yield LinePattern(rule, source, _apart(headers, Counter(seen)), _apart(behind, Counter(seen)))
+                yield LinePattern(rule, source, apart(headers, Counter(seen)), apart(behind, Counter(seen)))
             else:
                 yield LinePattern(rule, source, None)
     except ValueError as error:
@@ -256,7 +256,7 @@ def _capture(found: re.Match[bytes], groups: dict[str, bytes], absent: bytes | N
             groups.setdefault(key.partition(AGAIN)[0], value)
 
 
-def _apart(text: str, seen: Counter[str]) -> str:
+def apart(text: str, seen: Counter[str]) -> str:
     """An expression with its groups named apart: `re` takes a name but once."""
 
     def group(found: re.Match[str]) -> str:

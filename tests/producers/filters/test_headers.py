@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from producers.filters import EventRow, NativeFilter, load_filter
 from producers.filters.entries import unwrap
 from producers.filters.rows import AT_MS, HOST, IP, KIND, SKEWED, USER
-from producers.sources.journald import render
 from producers.stamps import LineClock, Stamps
 
 AT_MS_MEANT = int(datetime(2026, 11, 20, 10, tzinfo=UTC).timestamp()) * 1_000
