@@ -43,6 +43,10 @@ class JournalEntry:
 
 def journal_entry(value: Mapping[str, Any]) -> JournalEntry:
     """An entry as `journalctl -o json` writes it: byte strings are lists, what is too long is null."""
+    try:
+        message = message_of(value.get("MESSAGE"))
+    except (TypeError, ValueError):
+        message = b""
     program = _text(value.get("SYSLOG_IDENTIFIER") or value.get("_COMM"))
     container = any(key in value for key in ("CONTAINER_ID", "CONTAINER_ID_FULL", *CONTAINER))
     names: tuple[str, ...] = (program,) if program else ()
@@ -57,18 +61,17 @@ def journal_entry(value: Mapping[str, Any]) -> JournalEntry:
         str(value.get("_PID") or value.get("SYSLOG_PID") or "")[:MOST_PID],
         container,
         names,
-        message_of(value.get("MESSAGE")),
+        message,
     )
 
 
 def message_of(message: Any) -> bytes:
-    """A message as bytes."""
+    """A message as bytes. Raises TypeError or ValueError when it is none, or was left out as too long."""
     if isinstance(message, str):
         return message.encode("utf-8", "replace")
-    try:
-        return bytes(message if isinstance(message, list) else ())
-    except (ValueError, TypeError):
-        return b""
+    if not isinstance(message, list):
+        raise TypeError("expected a text or a list of bytes")
+    return bytes(message)
 
 
 def _text(value: Any) -> str:

@@ -115,7 +115,9 @@ class _Stream:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
         self._mark = f"{host}/" if host else ""
-        self.filters = filters_of(watch.filters, auto=watch.auto)
+        self.filters = filters_of(
+            watch.filters, auto=watch.auto, journal=watch.source.startswith("journald:")
+        )
         self.plans: dict[str, Plan] = {}
         self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(names, saved.get("names", {}))

@@ -141,6 +141,11 @@ def is_docker(value: dict[str, Any]) -> bool:
     return value.keys() <= DOCKER and isinstance(value.get("log"), str) and "time" in value
 
 
+def is_doubtful(line: bytes) -> bool:
+    """Whether a line looks like the journal's JSON, and lacks what journalctl alone writes."""
+    return line[:1] == b"{" and not unwrap(line.rstrip(b"\r\n")).sure
+
+
 def unwrap(line: bytes) -> Entry:
     """Take a line, without its newline, out of its envelopes."""
     if line[:1] == b"{":

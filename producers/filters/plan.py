@@ -1,7 +1,9 @@
 """The filters of one stream at work together: one pass over a buffer finds every filter's candidate lines.
 
 Filters that jails name see every line. Those that are there only because a jail says `auto` are asked for the
-lines that none of the others took, one after the other, and the first that takes a line has it.
+lines that none of the others took, one after the other, and the first that takes a line has it. They believe
+the journal's JSON only where it has what journalctl alone writes: an application's may have any keys that a
+client chose.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
-from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.entries import Entry, PartialLines, is_doubtful, unwrap
 from producers.filters.rows import EntryMatcher, EventRow, Filter, Matcher
 from producers.stamps import LineClock
 
@@ -52,6 +54,8 @@ class Plan:
             if self._needles[number] is not None:
                 starts = [start for start, mask in lines.items() if mask & bit]
             found = matcher.scan(data, clock, starts)
+            if number >= self._named:
+                found = [row for row in found if not is_doubtful(data[row[3] : row[4]])]
             rows[number].extend(found)
             taken.update([row[3] for row in found])
         self._scan_entries(data, clock, lines, rows, taken)
@@ -138,6 +142,8 @@ class Plan:
                 guard.at = start
                 if entry is None:
                     entry = unwrap(data[start:end].rstrip(b"\r\n"))
+                if number >= self._named and not entry.sure:
+                    entry = Entry(line := data[start:end].rstrip(b"\r\n"), line)
                 found = matcher.take(entry, start, end)
                 guard.at = NO_LINE
             except TooSlow:

@@ -10,7 +10,7 @@ every filter's (`producers.filters.entries`) and read again as its message: whic
 | what is left of a line | is of the connection |
 |---|---|
 | a message of sshd's, with a process id | `HOST PROGRAM[PID` |
-| a container's or a supervised sshd's line, the journal's without a process id | `ADDRESS port PORT` |
+| a container's or a supervised sshd's line | `ADDRESS port PORT` |
 | a bare line, of `sshd -E`'s file | the same; nobody's in a stream whose lines have headers |
 """
 
@@ -218,12 +218,12 @@ class SshdMatcher:
             host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace")
             key = b"%s %s[%s" % (host.replace(b" ", b"_"), PART.split(program, 1)[0], entry.pid[:10])
             return sshd.KEYED_LINE.fullmatch(b"%s]: %s" % (key, text))
-        if program is not None and not entry.journal:
+        if program is not None:
             return None
         line = sshd.HEADLESS_LINE.fullmatch(text)
         if line is None or line.lastindex in {None, HEADER_GROUPS}:
             return None
-        if program is not None or entry.wrapped:
+        if entry.wrapped:
             return line
         self._heed_headers(rows)
         return None if self._headed else line

@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from itertools import chain, islice
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import line_starts
+from producers.filters.entries import SURE, json_object
 from producers.filters.fail2ban.dates import Dates, Heads
 from producers.filters.fail2ban.expressions import Captured
 from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
@@ -26,9 +27,15 @@ from producers.filters.fail2ban.instants import Instants
 from producers.filters.fail2ban.rules import CompiledFilter
 from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
 from producers.filters.rows import EventRow
+from producers.sources.journald import render
 from producers.stamps import SKEW_MS, LineClock, local_zone
 from schemas.errors import InvalidMessage
 
+STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})\+00:00 ", re.ASCII)
+"""How the journal source writes an entry's time (`producers.sources.journald.render`)."""
+CONTAINER: Final = re.compile(r"^(\S+ )docker/([^/\[: ]+)[^\[: ]*")
+CURSOR: Final = b'"__CURSOR"'
+"""In an entry of the journal as JSON: what its message holds may be spelt otherwise there."""
 NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
 LEARNT_LINES: Final = 1_000
 COMMENT: Final = 0x23
@@ -88,7 +95,7 @@ class Fail2banMatcher:
 
     def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
         """Where the lines start that are looked at: a stream's first ones, then those that hold a needle."""
-        if self._compiled.needles is None:
+        if self._compiled.needles is None or CURSOR in data:
             return line_starts(data)
         if found is None:
             found = self._compiled.starts(data)
@@ -125,6 +132,11 @@ class Fail2banMatcher:
 
     def _line(self, start: int, end: int) -> EventRow | None:
         line = self._decoded(start, end) if self._text is None else self._text[start : end - 1]
+        entry = self._journal_entry(line)
+        if entry is not None:
+            text, at_ms = entry
+            found = self._find(text)
+            return None if found is None else self._row(found, at_ms, start, end)
         known = self._heads.read(line)
         if known is None:
             text, at_ms = self._dated(line, start, end)
@@ -134,6 +146,29 @@ class Fail2banMatcher:
             self._last_ms, self._seen = at_ms, end
         found = self._find(text)
         return None if found is None else self._row(found, at_ms, start, end)
+
+    def _journal_entry(self, line: str) -> tuple[str, int] | None:
+        """What fail2ban reads of an entry of the journal, and its instant; None where it is none.
+
+        That is `HOST IDENTIFIER[PID]: MESSAGE`, in which it looks for no date; a container's identifier is its
+        name.
+        """
+        if line.startswith('{"'):
+            value = json_object(line.encode())
+            if value is None or not value.keys() >= SURE | {"MESSAGE"}:
+                return None
+            try:
+                line = render(value).decode("utf-8", "replace").rstrip("\n")
+            except (KeyError, TypeError, ValueError, OverflowError):
+                return None
+        elif not self._compiled.journal:
+            return None
+        found = STAMP.match(line)
+        if found is None:
+            return None
+        text = CONTAINER.sub(r"\1\2", line[found.end() :], count=1)
+        seconds = datetime.fromisoformat(f"{found[1]}+00:00").timestamp()
+        return f"{text}\n", int(seconds) * 1_000 + int(found[2][:3])
 
     def _decoded(self, start: int, end: int) -> str:
         """A line as an expression sees it, but for its date."""
