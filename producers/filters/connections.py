@@ -10,12 +10,14 @@ a class; per connection every class is counted, and a line that lifts the larges
 | closed by authenticating user root [preauth] | 1 | failed |
 | Failed publickey (of a valid user); closed [preauth] | 0, 1 | probed, failed |
 | Accepted; closed | | succeeded, none |
+| Accepted; Failed password of the same peer | | succeeded, failed: that is another connection |
 
 pam_unix is no class: a PAM conversation may run in a process of its own, whose line nobody can tie to a
 connection, and sshd reports the same attempt a moment later under its own process id.
 
 Connections are forgotten when they close; those that never do, in two generations of LIMIT. Of logins that
-succeeded the last DONE_LIMIT are remembered, so that what their processes may still say is no failure.
+succeeded the last DONE_LIMIT are remembered for DONE_MS, so that how they close is nothing odd. An attempt after a
+success is never of the same connection: whoever has an account may come back from the same port.
 """
 
 from __future__ import annotations
@@ -37,16 +39,20 @@ ALWAYS: Final = 10**9
 
 PEER, RAW_ADDRESS, ADDRESS, PORT, HOST, RAW_USER, USER, LARGEST = range(8)
 PROBE, SUCCESS, INVALID, NONE, PASSWORD, INTERACTIVE, KEY, PAM, CLOSED, REFUSED, EXCEEDED = range(8, 19)
+DONE_AT: Final = 19
+DONE_MS: Final = 86_400_000
 
 CLASSES: Final = range(PROBE, EXCEEDED + 1)
+AFTER_SUCCESS: Final = frozenset({PROBE, SUCCESS})
+"""What a connection may say once a login has succeeded."""
 
 IS_PRIORITY: Final = re.compile(PRIORITY).fullmatch
 IS_IPV4: Final = re.compile(IPV4.encode()).fullmatch
 
 Connection = list[Any]
-"""[peer, raw address, address, port, host, raw user, user, largest, count of each class]: a list, because
-it is the hot path's only mutable thing and a list's item is the cheapest to read and write. `peer` is sshd's
-`ADDRESS port PORT`, or None while only a line without a port has spoken."""
+"""[peer, raw address, address, port, host, raw user, user, largest, count of each class, when it succeeded]: a
+list, because it is the hot path's only mutable thing and a list's item is the cheapest to read and write. `peer` is
+sshd's `ADDRESS port PORT`, or None while only a line without a port has spoken."""
 
 
 def address_of(text: bytes) -> str | None:
@@ -99,7 +105,7 @@ class Connections:
         young = self.young
         found = young.get(at)
         if found is None:
-            found = self._remembered(at, peer)
+            found = self._remembered(at, peer, code)
         if (
             found is None
             or found[RAW_ADDRESS] != address
@@ -112,13 +118,17 @@ class Connections:
             found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
         if code != PROBE and found is not None:
             self._guest_at = None
-            if code == SUCCESS:
-                self._finish(at, found)
-            else:
+            if code != SUCCESS:
                 if len(young) >= LIMIT and at not in young:
                     self._age()
                 young[at] = found
         return found
+
+    def finish(self, at: bytes, connection: Connection, at_ms: int) -> None:
+        """A login of this connection succeeded, at this instant."""
+        connection[DONE_AT] = at_ms
+        self.drop(at)
+        self._done.keep(at, connection)
 
     def drop(self, at: bytes) -> None:
         """The connection of this key, or without keys of this peer, has closed."""
@@ -152,17 +162,13 @@ class Connections:
         host = self._host if key else None
         port = None if peer is None else int(peer[len(address) + PORT_AT :])
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
-        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    def _remembered(self, at: bytes, peer: bytes | None) -> Connection | None:
+    def _remembered(self, at: bytes, peer: bytes | None, code: int) -> Connection | None:
         guest = self._guest
         if at == self._guest_at and guest is not None and (guest[PEER] is None or guest[PEER] == peer):
             return guest
-        return self._old.get(at) or self._done.get(at)
-
-    def _finish(self, at: bytes, connection: Connection) -> None:
-        self.drop(at)
-        self._done.keep(at, connection)
+        return self._old.get(at) or (self._done.get(at) if code in AFTER_SUCCESS else None)
 
     def _age(self) -> None:
         """The young become the old, in place: the hot path holds on to the dict of the young."""
@@ -185,7 +191,7 @@ class Connections:
             raise ValueError(party)
         connection[LARGEST] = largest
         for code, count in counts:
-            if code not in CLASSES or type(count) is not int:
+            if code not in {*CLASSES, DONE_AT} or type(count) is not int:
                 raise ValueError(code)
             connection[code] = count
         return at, connection
@@ -199,5 +205,6 @@ def _host(word: bytes) -> str | None:
 def _saved(at: bytes, connection: Connection) -> list[Any]:
     """[key, peer or address, largest, [class, count] of each that counts]; its user is read again."""
     party = connection[PEER] or connection[RAW_ADDRESS]
-    counts = [[code, connection[code]] for code in CLASSES[1:] if connection[code] not in (0, NEVER, ALWAYS)]
+    kept = (*CLASSES[1:], DONE_AT)
+    counts = [[code, connection[code]] for code in kept if connection[code] not in (0, NEVER, ALWAYS)]
     return [at.decode("latin-1"), party.decode("latin-1"), connection[LARGEST], *counts]

@@ -257,5 +257,7 @@ KEYED_LINE: Final = re.compile(
     rb"()([^ \n]{1,255} sshd(?:-session|-auth|)\[\d{1,10})\]: " + BODY + rb"|(?!)()"
 )
 """A message behind its connection's key, with the same groups."""
+LEFT: Final = re.compile(rb"Disconnected from user .{0,380} (?P<peer>" + PEER + rb")\r?\n")
+"""How a session ends that had succeeded; only where no process id tells connections apart does it matter."""
 HEADLESS_LINE: Final = re.compile(rb"()()" + BODY + rb"|(?!)()")
 """A line without a header, with the same groups."""

@@ -28,6 +28,8 @@ from producers.filters.candidates import finder_of
 from producers.filters.connections import (
     ADDRESS,
     ALWAYS,
+    DONE_AT,
+    DONE_MS,
     HOST,
     LARGEST,
     PEER,
@@ -100,13 +102,16 @@ class SshdMatcher:
         """What was seen and gave no event: a sentence, and how often."""
         return self._notices
 
-    def _rows(self, matches: Iterable[re.Match[bytes]]) -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
-        """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
+    def _rows(self, matches: Iterable[re.Match[bytes]], sent: bytes = b"") -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+        """The hot path: the frequent shapes inline, everything else by `_uncommon`.
+
+        `sent`: the time of lines that bear none, in a form that `Stamps` reads.
+        """
         rows: list[EventRow] = []
         append, stamp_of = rows.append, self._stamps.read
         connections = self._connections
         known, find, drop = connections.young.get, connections.find, connections.drop
-        times: dict[bytes, tuple[int, bool]] = {}
+        times: dict[bytes, tuple[int, bool]] = {b"": stamp_of(sent)}
         steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
         for match in matches:
             last = match.lastindex
@@ -140,13 +145,21 @@ class SshdMatcher:
             count = connection[code] = connection[code] + 1
             if count > connection[LARGEST]:
                 connection[LARGEST] = count
-                kind = "failed" if count < ALWAYS else "succeeded"
+                kind = "failed"
+                if count >= ALWAYS:
+                    kind = "succeeded"
+                    at = times.get(time) or stamp_of(time)
+                    connections.finish(key or connection[PEER], connection, at[0])
             elif connection[LARGEST] < ALWAYS:
                 kind = "probed"
             else:
-                continue
+                kind = None
+                if (times.get(time) or stamp_of(time))[0] - connection[DONE_AT] > DONE_MS:
+                    kind = "probed"
             if over:
                 drop(key or connection[PEER])
+            if kind is None:
+                continue
             if raw_user is None:
                 user = None
             elif raw_user == connection[RAW_USER]:
@@ -204,8 +217,12 @@ class SshdMatcher:
         for entry in unwrap(match.string[start:end].rstrip(b"\r\n")).readings():
             line = self._message_of(entry, rows)
             if line is not None:
-                found = self._rows(repeat(line, entry.times))
-                rows += self._placed(found, entry, start, end)
+                sent = plain_time(entry.time or entry.sent)
+                found = self._rows(repeat(line, entry.times), sent)
+                rows += [
+                    (*row[:3], start, end, *row[5:7], entry.host, row[8], nth, None)
+                    for nth, row in enumerate(found)
+                ]
                 break
 
     def _message_of(self, entry: Entry, rows: list[EventRow]) -> re.Match[bytes] | None:
@@ -220,6 +237,10 @@ class SshdMatcher:
             return sshd.KEYED_LINE.fullmatch(b"%s]: %s" % (key, text))
         if program is not None:
             return None
+        left = sshd.LEFT.fullmatch(text)
+        if left is not None:
+            self._connections.drop(left["peer"])
+            return None
         line = sshd.HEADLESS_LINE.fullmatch(text)
         if line is None or line.lastindex in {None, HEADER_GROUPS}:
             return None
@@ -227,12 +248,6 @@ class SshdMatcher:
             return line
         self._heed_headers(rows)
         return None if self._headed else line
-
-    def _placed(self, rows: list[EventRow], entry: Entry, start: int, end: int) -> Iterator[EventRow]:
-        """The rows of an entry, which is the line from `start` to `end`."""
-        at_ms, skewed = self._stamps.read(plain_time(entry.time or entry.sent))
-        for nth, (kind, _, ip, _, _, user, port, _, _, _, fields) in enumerate(rows):
-            yield kind, at_ms, ip, start, end, user, port, entry.host, skewed, nth, fields
 
     def _heed_headers(self, rows: list[EventRow]) -> None:
         """The first event of a stream says whether its lines have headers: only those name a host."""
