@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -30,12 +30,14 @@ class JailSettings:
     Attributes:
         start: where a source begins the first time.
         auto: its filters are all of the library that no other jail names.
+        timezone: of times in its sources that name none; empty: this machine's.
     """
 
     rules: Jail
     sources: tuple[str, ...]
     start: Start
     auto: bool = False
+    timezone: str = ""
 
 
 def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
@@ -47,7 +49,21 @@ def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
     read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
-    return _told_apart(_routed(tuple(filter(None, read))))
+    jails = tuple(filter(None, read))
+    _check_zones(jails, jail_tables)
+    return _told_apart(_routed(jails))
+
+
+def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -> None:
+    """A source's times are of one zone, whichever jails read it."""
+    first: dict[str, JailSettings] = {}
+    for jail in jails:
+        for source in jail.sources:
+            other = first.setdefault(source, jail)
+            if other.timezone != jail.timezone:
+                name, zone = other.rules.name, other.timezone or "none, this machine's"
+                expected = f"the zone of [jail.{name}], which reads {source} too: {zone}"
+                tables[jail.rules.name].problem("timezone", jail.timezone or None, expected)
 
 
 def _built_in() -> JailSettings:
@@ -99,6 +115,7 @@ def _jail(
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
+        timezone=table.take("timezone", values.timezone, usual.timezone),
     )
 
 

@@ -15,8 +15,10 @@ from logging import getLogger
 from operator import itemgetter
 from typing import Any, Final
 
+from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
+from producers.filters.connections import address_of
 from producers.offline import MatchedLines
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
@@ -36,11 +38,22 @@ ROWS_A_FOLD: Final = 8_192
 
 @dataclass(slots=True)
 class ReplayCounts:
-    """What a replay has gone through."""
+    """What a replay has gone through.
+
+    `untimed`: events of lines whose time could not be read; `unnamed`: those left out for lack of an address.
+    """
 
     lines: int = 0
     events: int = 0
+    untimed: int = 0
+    unnamed: int = 0
     decisions: int = 0
+
+
+def warnings_of(counts: ReplayCounts) -> list[str]:
+    """What is to be known of a replay's events before its decisions are believed, a sentence each."""
+    told = ((counts.untimed, untimed), (counts.unnamed, unnamed))
+    return [sentence(count) for count, sentence in told if count]
 
 
 def anywhere(rules: Rules) -> Rules:
@@ -191,8 +204,10 @@ def _runs(
 ) -> Iterator[Run]:
     """The events of one file, in runs of one route."""
     names = [each.name for each in filters]
-    for batch in batches:
+    for each in batches:
+        batch = _of_addresses(each, counts)
         counts.lines += batch.data.count(b"\n")
+        counts.untimed += batch.untimed
         base = number << FILE_BITS | batch.base
         if len(names) == 1 and not selective:
             yield Run(base, names[0], batch.rows[0])
@@ -205,6 +220,15 @@ def _runs(
         found.sort(key=lambda each: each[1][3])
         for route, same in groupby(found, key=itemgetter(0)):
             yield Run(base, route, [row for _, row in same])
+
+
+def _of_addresses(batch: MatchedLines, counts: ReplayCounts) -> MatchedLines:
+    """A batch without the events of host names and other ids: a replay asks nobody what they stood for."""
+    if not any(row[10] for rows in batch.rows for row in rows):
+        return batch
+    rows = tuple([row for row in rows if address_of(row[2].encode()) is not None] for rows in batch.rows)
+    counts.unnamed += sum(map(len, batch.rows)) - sum(map(len, rows))
+    return batch._replace(rows=rows)
 
 
 def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:

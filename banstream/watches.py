@@ -20,6 +20,7 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 auto=jail.auto or (old is not None and old.auto),
                 start=jail.start if old is None else _earlier(old.start, jail.start),
                 labels=labels,
+                timezone=jail.timezone,
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())

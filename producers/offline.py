@@ -47,6 +47,11 @@ class MatchedLines(NamedTuple):
     data: bytes
     rows: tuple[list[EventRow], ...]
 
+    @property
+    def untimed(self) -> int:
+        """How many events are of lines whose time could not be read: the file's is taken for theirs."""
+        return sum(row[8] for rows in self.rows for row in rows)
+
 
 def match_files(
     paths: Sequence[str],

@@ -16,8 +16,8 @@ pam_unix is no class: a PAM conversation may run in a process of its own, whose 
 connection, and sshd reports the same attempt a moment later under its own process id.
 
 Connections are forgotten when they close; those that never do, in two generations of LIMIT. Of logins that
-succeeded the last DONE_LIMIT are remembered for DONE_MS, so that how they close is nothing odd. An attempt after a
-success is never of the same connection: whoever has an account may come back from the same port.
+succeeded the last DONE_LIMIT are remembered for DONE_MS, so that how they close is nothing odd. An attempt
+after a success is never of the same connection: whoever has an account may come back from the same port.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ IS_PRIORITY: Final = re.compile(PRIORITY).fullmatch
 IS_IPV4: Final = re.compile(IPV4.encode()).fullmatch
 
 Connection = list[Any]
-"""[peer, raw address, address, port, host, raw user, user, largest, count of each class, when it succeeded]: a
-list, because it is the hot path's only mutable thing and a list's item is the cheapest to read and write. `peer` is
-sshd's `ADDRESS port PORT`, or None while only a line without a port has spoken."""
+"""[peer, raw address, address, port, host, raw user, user, largest, count of each class, when it succeeded]:
+a list, because it is the hot path's only mutable thing and a list's item is the cheapest to read and write.
+`peer` is sshd's `ADDRESS port PORT`, or None while only a line without a port has spoken."""
 
 
 def address_of(text: bytes) -> str | None:

@@ -9,23 +9,31 @@ client chose.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.entries import Entry, PartialLines, is_doubtful, unwrap
 from producers.filters.rows import EntryMatcher, EventRow, Filter, Matcher
-from producers.stamps import LineClock
+from producers.stamps import LineClock, Stamps
 
 MOST_MASKS: Final = 4_096
 
 
 class Plan:
-    """All filters of one stream. `named`: how many of them, the first, some jail names."""
+    """All filters of one stream.
 
-    def __init__(self, filters: Sequence[Filter], named: int | None = None) -> None:
+    `named`: how many of them, the first, some jail names; `zone`: of times that name none, if not the local.
+    """
+
+    def __init__(
+        self, filters: Sequence[Filter], named: int | None = None, zone: tzinfo | None = None
+    ) -> None:
         self.filters = tuple(filters)
-        self.matchers: tuple[Matcher, ...] = tuple(each.matcher() for each in filters)
+        self.matchers: tuple[Matcher, ...] = tuple(
+            each.matcher() if zone is None else each.matcher(Stamps(zone)) for each in filters
+        )
         self._named = len(filters) if named is None else named
         self._listed = [
             (1 << number, number, each, each.by_entry) for number, each in enumerate(self.matchers)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, cast
 
@@ -99,8 +99,8 @@ class SshdMatcher:
         self._headed = headed
 
     def notices(self) -> Mapping[str, int]:
-        """What was seen and gave no event: a sentence, and how often."""
-        return self._notices
+        """What was seen and gave no event, or none of its time: a sentence, and how often."""
+        return self._notices + Counter(self._stamps.notices())
 
     def _rows(self, matches: Iterable[re.Match[bytes]], sent: bytes = b"") -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
         """The hot path: the frequent shapes inline, everything else by `_uncommon`.
@@ -108,10 +108,10 @@ class SshdMatcher:
         `sent`: the time of lines that bear none, in a form that `Stamps` reads.
         """
         rows: list[EventRow] = []
-        append, stamp_of = rows.append, self._stamps.read
+        append, stamps, stamp_of = rows.append, self._stamps, self._stamps.read
         connections = self._connections
         known, find, drop = connections.young.get, connections.find, connections.drop
-        times: dict[bytes, tuple[int, bool]] = {b"": stamp_of(sent)}
+        times: dict[bytes, tuple[int, bool]] = {}
         steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
         for match in matches:
             last = match.lastindex
@@ -148,13 +148,13 @@ class SshdMatcher:
                 kind = "failed"
                 if count >= ALWAYS:
                     kind = "succeeded"
-                    at = times.get(time) or stamp_of(time)
-                    connections.finish(key or connection[PEER], connection, at[0])
+                    done_ms = (times.get(time) or stamp_of(time or sent))[0]
+                    connections.finish(key or connection[PEER], connection, done_ms)
             elif connection[LARGEST] < ALWAYS:
                 kind = "probed"
             else:
                 kind = None
-                if (times.get(time) or stamp_of(time))[0] - connection[DONE_AT] > DONE_MS:
+                if (times.get(time) or stamp_of(time or sent))[0] - connection[DONE_AT] > DONE_MS:
                     kind = "probed"
             if over:
                 drop(key or connection[PEER])
@@ -167,9 +167,10 @@ class SshdMatcher:
             else:
                 connection[RAW_USER] = raw_user
                 user = connection[USER] = raw_user.decode("utf-8", "replace")
-            at = times.get(time)
-            if at is None:
-                at = times[time] = stamp_of(time)
+            known_at = times.get(time)
+            at = known_at or stamp_of(time or sent)
+            if known_at is None and not stamps.twice:
+                times[time] = at
             start, end = match.span()
             append(
                 (
@@ -191,9 +192,11 @@ class SshdMatcher:
     def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
-        word = b"" if text is None else text[: text.find(b" ")]
+        text = text or b""
+        word = text[: text.find(b" ")] if text else b""
         if word in ODD_WORDS:
-            self._odd(match, rows)
+            if match.re is sshd.LINE:
+                self._odd(match, rows)
             return None
         for rare in sshd.RARE_BY_WORD.get(word, ()):
             found = rare.text.fullmatch(text)
@@ -228,26 +231,25 @@ class SshdMatcher:
     def _message_of(self, entry: Entry, rows: list[EventRow]) -> re.Match[bytes] | None:
         """An entry as the line that the expression reads; None when it is not sshd's."""
         text = entry.text.replace(b"\n", b" ") + b"\n"
-        program = entry.program
-        if program is not None and PART.split(program, 1)[0] not in PROGRAMS:
+        if entry.program is None:
+            return self._headless(entry, text, rows)
+        program = PART.split(entry.program, 1)[0]
+        if program not in PROGRAMS or not entry.pid.isdigit():
             return None
-        if program is not None and entry.pid.isdigit():
-            host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace")
-            key = b"%s %s[%s" % (host.replace(b" ", b"_"), PART.split(program, 1)[0], entry.pid[:10])
-            return sshd.KEYED_LINE.fullmatch(b"%s]: %s" % (key, text))
-        if program is not None:
-            return None
+        host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace").replace(b" ", b"_")
+        return sshd.KEYED_LINE.fullmatch(b"%s %s[%s]: %s" % (host, program, entry.pid[:10], text))
+
+    def _headless(self, entry: Entry, text: bytes, rows: list[EventRow]) -> re.Match[bytes] | None:
+        """A message without a header: a container's, or of a file that has none; else it is a forgery."""
         left = sshd.LEFT.fullmatch(text)
         if left is not None:
             self._connections.drop(left["peer"])
-            return None
         line = sshd.HEADLESS_LINE.fullmatch(text)
         if line is None or line.lastindex in {None, HEADER_GROUPS}:
             return None
-        if entry.wrapped:
-            return line
-        self._heed_headers(rows)
-        return None if self._headed else line
+        if not entry.wrapped:
+            self._heed_headers(rows)
+        return line if entry.wrapped or not self._headed else None
 
     def _heed_headers(self, rows: list[EventRow]) -> None:
         """The first event of a stream says whether its lines have headers: only those name a host."""

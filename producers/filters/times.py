@@ -155,8 +155,10 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
     (rb"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) - (?P<clock>%(c)s)", _named),
     (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d\d)[ -](?P<clock>%(c)s)", _named),
     (
-        rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d\d), (?P<clock>%(c)s) (?P<half>[AP]M)"
-        rb"(?P<zone>(?: [A-Z]{3,5})?)(?:\.\d{6})?",
+        (
+            rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d\d), (?P<clock>%(c)s) (?P<half>[AP]M)"
+            rb"(?P<zone>(?: [A-Z]{3,5})?)(?:\.\d{6})?"
+        ),
         _named,
     ),
     (

@@ -1,8 +1,9 @@
 """The journal source: `journalctl --follow` as a child process, its cursor as the position.
 
 An entry becomes one line, `2026-11-22T09:00:00.123456+00:00 host sshd[123]: message`, so that a filter meets
-the same text as in a file; a container's has `docker/NAME` for a program, by which its lines are known for what
-they are (`producers.filters.entries`). The journal's own fields are trusted: its times count, however old they are.
+the same text as in a file; a container's has `docker/NAME` for a program, by which its lines are known for
+what they are (`producers.filters.entries`). The journal's own fields are trusted: its times count, however
+old they are.
 Formats: journalctl(1), systemd.journal-fields(7), https://systemd.io/JOURNAL_EXPORT_FORMATS
 """
 

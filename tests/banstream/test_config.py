@@ -10,6 +10,7 @@ import pytest
 
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
+from banstream.watches import watches
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
 from tests.banstream.service import Service, eventually
@@ -194,7 +195,7 @@ def test_several_errors_are_all_shown_at_once_each_with_its_file_and_key(tmp_pat
         tmp_path,
         """
 [defaults]
-ignoreip = ["192.0.2.1/24"]
+ignoreip = ["192.0.2.1/33"]
 [jail.sshd]
 filter = "sshdd"
 source = "stdin"
@@ -205,8 +206,8 @@ maxretry = "3"
     )
     assert found == [
         (
-            'defaults.ignoreip = ["192.0.2.1/24"]: expected an address or prefix such as "192.0.2.7" or '
-            '"2001:db8::/32", without bits beyond the prefix length'
+            'defaults.ignoreip = ["192.0.2.1/33"]: expected an address or prefix such as "192.0.2.7" or '
+            '"2001:db8::/32"'
         ),
         (
             'jail.sshd.filter = "sshdd": expected a filter: one of `banstream filters list`, a path, auto, '
@@ -217,8 +218,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start; "
-            "did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start, "
+            "timezone; did you mean maxretry?"
         ),
     ]
 
@@ -352,3 +353,83 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
     file.write_text("[jail.sshd]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="name one, such as file:/var/log/"):
         settings_to_watch(str(file))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('["ssh", "8000:8003"]', (22, 8000, 8001, 8002, 8003)),
+        ('"ssh,http"', (22, 80)),
+        ('"2222"', (2222,)),
+        ('"0:65535"', ()),
+        ("[22, 80]", (22, 80)),
+    ],
+)
+def test_ports_are_written_as_in_fail2ban(tmp_path: Path, value: str, expected: tuple[int, ...]) -> None:
+    """Numbers, services' names and ranges; all ports are no limit."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(f'[jail.sshd]\nsource = "stdin"\nports = {value}\n', encoding="utf-8")
+    (jail,) = load_settings(str(file)).jails
+    assert jail.rules.ports == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"nosuchservice"', "'nosuchservice' is no service of /etc/services"),
+        ('"8000:9000"', "40 ports at most, not 1001"),
+        ('"9:8"', 'a range such as "8000:8010"'),
+        ('"-1"', "a whole number from 1 to 65535"),
+        ('"65536"', "a whole number from 1 to 65535"),
+        ('"0:5"', "a whole number from 1 to 65535"),
+        ("true", "a whole number from 1 to 65535"),
+        ('"22:"', "a whole number from 1 to 65535"),
+        ('"\u0661"', "a whole number from 1 to 65535"),
+    ],
+)
+def test_what_are_no_ports_is_refused(tmp_path: Path, value: str, expected: str) -> None:
+    """With the key, the value and what would be right; never a traceback."""
+    found = problems(tmp_path, f'[jail.sshd]\nsource = "stdin"\nports = {value}\n')
+    assert [expected in each for each in found] == [True]
+
+
+def test_ignoreip_takes_what_fail2ban_takes(tmp_path: Path) -> None:
+    """Several in one string, and prefixes with bits beyond their length."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(
+        '[jail.sshd]\nsource = "stdin"\nignoreip = "127.0.0.1/8 ::1 192.0.2.7/255.255.255.0"\n',
+        encoding="utf-8",
+    )
+    (jail,) = load_settings(str(file)).jails
+    assert jail.rules.ignoreip == ("127.0.0.0/8", "::1", "192.0.2.0/24")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "+01:00", "UTC"])
+def test_a_source_has_a_zone(tmp_path: Path, zone: str) -> None:
+    """By a jail's key or by [defaults]; what is watched carries it."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(f'[defaults]\ntimezone = "{zone}"\n[jail.sshd]\nsource = "stdin"\n', encoding="utf-8")
+    (watch,) = watches(load_settings(str(file)).jails, {})
+    assert watch.timezone == zone
+
+
+def test_a_zone_that_is_none_is_refused(tmp_path: Path) -> None:
+    """With what would be one."""
+    (found,) = problems(tmp_path, '[jail.sshd]\nsource = "stdin"\ntimezone = "Mars/Olympus"\n')
+    assert 'a zone such as "Europe/Berlin", "+02:00" or POSIX' in found
+
+
+def test_a_source_is_of_one_zone(tmp_path: Path) -> None:
+    """Two jails on it must say the same."""
+    (found,) = problems(
+        tmp_path,
+        """
+[jail.sshd]
+source = "stdin"
+timezone = "Europe/Berlin"
+[jail.dropbear]
+source = "stdin"
+""",
+    )
+    assert "jail.dropbear.timezone" in found
+    assert "the zone of [jail.sshd], which reads stdin too: Europe/Berlin" in found

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producers.stamps import SKEW_MS, LineClock, Stamps, Trust, local_zone
+from producers.stamps import SKEW_MS, LineClock, Stamps, Trust
+from producers.zones import local_zone
 
 
 def ms(text: str) -> int:

@@ -28,7 +28,8 @@ from producers.filters.fail2ban.rules import CompiledFilter
 from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
 from producers.filters.rows import EventRow
 from producers.sources.journald import render
-from producers.stamps import SKEW_MS, LineClock, local_zone
+from producers.stamps import OFF, SKEW_MS, UNREAD, LineClock, difference
+from producers.zones import local_zone
 from schemas.errors import InvalidMessage
 
 STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})\+00:00 ", re.ASCII)
@@ -55,6 +56,7 @@ class Fail2banMatcher:
         self._heads = Heads(self._instants)
         self._sessions = Sessions()
         self._last_ms: int | None = None
+        self._undated = False
         self._clock = LineClock(0)
         self._data = b""
         self._text: str | None = None
@@ -132,6 +134,7 @@ class Fail2banMatcher:
 
     def _line(self, start: int, end: int) -> EventRow | None:
         line = self._decoded(start, end) if self._text is None else self._text[start : end - 1]
+        self._undated = False
         entry = self._journal_entry(line)
         if entry is not None:
             text, at_ms = entry
@@ -150,8 +153,8 @@ class Fail2banMatcher:
     def _journal_entry(self, line: str) -> tuple[str, int] | None:
         """What fail2ban reads of an entry of the journal, and its instant; None where it is none.
 
-        That is `HOST IDENTIFIER[PID]: MESSAGE`, in which it looks for no date; a container's identifier is its
-        name.
+        That is `HOST IDENTIFIER[PID]: MESSAGE`, in which it looks for no date; a container's identifier is
+        its name.
         """
         if line.startswith('{"'):
             value = json_object(line.encode())
@@ -194,6 +197,7 @@ class Fail2banMatcher:
             self._seen = end
             if self._last_ms is not None and self._last_ms > self._clock.now_ms - SKEW_MS:
                 return f"{line}\n", self._last_ms
+            self._undated = True
             return f"{text}\n", self._clock.now_ms
         self._last_ms, self._seen = at_ms, end
         return f"{text}\n", at_ms
@@ -218,6 +222,18 @@ class Fail2banMatcher:
         found = self._dates.peek(self._decoded(start, end))
         return None if found is None or not found[0][1] else self._instants.read(*found)
 
+    def _counted(self, at_ms: int) -> tuple[int, bool]:
+        """The instant that counts for a failure, and whether it is the clock's because the line's is off."""
+        if self._undated and self._clock.trust != "live":
+            self._notices[UNREAD] += 1
+            return at_ms, True
+        if self._clock.trust == "offline":
+            return at_ms, False
+        counts_ms, off = counted(at_ms, self._clock)
+        if off:
+            self._notices[OFF.format(difference(at_ms - self._clock.now_ms))] += 1
+        return counts_ms, off
+
     def _row(self, found: Captured, at_ms: int, start: int, end: int) -> EventRow | None:
         """What the rules found as a row; None when it is no failure (yet), and no login."""
         session: Session | None = None
@@ -237,9 +253,7 @@ class Fail2banMatcher:
         if not identity.text:
             self._notices[NAMES_LEFT] += 1
             return None
-        skewed = False
-        if self._clock.trust != "offline":
-            at_ms, skewed = counted(at_ms, self._clock)
+        at_ms, skewed = self._counted(at_ms)
         port = found.get("fport")
         user = found.get("user")
         return (

@@ -184,8 +184,8 @@ class NativeMatcher:
         self._sessions.load(saved.get("sessions"), _session_of, "sessions")
 
     def notices(self) -> Mapping[str, int]:
-        """What was seen and gave no event: a sentence, and how often."""
-        return self._notices
+        """What was seen and gave no event, or none of its time: a sentence, and how often."""
+        return self._notices + Counter(self._stamps.notices()) + Counter(self._utc.notices())
 
     def _session(self, entry: Entry, groups: Groups) -> str | None:
         """A session's name: other hosts may use the same."""
@@ -229,7 +229,10 @@ class NativeMatcher:
         if found is None:
             if len(self._times) >= CACHED_TIMES:
                 self._times.clear()
-            found = self._times[key] = (self._utc if utc else self._stamps).read(plain_time(text))
+            stamps = self._utc if utc else self._stamps
+            found = stamps.read(plain_time(text))
+            if not stamps.twice:
+                self._times[key] = found
         return found
 
 

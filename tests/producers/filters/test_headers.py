@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import orjson
 import pytest
@@ -85,7 +86,7 @@ def scan(name: str, *lines: str) -> list[EventRow]:
 
 def said(rows: list[EventRow]) -> list[tuple[object, ...]]:
     """(kind, address, user, second, whether the clock's) of each."""
-    return [(row[KIND], row[IP], row[USER], row[AT_MS] // 1_000, row[SKEWED]) for row in rows]
+    return [(row[KIND], row[IP], row[USER], row[1] // 1_000, row[SKEWED]) for row in rows]
 
 
 MEANT = [("failed", "203.0.113.5", "admin", AT_MS_MEANT // 1_000, False)]
@@ -112,7 +113,7 @@ def test_a_containers_line_needs_no_header(form: str) -> None:
     """Sshd's own output; its container's time counts, and there is none with compose alone."""
     rows = scan("sshd", form.format(message=MESSAGES["sshd"]))
     assert [row[:1] + row[2:3] for row in rows] == [("failed", "203.0.113.5")]
-    assert rows[0][AT_MS] // 1_000 in {AT_MS_MEANT // 1_000, CLOCK.now_ms // 1_000}
+    assert rows[0][1] // 1_000 in {AT_MS_MEANT // 1_000, CLOCK.now_ms // 1_000}
 
 
 @pytest.mark.parametrize("day", ["Nov 9", "Nov  9"])
@@ -208,7 +209,7 @@ def test_neighbours_and_chunks_change_nothing(mixed: list[tuple[str, str]], cuts
     matcher = filter_.matcher(Stamps(UTC))
     found = []
     edges = [0, *sorted(min(cut, len(lines)) for cut in cuts), len(lines)]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         data = "".join(f"{line}\n" for line in lines[first:last]).encode()
         found += [
             (row[KIND], row[AT_MS], row[IP], row[HOST], row[SKEWED]) for row in matcher.scan(data, CLOCK)
@@ -227,3 +228,16 @@ def test_colours_are_no_part_of_a_message(escape: str) -> None:
     )
     line = text.replace("{}", escape)
     assert [row[IP] for row in scan("gitea", line)] == ["203.0.113.5"]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "sshd-1  | ", "2026-11-20T10:00:00.123456789Z stderr F ", "@400000006b001a2a075bca00 "]
+)
+def test_a_repeated_message_needs_a_header_that_syslog_writes(header: str) -> None:
+    """Only syslog counts messages so; elsewhere it is a text like any other, however often it is nested."""
+    repeated = "message repeated 3 times: [ {}]"
+    for text in (repeated.format(MESSAGES["sshd"]), repeated.format(repeated.format(MESSAGES["sshd"]))):
+        assert scan("sshd", header + text) == []
+    for named in ("Nov 20 10:00:00 gate auth.info sshd[1]: ", "Nov 20 10:00:00 gate sshd[1]: "):
+        rows = scan("sshd", named + repeated.format(MESSAGES["sshd"]))
+        assert [(row[KIND], row[9]) for row in rows] == [("failed", 0), ("failed", 1), ("failed", 2)]

@@ -106,13 +106,14 @@ class PlainReader:
         return kind, ip, user, port
 
     def connection(self, key: bytes, address: bytes, port: int | None, code: int) -> dict[str, Any]:
-        """The connection a line belongs to: the process's last, unless address or port say otherwise.
+        """The connection a line belongs to: the process's last, unless address, port or a success say no.
 
         A probe begins none.
         """
         known = self.connections.get(key)
         ports = {port, known["port"]} if known else set()
-        if known is None or known["address"] != address or len(ports - {None}) > 1:
+        again = known is not None and known["largest"] == ALWAYS and code not in {PROBE, SUCCESS}
+        if known is None or again or known["address"] != address or len(ports - {None}) > 1:
             known = {"address": address, "port": port, "counts": Counter(), "largest": 0}
             if code != PROBE:
                 self.connections[key] = known

@@ -53,13 +53,21 @@ class Ruled:
         """Nobody asks."""
         raise NotImplementedError
 
+    def is_near(self, line: bytes) -> bool:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def nearness(self, line: bytes) -> int:
+        """Nobody asks."""
+        raise NotImplementedError
+
     def reason(self, line: bytes) -> str:
         """Nobody asks."""
         raise NotImplementedError
 
-    def matcher(self) -> NativeMatcher:
+    def matcher(self, stamps: Stamps | None = None) -> NativeMatcher:
         """In UTC."""
-        return NativeMatcher(self.rules, Stamps(UTC))
+        return NativeMatcher(self.rules, stamps or Stamps(UTC))
 
 
 def filter_of(name: str, *lines: str, kind: str = "failed") -> Filter:

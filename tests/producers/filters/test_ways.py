@@ -17,12 +17,13 @@ AT_US = 1_795_165_000_250_000
 CLOCK = LineClock(AT_US // 1_000 + 3_600_000, "offline")
 SURE = {"__CURSOR": "s=1", "_BOOT_ID": "0"}
 JELLYFIN = (
-    "[16:41:05] [INF] [79] Jellyfin.Server.Implementations.Users.UserManager: Authentication request for bob has "
-    "been denied (IP: 192.0.2.1)."
+    "[16:41:05] [INF] [79] Jellyfin.Server.Implementations.Users.UserManager: Authentication request for bob "
+    "has been denied (IP: 192.0.2.1)."
 )
 GITEA = (
-    "2026/11/20 08:15:01 routers/web/auth/auth.go:204:SignInPost() \x1b[36m[I]\x1b[0m Failed authentication "
-    "attempt for \x1b[1mbob\x1b[0m from \x1b[1m192.0.2.1:57094\x1b[0m: user does not exist [uid: 0, name: bob]"
+    "2026/11/20 08:15:01 routers/web/auth/auth.go:204:SignInPost() \x1b[36m[I]\x1b[0m Failed "
+    "authentication attempt for \x1b[1mbob\x1b[0m from \x1b[1m192.0.2.1:57094\x1b[0m: "
+    "user does not exist [uid: 0, name: bob]"
 )
 SSHD = "Failed password for bob from 192.0.2.1 port 22 ssh2"
 DOVECOT = (
@@ -50,8 +51,8 @@ ENTRIES = {
     "a kernel's, without a process": (
         "portscan",
         entry(
-            "[UFW BLOCK] IN=eth0 OUT= MAC=00:11 SRC=192.0.2.1 DST=192.0.2.9 LEN=44 TOS=0x00 PREC=0x00 TTL=240 ID=1 "
-            "PROTO=TCP SPT=40022 DPT=23 WINDOW=1024 RES=0x00 SYN URGP=0",
+            "[UFW BLOCK] IN=eth0 OUT= MAC=00:11 SRC=192.0.2.1 DST=192.0.2.9 LEN=44 TOS=0x00 PREC=0x00 "
+            "TTL=240 ID=1 PROTO=TCP SPT=40022 DPT=23 WINDOW=1024 RES=0x00 SYN URGP=0",
             SYSLOG_IDENTIFIER="kernel",
             _PID=None,
         ),

@@ -18,15 +18,19 @@ SURE = {"__CURSOR": "s=1", "_BOOT_ID": "0"}
 CASES = {
     "murmur": (
         "murmurd",
-        "<W>2026-11-20 07:15:01.250 3 => <14:eve(-1)> Rejected connection from 203.0.113.5:40022: "
-        "Invalid server password",
+        (
+            "<W>2026-11-20 07:15:01.250 3 => <14:eve(-1)> Rejected connection from 203.0.113.5:40022: "
+            "Invalid server password"
+        ),
     ),
     "znc-adminlog": ("znc", "[bob] failed to login from 203.0.113.5"),
     "sshd": ("sshd", "Failed password for root from 203.0.113.5 port 22 ssh2"),
     "dovecot": (
         "dovecot",
-        "imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<eve>, method=PLAIN, "
-        "rip=203.0.113.5, lip=192.0.2.1",
+        (
+            "imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<eve>, method=PLAIN, "
+            "rip=203.0.113.5, lip=192.0.2.1"
+        ),
     ),
 }
 
