@@ -30,8 +30,8 @@ def print_record(each: Located, *, as_json: bool) -> None:
 def untimed(count: int) -> str:
     """That so many events have no time of their own."""
     return (
-        f"WARNING: {count} times an event is of a line without a time that can be read; the file's "
-        "last change (or --now) is taken for it, so that such lines count together though days may lie between them"
+        f"WARNING: {count} times an event is of a line without a time that can be read; the file's last "
+        "change (or --now) is taken for it: such lines count together, though days may lie between them"
     )
 
 

@@ -15,7 +15,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
-from banstream.reading import is_up, open_to_read
+from banstream.reading import heartbeat, is_up, open_to_read
 from banstream.show import json_line, say
 from enforcers.backends import open_backend
 from eventlog.urls import url_warning
@@ -89,11 +89,14 @@ def _log(settings: Settings) -> Iterator[Finding]:
     try:
         with closing(open_to_read(settings)) as log:
             running = is_up(log, now_ms())
+            beat = heartbeat(log) or {}
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
     yield Finding("event log", "good", settings.log_url)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
+    for sentence, count in beat.get("notices", {}).items() if running else ():
+        yield Finding("up", "warning", f"{sentence} ({count})")
 
 
 def _speed(_settings: Settings) -> Iterator[Finding]:
