@@ -18,8 +18,7 @@ from typing import Any, Final
 from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
-from producers.filters.connections import address_of
-from producers.offline import MatchedLines
+from producers.offline import MatchedLines, is_address
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
@@ -224,11 +223,13 @@ def _runs(
 
 def _of_addresses(batch: MatchedLines, counts: ReplayCounts) -> MatchedLines:
     """A batch without the events of host names and other ids: a replay asks nobody what they stood for."""
-    if not any(row[10] for rows in batch.rows for row in rows):
-        return batch
-    rows = tuple([row for row in rows if address_of(row[2].encode()) is not None] for rows in batch.rows)
-    counts.unnamed += sum(map(len, batch.rows)) - sum(map(len, rows))
-    return batch._replace(rows=rows)
+    unnamed = batch.unnamed
+    counts.unnamed += unnamed
+    return (
+        batch._replace(rows=tuple(list(filter(is_address, rows)) for rows in batch.rows))
+        if unnamed
+        else batch
+    )
 
 
 def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:

@@ -31,14 +31,23 @@ SHAPES: Final = 30
 class MatchCounts:
     """What a run has gone through; `line` is where it stands in the present file.
 
-    `untimed`: events of lines whose time could not be read.
+    `untimed`: events of lines whose time could not be read; `unnamed`: those of no address.
     """
 
     lines: int = 0
     events: int = 0
     untimed: int = 0
+    unnamed: int = 0
     file: str = ""
     line: int = 1
+
+    def add(self, batch: MatchedLines) -> None:
+        """Count the events of a batch, which begins where this stands, or with another file."""
+        if batch.path != self.file:
+            self.file, self.line = batch.path, 1
+        self.events += sum(map(len, batch.rows))
+        self.untimed += batch.untimed
+        self.unnamed += batch.unnamed
 
 
 @click.command("match")
@@ -83,10 +92,7 @@ def match_command(
     counts, shapes = MatchCounts(), Coverage()
     started = perf_counter()
     for batch in progress(match_files(files, filters, now, named=len(named)), files):
-        if batch.path != counts.file:
-            counts.file, counts.line = batch.path, 1
-        counts.events += sum(map(len, batch.rows))
-        counts.untimed += batch.untimed
+        counts.add(batch)
         if coverage:
             shapes.add(_unmatched(batch, counts.line))
         elif explain:
@@ -110,6 +116,7 @@ def _conclude(counts: MatchCounts, seconds: float, *, stats: bool, as_json: bool
                 "lines": counts.lines,
                 "events": counts.events,
                 "untimed": counts.untimed,
+                "unnamed": counts.unnamed,
                 "decisions": 0,
                 "seconds": round(seconds, 3),
                 "lines_per_s": round(counts.lines / seconds) if seconds else 0,

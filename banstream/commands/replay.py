@@ -20,6 +20,7 @@ from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
 from banstream.show import json_line, note, printable, say
 from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
+from banstream.watches import zone_of_file
 from producers.filters import filters_of
 from producers.offline import MatchedLines, match_files
 from schemas.errors import ConfigError
@@ -125,9 +126,11 @@ def _over_files(
     filters = filters_of(names, auto=any(auto for _, auto in wanted))
     if not filters:
         raise ConfigError("no jail is enabled, so there is nothing to replay")
-    streams: list[Iterator[MatchedLines]] = [
-        progress(match_files([file], filters, now, named=len(names)), [file]) for file in files
-    ]
+    streams: list[Iterator[MatchedLines]] = []
+    for file in files:
+        zone = zone_of_file(file, both[0].jails)
+        matched = match_files([file], filters, now, named=len(names), zone=zone)
+        streams.append(progress(matched, [file]))
     return over_files([each.rules() for each in both], filters, streams, counts)
 
 

@@ -105,7 +105,7 @@ class Connections:
         young = self.young
         found = young.get(at)
         if found is None:
-            found = self._remembered(at, peer, code)
+            found = self._remembered(at, address, peer, code)
         if (
             found is None
             or found[RAW_ADDRESS] != address
@@ -164,9 +164,9 @@ class Connections:
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
         return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    def _remembered(self, at: bytes, peer: bytes | None, code: int) -> Connection | None:
-        guest = self._guest
-        if at == self._guest_at and guest is not None and (guest[PEER] is None or guest[PEER] == peer):
+    def _remembered(self, at: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:
+        guest = self._guest if at == self._guest_at else None
+        if guest is not None and guest[RAW_ADDRESS] == address and guest[PEER] in {None, peer}:
             return guest
         return self._old.get(at) or (self._done.get(at) if code in AFTER_SUCCESS else None)
 

@@ -36,6 +36,10 @@ FORMS: Final = {
     "short-precise": "Nov 22 09:00:00.123456 web {program}[4711]: {line}",
     "short-full": "Sun 2026-11-22 09:00:00 UTC web {program}[4711]: {line}",
     "short-unix": "1795338000.123456 web {program}[4711]: {line}",
+    "busybox": "Nov 22 09:00:00 auth.info {program}[4711]: {line}",
+    "freebsd": "Nov 22 09:00:00 <4.6> web {program}[4711]: {line}",
+    "solaris": "Nov 22 09:00:00 web {program}[4711]: [ID 800047 auth.info] {line}",
+    "svlogd": "2026-11-22_09:00:00.12345 {program}[4711]: {line}",
 }
 OWN: Final = "its own log"
 CONTAINERS: Final = ("docker", "containerd")

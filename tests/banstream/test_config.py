@@ -355,55 +355,6 @@ def test_a_machine_without_any_log_of_sshd_is_told_to_name_one(
         settings_to_watch(str(file))
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ('["ssh", "8000:8003"]', (22, 8000, 8001, 8002, 8003)),
-        ('"ssh,http"', (22, 80)),
-        ('"2222"', (2222,)),
-        ('"0:65535"', ()),
-        ("[22, 80]", (22, 80)),
-    ],
-)
-def test_ports_are_written_as_in_fail2ban(tmp_path: Path, value: str, expected: tuple[int, ...]) -> None:
-    """Numbers, services' names and ranges; all ports are no limit."""
-    file = tmp_path / "banstream.toml"
-    file.write_text(f'[jail.sshd]\nsource = "stdin"\nports = {value}\n', encoding="utf-8")
-    (jail,) = load_settings(str(file)).jails
-    assert jail.rules.ports == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ('"nosuchservice"', "'nosuchservice' is no service of /etc/services"),
-        ('"8000:9000"', "40 ports at most, not 1001"),
-        ('"9:8"', 'a range such as "8000:8010"'),
-        ('"-1"', "a whole number from 1 to 65535"),
-        ('"65536"', "a whole number from 1 to 65535"),
-        ('"0:5"', "a whole number from 1 to 65535"),
-        ("true", "a whole number from 1 to 65535"),
-        ('"22:"', "a whole number from 1 to 65535"),
-        ('"\u0661"', "a whole number from 1 to 65535"),
-    ],
-)
-def test_what_are_no_ports_is_refused(tmp_path: Path, value: str, expected: str) -> None:
-    """With the key, the value and what would be right; never a traceback."""
-    found = problems(tmp_path, f'[jail.sshd]\nsource = "stdin"\nports = {value}\n')
-    assert [expected in each for each in found] == [True]
-
-
-def test_ignoreip_takes_what_fail2ban_takes(tmp_path: Path) -> None:
-    """Several in one string, and prefixes with bits beyond their length."""
-    file = tmp_path / "banstream.toml"
-    file.write_text(
-        '[jail.sshd]\nsource = "stdin"\nignoreip = "127.0.0.1/8 ::1 192.0.2.7/255.255.255.0"\n',
-        encoding="utf-8",
-    )
-    (jail,) = load_settings(str(file)).jails
-    assert jail.rules.ignoreip == ("127.0.0.0/8", "::1", "192.0.2.0/24")
-
-
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "+01:00", "UTC"])
 def test_a_source_has_a_zone(tmp_path: Path, zone: str) -> None:
     """By a jail's key or by [defaults]; what is watched carries it."""

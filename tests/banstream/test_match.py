@@ -224,3 +224,19 @@ def test_a_filter_without_programs_is_tested(service: Service) -> None:
         'says = ["failed", "192.0.2.7"]\n[[sample]]\nline = \'hello\'\nsays = []\n'
     )
     assert "6 of 6 lines read as they should" in service.run("filters", "test", str(file)).stdout
+
+
+def test_a_replay_takes_the_jails_zone(service: Service) -> None:
+    """For the file that the jail reads, and what it was rotated to."""
+    line = "Nov 22 09:00:00 web sshd[7]: Failed password for root from 192.0.2.7 port 5 ssh2\n"
+    for name in ("zone.log", "zone.log.1"):
+        (service.folder / name).write_text(line)
+    config = service.folder / "zone.toml"
+    config.write_text(
+        f'[jail.sshd]\nsource = "file:{service.folder}/zone.log"\ntimezone = "Asia/Tokyo"\nmaxretry = 1\n'
+        f'[jail.dropbear]\nsource = "stdin"\n'
+    )
+    tokyo_ms, utc_ms = 1_795_305_600_000, 1_795_338_002_000
+    for name, at_ms in (("zone.log", tokyo_ms), ("zone.log.1", tokyo_ms), ("some.log", utc_ms)):
+        ran = service.run("replay", "--json", "--config", str(config), str(service.folder / name))
+        assert [each["at_ms"] for each in objects(ran.stdout) if each["kind"] == "ban"] == [at_ms], name

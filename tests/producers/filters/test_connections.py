@@ -84,6 +84,11 @@ SESSIONS: dict[str, list[tuple[str, str | None]]] = {
         (f"Connection closed by {A}", None),
         (f"Connection closed by {A}", "probed"),
     ],
+    "in, another looks in, out": [
+        (f"Accepted password for alice from {A} ssh2", "succeeded"),
+        (f"{PAM.replace('192.0.2.7', '198.51.100.8')} user=root", "probed"),
+        (f"Connection closed by {A}", None),
+    ],
     "a health check": [(f"Connection closed by {A}", "probed")],
     "another port is another connection": [
         (f"Failed password for root from {A} ssh2", "failed"),
