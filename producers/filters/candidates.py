@@ -23,7 +23,7 @@ except ImportError:
 
 CASELESS: Final = 1
 """HS_FLAG_CASELESS."""
-SPELT_OUT: Final = Needle(b'"MESSAGE":[')
+SPELT_OUT: Final = (Needle(b'"MESSAGE":['), Needle(b'"MESSAGE" : ['))
 """`journalctl -o json` writes a message as a list of bytes when it has one that is no printable UTF-8: a
 client may see to that. Such a line may interest every filter."""
 COLOURED: Final = frozenset(map(Needle, ESCAPES))
@@ -45,7 +45,7 @@ class SharedFinder:
                 masks[needle] = masks.get(needle, 0) | bit
         every = sum(bit for bit, _ in self._needles)
         self._coloured = 1 << len(needles)
-        masks |= dict.fromkeys(COLOURED, self._coloured) | {SPELT_OUT: every} if every else {}
+        masks |= dict.fromkeys(COLOURED, self._coloured) | dict.fromkeys(SPELT_OUT, every) if every else {}
         self._masks = [masks[needle] for needle in sorted(masks)]
         self._texts = tuple(sorted(masks))
 
@@ -93,7 +93,7 @@ class SharedFinder:
 
     def _mask_of(self, line: bytes) -> int:
         """The mask of one line, as it is without its colours."""
-        if SPELT_OUT.text in line:
+        if any(text in line for text, _ in SPELT_OUT):
             return sum(bit for bit, _ in self._needles)
         plain = without_colours(line)
         return sum(bit for bit, needles in self._needles if contains(plain, needles))

@@ -4,7 +4,7 @@ r"""A line taken out of its envelopes, once for all filters of a source.
 |---|---|---|
 | `{"log":"LINE\n","stream":"stderr","time":"..."}` | Docker's json-file | a line |
 | `TIME stderr F LINE` | containerd, CRI-O | a line |
-| `web-1  | LINE` | docker compose logs | a line |
+| `web-1  | LINE`, `[pod/web-7f/app] LINE` | docker compose logs, kubectl logs --prefix | a line |
 | `{"MESSAGE":"...","SYSLOG_IDENTIFIER":"..."}` | journalctl -o json | a message of a program, or a line |
 | `TIME HOST PROGRAM[PID]: MESSAGE` and its kin | syslog (`headers.py`) | a message of a program |
 | `TIME HOST docker/NAME[PID]: LINE` | Docker's syslog driver, the journal source | a line |
@@ -42,7 +42,10 @@ CRI: Final = re.compile(
     rb"(?:stdout|stderr) [FP](?::\w+)? (.*)",
     re.DOTALL,
 )
-COMPOSE: Final = re.compile(rb"[A-Za-z0-9][\w.-]{0,127} +\| (.*)", re.DOTALL)
+PREFIX: Final = re.compile(
+    rb"(?:[A-Za-z0-9][\w.@-]{0,255} +\||\[pod/[\w.-]{1,255}/[\w.-]{1,255}\]) (.*)", re.DOTALL
+)
+"""What `docker compose logs`, `docker service logs` and `kubectl logs --prefix` write before a line."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.*)\]", re.DOTALL)
 CONTAINER: Final = re.compile(rb"docker[/_](.*)|" + CONTAINER_ID.pattern.encode(), re.DOTALL)
 """A program's name that is a container's: Docker's syslog driver writes an id, and older ones `docker/ID`."""
@@ -158,8 +161,8 @@ def unwrap(line: bytes) -> Entry:
     line = without_colours(line)
     if (cri := CRI.fullmatch(line)) is not None:
         return _message(cri[2], cri[1], wrapped=True)
-    if (compose := COMPOSE.fullmatch(line)) is not None:
-        return _message(compose[1], b"", wrapped=True)
+    if (prefix := PREFIX.fullmatch(line)) is not None:
+        return _message(prefix[1], b"", wrapped=True)
     return _message(line, b"")
 
 

@@ -112,7 +112,7 @@ def test_a_containers_line_is_read_as_a_line_of_its_own(envelope: Callable[[str]
     assert entry.value() == (orjson.loads(inner) if inner.startswith("{") else None)
 
 
-@pytest.mark.parametrize("name", ["web-1  ", "my.app_2 ", "0 "])
+@pytest.mark.parametrize("name", ["web-1  ", "my.app_2 ", "0 ", "web.1.k3j2h1@node-2    "])
 def test_composes_column_is_taken_off(name: str) -> None:
     """`docker compose logs` writes a container's name and a bar before each line, and no time."""
     assert unwrap(f"{name}| Nov 22 09:00:00 web sshd[7]: x".encode()).program == b"sshd"

@@ -69,6 +69,8 @@ PROGRAMLESS = (
 )
 CONTAINED = (
     "sshd-1  | {message}",
+    "[pod/git-7f9c/sshd] {message}",
+    "[pod/git-7f9c/sshd] 2026-11-20T10:00:00.123456789Z {message}",
     "web-1  | 2026-11-20T10:00:00.123456789Z {message}",
     "2026-11-20T10:00:00.123456789Z stderr F {message}",
     "Nov 20 10:00:00 gate docker/3f2a1b4c5d6e[12]: {message}",

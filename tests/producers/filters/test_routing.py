@@ -142,10 +142,11 @@ def test_a_filter_without_needles_sees_every_line() -> None:
     ]
 
 
-def test_a_message_that_the_journal_spells_out_is_nobodys_to_hide() -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", " : ")], ids=["now", "systemd before 240"])
+def test_a_message_that_the_journal_spells_out_is_nobodys_to_hide(separators: tuple[str, str]) -> None:
     """A byte that is not printable makes `journalctl -o json` write numbers: a candidate all the same."""
     lines = [
-        json.dumps({"MESSAGE": message, "__CURSOR": "s=1", "_BOOT_ID": "0"}, separators=(",", ":"))
+        json.dumps({"MESSAGE": message, "__CURSOR": "s=1", "_BOOT_ID": "0"}, separators=separators)
         for message in ("x", list(b"bad 1.1.1.1"), "bad 2.2.2.2", list(b"worse 3.3.3.3"), list(b"hello"))
     ]
     data = "".join(f"{line}\n" for line in lines).encode()
