@@ -4,7 +4,7 @@ r"""What syslog daemons, journalctl and supervisors write before a message, take
 |---|---|
 | `Nov 22 09:00:00 HOST prog[1]: `, `<38>` before it, ISO 8601 or Unix time | syslogd, rsyslog, journalctl |
 | `Nov 2 ...`, `Nov 22 2026 09:00:00 ...`, `Nov 22 09:00:00 2026 ...`, `2026 Nov 22 ...` | devices, relays |
-| the same without a host, with the host twice, with `@vserver_x` behind it | BusyBox -S, relays, vserver |
+| the same without a host, with it twice (or its short name), `@vserver_x` | BusyBox -S, relays, vserver |
 | `TIME HOST auth.info prog[1]: `, `Sun Nov 22 09:00:00 2026 auth.info prog[1]: ` | BusyBox, OpenWrt |
 | `TIME <auth.info> HOST prog[1]: `, `TIME <4.6> HOST ...` | FreeBSD's syslogd -v, -vv |
 | `TIME HOST prog[1]: [ID 800047 auth.info] ` | Solaris |
@@ -43,13 +43,14 @@ STAMP: Final = (
     rb"|\[ {0,10}\d{1,10}\.\d{1,9}(?: <[ \d.]{3,24}>)?\])"
 )
 HOST: Final = (
-    rb"(?:[^\s:\[\]\"',;=<>()]{1,255}"
+    rb"(?:(?P<label>[^\s.:\[\]\"',;=<>()]{1,63})[^\s:\[\]\"',;=<>()]{0,192}"
+    rb"|[^\s:\[\]\"',;=<>()]{1,255}"
     rb"|(?=[0-9A-Fa-f.]{0,32}:[0-9A-Fa-f.]{0,32}:)[0-9A-Fa-f:.]{2,45}(?<!:)(?:%[\w.-]{1,16})?)"
 )
 SYSLOG: Final = re.compile(
     rb"(?:<\d{1,3}>)?(?:(?:" + STAMP + rb" )?" + PRIORITY + rb": )?(?P<time>" + STAMP + rb") {1,2}"
     rb"(?:<(?:" + PRIORITY + rb"|\d{1,2}\.\d)> )?"
-    rb"(?:(?P<host>" + HOST + rb") (?:(?P=host) )?(?:@[\w.-]{1,64} )?)??"
+    rb"(?:(?P<host>" + HOST + rb") (?:(?:(?P=host)|(?P=label)(?:\.[\w.-]{1,192})?) )?(?:@[\w.-]{1,64} )?)??"
     rb"(?:" + PRIORITY + rb" )?"
     rb"(?P<program>[^\s:\[\](]{1,128}(?:\([^\s()\[\]]{1,255}\)[^\s:\[\](]{0,64})?)"
     rb"(?:\[(?P<pid>\d{1,10})\]:? |: )(?:\[ID \d{1,10} " + PRIORITY + rb"\] )?(?P<text>.*)",

@@ -39,6 +39,7 @@ NAMED = (
     "Nov 20 10:00:00 gate {program}[1]: [ID 800047 auth.info] ",
     "Nov 20 10:00:00 gate @vserver_web {program}[1]: ",
     "Nov 20 10:00:00 gate gate {program}[1]: ",
+    "Nov 20 10:00:00 gate gate.example.org {program}[1]: ",
     "Nov 20 2026 10:00:00 gate {program}[1]: ",
     "Nov 20 10:00:00 2026 gate {program}[1]: ",
     "2026 Nov 20 10:00:00 gate {program}[1]: ",
@@ -124,6 +125,15 @@ def test_a_day_may_have_one_digit(day: str) -> None:
     for name, message in MESSAGES.items():
         rows = scan(name, f"{day} 10:00:00 gate {name}[1]: {message}")
         assert [row[AT_MS] for row in rows] == [AT_MS_MEANT - 11 * 86_400_000]
+
+
+def test_a_relay_may_write_both_names_of_a_host() -> None:
+    """The first one counts; of two hosts nobody knows which, so such a line is nobody's."""
+    message = MESSAGES["sshd"]
+    rows = scan("sshd", f"Nov 20 10:00:00 gate.example.org gate sshd[1]: {message}")
+    assert [row[HOST] for row in rows] == ["gate.example.org"]
+    for other in ("gatex", "ate", "example", "gate.x gate"):
+        assert scan("sshd", f"Nov 20 10:00:00 gate.example.org {other} sshd[1]: {message}") == []
 
 
 def test_a_host_may_be_an_address() -> None:
