@@ -69,6 +69,7 @@ class Entry:
         names: what a container is called: programs whose messages its lines may be.
         wrapped: it came out of an envelope that only a runtime or a supervisor writes.
         supervised: a supervisor has written its time before it, where the service's own header may have one.
+        headed: it is none unless it begins with a header: else a client's words may stand at its beginning.
         sure: the envelope is the one that it seems to be, whatever a client may write into a line.
     """
 
@@ -84,6 +85,7 @@ class Entry:
     names: tuple[bytes, ...] = ()
     wrapped: bool = False
     supervised: bool = False
+    headed: bool = False
     sure: bool = True
 
     def plain(self) -> Entry:
@@ -91,7 +93,10 @@ class Entry:
         if self.program is None:
             return self
         return replace(
-            Entry(self.line, self.line, self.time), wrapped=self.wrapped, supervised=self.supervised
+            Entry(self.line, self.line, self.time),
+            wrapped=self.wrapped,
+            supervised=self.supervised,
+            headed=self.headed,
         )
 
     @property
@@ -114,12 +119,12 @@ class Entry:
         found = supervised(self.text if named else self.line)
         if found is None:
             return None
-        time, text = found
         if named:
-            return replace(self, text=text)
-        inner = _message(text, self.time or time, wrapped=True)
+            return replace(self, text=found.line)
+        sure = self.wrapped or not found.doubtful
+        inner = _message(found.line, self.time or found.time, wrapped=sure)
         names = inner.names or self.names
-        return replace(inner, host=inner.host or self.host, names=names, supervised=True)
+        return replace(inner, host=inner.host or self.host, names=names, supervised=True, headed=not sure)
 
     def value(self) -> Any:
         """The JSON object that the message is; None when it is none."""

@@ -12,7 +12,7 @@ r"""What syslog daemons, journalctl and supervisors write before a message, take
 | `<38>1 TIME HOST prog 1 ID [data] `, and without `<38>1` | RFC 5424; sysklogd's files |
 | `[    5.123456] HOST prog[1]: ` | journalctl -o short-monotonic |
 | `@4000...`, `2026-11-22_09:00:00.12345 `, `2026-11-22 09:00:00.123456789  ` | multilog, svlogd, s6-log |
-| `2026-11-22T09:00:00.123456789Z ` | docker logs -t, kubectl logs --timestamps |
+| `2026-11-22T09:00:00.123456789Z ` | docker logs -t, kubectl logs --timestamps (and Go's services) |
 | `[2026-11-22 09:00:00] [info] ` | commons-daemon, before what Tomcat prints |
 
 A line begins with its header, so that nothing a client wrote within the message is ever one. What names no
@@ -65,13 +65,15 @@ RFC5424: Final = re.compile(
     re.DOTALL,
 )
 SUPERVISED: Final = re.compile(
-    rb"(@[0-9a-f]{24}|\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{5}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} "
-    rb"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (.*)",
+    rb"(@[0-9a-f]{24}|\d{4}-\d\d-\d\d[_T]\d\d:\d\d:\d\d\.\d{5}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} ) (.*)",
     re.DOTALL,
 )
-DAEMON: Final = re.compile(
-    rb"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] \[(?:debug|info|warn(?:ing)?|error) *\] (.*)", re.DOTALL
+DOUBTFUL: Final = re.compile(
+    rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)|\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] "
+    rb"\[(?:debug|info|warn(?:ing)?|error) *\]) (.*)",
+    re.DOTALL,
 )
+"""A supervisor's time that services write, too: Go's do, and many a service has a level in brackets."""
 COLOURS: Final = re.compile(rb"(?:\x1b|#033|(?<!\\)\\(?:033|x1[bB]|u001[bB]))\[[\d;]{0,20}[mK]")
 """A terminal's colours, as they are and as rsyslog, the journal and writers of JSON spell the escape."""
 ESCAPES: Final = (b"\x1b[", b"#033[", b"\\033[", b"\\x1b[", b"\\x1B[", b"\\u001b[", b"\\u001B[")
@@ -101,10 +103,25 @@ def syslog_header(line: bytes) -> Header | None:
     return Header(time, _named(host), found["program"], _named(pid), text)
 
 
-def supervised(text: bytes) -> tuple[bytes, bytes] | None:
-    """(time, line) of what a supervisor wrote down; None where no supervisor's time stands before it."""
-    found = SUPERVISED.fullmatch(text) or DAEMON.fullmatch(text)
-    return None if found is None else (found[1].rstrip(), found[2])
+class Supervised(NamedTuple):
+    """A line and a supervisor's time before it; `doubtful`: unless the service wrote that itself."""
+
+    time: bytes
+    line: bytes
+    doubtful: bool
+
+
+def supervised(text: bytes) -> Supervised | None:
+    """What a supervisor wrote down; None where no supervisor's time stands before it."""
+    found = SUPERVISED.fullmatch(text)
+    if found is not None:
+        return Supervised(found[1].rstrip(), found[2], doubtful=False)
+    found = DOUBTFUL.fullmatch(text)
+    return (
+        None
+        if found is None
+        else Supervised(found[1].partition(b"]")[0].lstrip(b"["), found[2], doubtful=True)
+    )
 
 
 def without_colours(line: bytes) -> bytes:

@@ -249,7 +249,7 @@ class SshdMatcher:
             return None
         if not entry.wrapped:
             self._heed_headers(rows)
-        return line if entry.wrapped or not self._headed else None
+        return line if entry.wrapped or not (self._headed or entry.headed) else None
 
     def _heed_headers(self, rows: list[EventRow]) -> None:
         """The first event of a stream says whether its lines have headers: only those name a host."""

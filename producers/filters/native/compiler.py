@@ -99,7 +99,9 @@ class LinePattern:
         text = entry.line if own else entry.text
         if self.needles is not None and not contains(text, self.needles):
             return None
-        expression = self.expression if not own else self.timed if entry.supervised else self.own
+        expression = (
+            self.expression if not own else self.timed if entry.supervised and not entry.headed else self.own
+        )
         found = expression.fullmatch(text)
         if found is None:
             return None

@@ -81,7 +81,7 @@ class NativeRules:
         taken = entry if mine else entry.plain()
         addressless: tuple[Pattern, Groups, Entry] | None = None
         by_pid = self.definition.sessions == "pid"
-        own = not mine and (entry.program is not None or not self.definition.bare)
+        own = not mine and (entry.program is not None or entry.headed or not self.definition.bare)
         for pattern in self.patterns:
             if mine or pattern.whole or entry.program is None:
                 found = pattern.find(taken, own=own)

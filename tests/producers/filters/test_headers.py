@@ -66,7 +66,6 @@ PROGRAMLESS = (
     "2026-11-20_10:00:00.12345 ",
     "2026-11-20T10:00:00.12345 ",
     "2026-11-20 10:00:00.123456789  ",
-    "2026-11-20T10:00:00.123456789Z ",
 )
 CONTAINED = (
     "sshd-1  | {message}",
@@ -169,6 +168,9 @@ def test_a_monotonic_time_is_none() -> None:
         "Nov 20 10:00:00 gate {message}",
         "Nov 20 10:00:00 {message}",
         "2026-11-20T10:00:00Z {message}",
+        "2026-11-20T10:00:00.123456789Z {message}",
+        "2026-11-20T10:00:00.123456789Z 2026-11-20T10:00:00.123456789Z {message}",
+        "[2026-11-20 10:00:00] [info] {message}",
         "2026-11-20 10:00:00.123 {message}",
         "[2026-11-20 10:00:00] {message}",
         "Nov 20 10:00:00 gate user=x sshd[2]: {message}",
@@ -180,6 +182,18 @@ def test_a_monotonic_time_is_none() -> None:
 def test_what_stands_within_a_message_is_no_header(line: str) -> None:
     """A client may write any of these into another program's message, or into a log of its own."""
     assert scan("sshd", line.format(message=MESSAGES["sshd"])) == []
+
+
+@pytest.mark.parametrize("stamp", ["2026-11-20T10:00:00.123456789Z", "[2026-11-20 10:00:00] [info]"])
+def test_a_time_that_services_write_too_lends_no_line_a_header(stamp: str) -> None:
+    """What a client wrote may follow it: a filter whose messages may stand alone wants its header there."""
+    message = 'Authentication attempt from 203.0.113.5 for user "eve" failed.'
+    header = "10:00:00.051 [http-nio-8080-exec-8] WARN  o.a.g.r.auth.AuthenticationService - "
+    assert scan("guacamole", f"{stamp} {message}") == []
+    assert said(scan("guacamole", f"{stamp} {header}{message}")) == [
+        ("failed", "203.0.113.5", "eve", *MEANT[0][3:])
+    ]
+    assert [row[IP] for row in scan("guacamole", f"web-1  | {stamp} {header}{message}")] == ["203.0.113.5"]
 
 
 def test_a_line_of_containers_within_containers_is_a_line() -> None:

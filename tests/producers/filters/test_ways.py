@@ -117,7 +117,7 @@ def test_a_containers_line_is_read_alike_by_every_driver(filter_: str, message: 
     lines = [
         orjson.dumps({"log": f"{message}\n", "stream": "stderr", "time": stamp}).decode(),
         f"{stamp} stderr F {message}",
-        f"{stamp} {message}",
+        *([] if filter_ == "sshd" else [f"{stamp} {message}"]),
         f"Nov 20 08:56:40 gate 3f2a1b4c5d6e[812]: {message}",
         f"Nov 20 08:56:40 gate docker/3f2a1b4c5d6e[812]: {escaped}",
         f"Nov 20 08:56:40 gate docker_{filter_}[812]: {escaped}",
