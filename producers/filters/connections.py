@@ -73,12 +73,27 @@ class Connections:
 
     Only those are kept of which something is counted. A probe counts nothing: its connection is the guest of
     one moment, so that the next line of the same process, most often an attempt, need not read it again.
+
+    Attributes:
+        young: those of late.
+        keyed: some process has reported one: the stream's lines have headers.
     """
 
-    __slots__ = ("_addresses", "_done", "_guest", "_guest_at", "_host", "_host_prefix", "_old", "young")
+    __slots__ = (
+        "_addresses",
+        "_done",
+        "_guest",
+        "_guest_at",
+        "_host",
+        "_host_prefix",
+        "_old",
+        "keyed",
+        "young",
+    )
 
     def __init__(self) -> None:
         self.young: Memory[bytes, Connection] = Memory(LIMIT)
+        self.keyed = False
         self._old: Memory[bytes, Connection] = Memory(LIMIT)
         self._done: Memory[bytes, Connection] = Memory(DONE_LIMIT)
         self._guest: Connection | None = None
@@ -160,6 +175,7 @@ class Connections:
             self._host_prefix = key[: key.find(b" ") + 1]
             self._host = _host(self._host_prefix[:-1])
         host = self._host if key else None
+        self.keyed = self.keyed or bool(key)
         port = None if peer is None else int(peer[len(address) + PORT_AT :])
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
         return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]

@@ -42,7 +42,6 @@ from producers.filters.connections import (
     Connections,
 )
 from producers.filters.entries import Entry, PartialLines, unwrap
-from producers.filters.rows import HOST as ROW_HOST
 from producers.filters.rows import EventRow
 from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
 from producers.filters.times import plain_time
@@ -83,7 +82,7 @@ class SshdMatcher:
             rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), places)))
         else:
             rows = self._rows(sshd.LINE.finditer(data))
-        self._heed_headers(rows)
+        self._heed_headers()
         return rows
 
     def save(self) -> dict[str, Any]:
@@ -218,28 +217,30 @@ class SshdMatcher:
         if start in self._torn or end - start > LINE_LIMIT_BYTES:
             return
         for entry in unwrap(match.string[start:end].rstrip(b"\r\n")).readings():
-            line = self._message_of(entry, rows)
+            line = self._message_of(entry)
             if line is not None:
                 sent = plain_time(entry.time or entry.sent)
                 found = self._rows(repeat(line, entry.times), sent)
+                if found and entry.program is None and not entry.wrapped:
+                    self._headed = False
                 rows += [
                     (*row[:3], start, end, *row[5:7], entry.host, row[8], nth, None)
                     for nth, row in enumerate(found)
                 ]
                 break
 
-    def _message_of(self, entry: Entry, rows: list[EventRow]) -> re.Match[bytes] | None:
+    def _message_of(self, entry: Entry) -> re.Match[bytes] | None:
         """An entry as the line that the expression reads; None when it is not sshd's."""
         text = entry.text.replace(b"\n", b" ") + b"\n"
         if entry.program is None:
-            return self._headless(entry, text, rows)
+            return self._headless(entry, text)
         program = PART.split(entry.program, 1)[0]
         if program not in PROGRAMS or not entry.pid.isdigit():
             return None
         host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace").replace(b" ", b"_")
         return sshd.KEYED_LINE.fullmatch(b"%s %s[%s]: %s" % (host, program, entry.pid[:10], text))
 
-    def _headless(self, entry: Entry, text: bytes, rows: list[EventRow]) -> re.Match[bytes] | None:
+    def _headless(self, entry: Entry, text: bytes) -> re.Match[bytes] | None:
         """A message without a header: a container's, or of a file that has none; else it is a forgery."""
         left = sshd.LEFT.fullmatch(text)
         if left is not None:
@@ -248,13 +249,13 @@ class SshdMatcher:
         if line is None or line.lastindex in {None, HEADER_GROUPS}:
             return None
         if not entry.wrapped:
-            self._heed_headers(rows)
+            self._heed_headers()
         return line if entry.wrapped or not (self._headed or entry.headed) else None
 
-    def _heed_headers(self, rows: list[EventRow]) -> None:
-        """The first event of a stream says whether its lines have headers: only those name a host."""
-        if self._headed is None and rows:
-            self._headed = any(row[ROW_HOST] is not None for row in rows)
+    def _heed_headers(self) -> None:
+        """The first connection of a stream says whether its lines have headers."""
+        if self._headed is None and self._connections.keyed:
+            self._headed = True
 
 
 def is_sparse(data: bytes) -> bool:

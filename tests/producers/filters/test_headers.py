@@ -267,3 +267,11 @@ def test_a_repeated_message_needs_a_header_that_syslog_writes(header: str) -> No
     for named in ("Nov 20 10:00:00 gate auth.info sshd[1]: ", "Nov 20 10:00:00 gate sshd[1]: "):
         rows = scan("sshd", named + repeated.format(MESSAGES["sshd"]))
         assert [(row[KIND], row[9]) for row in rows] == [("failed", 0), ("failed", 1), ("failed", 2)]
+
+
+@pytest.mark.parametrize("header", [*NAMED[:20], *HOSTLESS])
+def test_a_bare_line_among_headed_ones_is_nobodys(header: str) -> None:
+    """Whatever headers the others have: who could write such a line into their log is not sshd."""
+    first, bare = header.format(program="sshd") + MESSAGES["sshd"], MESSAGES["sshd"].replace("4711", "4712")
+    assert len(scan("sshd", first, bare)) == 1
+    assert [row[7] for row in scan("sshd", bare, bare)] == [None, None]
