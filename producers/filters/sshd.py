@@ -239,8 +239,8 @@ HEADER_GROUPS, RARE = 2, 12
 NEEDLES: Final[Needles] = frozenset(
     Needle(text)
     for text in (
-        b"Failed ", b"nvalid user ", b"Illegal user ", b"Accepted ", b"onnection closed by ",
-        b"onnection reset by ", b"isconnected from ", b"eceived disconnect from ", b"isconnecting ",
+        b"Failed ", b"Invalid user ", b"Illegal user ", b"Accepted ", b"Connection closed by ",
+        b"Connection reset by ", b"Disconnected from ", b"Received disconnect from ", b"Disconnecting ",
         b"uthentication failure", b"uthentication attempts exceeded", b"not allowed because ",
         b"ROOT LOGIN REFUSED ", b"PAM: ", b"Unable to negotiate ", b"ssh_dispatch_run_fatal: ",
         b"banner exchange: ", b"Did not receive identification ", b"Bad protocol version ",
