@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -31,6 +31,7 @@ class JailSettings:
         start: where a source begins the first time.
         auto: its filters are all of the library that no other jail names.
         usedns: whether host names in lines become addresses; None: as each filter says.
+        timezone: of times in its sources that name none; empty: this machine's.
     """
 
     rules: Jail
@@ -38,6 +39,7 @@ class JailSettings:
     start: Start
     auto: bool = False
     usedns: bool | None = None
+    timezone: str = ""
 
 
 def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
@@ -49,7 +51,21 @@ def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
     read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
-    return _told_apart(_routed(tuple(filter(None, read))))
+    jails = tuple(filter(None, read))
+    _check_zones(jails, jail_tables)
+    return _told_apart(_routed(jails))
+
+
+def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -> None:
+    """A source's times are of one zone, whichever jails read it."""
+    first: dict[str, JailSettings] = {}
+    for jail in jails:
+        for source in jail.sources:
+            other = first.setdefault(source, jail)
+            if other.timezone != jail.timezone:
+                name, zone = other.rules.name, other.timezone or "none, this machine's"
+                expected = f"the zone of [jail.{name}], which reads {source} too: {zone}"
+                tables[jail.rules.name].problem("timezone", jail.timezone or None, expected)
 
 
 def _built_in() -> JailSettings:
@@ -104,6 +120,7 @@ def _jail(
         sources=sources,
         start=table.take("start", _start, usual.start),
         usedns=table.take("usedns", _usedns, usual.usedns),
+        timezone=table.take("timezone", values.timezone, usual.timezone),
     )
 
 

@@ -24,6 +24,7 @@ from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Trans
 FIREWALL_RETRY_MS: Final = 1_000
 TRIM_MS: Final = 5_000
 WAITING_MS: Final = 200
+MOST_SAID: Final = 1_000
 """While a stage waits for better times nothing wakes the loop, so it looks as often."""
 
 log = getLogger("banstream")
@@ -112,6 +113,7 @@ class Loop:
         self._listener = listener
         self._pulse = Pulse(name)
         self._retries: dict[str, Retry] = {}
+        self._said: set[str] = set()
         self.stopping = self._reloading = self._resetting = False
         self._trim_at_ms = 0
 
@@ -162,10 +164,18 @@ class Loop:
 
     def _tell(self) -> None:
         status = self.status()
+        self._warn(status.account.notices)
         self._pulse.beat(status)
         if self._listener is not None:
             self._listener.status = status
         self._role.tell(status)
+
+    def _warn(self, notices: Mapping[str, int]) -> None:
+        """Log what was survived, each sentence once; how often it was is what `status` says."""
+        for sentence in notices.keys() - self._said:
+            if len(self._said) < MOST_SAID:
+                self._said.add(sentence)
+                log.warning("Noticed what=%s count=%d", sentence, notices[sentence])
 
     def _try(self, stage: str, work: Callable[[], object]) -> bool:
         """Do a stage's work unless it waits for better times; a passing error makes it wait."""

@@ -67,18 +67,28 @@ def compare(bans: Iterable[Ban], other: Iterable[Ban]) -> Difference:
 
 
 def write_report(
-    path: Path, rules: Sequence[Rules], bans: Sequence[Sequence[Ban]], difference: Difference | None
+    path: Path,
+    rules: Sequence[Rules],
+    bans: Sequence[Sequence[Ban]],
+    difference: Difference | None,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write a replay as one page that needs nothing else; raises SourceError when it cannot."""
     try:
-        path.write_text(_page(rules, bans, difference), encoding="utf-8")
+        path.write_text(_page(rules, bans, difference, warnings), encoding="utf-8")
     except OSError as error:
         raise SourceError(f"{path}: the report cannot be written: {error.strerror}") from error
 
 
-def _page(rules: Sequence[Rules], bans: Sequence[Sequence[Ban]], difference: Difference | None) -> str:
+def _page(
+    rules: Sequence[Rules],
+    bans: Sequence[Sequence[Ban]],
+    difference: Difference | None,
+    warnings: Sequence[str],
+) -> str:
     parts = [f"<!doctype html><meta charset=utf-8><title>banstream replay</title><style>{STYLE}</style>"]
     parts.append(f"<h1>Replay</h1><p>{len(bans[0])} bans under rules {escape(rules[0].version)}.</p>")
+    parts += [f"<p><b>{escape(warning)}</b></p>" for warning in warnings]
     parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[0])))
     if difference is not None:
         parts.append(f"<h2>Under rules {escape(rules[1].version)}</h2><p>{difference.same} unchanged.</p>")

@@ -27,6 +27,22 @@ def print_record(each: Located, *, as_json: bool) -> None:
         click.echo(printable(sentence(each.record)))
 
 
+def untimed(count: int) -> str:
+    """That so many events have no time of their own."""
+    return (
+        f"WARNING: {count} times an event is of a line without a time that can be read; the file's last "
+        "change (or --now) is taken for it: such lines count together, though days may lie between them"
+    )
+
+
+def unnamed(count: int) -> str:
+    """That so many events were left out of a replay."""
+    return (
+        f"WARNING: {count} times an event names a host, or another id, and no address; a replay leaves it "
+        "out, since it asks no DNS"
+    )
+
+
 def sentence(record: Record) -> str:
     """A record in one line for people; text from logs is made harmless by whoever prints it."""
     match record:

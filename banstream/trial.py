@@ -15,9 +15,10 @@ from logging import getLogger
 from operator import itemgetter
 from typing import Any, Final
 
+from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
-from producers.offline import MatchedLines
+from producers.offline import MatchedLines, is_address
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
@@ -36,11 +37,22 @@ ROWS_A_FOLD: Final = 8_192
 
 @dataclass(slots=True)
 class ReplayCounts:
-    """What a replay has gone through."""
+    """What a replay has gone through.
+
+    `untimed`: events of lines whose time could not be read; `unnamed`: those left out for lack of an address.
+    """
 
     lines: int = 0
     events: int = 0
+    untimed: int = 0
+    unnamed: int = 0
     decisions: int = 0
+
+
+def warnings_of(counts: ReplayCounts) -> list[str]:
+    """What is to be known of a replay's events before its decisions are believed, a sentence each."""
+    told = ((counts.untimed, untimed), (counts.unnamed, unnamed))
+    return [sentence(count) for count, sentence in told if count]
 
 
 def anywhere(rules: Rules) -> Rules:
@@ -193,8 +205,10 @@ def _runs(
 ) -> Iterator[Run]:
     """The events of one file, in runs of one route."""
     names = [each.name for each in filters]
-    for batch in batches:
+    for each in batches:
+        batch = _of_addresses(each, counts)
         counts.lines += batch.data.count(b"\n")
+        counts.untimed += batch.untimed
         base = number << FILE_BITS | batch.base
         if len(names) == 1 and not selective:
             yield Run(base, names[0], batch.rows[0])
@@ -207,6 +221,17 @@ def _runs(
         found.sort(key=lambda each: each[1][3])
         for route, same in groupby(found, key=itemgetter(0)):
             yield Run(base, route, [row for _, row in same])
+
+
+def _of_addresses(batch: MatchedLines, counts: ReplayCounts) -> MatchedLines:
+    """A batch without the events of host names and other ids: a replay asks nobody what they stood for."""
+    unnamed = batch.unnamed
+    counts.unnamed += unnamed
+    return (
+        batch._replace(rows=tuple(list(filter(is_address, rows)) for rows in batch.rows))
+        if unnamed
+        else batch
+    )
 
 
 def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:

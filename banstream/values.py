@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
+from itertools import chain
+from socket import getservbyname
 from typing import Any
 
+from producers.zones import zone_of
 from schemas.addresses import canonical_prefix
 from schemas.bounds import MOST_LABELS, MOST_PORT
 from schemas.durations import parse_duration
@@ -20,6 +24,10 @@ HOST_CHARACTERS = 200
 """A host's name stands before its files' incarnations, and both together are a name (schemas.bounds)."""
 LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+MOST_PORTS = 40
+"""As many as a set of the firewall can be named after (enforcers.layout)."""
+PORTS = f'a whole number from 1 to {MOST_PORT}, a service such as "ssh", or a range such as "8000:8010"'
+PORT_SPAN = re.compile(r"(\d{1,5})(?::(\d{1,5}))?", re.ASCII)
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
 
@@ -156,9 +164,20 @@ def some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
 
 
 def prefixes(value: Any) -> tuple[str, ...]:
-    """Addresses and prefixes in canonical form: one, an array, or several in one string (fail2ban's way)."""
+    """Addresses and prefixes in canonical form: one, an array, or several in one string (fail2ban's way).
+
+    Bits beyond a prefix's length do not count, as in fail2ban's `127.0.0.1/8`.
+    """
     words = [word for part in texts(value) for word in part.replace(",", " ").split()] if value != [] else []
-    return tuple(map(prefix, words))
+    return tuple(prefix(_masked(word)) for word in words)
+
+
+def _masked(word: str) -> str:
+    """A prefix without bits beyond its length; what is none as it is."""
+    try:
+        return str(ip_network(word, strict=False)) if "/" in word else word
+    except ValueError:
+        return word
 
 
 def prefix(value: str) -> str:
@@ -187,10 +206,44 @@ def labels(value: Any) -> dict[str, str]:
     return dict(value)
 
 
+def timezone(value: Any) -> str:
+    """A time zone: a name of the database, POSIX' rule, or a fixed offset."""
+    name = text(value)
+    zone_of(name)
+    return name
+
+
 def ports(value: Any) -> tuple[int, ...]:
-    """Ports: numbers, or one array of them; sorted, each once."""
-    if isinstance(value, int):
-        value = [value]
-    if not isinstance(value, list):
-        raise ValueError("a port, or an array of ports")  # noqa: TRY004 - as above
-    return tuple(sorted(set(map(between(1, MOST_PORT), value))))
+    """Ports: numbers, services' names and ranges such as "8000:8010", one or an array; sorted, each once.
+
+    All of them, as in fail2ban's `0:65535`, is no limit, and so no port. Raises ValueError.
+    """
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(each, bool) or not isinstance(each, int | str) for each in values):
+        raise ValueError(PORTS)
+    words = [word for each in values for word in str(each).replace(",", " ").split()]
+    spans = [_port_span(word) for word in words]
+    if any(span.start <= 1 and span.stop > MOST_PORT for span in spans):
+        return ()
+    found = tuple(sorted(set(chain.from_iterable(spans))))
+    if len(found) > MOST_PORTS:
+        raise ValueError(
+            f"{MOST_PORTS} ports at most, not {len(found)}; without the key a ban is for all ports"
+        )
+    return found
+
+
+def _port_span(word: str) -> range:
+    """The ports that a word names: one, a service's, or those from the first to the last."""
+    found = PORT_SPAN.fullmatch(word)
+    if found is None and word[:1].isalpha():
+        try:
+            return range(port := getservbyname(word), port + 1)
+        except OSError as error:
+            raise ValueError(f"{PORTS}; {word!r} is no service of /etc/services") from error
+    if found is None:
+        raise ValueError(PORTS)
+    span = range(int(found[1]), int(found[2] or found[1]) + 1)
+    if not span or span.stop > MOST_PORT + 1 or (span.start < 1 and span.stop <= MOST_PORT):
+        raise ValueError(PORTS)
+    return span

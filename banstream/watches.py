@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from fnmatch import fnmatch
+from pathlib import Path
 
 from banstream.jails import JailSettings, Start
 from producers.producer import WatchedSource
+from producers.zones import zone_of
 
 
 def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[WatchedSource]:
@@ -21,9 +25,22 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 start=jail.start if old is None else _earlier(old.start, jail.start),
                 usedns=jail.usedns if old is None else _either(old.usedns, jail.usedns),
                 labels=labels,
+                timezone=jail.timezone,
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())
+
+
+def zone_of_file(path: str, jails: Sequence[JailSettings]) -> tzinfo | None:
+    """The zone of a file's times: of the jails that read it, or what it was rotated from; else of all jails.
+
+    None, the local one, where these say different zones.
+    """
+    name = str(Path(path).absolute())
+    own = [jail for jail in jails if any(fnmatch(f"file:{name}", f"{each}*") for each in jail.sources)]
+    zones = {jail.timezone for jail in own or jails}
+    zone = zones.pop() if len(zones) == 1 else ""
+    return zone_of(zone) if zone else None
 
 
 def _named(jail: JailSettings) -> tuple[str, ...]:

@@ -20,8 +20,6 @@ from typing import Final
 
 from bench import authlog
 from eventlog.memory import MemoryLog
-from producers.filters import sshd
-from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.offline import read_lines
 from producers.producer import Producer, WatchedSource
@@ -46,18 +44,12 @@ def main() -> None:
 
 def figures(path: Path, share: float) -> Iterator[dict[str, object]]:
     """Every figure of one log."""
-    finders: dict[str, Finder] = {
-        "hyperscan": HyperscanFinder(sshd.CANDIDATES),
-        "find": LiteralFinder(b" sshd"),
-    }
-    yield {"figure": "filter", "attack": share, **best(partial(filter_alone, path, finders["hyperscan"]))}
-    for name, finder in finders.items():
-        yield {"figure": "match", "attack": share, "finder": name, **best(partial(match, path, finder))}
+    yield {"figure": "filter", "attack": share, **best(partial(filter_alone, path))}
+    yield {"figure": "match", "attack": share, **best(partial(match, path))}
     iso = path.with_name("iso.log")
     with path.open("rb") as plain, iso.open("wb") as stamped:
         stamped.writelines(ISO.sub(rb"2026-11-22T\1.123456+00:00", line) for line in plain)
-    fastest = partial(match, iso, finders["hyperscan"])
-    yield {"figure": "match_iso", "attack": share, "finder": "hyperscan", **best(fastest)}
+    yield {"figure": "match_iso", "attack": share, **best(partial(match, iso))}
     yield {"figure": "match_memory", "peak_rss_mb": peak_rss_mb()}
     yield {"figure": "produce", "attack": share, "log": "memory", **best(partial(produce, path))}
 
@@ -67,10 +59,10 @@ def best(measure: Callable[[], dict[str, float]]) -> dict[str, float]:
     return min((measure() for _ in range(REPEATS)), key=lambda figure: figure["seconds"])
 
 
-def filter_alone(path: Path, finder: Finder) -> dict[str, float]:
+def filter_alone(path: Path) -> dict[str, float]:
     """Match lines that have been read, as bench.fail2ban_filters has fail2ban's class do."""
     clock = LineClock(NOW_MS, "offline")
-    matcher = SshdMatcher(finder)
+    matcher = SshdMatcher()
     events, seconds = 0, 0.0
     for _, data in read_lines(str(path)):
         started = time.process_time()
@@ -79,10 +71,10 @@ def filter_alone(path: Path, finder: Finder) -> dict[str, float]:
     return rates(path, events, seconds)
 
 
-def match(path: Path, finder: Finder) -> dict[str, float]:
+def match(path: Path) -> dict[str, float]:
     """Read and match one file."""
     clock = LineClock(NOW_MS, "offline")
-    matcher = SshdMatcher(finder)
+    matcher = SshdMatcher()
     events = 0
     started = time.process_time()
     for _, data in read_lines(str(path)):

@@ -2,7 +2,7 @@
 
 | url | log |
 |---|---|
-| `sqlite:///var/lib/banstream/log.db` | a SQLite file, by absolute path |
+| `sqlite:///var/lib/banstream/log.db` | a SQLite file, by absolute path; also with four slashes |
 | `sqlite:log.db` | a SQLite file, relative to the working directory |
 | `kafka://host:port,host:port?option=value` | a Kafka cluster; options: eventlog.kafka.options |
 
@@ -11,6 +11,7 @@ A path is taken as it is: nothing is percent-decoded.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from eventlog.kafka.options import parse_url
 from eventlog.terms import Clock
 from schemas.errors import ConfigError
 
+SLASHES: Final = re.compile("/{3,4}(?!/)")
 KNOWN: Final = "known are sqlite:///absolute/path, sqlite:relative/path and kafka://host:port,host:port"
 
 
@@ -63,7 +65,7 @@ def sqlite_path(url: str) -> Path:
         raise ConfigError(f"log.url = {url!r}: names a Kafka cluster where a file is needed; {KNOWN}")
     if scheme != "sqlite" or not colon:
         raise ConfigError(f"log.url = {url!r}: names no event log; {KNOWN}")
-    path = rest[2:] if rest.startswith("///") else rest
+    path = f"/{rest.lstrip('/')}" if SLASHES.match(rest) else rest
     if not path or path.startswith("//") or path.endswith("/"):
         raise ConfigError(f"log.url = {url!r}: names no file; {KNOWN}")
     return Path(path)

@@ -8,12 +8,14 @@ import lzma
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import tzinfo
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import Filter
+from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
 from producers.sources.lines import cut_lines, skip_line
@@ -47,23 +49,41 @@ class MatchedLines(NamedTuple):
     data: bytes
     rows: tuple[list[EventRow], ...]
 
+    @property
+    def untimed(self) -> int:
+        """How many events are of lines whose time could not be read: the file's is taken for theirs."""
+        return sum(row[8] for rows in self.rows for row in rows)
 
-def match_files(
+    @property
+    def unnamed(self) -> int:
+        """How many events are of a host name or another id, and of no address."""
+        return sum(not is_address(row) for rows in self.rows for row in rows if row[10])
+
+
+def is_address(row: EventRow) -> bool:
+    """Whether an event is of an address: what else a filter captures may be a host name, or another id."""
+    return not row[10] or address_of(row[2].encode()) is not None
+
+
+def match_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     paths: Sequence[str],
     filters: Sequence[Filter],
     now_ms: int | None = None,
     batch_bytes: int = BATCH_BYTES,
     named: int | None = None,
+    *,
+    zone: tzinfo | None = None,
 ) -> Iterator[MatchedLines]:
     """Match files, each a stream of its own, in order. `-` is standard input; gzip, bzip2 and xz are read.
 
     `named`: how many filters, the first, see every line; each other only what no filter before it took.
-    Times without a year are taken as of `now_ms`, by default the file's modification time.
+    Times without a year are taken as of `now_ms`, by default the file's modification time; those without a
+    zone are of `zone`, by default the local one.
     Raises SourceError, naming the file, when one cannot be read.
     """
     for path in paths:
         clock = LineClock(modified_ms(path) if now_ms is None else now_ms, "offline")
-        plan = Plan(filters, named)
+        plan = Plan(filters, named, zone)
         for base, data in read_lines(path, batch_bytes):
             yield MatchedLines(path, base, data, plan.scan(data, clock))
 

@@ -27,6 +27,7 @@ from producers.names import Names, Waiting
 from producers.sources import open_source
 from producers.stamps import LineClock
 from producers.status import ProducerStatus
+from producers.zones import zone_of
 from schemas.bounds import MOST_POSITION
 from schemas.codec import AuthLine
 from schemas.errors import InvalidMessage
@@ -57,6 +58,7 @@ class WatchedSource:
         source: the source's spec.
         filters: the names of the filters that see every line.
         auto: lines that none of those takes are for whichever filter of the library they are of.
+        timezone: of times that name none (`producers.zones`); empty: the local one.
         labels: put on every event.
         start: where the first reading ever begins.
         usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
@@ -70,6 +72,7 @@ class WatchedSource:
     recent_ms: int = 600_000
     auto: bool = False
     usedns: bool | None = None
+    timezone: str = ""
 
     def names(self) -> str:
         """Its filters, for people."""
@@ -121,8 +124,11 @@ class _Stream:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch
         self._mark = f"{host}/" if host else ""
-        self.filters = filters_of(watch.filters, auto=watch.auto)
+        self.filters = filters_of(
+            watch.filters, auto=watch.auto, journal=watch.source.startswith("journald:")
+        )
         self.plans: dict[str, Plan] = {}
+        self._zone = zone_of(watch.timezone) if watch.timezone else None
         self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(names, saved.get("names", {}))
         for origin, states in saved.get("matchers", {}).items():
@@ -198,7 +204,7 @@ class _Stream:
     def _plan_of(self, origin: str) -> Plan:
         found = self.plans.get(origin)
         if found is None:
-            found = self.plans[origin] = Plan(self.filters, len(self.watch.filters))
+            found = self.plans[origin] = Plan(self.filters, len(self.watch.filters), self._zone)
         return found
 
     def _load(self, origin: str, states: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from banstream.config import Settings, load_settings
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
-from banstream.reading import is_up, open_to_read, rules_in_force
+from banstream.reading import heartbeat, is_up, open_to_read, rules_in_force
 from banstream.show import json_line, say
 from enforcers.backends import open_backend
 from eventlog.urls import is_shared, url_warning
@@ -96,6 +96,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
                 caution_in_force(rules_in_force(log), hosts_of(log)) if is_shared(settings.log_url) else None
             )
             running = is_up(log, now_ms())
+            beat = heartbeat(log) or {}
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
@@ -103,6 +104,8 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if in_force is not None:
         yield Finding("who counts", "warning", in_force)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
+    for sentence, count in beat.get("notices", {}).items() if running else ():
+        yield Finding("up", "warning", f"{sentence} ({count})")
 
 
 def _speed(_settings: Settings) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Final
 
@@ -15,9 +16,10 @@ from banstream.coverage import Coverage
 from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
+from banstream.sentences import untimed
 from banstream.show import harmless, instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
-from producers.filters.rows import EventRow, contains
+from producers.filters.rows import EventRow
 from producers.library import AUTO
 from producers.offline import MatchedLines, match_files
 
@@ -27,12 +29,25 @@ SHAPES: Final = 30
 
 @dataclass(slots=True)
 class MatchCounts:
-    """What a run has gone through; `line` is where it stands in the present file."""
+    """What a run has gone through; `line` is where it stands in the present file.
+
+    `untimed`: events of lines whose time could not be read; `unnamed`: those of no address.
+    """
 
     lines: int = 0
     events: int = 0
+    untimed: int = 0
+    unnamed: int = 0
     file: str = ""
     line: int = 1
+
+    def add(self, batch: MatchedLines) -> None:
+        """Count the events of a batch, which begins where this stands, or with another file."""
+        if batch.path != self.file:
+            self.file, self.line = batch.path, 1
+        self.events += sum(map(len, batch.rows))
+        self.untimed += batch.untimed
+        self.unnamed += batch.unnamed
 
 
 @click.command("match")
@@ -77,9 +92,7 @@ def match_command(
     counts, shapes = MatchCounts(), Coverage()
     started = perf_counter()
     for batch in progress(match_files(files, filters, now, named=len(named)), files):
-        if batch.path != counts.file:
-            counts.file, counts.line = batch.path, 1
-        counts.events += sum(map(len, batch.rows))
+        counts.add(batch)
         if coverage:
             shapes.add(_unmatched(batch, counts.line))
         elif explain:
@@ -102,6 +115,8 @@ def _conclude(counts: MatchCounts, seconds: float, *, stats: bool, as_json: bool
             {
                 "lines": counts.lines,
                 "events": counts.events,
+                "untimed": counts.untimed,
+                "unnamed": counts.unnamed,
                 "decisions": 0,
                 "seconds": round(seconds, 3),
                 "lines_per_s": round(counts.lines / seconds) if seconds else 0,
@@ -109,6 +124,8 @@ def _conclude(counts: MatchCounts, seconds: float, *, stats: bool, as_json: bool
         )
     elif not as_json:
         note(f"{counts.events} of {counts.lines} lines matched")
+    if counts.untimed and not (as_json or stats):
+        note(untimed(counts.untimed))
 
 
 def _print(batch: MatchedLines, filters: Sequence[Filter], counts: MatchCounts, *, as_json: bool) -> None:
@@ -213,13 +230,11 @@ def _facts(each: Filter, row: EventRow, text: bytes) -> dict[str, Any]:
 
 
 def _reasons(filters: Sequence[Filter], text: bytes) -> Iterator[tuple[str, str]]:
-    """Why no filter takes a line: of a whole library, only those that find something of theirs in it."""
+    """Why no filter takes a line, the likeliest first: of a library, those that find something of theirs."""
     near = [
-        each
-        for each in filters
-        if len(filters) == 1 or (each.needles is not None and contains(text, each.needles))
+        (-each.nearness(text), each.name, each) for each in filters if len(filters) == 1 or each.is_near(text)
     ]
     if not near:
         yield "no filter", "it holds nothing of what any of them looks for"
-    for each in near:
-        yield each.name, each.reason(text)
+    for _, name, each in sorted(near, key=itemgetter(0, 1)):
+        yield name, each.reason(text)

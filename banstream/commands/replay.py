@@ -19,7 +19,8 @@ from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
 from banstream.show import json_line, note, printable, say
-from banstream.trial import ReplayCounts, over_files, over_log, wire
+from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
+from banstream.watches import zone_of_file
 from producers.filters import filters_of
 from producers.offline import MatchedLines, match_files
 from schemas.errors import ConfigError
@@ -92,21 +93,29 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
             _print(decided[0], as_json=options.as_json)
         for of_rules, decisions in zip(bans, decided, strict=True):
             of_rules.extend(each for each in decisions if isinstance(each, Ban))
-    _conclude(rules, bans, options)
-    seconds = perf_counter() - started
-    if options.stats:
-        _print_stats(counts, seconds)
-    elif not options.as_json:
-        note(f"{counts.lines} lines, {counts.events} events, {len(bans[0])} bans in {seconds:.2f} s")
+    _conclude(rules, bans, options, counts)
+    _tell(counts, len(bans[0]), perf_counter() - started, options)
     return 0 if any(bans) else 1
 
 
-def _conclude(rules: list[Rules], bans: list[list[Ban]], options: ReplayOptions) -> None:
+def _tell(counts: ReplayCounts, bans: int, seconds: float, options: ReplayOptions) -> None:
+    """What was gone through, and what is to be known of it."""
+    if options.stats:
+        _print_stats(counts, seconds)
+    elif not options.as_json:
+        note(f"{counts.lines} lines, {counts.events} events, {bans} bans in {seconds:.2f} s")
+        for warning in warnings_of(counts):
+            note(warning)
+
+
+def _conclude(
+    rules: list[Rules], bans: list[list[Ban]], options: ReplayOptions, counts: ReplayCounts
+) -> None:
     difference = compare(*bans) if options.other_file else None
     if difference is not None and not options.quiet:
         _print_difference(difference, as_json=options.as_json)
     if options.report_file:
-        write_report(Path(options.report_file), rules, bans, difference)
+        write_report(Path(options.report_file), rules, bans, difference, warnings_of(counts))
 
 
 def _over_files(
@@ -117,9 +126,11 @@ def _over_files(
     filters = filters_of(names, auto=any(auto for _, auto in wanted))
     if not filters:
         raise ConfigError("no jail is enabled, so there is nothing to replay")
-    streams: list[Iterator[MatchedLines]] = [
-        progress(match_files([file], filters, now, named=len(names)), [file]) for file in files
-    ]
+    streams: list[Iterator[MatchedLines]] = []
+    for file in files:
+        zone = zone_of_file(file, both[0].jails)
+        matched = match_files([file], filters, now, named=len(names), zone=zone)
+        streams.append(progress(matched, [file]))
     return over_files([each.rules() for each in both], filters, streams, counts)
 
 
@@ -151,6 +162,8 @@ def _print_stats(counts: ReplayCounts, seconds: float) -> None:
         {
             "lines": counts.lines,
             "events": counts.events,
+            "untimed": counts.untimed,
+            "unnamed": counts.unnamed,
             "decisions": counts.decisions,
             "seconds": round(seconds, 3),
             "lines_per_s": round(counts.lines / seconds) if seconds else 0,

@@ -42,9 +42,10 @@ def _turn(each: NativeFilter) -> tuple[bool, bool, str]:
     return told.generic, told.generic and "failed" not in told.counts, told.name
 
 
-def load_filter(name: str) -> Filter:
+def load_filter(name: str, *, journal: bool = False) -> Filter:
     """The filter of a name, of a path that ends in `.toml`, or of fail2ban's, as `fail2ban.load` names it.
 
+    `journal`: its lines are the journal's, which fail2ban's filters read otherwise than a file's.
     Raises ConfigError when there is none, and for what is wrong in it.
     """
     check_name(name)
@@ -52,7 +53,7 @@ def load_filter(name: str) -> Filter:
         return load_native(name)
     from producers.filters import fail2ban  # noqa: PLC0415 - megabytes, for who uses fail2ban's filters
 
-    return fail2ban.load(name)
+    return fail2ban.load(name, logtype="journal" if journal else "file")
 
 
 def files_of(name: str) -> list[Path]:
@@ -82,7 +83,7 @@ def _is_native(name: str) -> bool:
     return name in library_names() or name.endswith(OWN_ENDING)
 
 
-def filters_of(names: Sequence[str], *, auto: bool) -> list[Filter]:
-    """The filters of names, then, if `auto`, the rest of the library. Raises ConfigError."""
-    named = [load_filter(name) for name in names]
+def filters_of(names: Sequence[str], *, auto: bool, journal: bool = False) -> list[Filter]:
+    """The filters of names, then, if `auto`, the rest of the library. Raises as `load_filter`."""
+    named = [load_filter(name, journal=journal) for name in names]
     return [*named, *(each for each in every_filter() if each.name not in names)] if auto else named

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from producers.filters.headers import ESCAPES, without_colours
 from producers.filters.rows import Needle, Needles, contains
 
 hyperscan: Any
@@ -22,52 +23,11 @@ except ImportError:
 
 CASELESS: Final = 1
 """HS_FLAG_CASELESS."""
-
-
-class Finder(Protocol):
-    """Finds the candidate lines of one filter."""
-
-    def starts(self, data: bytes) -> list[int]:
-        """Where candidate lines start, ascending, each once."""
-        ...
-
-
-class LiteralFinder:
-    """Candidates are the lines that hold a literal."""
-
-    def __init__(self, literal: bytes) -> None:
-        self._literal = literal
-
-    def starts(self, data: bytes) -> list[int]:
-        """Where the lines that hold the literal start."""
-        found: list[int] = []
-        find, rfind, literal = data.find, data.rfind, self._literal
-        at = find(literal)
-        while at >= 0:
-            found.append(rfind(b"\n", 0, at) + 1)
-            end = find(b"\n", at)
-            at = find(literal, end) if end >= 0 else -1
-        return found
-
-
-class HyperscanFinder:
-    """Candidates are the lines that hold a match of any of several expressions, in hyperscan's syntax."""
-
-    def __init__(self, expressions: tuple[bytes, ...]) -> None:
-        self._database: Any = _database(expressions, (0,) * len(expressions))
-
-    def starts(self, data: bytes) -> list[int]:
-        """Where the lines that hold a match start."""
-        ends: list[int] = []
-        append = ends.append
-
-        def on_match(_id: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            append(end)
-
-        self._database.scan(data, match_event_handler=on_match)
-        rfind = data.rfind
-        # A match ends within its line, so that its last byte belongs to it. Hits come in ascending order.
-        return list(dict.fromkeys([rfind(b"\n", 0, end - 1) + 1 for end in ends]))
+SPELT_OUT: Final = (Needle(b'"MESSAGE":['), Needle(b'"MESSAGE" : ['))
+"""`journalctl -o json` writes a message as a list of bytes when it has one that is no printable UTF-8: a
+client may see to that. Such a line may interest every filter."""
+COLOURED: Final = frozenset(map(Needle, ESCAPES))
+"""Of these lines, what they hold without their colours counts."""
 
 
 class SharedFinder:
@@ -83,6 +43,9 @@ class SharedFinder:
         for bit, each in self._needles:
             for needle in each:
                 masks[needle] = masks.get(needle, 0) | bit
+        every = sum(bit for bit, _ in self._needles)
+        self._coloured = 1 << len(needles)
+        masks |= dict.fromkeys(COLOURED, self._coloured) | dict.fromkeys(SPELT_OUT, every) if every else {}
         self._masks = [masks[needle] for needle in sorted(masks)]
         self._texts = tuple(sorted(masks))
 
@@ -90,12 +53,7 @@ class SharedFinder:
         """By where it starts, ascending: the mask of each line that may interest some filter."""
         if not self._texts:
             return {}
-        found = self._found_apart(data) if hyperscan is None else self._found_together(data)
-        hidden = spelt_out(data)
-        if hidden:
-            every = sum(bit for bit, _ in self._needles)
-            found = dict(sorted({**found, **dict.fromkeys(hidden, every)}.items()))
-        return found
+        return self._found_apart(data) if hyperscan is None else self._found_together(data)
 
     def _found_together(self, data: bytes) -> dict[int, int]:
         ends: list[int] = []
@@ -111,11 +69,16 @@ class SharedFinder:
         self._database.scan(data, match_event_handler=on_match)
         starts = [rfind(b"\n", 0, end - 1) + 1 for end in ends]
         if not several:
-            return dict.fromkeys(starts, self._masks[0])
+            return dict.fromkeys(starts, self._needles[0][0])
         found: dict[int, int] = {}
-        masks = self._masks
+        masks, coloured = self._masks, self._coloured
         for start, number in zip(starts, numbers, strict=True):
             found[start] = found.get(start, 0) | masks[number]
+        for start, mask in found.items():
+            if mask & coloured:
+                found[start] = mask ^ coloured | self._mask_of(
+                    data[start : data.find(b"\n", start) + 1 or len(data)]
+                )
         return found
 
     def _found_apart(self, data: bytes) -> dict[int, int]:
@@ -125,9 +88,15 @@ class SharedFinder:
         while (hit := search(data, at)) is not None:
             start = data.rfind(b"\n", 0, hit.start()) + 1
             at = data.find(b"\n", hit.end()) + 1 or len(data)
-            line = data[start:at]
-            found[start] = sum(bit for bit, needles in self._needles if contains(line, needles))
+            found[start] = self._mask_of(data[start:at])
         return found
+
+    def _mask_of(self, line: bytes) -> int:
+        """The mask of one line, as it is without its colours."""
+        if any(text in line for text, _ in SPELT_OUT):
+            return sum(bit for bit, _ in self._needles)
+        plain = without_colours(line)
+        return sum(bit for bit, needles in self._needles if contains(plain, needles))
 
     @cached_property
     def _database(self) -> Any:
@@ -150,27 +119,10 @@ def line_starts(data: bytes) -> Iterator[int]:
         start = data.find(b"\n", start) + 1 or len(data)
 
 
-BYTES: Final = LiteralFinder(b'"MESSAGE":[')
-
-
-def spelt_out(data: bytes) -> list[int]:
-    """Where entries of the journal start whose message hides what it holds: they may interest every filter.
-
-    `journalctl -o json` writes a message as a list of bytes when it has one that is no printable UTF-8: a
-    client may see to that.
-    """
-    return BYTES.starts(data) if data.startswith(b"{") else []
-
-
 @lru_cache(maxsize=64)
 def finder_of(needles: tuple[Needles | None, ...]) -> SharedFinder:
     """The finder of some filters, made once."""
     return SharedFinder(needles)
-
-
-def fastest_finder(expressions: tuple[bytes, ...], literal: bytes) -> Finder:
-    """A finder by hyperscan where it can be imported, else by the literal."""
-    return LiteralFinder(literal) if hyperscan is None else HyperscanFinder(expressions)
 
 
 @cache

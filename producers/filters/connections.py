@@ -10,12 +10,14 @@ a class; per connection every class is counted, and a line that lifts the larges
 | closed by authenticating user root [preauth] | 1 | failed |
 | Failed publickey (of a valid user); closed [preauth] | 0, 1 | probed, failed |
 | Accepted; closed | | succeeded, none |
+| Accepted; Failed password of the same peer | | succeeded, failed: that is another connection |
 
 pam_unix is no class: a PAM conversation may run in a process of its own, whose line nobody can tie to a
 connection, and sshd reports the same attempt a moment later under its own process id.
 
 Connections are forgotten when they close; those that never do, in two generations of LIMIT. Of logins that
-succeeded the last DONE_LIMIT are remembered, so that what their processes may still say is no failure.
+succeeded the last DONE_LIMIT are remembered for DONE_MS, so that how they close is nothing odd. An attempt
+after a success is never of the same connection: whoever has an account may come back from the same port.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from producers.filters.headers import PRIORITY
 from producers.filters.memory import Memory, remembered
 from schemas.addresses import IPV4, canonical_address
 
@@ -36,15 +39,20 @@ ALWAYS: Final = 10**9
 
 PEER, RAW_ADDRESS, ADDRESS, PORT, HOST, RAW_USER, USER, LARGEST = range(8)
 PROBE, SUCCESS, INVALID, NONE, PASSWORD, INTERACTIVE, KEY, PAM, CLOSED, REFUSED, EXCEEDED = range(8, 19)
+DONE_AT: Final = 19
+DONE_MS: Final = 86_400_000
 
 CLASSES: Final = range(PROBE, EXCEEDED + 1)
+AFTER_SUCCESS: Final = frozenset({PROBE, SUCCESS})
+"""What a connection may say once a login has succeeded."""
 
+IS_PRIORITY: Final = re.compile(PRIORITY).fullmatch
 IS_IPV4: Final = re.compile(IPV4.encode()).fullmatch
 
 Connection = list[Any]
-"""[peer, raw address, address, port, host, raw user, user, largest, count of each class]: a list, because
-it is the hot path's only mutable thing and a list's item is the cheapest to read and write. `peer` is sshd's
-`ADDRESS port PORT`, or None while only a line without a port has spoken."""
+"""[peer, raw address, address, port, host, raw user, user, largest, count of each class, when it succeeded]:
+a list, because it is the hot path's only mutable thing and a list's item is the cheapest to read and write.
+`peer` is sshd's `ADDRESS port PORT`, or None while only a line without a port has spoken."""
 
 
 def address_of(text: bytes) -> str | None:
@@ -65,19 +73,34 @@ class Connections:
 
     Only those are kept of which something is counted. A probe counts nothing: its connection is the guest of
     one moment, so that the next line of the same process, most often an attempt, need not read it again.
+
+    Attributes:
+        young: those of late.
+        keyed: some process has reported one: the stream's lines have headers.
     """
 
-    __slots__ = ("_addresses", "_done", "_guest", "_guest_at", "_host", "_host_prefix", "_old", "young")
+    __slots__ = (
+        "_addresses",
+        "_done",
+        "_guest",
+        "_guest_at",
+        "_host",
+        "_host_prefix",
+        "_old",
+        "keyed",
+        "young",
+    )
 
     def __init__(self) -> None:
         self.young: Memory[bytes, Connection] = Memory(LIMIT)
+        self.keyed = False
         self._old: Memory[bytes, Connection] = Memory(LIMIT)
         self._done: Memory[bytes, Connection] = Memory(DONE_LIMIT)
         self._guest: Connection | None = None
         self._guest_at: bytes | None = None
         self._addresses: dict[bytes, str | None] = {}
         self._host_prefix = b""
-        self._host = ""
+        self._host: str | None = None
 
     def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:  # noqa: C901 - hot
         """The connection that a line of a class is about; a new one when the process has another peer by now.
@@ -97,7 +120,7 @@ class Connections:
         young = self.young
         found = young.get(at)
         if found is None:
-            found = self._remembered(at, peer)
+            found = self._remembered(at, address, peer, code)
         if (
             found is None
             or found[RAW_ADDRESS] != address
@@ -110,13 +133,17 @@ class Connections:
             found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
         if code != PROBE and found is not None:
             self._guest_at = None
-            if code == SUCCESS:
-                self._finish(at, found)
-            else:
+            if code != SUCCESS:
                 if len(young) >= LIMIT and at not in young:
                     self._age()
                 young[at] = found
         return found
+
+    def finish(self, at: bytes, connection: Connection, at_ms: int) -> None:
+        """A login of this connection succeeded, at this instant."""
+        connection[DONE_AT] = at_ms
+        self.drop(at)
+        self._done.keep(at, connection)
 
     def drop(self, at: bytes) -> None:
         """The connection of this key, or without keys of this peer, has closed."""
@@ -144,23 +171,20 @@ class Connections:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None
-        if not key.startswith(self._host_prefix) or not self._host:
+        if not self._host_prefix or not key.startswith(self._host_prefix):
             self._host_prefix = key[: key.find(b" ") + 1]
-            self._host = self._host_prefix[:-1].decode("utf-8", "replace")
+            self._host = _host(self._host_prefix[:-1])
         host = self._host if key else None
+        self.keyed = self.keyed or bool(key)
         port = None if peer is None else int(peer[len(address) + PORT_AT :])
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
-        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
-    def _remembered(self, at: bytes, peer: bytes | None) -> Connection | None:
-        guest = self._guest
-        if at == self._guest_at and guest is not None and (guest[PEER] is None or guest[PEER] == peer):
+    def _remembered(self, at: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:
+        guest = self._guest if at == self._guest_at else None
+        if guest is not None and guest[RAW_ADDRESS] == address and guest[PEER] in {None, peer}:
             return guest
-        return self._old.get(at) or self._done.get(at)
-
-    def _finish(self, at: bytes, connection: Connection) -> None:
-        self.drop(at)
-        self._done.keep(at, connection)
+        return self._old.get(at) or (self._done.get(at) if code in AFTER_SUCCESS else None)
 
     def _age(self) -> None:
         """The young become the old, in place: the hot path holds on to the dict of the young."""
@@ -183,14 +207,20 @@ class Connections:
             raise ValueError(party)
         connection[LARGEST] = largest
         for code, count in counts:
-            if code not in CLASSES or type(count) is not int:
+            if code not in {*CLASSES, DONE_AT} or type(count) is not int:
                 raise ValueError(code)
             connection[code] = count
         return at, connection
 
 
+def _host(word: bytes) -> str | None:
+    """The host that a word names; None for `-`, and for a facility and its level, as BusyBox writes them."""
+    return None if word == b"-" or IS_PRIORITY(word) else word.decode("utf-8", "replace")
+
+
 def _saved(at: bytes, connection: Connection) -> list[Any]:
     """[key, peer or address, largest, [class, count] of each that counts]; its user is read again."""
     party = connection[PEER] or connection[RAW_ADDRESS]
-    counts = [[code, connection[code]] for code in CLASSES[1:] if connection[code] not in (0, NEVER, ALWAYS)]
+    kept = (*CLASSES[1:], DONE_AT)
+    counts = [[code, connection[code]] for code in kept if connection[code] not in (0, NEVER, ALWAYS)]
     return [at.decode("latin-1"), party.decode("latin-1"), connection[LARGEST], *counts]

@@ -1,29 +1,39 @@
 """The filters of one stream at work together: one pass over a buffer finds every filter's candidate lines.
 
 Filters that jails name see every line. Those that are there only because a jail says `auto` are asked for the
-lines that none of the others took, one after the other, and the first that takes a line has it.
+lines that none of the others took, one after the other, and the first that takes a line has it. They believe
+the journal's JSON only where it has what journalctl alone writes: an application's may have any keys that a
+client chose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
-from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.entries import Entry, PartialLines, is_doubtful, unwrap
 from producers.filters.rows import EntryMatcher, EventRow, Filter, Matcher
-from producers.stamps import LineClock
+from producers.stamps import LineClock, Stamps
 
 MOST_MASKS: Final = 4_096
 
 
 class Plan:
-    """All filters of one stream. `named`: how many of them, the first, some jail names."""
+    """All filters of one stream.
 
-    def __init__(self, filters: Sequence[Filter], named: int | None = None) -> None:
+    `named`: how many of them, the first, some jail names; `zone`: of times that name none, if not the local.
+    """
+
+    def __init__(
+        self, filters: Sequence[Filter], named: int | None = None, zone: tzinfo | None = None
+    ) -> None:
         self.filters = tuple(filters)
-        self.matchers: tuple[Matcher, ...] = tuple(each.matcher() for each in filters)
+        self.matchers: tuple[Matcher, ...] = tuple(
+            each.matcher() if zone is None else each.matcher(Stamps(zone)) for each in filters
+        )
         self._named = len(filters) if named is None else named
         self._listed = [
             (1 << number, number, each, each.by_entry) for number, each in enumerate(self.matchers)
@@ -52,6 +62,8 @@ class Plan:
             if self._needles[number] is not None:
                 starts = [start for start, mask in lines.items() if mask & bit]
             found = matcher.scan(data, clock, starts)
+            if number >= self._named:
+                found = [row for row in found if not is_doubtful(data[row[3] : row[4]])]
             rows[number].extend(found)
             taken.update([row[3] for row in found])
         self._scan_entries(data, clock, lines, rows, taken)
@@ -138,6 +150,8 @@ class Plan:
                 guard.at = start
                 if entry is None:
                     entry = unwrap(data[start:end].rstrip(b"\r\n"))
+                if number >= self._named and not entry.sure:
+                    entry = Entry(line := data[start:end].rstrip(b"\r\n"), line)
                 found = matcher.take(entry, start, end)
                 guard.at = NO_LINE
             except TooSlow:

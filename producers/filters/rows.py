@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from producers.filters.entries import Entry
-from producers.stamps import LineClock
+from producers.stamps import LineClock, Stamps
 
 Fields = Mapping[str, str]
 EventRow = tuple[str, int, str, int, int, str | None, int | None, str | None, bool, int, Fields | None]
@@ -140,10 +140,18 @@ class Filter(Protocol):
         """Which of its patterns takes a line by itself, and what it captures; None: none is known."""
         ...
 
+    def is_near(self, line: bytes) -> bool:
+        """Whether a line holds something of its, or is of a program of its."""
+        ...
+
+    def nearness(self, line: bytes) -> int:
+        """How like its lines a line is: of several filters, the likeliest has the most."""
+        ...
+
     def reason(self, line: bytes) -> str:
         """What keeps it from taking a line."""
         ...
 
-    def matcher(self) -> Matcher:
-        """A matcher for one stream, remembering nothing yet."""
+    def matcher(self, stamps: Stamps | None = None) -> Matcher:
+        """A matcher for one stream, remembering nothing yet; `stamps` reads its times, by default locally."""
         ...

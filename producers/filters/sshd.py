@@ -41,6 +41,7 @@ from producers.filters.connections import (
     REFUSED,
     SUCCESS,
 )
+from producers.filters.rows import Needle, Needles
 from producers.stamps import TIME
 
 Step = tuple[int, bool]
@@ -85,12 +86,17 @@ METHOD: Final = (
     rb"(?:password|none|publickey|keyboard-interactive(?:/pam|/bsdauth|)|hostbased|gssapi-(?:with-mic|keyex))"
 )
 
-HEADER: Final = (
-    rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
-    rb"([^ \n\"',;=<>()]++ sshd(?:-session|-auth|)[\[ ]\d{1,10})"
+HEAD: Final = rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
+HOST: Final = rb"[^ \n\"',;=<>()\[\]:]++"
+PROGRAM: Final = (
+    rb"(" + HOST + rb" sshd(?:-session|-auth|)[\[ ]\d{1,10})"
     rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) (?:\xef\xbb\xbf|))"
 )
+HEADER: Final = HEAD + PROGRAM
 """(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
+OTHERS: Final = HOST + rb" (?!sshd|docker|[0-9a-f]{12})[^ \n\[\]:(]++(?:\[\d{1,10}\]|): .*\n"
+"""What follows the time in a line of another program's, in the most frequent form."""
+PROGRAMS: Final = frozenset({b"sshd", b"sshd-session", b"sshd-auth"})
 
 
 @dataclass(frozen=True)
@@ -203,9 +209,9 @@ RARES: Final = (
 
 RARE_BY_WORD: Final[dict[bytes, list[Rare]]] = {
     word: [rare for rare in RARES if rare.source.split(b" ")[0] == word]
-    for word in sorted({rare.source.split(b" ")[0] for rare in RARES} | {b"message"})
+    for word in sorted({rare.source.split(b" ")[0] for rare in RARES} | {b"message", b"[ID"})
 }
-"""The rare lines by the word they begin with, which is literal in each."""
+"""The rare lines by the word they begin with, which is literal in each; `[ID` is Solaris' header."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})\]")
 """rsyslog's and syslogd's short form of equal messages."""
 BODY: Final = (
@@ -230,21 +236,28 @@ them (the engine passes over it at a glance, which a group at its start would pr
 is `(?:text|)` (a branch is cheaper than a repeat)."""
 HEADER_GROUPS, RARE = 2, 12
 
-FIRST_WORDS: Final = (b"error:", b"fatal:", b"Connection", b"Disconnected", b"Received", *RARE_BY_WORD)
-"""What a line without a header (of a file that `sshd -E` writes) may begin with."""
-CANDIDATES: Final = (
-    rb"sshd(-session|-auth)?[\[ ][0-9]+(\]:| [^\n]*) (error: |fatal: )?"
-    rb"(PAM [0-9]|pam_[a-z0-9_]+\(sshd:auth\): a|Connection |Disconnected from [^u]"
-    rb"|Received disconnect [^\n]*\[preauth\]|"
-    + b"|".join(re.escape(word) + b" " for word in RARE_BY_WORD)
-    + b")",
-)
-"""What every line with a header that can give an event holds, in hyperscan's syntax. What sshd says of a
-session that ends (`Disconnected from user ...`) is left out: it is many a server's most frequent line."""
+NEEDLES: Final[Needles] = frozenset(
+    Needle(text)
+    for text in (
+        b"Failed ", b"Invalid user ", b"Illegal user ", b"Accepted ", b"Connection closed by ",
+        b"Connection reset by ", b"Disconnected from ", b"Received disconnect from ", b"Disconnecting ",
+        b"uthentication failure", b"uthentication attempts exceeded", b"not allowed because ",
+        b"ROOT LOGIN REFUSED ", b"PAM: ", b"Unable to negotiate ", b"ssh_dispatch_run_fatal: ",
+        b"banner exchange: ", b"Did not receive identification ", b"Bad protocol version ",
+        b"Protocol major versions ", b"Timeout before authentication ", b"drop connection #",
+        b"refused connect from ", b"reverse mapping checking ", b" maps to ", b"Nasty PTR record ",
+        b"Authentication tried for ",
+    )
+)  # fmt: skip
+"""Every line that can give an event holds one of these, whatever header stands before it."""
 
-LINE: Final = re.compile(
-    HEADER + BODY + rb"|(?=(?:" + b"|".join(map(re.escape, FIRST_WORDS)) + rb") ).*(\n)|.*\n"
+LINE: Final = re.compile(HEAD + rb"(?:" + PROGRAM + BODY + rb"|" + OTHERS + rb")|.*(\n)")
+"""Any line: with the header's groups at most it gives no event; (13) is of a rarer form."""
+KEYED_LINE: Final = re.compile(
+    rb"()([^ \n]{1,255} sshd(?:-session|-auth|)\[\d{1,10})\]: " + BODY + rb"|(?!)()"
 )
-"""Any line: with the header's groups at most it gives no event; (13) may be, from a file without headers."""
+"""A message behind its connection's key, with the same groups."""
+LEFT: Final = re.compile(rb"Disconnected from user .{0,380} (?P<peer>" + PEER + rb")\r?\n")
+"""How a session ends that had succeeded; only where no process id tells connections apart does it matter."""
 HEADLESS_LINE: Final = re.compile(rb"()()" + BODY + rb"|(?!)()")
 """A line without a header, with the same groups."""

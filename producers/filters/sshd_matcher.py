@@ -3,6 +3,15 @@
 The plan: one expression decides what a line is. Where most lines are of interest it runs through the whole
 buffer in C, line after line. Where few are, candidates are found first by scanning the buffer for literals,
 and it runs on those. Either way the same expression meets the same lines, so the results are the same.
+
+It reads the two most frequent headers itself. A line of any other form is taken out of its envelopes like
+every filter's (`producers.filters.entries`) and read again as its message: whichever lines stand beside it.
+
+| what is left of a line | is of the connection |
+|---|---|
+| a message of sshd's, with a process id | `HOST PROGRAM[PID` |
+| a container's or a supervised sshd's line | `ADDRESS port PORT` |
+| a bare line, of `sshd -E`'s file | the same; nobody's in a stream whose lines have headers |
 """
 
 from __future__ import annotations
@@ -13,11 +22,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, cast
 
+from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import sshd
-from producers.filters.candidates import Finder, fastest_finder
+from producers.filters.candidates import finder_of
 from producers.filters.connections import (
     ADDRESS,
     ALWAYS,
+    DONE_AT,
+    DONE_MS,
     HOST,
     LARGEST,
     PEER,
@@ -29,14 +41,17 @@ from producers.filters.connections import (
     Connection,
     Connections,
 )
+from producers.filters.entries import Entry, PartialLines, unwrap
 from producers.filters.rows import EventRow
-from producers.filters.sshd import HEADER_GROUPS, STEPS_BY_TAIL
+from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
+from producers.filters.times import plain_time
 from producers.stamps import LineClock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
 SAMPLE_BYTES: Final = 4_096
-MOST_REPEATS: Final = 32
+PART: Final = re.compile(rb"[/(@]")
+ODD_WORDS: Final = frozenset({b"", b"message", b"[ID"})
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
 LineMeaning = tuple[Connection | None, int, bool, bytes | None, bool]
@@ -48,9 +63,10 @@ class SshdMatcher:
 
     by_entry = None
 
-    def __init__(self, finder: Finder | None = None, stamps: Stamps | None = None) -> None:
-        self._finder = finder or fastest_finder(sshd.CANDIDATES, b" sshd")
+    def __init__(self, stamps: Stamps | None = None) -> None:
         self._stamps = stamps or Stamps()
+        self._partial = PartialLines()
+        self._torn: frozenset[int] = frozenset()
         self._connections = Connections()
         self._clock = LineClock(0)
         self._headed: bool | None = None
@@ -60,12 +76,13 @@ class SshdMatcher:
         """The events in whole lines, in order."""
         self._clock = clock
         self._stamps.begin(clock)
-        if self._headed and is_sparse(data):
-            starts = self._finder.starts(data) if starts is None else starts
-            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), starts)))
+        self._torn = self._partial.starts(data)
+        if is_sparse(data):
+            places = finder_of((sshd.NEEDLES,)).lines(data) if starts is None else starts
+            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), places)))
         else:
             rows = self._rows(sshd.LINE.finditer(data))
-        self._heed_headers(rows)
+        self._heed_headers()
         return rows
 
     def save(self) -> dict[str, Any]:
@@ -81,13 +98,16 @@ class SshdMatcher:
         self._headed = headed
 
     def notices(self) -> Mapping[str, int]:
-        """What was seen and gave no event: a sentence, and how often."""
-        return self._notices
+        """What was seen and gave no event, or none of its time: a sentence, and how often."""
+        return self._notices + Counter(self._stamps.notices())
 
-    def _rows(self, matches: Iterable[re.Match[bytes]]) -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
-        """The hot path: the frequent shapes inline, everything else by `_uncommon`."""
+    def _rows(self, matches: Iterable[re.Match[bytes]], sent: bytes = b"") -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+        """The hot path: the frequent shapes inline, everything else by `_uncommon`.
+
+        `sent`: the time of lines that bear none, in a form that `Stamps` reads.
+        """
         rows: list[EventRow] = []
-        append, stamp_of = rows.append, self._stamps.read
+        append, stamps, stamp_of = rows.append, self._stamps, self._stamps.read
         connections = self._connections
         known, find, drop = connections.young.get, connections.find, connections.drop
         times: dict[bytes, tuple[int, bool]] = {}
@@ -124,13 +144,21 @@ class SshdMatcher:
             count = connection[code] = connection[code] + 1
             if count > connection[LARGEST]:
                 connection[LARGEST] = count
-                kind = "failed" if count < ALWAYS else "succeeded"
+                kind = "failed"
+                if count >= ALWAYS:
+                    kind = "succeeded"
+                    done_ms = (times.get(time) or stamp_of(time or sent))[0]
+                    connections.finish(key or connection[PEER], connection, done_ms)
             elif connection[LARGEST] < ALWAYS:
                 kind = "probed"
             else:
-                continue
+                kind = None
+                if (times.get(time) or stamp_of(time or sent))[0] - connection[DONE_AT] > DONE_MS:
+                    kind = "probed"
             if over:
                 drop(key or connection[PEER])
+            if kind is None:
+                continue
             if raw_user is None:
                 user = None
             elif raw_user == connection[RAW_USER]:
@@ -138,9 +166,10 @@ class SshdMatcher:
             else:
                 connection[RAW_USER] = raw_user
                 user = connection[USER] = raw_user.decode("utf-8", "replace")
-            at = times.get(time)
-            if at is None:
-                at = times[time] = stamp_of(time)
+            known_at = times.get(time)
+            at = known_at or stamp_of(time or sent)
+            if known_at is None and not stamps.twice:
+                times[time] = at
             start, end = match.span()
             append(
                 (
@@ -162,12 +191,11 @@ class SshdMatcher:
     def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
         key, text = match.group(2, sshd.RARE)
-        if text is None:
-            self._headless(match, rows)
-            return None
-        word = text[: text.find(b" ")]
-        if word == b"message":
-            self._repeated(match, rows)
+        text = text or b""
+        word = text[: text.find(b" ")] if text else b""
+        if word in ODD_WORDS:
+            if match.re is sshd.LINE:
+                self._odd(match, rows)
             return None
         for rare in sshd.RARE_BY_WORD.get(word, ()):
             found = rare.text.fullmatch(text)
@@ -183,33 +211,51 @@ class SshdMatcher:
         connection = self._connections.find(key, address, peer, code)
         return connection, code, rare.over, user, peer is None
 
-    def _repeated(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
-        """`message repeated 5 times: [ ... ]`: five events of one line, told apart by their `nth`."""
-        repeated = sshd.REPEATED.fullmatch(match[sshd.RARE])
-        if repeated is None or repeated[2].startswith(b"message "):
-            return
-        line = match.string[match.start() : match.start(sshd.RARE)] + repeated[2] + b"\n"
-        again = sshd.LINE.fullmatch(line)
-        if again is None or not again[2]:
-            return
-        times = min(int(repeated[1]), MOST_REPEATS)
+    def _odd(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
+        """A line of a rarer form: what is left of it without its envelopes. It may stand for several."""
         start, end = match.span()
-        rows += (
-            (*row[:3], start, end, *row[5:9], nth, None)
-            for nth, row in enumerate(self._rows(repeat(again, times)))
-        )
+        if start in self._torn or end - start > LINE_LIMIT_BYTES:
+            return
+        for entry in unwrap(match.string[start:end].rstrip(b"\r\n")).readings():
+            line = self._message_of(entry)
+            if line is not None:
+                sent = plain_time(entry.time or entry.sent)
+                found = self._rows(repeat(line, entry.times), sent)
+                if found and entry.program is None and not entry.wrapped:
+                    self._headed = False
+                rows += [
+                    (*row[:3], start, end, *row[5:7], entry.host, row[8], nth, None)
+                    for nth, row in enumerate(found)
+                ]
+                break
 
-    def _headless(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
-        """A line of sshd's own log file, which has no headers; in one that has, it is a forgery."""
-        self._heed_headers(rows)
-        line = sshd.HEADLESS_LINE.match(match.string, match.start())
-        if line is not None and not self._headed:
-            rows += self._rows((line,))
+    def _message_of(self, entry: Entry) -> re.Match[bytes] | None:
+        """An entry as the line that the expression reads; None when it is not sshd's."""
+        text = entry.text.replace(b"\n", b" ") + b"\n"
+        if entry.program is None:
+            return self._headless(entry, text)
+        program = PART.split(entry.program, 1)[0]
+        if program not in PROGRAMS or not entry.pid.isdigit():
+            return None
+        host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace").replace(b" ", b"_")
+        return sshd.KEYED_LINE.fullmatch(b"%s %s[%s]: %s" % (host, program, entry.pid[:10], text))
 
-    def _heed_headers(self, rows: list[EventRow]) -> None:
-        """The first event of a stream says whether its lines have headers: only those name a host."""
-        if self._headed is None and rows:
-            self._headed = rows[0][7] is not None
+    def _headless(self, entry: Entry, text: bytes) -> re.Match[bytes] | None:
+        """A message without a header: a container's, or of a file that has none; else it is a forgery."""
+        left = sshd.LEFT.fullmatch(text)
+        if left is not None:
+            self._connections.drop(left["peer"])
+        line = sshd.HEADLESS_LINE.fullmatch(text)
+        if line is None or line.lastindex in {None, HEADER_GROUPS}:
+            return None
+        if not entry.wrapped:
+            self._heed_headers()
+        return line if entry.wrapped or not (self._headed or entry.headed) else None
+
+    def _heed_headers(self) -> None:
+        """The first connection of a stream says whether its lines have headers."""
+        if self._headed is None and self._connections.keyed:
+            self._headed = True
 
 
 def is_sparse(data: bytes) -> bool:

@@ -15,7 +15,10 @@
 | Unix time | Squid, JSON logs | `1795338000`, `1795338000123`, `1795338000.123` |
 | TAI64N | daemontools, s6 | `@400000006b02f1da075bca00` |
 | ISO 8601 and what is like it | everything else | `2026-11-22T09:00:00.123Z`, `2026-11-22 09:00:00,123 UTC` |
-| RFC 3164 | syslog | `Nov 22 09:00:00` |
+| RFC 3164 | syslog | `Nov 22 09:00:00`, `Nov 2 09:00:00` |
+| with its year elsewhere | relays, devices | `Nov 22 2026 09:00:00`, `2026 Nov 22 09:00:00` |
+| rarer | GIN, ZoneMinder, glog, Snort | `2026/11/22 - 09:00:00`, `11/22/26 09:00:00.1`, `I1122 09:00:00.1` |
+| with five digits of a second, in UTC | svlogd | `2026-11-22_09:00:00.12345`, `2026-11-22T09:00:00.12345` |
 """
 
 from __future__ import annotations
@@ -88,12 +91,36 @@ def _epoch(found: re.Match[bytes]) -> bytes:
     return digits[:EPOCH_DIGITS] + b"." + (digits[EPOCH_DIGITS:] + fraction or b"0")[:9]
 
 
+def _supervised(found: re.Match[bytes]) -> bytes:
+    """A time of svlogd's, in UTC, which does not say so: five digits of a second tell it from others."""
+    return b"%sT%sZ" % (found[1], found[2])
+
+
+def _unpadded(found: re.Match[bytes]) -> bytes:
+    """RFC 3164's time, each of its numbers as wide as it has to be."""
+    second, point, fraction = found[4].partition(b".")
+    clock = b"%s:%02d%s%s" % (_clock(found[3]), int(second), point, fraction)
+    return b"%s %2d %s" % (found[1], int(found[2]), clock)
+
+
+def _month_and_day(found: re.Match[bytes]) -> bytes:
+    """A time without a year, its month a number, as RFC 3164 has it."""
+    month = int(found[1])
+    name = MONTHS[month - 1].capitalize() if 1 <= month <= len(MONTHS) else b"---"
+    return b"%s %2d %s" % (name, int(found[2]), found[3])
+
+
+def _short_digits(found: re.Match[bytes]) -> bytes:
+    return b"20%s-%s-%sT%s:%s:%s" % found.groups()
+
+
 def _tai(found: re.Match[bytes]) -> bytes:
     seconds = int(found[1], 16) - TAI_EPOCH - LEAP_SECONDS
     return b"%d.%09d" % (seconds, int(found[2], 16))
 
 
 FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
+    (rb"(\d{4}-\d\d-\d\d)[_T](\d\d:\d\d:\d\d\.\d{5})", _supervised),
     (rb"(?P<day>\d\d)/(?P<month>%(m)s)/(?P<year>\d{4})[: ](?P<clock>%(c)s)(?P<zone> [+-]\d{4})?", _named),
     (
         rb"(?P<year>\d{4})[/.-](?P<month>\d\d)[/.-](?P<day>\d\d)(?:T| {1,2})(?P<clock>%(c)s)(?P<zone>%(z)s)",
@@ -123,6 +150,26 @@ FORMS: Final[tuple[tuple[bytes, Rewrite], ...]] = (
     (rb"(\d{4})(\d\d)(\d\d)[:T](\d\d)(\d\d)(\d\d(?:\.\d{1,9})?)(%(z)s)", _digits),
     (rb"@([0-9a-f]{16})([0-9a-f]{8})", _tai),
     (rb"(\d{10}(?:\d{3}){0,3})(?:\.(\d{1,9}))?", _epoch),
+    (rb"(?P<month>%(m)s) {1,2}(?P<day>\d{1,2}) (?P<year>\d{4}) (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4}) (?P<month>%(m)s) {1,2}(?P<day>\d{1,2}) (?P<clock>%(c)s)", _named),
+    (rb"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) - (?P<clock>%(c)s)", _named),
+    (rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d\d)[ -](?P<clock>%(c)s)", _named),
+    (
+        (
+            rb"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d\d), (?P<clock>%(c)s) (?P<half>[AP]M)"
+            rb"(?P<zone>(?: [A-Z]{3,5})?)(?:\.\d{6})?"
+        ),
+        _named,
+    ),
+    (
+        rb"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4}):(?P<clock>%(c)s)(?P<zone>(?: (?:GMT|[+-]\d{4}))?)",
+        _named,
+    ),
+    (rb"(?P<day>\d\d)-(?P<month>\d\d)-(?P<year>\d{4}) (?P<clock>%(c)s)(?P<zone>%(z)s)", _named),
+    (rb"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d\.\d{3})", _short_digits),
+    (rb"[IWEF](\d\d)(\d\d) (%(c)s)", _month_and_day),
+    (rb"(\d\d)/(\d\d)-(%(c)s)", _month_and_day),
+    (rb"(%(m)s) {1,2}(\d{1,2}) (\d{1,2}:\d\d):(\d{1,2}(?:\.\d{1,9})?)", _unpadded),
 )
 EXPRESSIONS: Final = tuple(
     (text.replace(b"%(m)s", MONTH).replace(b"%(c)s", CLOCK).replace(b"%(z)s", ZONE), rewrite)

@@ -1,7 +1,9 @@
 """The journal source: `journalctl --follow` as a child process, its cursor as the position.
 
 An entry becomes one line, `2026-11-22T09:00:00.123456+00:00 host sshd[123]: message`, so that a filter meets
-the same text as in a file. The journal's own fields are trusted: its times count, however old they are.
+the same text as in a file; a container's has `docker/NAME` for a program, by which its lines are known for
+what they are (`producers.filters.entries`). The journal's own fields are trusted: its times count, however
+old they are.
 Formats: journalctl(1), systemd.journal-fields(7), https://systemd.io/JOURNAL_EXPORT_FORMATS
 """
 
@@ -20,6 +22,8 @@ from typing import Any, Final
 import orjson
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition, stored
+from producers.filters.headers import without_colours
+from producers.journal import journal_entry, message_of
 from schemas.errors import ConfigError
 
 BACKOFF_MS: Final = 1_000
@@ -162,14 +166,17 @@ class JournaldSource:
 
 def render(entry: Mapping[str, Any]) -> bytes:
     """A journal entry as a syslog line. Raises KeyError, TypeError or ValueError when it is none."""
-    micros = int(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"])
-    seconds, micros = divmod(micros, 1_000_000)
+    message = message_of(entry["MESSAGE"])
+    found = journal_entry(entry)
+    seconds, micros = divmod(int(found.at_us), 1_000_000)
     stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    program = _word(entry.get("SYSLOG_IDENTIFIER") or entry.get("_COMM"))
-    pid = _word(entry.get("_PID") or entry.get("SYSLOG_PID"))
-    head = f"{stamp}.{micros:06}+00:00 {_word(entry.get('_HOSTNAME'))} {program}[{pid}]: "
-    message = CONTROLS.sub(lambda found: b"\\%03o" % found[0][0], _bytes(entry["MESSAGE"]))
-    return (head.encode("utf-8", "replace") + message)[:LINE_LIMIT_BYTES] + b"\n"
+    program = (
+        f"docker/{'/'.join(map(_word, found.names)) or '-'}" if found.container else _word(found.program)
+    )
+    pid = f"[{found.pid}]" if found.pid.isdigit() else ""
+    head = f"{stamp}.{micros:06}+00:00 {_word(found.host)} {program}{pid}: "
+    text = CONTROLS.sub(lambda found: b"\\%03o" % found[0][0], without_colours(message))
+    return (head.encode("utf-8", "replace") + text)[:LINE_LIMIT_BYTES] + b"\n"
 
 
 def problems_of(matches: Sequence[str]) -> list[str]:
@@ -192,14 +199,9 @@ def _since_ms(start: StartPosition, now_ms: int) -> int:
     return {"beginning": 0, "recent": now_ms - start.recent_ms, "end": now_ms}[start.at]
 
 
-def _word(value: Any) -> str:
+def _word(text: str) -> str:
     """A field as one word, so that it cannot pose as another part of the line."""
-    text = value if isinstance(value, str) else ""
     return BLANK.sub("_", text) or "-"
-
-
-def _bytes(message: Any) -> bytes:
-    return message.encode("utf-8", "replace") if isinstance(message, str) else bytes(message)
 
 
 def _pipe(child: subprocess.Popen[bytes] | None) -> int:

@@ -11,6 +11,7 @@ import pytest
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
 from banstream.jails import CheckDepth
+from banstream.watches import watches
 from producers.filters import load_filter
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
@@ -224,7 +225,7 @@ def test_several_errors_are_all_shown_at_once_each_with_its_file_and_key(tmp_pat
         tmp_path,
         """
 [defaults]
-ignoreip = ["192.0.2.1/24"]
+ignoreip = ["192.0.2.1/33"]
 [jail.sshd]
 filter = "sshdd"
 source = "stdin"
@@ -235,8 +236,8 @@ maxretry = "3"
     )
     assert found == [
         (
-            'defaults.ignoreip = ["192.0.2.1/24"]: expected an address or prefix such as "192.0.2.7" or '
-            '"2001:db8::/32", without bits beyond the prefix length'
+            'defaults.ignoreip = ["192.0.2.1/33"]: expected an address or prefix such as "192.0.2.7" or '
+            '"2001:db8::/32"'
         ),
         (
             'jail.sshd.filter = "sshdd": expected a filter: one of `banstream filters list`, a path, auto, '
@@ -247,8 +248,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start, usedns; "
-            "did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start, "
+            "timezone, usedns; did you mean maxretry?"
         ),
     ]
 
@@ -423,3 +424,34 @@ def test_a_filter_counts_kinds_that_there_are(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match=r"own\.toml: counts: expected some of failed, probed, succeeded"):
         load_filter(str(own))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "+01:00", "UTC"])
+def test_a_source_has_a_zone(tmp_path: Path, zone: str) -> None:
+    """By a jail's key or by [defaults]; what is watched carries it."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(f'[defaults]\ntimezone = "{zone}"\n[jail.sshd]\nsource = "stdin"\n', encoding="utf-8")
+    (watch,) = watches(load_settings(str(file)).jails, {})
+    assert watch.timezone == zone
+
+
+def test_a_zone_that_is_none_is_refused(tmp_path: Path) -> None:
+    """With what would be one."""
+    (found,) = problems(tmp_path, '[jail.sshd]\nsource = "stdin"\ntimezone = "Mars/Olympus"\n')
+    assert 'a zone such as "Europe/Berlin", "+02:00" or POSIX' in found
+
+
+def test_a_source_is_of_one_zone(tmp_path: Path) -> None:
+    """Two jails on it must say the same."""
+    (found,) = problems(
+        tmp_path,
+        """
+[jail.sshd]
+source = "stdin"
+timezone = "Europe/Berlin"
+[jail.dropbear]
+source = "stdin"
+""",
+    )
+    assert "jail.dropbear.timezone" in found
+    assert "the zone of [jail.sshd], which reads stdin too: Europe/Berlin" in found

@@ -139,3 +139,104 @@ def test_a_jail_may_name_any_filter_of_the_library_or_auto(service: Service) -> 
     found = objects(service.run("replay", "--config", str(service.config), "--json", log).stdout)
     bans = {(each["jail"], each["prefix"]) for each in found if each["kind"] == "ban"}
     assert bans == {("ftp", "192.0.2.7"), ("all", "192.0.2.9"), ("all", "192.0.2.8")}
+
+
+NAMES = """\
+[jail.mysql]
+source = "stdin"
+maxretry = 2
+[jail.own]
+filter = "{folder}/own.conf"
+source = "stdin"
+maxretry = 2
+"""
+MIXED = """\
+2026-02-24T15:26:18.237955Z 6 [Note] Access denied for user 'root'@'localhost' (using password: YES)
+2026-02-24T15:26:18.237955Z 6 [Note] Access denied for user 'root'@'203.0.113.9' (using password: YES)
+2026-02-24T15:26:19.237955Z 6 [Note] Access denied for user 'root'@'203.0.113.9' (using password: YES)
+Nov 30 02:00:00 h app: bad login from client.example
+"""
+
+
+def test_a_replay_leaves_names_out_and_says_how_many(service: Service) -> None:
+    """A native filter's {host} and fail2ban's <HOST> may be names; nobody asks the DNS for a replay."""
+    (service.folder / "own.conf").write_text("[Definition]\nfailregex = ^ h app: bad login from <HOST>$\n")
+    (service.folder / "names.toml").write_text(NAMES.format(folder=service.folder))
+    (service.folder / "mixed.log").write_text(MIXED)
+    arguments = ("replay", "--config", str(service.folder / "names.toml"), str(service.folder / "mixed.log"))
+    ran = service.run(*arguments)
+    assert "2 times an event names a host" in ran.stderr
+    assert "203.0.113.9" in ran.stdout
+    assert objects(service.run(*arguments, "--stats").stdout)[-1]["unnamed"] == 2
+
+
+def test_lines_without_a_time_are_said(service: Service) -> None:
+    """By `match` and `replay`, in their counts and in the report: days may lie between them."""
+    log = service.folder / "times.log"
+    log.write_text(
+        "".join(
+            f"[{at}.5] gate sshd[1]: Failed password for x from 192.0.2.{at} port 5 ssh2\n" for at in (1, 2)
+        )
+    )
+    assert objects(service.run("match", "--stats", str(log)).stdout)[-1]["untimed"] == 2
+    assert "2 times an event is of a line without a time" in service.run("match", str(log)).stderr
+    config = service.folder / "sshd.toml"
+    config.write_text('[jail.sshd]\nsource = "stdin"\n')
+    report = service.folder / "report.html"
+    ran = service.run("replay", "--config", str(config), "--report", str(report), str(log), code=1)
+    assert "2 times an event is of a line without a time" in ran.stderr
+    assert "2 times an event is of a line without a time" in report.read_text()
+
+
+def test_a_service_without_dates_in_its_lines_bans_over_no_days(service: Service) -> None:
+    """Three failures over nine days are three, by whatever form the service writes its time in."""
+    log = service.folder / "gin.log"
+    log.write_text(
+        "".join(
+            f'[GIN] 2026/11/0{day} - 09:15:01 | 401 |   1.2ms |    203.0.113.41 | POST     "/client"\n'
+            for day in (1, 5, 9)
+        )
+    )
+    config = service.folder / "gotify.toml"
+    config.write_text('[jail.gotify]\nsource = "stdin"\nmaxretry = 3\n')
+    assert service.run("replay", "--config", str(config), str(log), code=1).stdout == ""
+
+
+def test_explain_names_the_likeliest_filter_first(service: Service) -> None:
+    """The one of the program, then those that read most; and the character at which it stops."""
+    log = service.folder / "near.log"
+    log.write_text(
+        "Nov 22 09:00:00 web sshd[7]: Faild password for root from 192.0.2.7 port 22 ssh2\n"
+        "Nov 22 09:00:00 web dropbear[7]: Bad password attempt for 'x' from 192.0.2.7:1 boo\n"
+    )
+    text = service.run("match", "--explain", str(log), code=1).stdout
+    first, second = (part.splitlines()[1].strip() for part in text.split(str(log))[1:])
+    assert first == "sshd: its code reads nothing in the message that begins at character 30"
+    assert second.startswith("dropbear: [[failed]]")
+    assert "at character 79 finds ' boo'" in second
+
+
+def test_a_filter_without_programs_is_tested(service: Service) -> None:
+    """Its messages are lines of a log of its own."""
+    file = service.folder / "bare.toml"
+    file.write_text(
+        "title = \"x\"\nbare = true\n[[failed]]\nline = 'bad {ip}'\n[[sample]]\nline = 'bad 192.0.2.7'\n"
+        'says = ["failed", "192.0.2.7"]\n[[sample]]\nline = \'hello\'\nsays = []\n'
+    )
+    assert "6 of 6 lines read as they should" in service.run("filters", "test", str(file)).stdout
+
+
+def test_a_replay_takes_the_jails_zone(service: Service) -> None:
+    """For the file that the jail reads, and what it was rotated to."""
+    line = "Nov 22 09:00:00 web sshd[7]: Failed password for root from 192.0.2.7 port 5 ssh2\n"
+    for name in ("zone.log", "zone.log.1"):
+        (service.folder / name).write_text(line)
+    config = service.folder / "zone.toml"
+    config.write_text(
+        f'[jail.sshd]\nsource = "file:{service.folder}/zone.log"\ntimezone = "Asia/Tokyo"\nmaxretry = 1\n'
+        f'[jail.dropbear]\nsource = "stdin"\n'
+    )
+    tokyo_ms, utc_ms = 1_795_305_600_000, 1_795_338_002_000
+    for name, at_ms in (("zone.log", tokyo_ms), ("zone.log.1", tokyo_ms), ("some.log", utc_ms)):
+        ran = service.run("replay", "--json", "--config", str(config), str(service.folder / name))
+        assert [each["at_ms"] for each in objects(ran.stdout) if each["kind"] == "ban"] == [at_ms], name

@@ -33,6 +33,7 @@ def test_reading_only_makes_no_log(tmp_path: Path) -> None:
     ("url", "path"),
     [
         ("sqlite:///var/lib/banstream/log.db", "/var/lib/banstream/log.db"),
+        ("sqlite:////var/lib/banstream/log.db", "/var/lib/banstream/log.db"),
         ("sqlite:log.db", "log.db"),
         ("sqlite:sub/log.db", "sub/log.db"),
         ("sqlite:/var/log.db", "/var/log.db"),
@@ -56,6 +57,7 @@ def test_the_path_is_what_follows(url: str, path: str) -> None:
         ("sqlite:///", "names no file"),
         ("sqlite://log.db", "names no file"),
         ("sqlite:///var/lib/", "names no file"),
+        ("sqlite://///var/log.db", "names no file"),
     ],
 )
 def test_any_other_url_is_refused(url: str, reason: str) -> None:

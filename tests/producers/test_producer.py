@@ -313,3 +313,22 @@ def test_lines_past_the_end_of_any_log_are_told_and_not_read(log: EventLog, path
     assert not stream.appends(replace(chunk, start=FARTHEST + 1), NOW_MS, 1)
     assert producer.notices() == {f"file:{path}: {TOO_FAR}": 1}
     producer.close()
+
+
+def test_a_source_in_another_zone_is_said_and_may_be_told_its_zone(path: Path) -> None:
+    """Its live lines count as of now, and the difference is told; with its zone, their own times do."""
+    now_ms = NOW_MS + 1_000
+    for zone, skewed in (("", True), ("Asia/Tokyo", False)):
+        log = MemoryLog()
+        path.write_bytes(b"")
+        watch = WatchedSource(f"file:{path}", ("sshd", "dropbear"), start="end", timezone=zone)
+        producer = Producer(log, [watch], lambda: now_ms)
+        drain(producer)
+        write(path, "Nov 22 18:00:00 web sshd[1]: Invalid user a from 192.0.2.1 port 5\n")
+        write(path, "Nov 22 18:00:00 web dropbear[1]: Bad password attempt for 'a' from 192.0.2.1:5\n")
+        drain(producer)
+        found = [event.at_ms for event in events(log)]
+        assert found == [now_ms if skewed else NOW_MS] * 2
+        told = [text for text in producer.notices() if "9 h ahead of the clock" in text]
+        assert [path.name in text for text in told] == [True, True] * skewed
+        producer.close()

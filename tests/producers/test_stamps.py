@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producers.stamps import SKEW_MS, LineClock, Stamps, Trust, local_zone
+from producers.stamps import SKEW_MS, UNREAD, LineClock, Stamps, Trust
+from producers.zones import local_zone
 
 
 def ms(text: str) -> int:
@@ -149,3 +150,76 @@ def test_a_time_before_1970_is_replaced_by_the_clock_in_a_backlog_too() -> None:
         expected = (-1_000, False) if trust == "offline" else (1_000, True)
         assert stamps.read(b"1969-12-31T23:59:59Z") == expected
         assert stamps.read(b"1970-01-01T00:00:00Z") == (0, False)
+
+
+def read_all(texts: list[str], now: str, trust: Trust = "offline") -> list[int]:
+    """The instants of texts, in Berlin, one after the other."""
+    stamps = Stamps(ZoneInfo("Europe/Berlin"))
+    stamps.begin(LineClock(ms(now), trust))
+    return [stamps.read(text.encode())[0] for text in texts]
+
+
+def test_the_hour_that_comes_twice_goes_on_from_the_lines_before() -> None:
+    """In Berlin's October the clock goes from 03:00 back to 02:00: then the same text is an hour later."""
+    texts = ["01:59:50", "02:00:10", "02:59:40", "02:58:00", "02:00:10", "02:30:00", "02:59:59", "03:00:00"]
+    for form in ("Oct 25 {}", "2026-10-25T{}", "2026-10-25 {}.250"):
+        found = read_all([form.format(text) for text in texts], "2026-11-22T12:00:00")
+        expected = [
+            "2026-10-24T23:59:50",
+            "2026-10-25T00:00:10",
+            "2026-10-25T00:59:40",
+            "2026-10-25T00:58:00",
+            "2026-10-25T01:00:10",
+            "2026-10-25T01:30:00",
+            "2026-10-25T01:59:59",
+            "2026-10-25T02:00:00",
+        ]
+        assert [each // 1_000 * 1_000 for each in found] == [ms(each) for each in expected]
+
+
+@pytest.mark.parametrize("now", ["2026-10-25T00:30:05", "2026-10-25T01:30:05"])
+def test_a_live_line_of_that_hour_is_the_clocks(now: str) -> None:
+    """The clock knows which of the two it is, without a line before."""
+    assert read_all(["Oct 25 02:30:00"], now, "live") == [ms(now) - 5_000]
+
+
+def test_a_time_that_cannot_be_read_is_said() -> None:
+    """In a replay and in a backlog a line without a time is not quietly of now; a live one is of now."""
+    stamps = Stamps(UTC)
+    for trust, text, off, count in (
+        ("live", b"", False, 0),
+        ("backlog", b"", True, 1),
+        ("offline", b"", True, 2),
+        ("offline", b"x", True, 3),
+        ("offline", b"[    5.123456]", True, 4),
+    ):
+        stamps.begin(LineClock(7_000, trust))  # type: ignore[arg-type]
+        assert stamps.read(text) == (7_000, off)
+        assert stamps.notices().get(UNREAD, 0) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-11-22T10:00:00Z", "times 2 h behind the clock"),
+        ("2026-11-22T17:30:02Z", "times 5.5 h ahead of the clock"),
+        ("2026-11-22T11:55:00Z", "times minutes behind the clock"),
+        ("2026-11-10T12:00:00Z", "times 12 days behind the clock"),
+    ],
+)
+def test_a_time_far_from_the_clock_is_said_with_the_difference(text: str, said: str) -> None:
+    """A zone's whole hours are told; a log that comes late, too."""
+    stamps = Stamps(UTC)
+    stamps.begin(LineClock(ms("2026-11-22T12:00:00"), "live"))
+    assert stamps.read(text.encode()) == (ms("2026-11-22T12:00:00"), True)
+    (sentence,) = stamps.notices()
+    assert sentence.startswith(said)
+
+
+def test_differences_are_few() -> None:
+    """Whoever writes wild times fills no memory."""
+    stamps = Stamps(UTC)
+    stamps.begin(LineClock(ms("2026-11-22T12:00:00"), "live"))
+    for year in range(1_000, 2_000):
+        stamps.read(f"{year}-01-01T00:00:00Z".encode())
+    assert len(stamps.notices()) <= 16

@@ -16,7 +16,8 @@ from producers.filters.fail2ban.definition import Fail2banDefinition, read_defin
 from producers.filters.fail2ban.files import parse_specification
 from producers.filters.fail2ban.matcher import BufferedMatcher, Fail2banMatcher
 from producers.filters.fail2ban.rules import CompiledFilter, compile_filter
-from producers.filters.rows import Matcher, Needles
+from producers.filters.rows import Matcher, Needles, contains
+from producers.stamps import Stamps
 
 __all__ = ["Fail2banFilter", "load"]
 
@@ -76,15 +77,24 @@ class Fail2banFilter:
         del line
         return None
 
+    def is_near(self, line: bytes) -> bool:
+        """Whether a line holds something of its."""
+        return self.needles is not None and contains(line, self.needles)
+
+    def nearness(self, line: bytes) -> int:
+        """Nothing is known of it."""
+        del line
+        return 0
+
     def reason(self, line: bytes) -> str:
         """That it takes none: which part of an expression fails is not looked into."""
         del line
         return "no failregex takes it"
 
-    def matcher(self) -> Matcher:
-        """A matcher for one stream, remembering nothing yet."""
+    def matcher(self, stamps: Stamps | None = None) -> Matcher:
+        """A matcher for one stream, remembering nothing yet; of `stamps` it takes the zone."""
         made = BufferedMatcher if self.compiled.maxlines > 1 else Fail2banMatcher
-        return made(self.compiled)
+        return made(self.compiled, None if stamps is None else stamps.zone)
 
 
 def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:

@@ -147,6 +147,7 @@ class Fail2banDefinition:
         usedns: what becomes of host names: `yes`, `warn`, `no` or `raw`.
         logtimezone: the zone of times that name none, as in `UTC+0200`; None: the local one.
         journalmatch: what to ask the journal for, one match a line.
+        journal: its lines are the journal's, whose time stands apart from the text.
     """
 
     path: Path
@@ -158,6 +159,7 @@ class Fail2banDefinition:
     usedns: str = "warn"
     logtimezone: str | None = None
     journalmatch: tuple[str, ...] = ()
+    journal: bool = False
 
     def refuse(self, key: str, reason: str) -> ConfigError:
         """The error that a key of this filter is."""
@@ -188,6 +190,7 @@ def read_definition(wanted: Specification, logtype: str = "file") -> Fail2banDef
         usedns if usedns in USEDNS else "no",
         values.get("logtimezone") or None,
         _lines(values.get("journalmatch")),
+        journal="journal" in {logtype, given.get("logtype")},
     )
 
 

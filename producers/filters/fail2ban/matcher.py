@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from itertools import chain, islice
 from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import line_starts
+from producers.filters.entries import SURE, json_object
 from producers.filters.fail2ban.dates import Dates, Heads
 from producers.filters.fail2ban.expressions import Captured
 from producers.filters.fail2ban.identity import fields_of, identity_of, text_of
@@ -26,9 +27,16 @@ from producers.filters.fail2ban.instants import Instants
 from producers.filters.fail2ban.rules import CompiledFilter
 from producers.filters.fail2ban.sessions import FAILURE, NEITHER, Session, Sessions
 from producers.filters.rows import EventRow
-from producers.stamps import SKEW_MS, LineClock, local_zone
+from producers.sources.journald import render
+from producers.stamps import OFF, SKEW_MS, UNREAD, LineClock, difference
+from producers.zones import local_zone
 from schemas.errors import InvalidMessage
 
+STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})\+00:00 ", re.ASCII)
+"""How the journal source writes an entry's time (`producers.sources.journald.render`)."""
+CONTAINER: Final = re.compile(r"^(\S+ )docker/([^/\[: ]+)[^\[: ]*")
+CURSOR: Final = b'"__CURSOR"'
+"""In an entry of the journal as JSON: what its message holds may be spelt otherwise there."""
 NAMES_LEFT: Final = "failures of a host name, which usedns = no leaves alone"
 LEARNT_LINES: Final = 1_000
 COMMENT: Final = 0x23
@@ -48,6 +56,7 @@ class Fail2banMatcher:
         self._heads = Heads(self._instants)
         self._sessions = Sessions()
         self._last_ms: int | None = None
+        self._undated = False
         self._clock = LineClock(0)
         self._data = b""
         self._text: str | None = None
@@ -88,7 +97,7 @@ class Fail2banMatcher:
 
     def _starts(self, data: bytes, found: Iterable[int] | None) -> Iterable[int]:
         """Where the lines start that are looked at: a stream's first ones, then those that hold a needle."""
-        if self._compiled.needles is None:
+        if self._compiled.needles is None or CURSOR in data:
             return line_starts(data)
         if found is None:
             found = self._compiled.starts(data)
@@ -125,6 +134,12 @@ class Fail2banMatcher:
 
     def _line(self, start: int, end: int) -> EventRow | None:
         line = self._decoded(start, end) if self._text is None else self._text[start : end - 1]
+        self._undated = False
+        entry = self._journal_entry(line)
+        if entry is not None:
+            text, at_ms = entry
+            found = self._find(text)
+            return None if found is None else self._row(found, at_ms, start, end)
         known = self._heads.read(line)
         if known is None:
             text, at_ms = self._dated(line, start, end)
@@ -134,6 +149,29 @@ class Fail2banMatcher:
             self._last_ms, self._seen = at_ms, end
         found = self._find(text)
         return None if found is None else self._row(found, at_ms, start, end)
+
+    def _journal_entry(self, line: str) -> tuple[str, int] | None:
+        """What fail2ban reads of an entry of the journal, and its instant; None where it is none.
+
+        That is `HOST IDENTIFIER[PID]: MESSAGE`, in which it looks for no date; a container's identifier is
+        its name.
+        """
+        if line.startswith('{"'):
+            value = json_object(line.encode())
+            if value is None or not value.keys() >= SURE | {"MESSAGE"}:
+                return None
+            try:
+                line = render(value).decode("utf-8", "replace").rstrip("\n")
+            except (KeyError, TypeError, ValueError, OverflowError):
+                return None
+        elif not self._compiled.journal:
+            return None
+        found = STAMP.match(line)
+        if found is None:
+            return None
+        text = CONTAINER.sub(r"\1\2", line[found.end() :], count=1)
+        seconds = datetime.fromisoformat(f"{found[1]}+00:00").timestamp()
+        return f"{text}\n", int(seconds) * 1_000 + int(found[2][:3])
 
     def _decoded(self, start: int, end: int) -> str:
         """A line as an expression sees it, but for its date."""
@@ -159,6 +197,7 @@ class Fail2banMatcher:
             self._seen = end
             if self._last_ms is not None and self._last_ms > self._clock.now_ms - SKEW_MS:
                 return f"{line}\n", self._last_ms
+            self._undated = True
             return f"{text}\n", self._clock.now_ms
         self._last_ms, self._seen = at_ms, end
         return f"{text}\n", at_ms
@@ -183,6 +222,18 @@ class Fail2banMatcher:
         found = self._dates.peek(self._decoded(start, end))
         return None if found is None or not found[0][1] else self._instants.read(*found)
 
+    def _counted(self, at_ms: int) -> tuple[int, bool]:
+        """The instant that counts for a failure, and whether it is the clock's because the line's is off."""
+        if self._undated and self._clock.trust != "live":
+            self._notices[UNREAD] += 1
+            return at_ms, True
+        if self._clock.trust == "offline":
+            return at_ms, False
+        counts_ms, off = counted(at_ms, self._clock)
+        if off:
+            self._notices[OFF.format(difference(at_ms - self._clock.now_ms))] += 1
+        return counts_ms, off
+
     def _row(self, found: Captured, at_ms: int, start: int, end: int) -> EventRow | None:
         """What the rules found as a row; None when it is no failure (yet), and no login."""
         session: Session | None = None
@@ -202,9 +253,7 @@ class Fail2banMatcher:
         if not identity.text:
             self._notices[NAMES_LEFT] += 1
             return None
-        skewed = False
-        if self._clock.trust != "offline":
-            at_ms, skewed = counted(at_ms, self._clock)
+        at_ms, skewed = self._counted(at_ms)
         port = found.get("fport")
         user = found.get("user")
         return (

@@ -273,6 +273,7 @@ class CompiledFilter:
         usedns: what becomes of host names.
         offset_minutes: the zone of dates that name none, east of UTC; None: the local one.
         maxlines: how many lines its expressions see at once.
+        journal: its lines are the journal's: their time is read before they are.
     """
 
     rules: Expressions
@@ -282,6 +283,7 @@ class CompiledFilter:
     usedns: str
     offset_minutes: int | None
     maxlines: int
+    journal: bool = False
 
     def starts(self, data: bytes) -> Iterable[int]:
         """Where the lines start that hold a needle, ascending; where there are needles."""
@@ -302,4 +304,5 @@ def compile_filter(definition: Fail2banDefinition, year: int) -> CompiledFilter:
     rules = Expressions(definition)
     dated = any(each.expression.pattern != "^()" for each in templates)
     needles = None if definition.maxlines > 1 else whole_needles(rules.needles, templates)
-    return CompiledFilter(rules, templates, dated, needles, definition.usedns, offset, definition.maxlines)
+    usedns, maxlines, journal = definition.usedns, definition.maxlines, definition.journal
+    return CompiledFilter(rules, templates, dated, needles, usedns, offset, maxlines, journal)

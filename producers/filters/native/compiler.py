@@ -39,6 +39,8 @@ ABSENT: Final = b"-"
 REFUSED: Final = re.compile(rb"\b4\d\d\b")
 """In a needle: few lines of an access log have the status."""
 PATH: Final = "path"
+LED_BY_TIME: Final = re.compile(r"^(?:\{(?:time|utc)\}|\\\[\{(?:time|utc)\}\\\]) (?![{?*+])")
+"""How a header begins that syslog's time may stand for."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
 AGAIN: Final = "__"
 """Between a group's name and a number, where several headers capture the same."""
@@ -56,11 +58,18 @@ TWICE: Final = Doubled()
 
 @dataclass(frozen=True)
 class LinePattern:
-    """An expression over a message; `headed`: over a line that begins with the service's own header."""
+    """An expression over a message.
+
+    Attributes:
+        headed: the headers of the service's own log; None where a line of its own log has none.
+        behind: the same where syslog's header stands before them: they may lack their time there.
+        path: what the path that was asked for has to be (`producers.filters.native.targets`); empty: any.
+    """
 
     rule: Rule
     source: str
     headed: str | None
+    behind: str | None = None
     path: str = ""
 
     @property
@@ -81,13 +90,18 @@ class LinePattern:
     @cached_property
     def expression(self) -> re.Pattern[bytes]:
         """Over a message, with the service's own header or without."""
-        optional = "" if self.headed is None else f"(?:{self.headed})?"
+        optional = "" if self.headed is None else f"(?:{self.behind or self.headed})?"
         return compiled((optional + self.source).encode(), re.DOTALL)
 
     @cached_property
     def own(self) -> re.Pattern[bytes]:
         """Over a line of the service's own log: the header has to be there."""
         return compiled((f"(?:{self.headed or ''})" + self.source).encode(), re.DOTALL)
+
+    @cached_property
+    def timed(self) -> re.Pattern[bytes]:
+        """Over such a line behind a supervisor's time, which may stand for the header's."""
+        return compiled((f"(?:{self.behind or self.headed or ''})" + self.source).encode(), re.DOTALL)
 
     @cached_property
     def needles(self) -> Needles | None:
@@ -105,7 +119,10 @@ class LinePattern:
         text = entry.line if own else entry.text
         if self.needles is not None and not contains(text, self.needles):
             return None
-        found = (self.own if own else self.expression).fullmatch(text)
+        expression = (
+            self.expression if not own else self.timed if entry.supervised and not entry.headed else self.own
+        )
+        found = expression.fullmatch(text)
         if found is None:
             return None
         absent = ABSENT if self.rule.shape == "clf" else None
@@ -245,19 +262,24 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
     try:
         if rule.shape in {"json", "kv"}:
             where = tuple(
-                (key, _apart(expand(text, definition.pieces), Counter())) for key, text in rule.where.items()
+                (key, apart(expand(text, definition.pieces), Counter())) for key, text in rule.where.items()
             )
             yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
             return
         lines = rule.lines if rule.shape == "line" else (access_line(rule.where),)
-        headers = "|".join(expand(each, definition.pieces) for each in definition.headers) or None
+        headers = "|".join(expand(each, definition.pieces) for each in definition.headers)
+        behind = "|".join(
+            expand(LED_BY_TIME.sub(r"(?:\g<0>)?", each), definition.pieces) for each in definition.headers
+        )
         for line in lines:
             seen: Counter[str] = Counter()
-            source = _apart(expand(line, definition.pieces), seen)
-            headed = headers is not None and rule.shape != "clf" and not TIMED.search(source)
-            yield LinePattern(
-                rule, source, _apart(headers or "", seen) if headed else None, _path(definition, rule, source)
-            )
+            source = apart(expand(line, definition.pieces), seen)
+            path = _path(definition, rule, source)
+            if headers and rule.shape != "clf" and not TIMED.search(source):
+                headed, led = apart(headers, Counter(seen)), apart(behind, Counter(seen))
+                yield LinePattern(rule, source, headed, led, path)
+            else:
+                yield LinePattern(rule, source, None, path=path)
     except ValueError as error:
         raise ConfigError(f"filter {definition.name}, {rule.place}: {error}") from error
 
@@ -286,7 +308,7 @@ def _capture(found: re.Match[bytes], groups: dict[str, bytes], absent: bytes | N
             groups.setdefault(key.partition(AGAIN)[0], value)
 
 
-def _apart(text: str, seen: Counter[str]) -> str:
+def apart(text: str, seen: Counter[str]) -> str:
     """An expression with its groups named apart: `re` takes a name but once."""
 
     def group(found: re.Match[str]) -> str:

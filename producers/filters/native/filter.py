@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from producers.filters.engines import ENGINES, Engine
 from producers.filters.native.definition import Definition, parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
-from producers.filters.rows import Matcher, Needles
+from producers.filters.rows import Matcher, Needles, contains
 from producers.library import LIBRARY
 from producers.stamps import Stamps
 from schemas.errors import ConfigError
@@ -25,6 +25,7 @@ VERSION_LENGTH: Final = 12
 
 RULES_MODULES: Final = (
     "entries.py",
+    "headers.py",
     "memory.py",
     "times.py",
     *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces", "targets")),
@@ -99,6 +100,19 @@ class NativeFilter:
         from producers.filters.native.reasons import taken  # noqa: PLC0415 - for people who write filters
 
         return taken(self, line)
+
+    def is_near(self, line: bytes) -> bool:
+        """Whether a line holds something of its, or is of a program of its."""
+        from producers.filters.entries import unwrap  # noqa: PLC0415 - as above
+        from producers.filters.native.reasons import is_named  # noqa: PLC0415 - as above
+
+        return (self.needles is not None and contains(line, self.needles)) or is_named(self, unwrap(line))
+
+    def nearness(self, line: bytes) -> int:
+        """How like its lines a line is."""
+        from producers.filters.native.reasons import nearness  # noqa: PLC0415 - as above
+
+        return nearness(self, line)
 
     def reason(self, line: bytes) -> str:
         """What keeps it from taking a line."""

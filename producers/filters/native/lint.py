@@ -27,6 +27,7 @@ ends where a character of the text behind them stands first, as in `\[[^\]]{1,64
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, TypeGuard
 
@@ -36,6 +37,7 @@ from producers.filters.native.compiler import (
     AGAIN,
     FieldsPattern,
     LinePattern,
+    apart,
     check_expressions,
     compile_rules,
 )
@@ -72,7 +74,8 @@ def dangers(definition: Definition) -> Iterator[str]:
 def forgeries(definition: Definition) -> Iterator[str]:
     """A sentence for each way in which a client could write an address of his own."""
     for header in definition.headers:
-        if _goes_on(parse(expand(header, definition.pieces).encode(), re.DOTALL).parts, ()):
+        expression = apart(expand(header, definition.pieces), Counter())
+        if _goes_on(parse(expression.encode(), re.DOTALL).parts, ()):
             yield (
                 f"{definition.name}, the header {header!r}: its free text could go on into the message; "
                 "end it at a character that it cannot hold, as in \\[[^\\]]+\\]"

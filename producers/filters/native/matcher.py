@@ -65,11 +65,23 @@ class NativeRules:
 
     def first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
         """The first pattern that an entry matches, what it captures, and what the entry is taken for."""
-        mine = entry.program is not None and self.is_mine(entry.program)
+        addressless: tuple[Pattern, Groups, Entry] | None = None
+        for reading in entry.readings():
+            found = self._first(reading)
+            if found is None and reading.doubtful:
+                found = self._first(reading.plain())
+            if found is not None and ("ip" in found[1] or "session" in found[1]):
+                return found
+            addressless = addressless or found
+        return addressless
+
+    def _first(self, entry: Entry) -> tuple[Pattern, Groups, Entry] | None:
+        """The same of one reading of a line."""
+        mine = self.is_entry_mine(entry)
         taken = entry if mine else entry.plain()
         addressless: tuple[Pattern, Groups, Entry] | None = None
         by_pid = self.definition.sessions == "pid"
-        own = not mine and (entry.program is not None or not self.definition.bare)
+        own = not mine and (entry.program is not None or entry.headed or not self.definition.bare)
         for pattern in self.patterns:
             if mine or pattern.whole or entry.program is None:
                 found = pattern.find(taken, own=own)
@@ -80,6 +92,12 @@ class NativeRules:
                 if found is not None:
                     addressless = pattern, found, taken
         return addressless
+
+    def is_entry_mine(self, entry: Entry) -> bool:
+        """Whether a line is this service's message: by its program, or by what its container is called."""
+        if entry.program is not None:
+            return self.is_mine(entry.program)
+        return any(map(self.is_mine, entry.names))
 
     def is_mine(self, program: bytes) -> bool:
         """Whether a program's messages are this service's: `postfix/smtpd` is of `postfix`."""
@@ -166,8 +184,8 @@ class NativeMatcher:
         self._sessions.load(saved.get("sessions"), _session_of, "sessions")
 
     def notices(self) -> Mapping[str, int]:
-        """What was seen and gave no event: a sentence, and how often."""
-        return self._notices
+        """What was seen and gave no event, or none of its time: a sentence, and how often."""
+        return self._notices + Counter(self._stamps.notices()) + Counter(self._utc.notices())
 
     def _session(self, entry: Entry, groups: Groups) -> str | None:
         """A session's name: other hosts may use the same."""
@@ -211,7 +229,10 @@ class NativeMatcher:
         if found is None:
             if len(self._times) >= CACHED_TIMES:
                 self._times.clear()
-            found = self._times[key] = (self._utc if utc else self._stamps).read(plain_time(text))
+            stamps = self._utc if utc else self._stamps
+            found = stamps.read(plain_time(text))
+            if not stamps.twice:
+                self._times[key] = found
         return found
 
 

@@ -67,6 +67,28 @@ SESSIONS: dict[str, list[tuple[str, str | None]]] = {
         (f"Accepted password for alice from {A} ssh2", "succeeded"),
         (f"Connection closed by {A}", None),
     ],
+    "in, then guesses from the same port": [
+        (f"Accepted publickey for git from {A} ssh2: ED25519 SHA256:x", "succeeded"),
+        (f"Failed password for root from {A} ssh2", "failed"),
+        (f"Failed password for root from {A} ssh2", "failed"),
+        (f"Connection closed by authenticating user root {A} [preauth]", "probed"),
+        (f"Connection closed by authenticating user root {A} [preauth]", "failed"),
+        (f"Accepted publickey for git from {A} ssh2: ED25519 SHA256:x", "succeeded"),
+        (f"Invalid user x from {A}", "failed"),
+        (f"Accepted publickey for git from {A} ssh2: ED25519 SHA256:x", "succeeded"),
+        (f"Connection closed by authenticating user root {A} [preauth]", "failed"),
+    ],
+    "in and out, then looked at": [
+        (f"Accepted password for alice from {A} ssh2", "succeeded"),
+        (f"Received disconnect from {A}:11: disconnected by user", None),
+        (f"Connection closed by {A}", None),
+        (f"Connection closed by {A}", "probed"),
+    ],
+    "in, another looks in, out": [
+        (f"Accepted password for alice from {A} ssh2", "succeeded"),
+        (f"{PAM.replace('192.0.2.7', '198.51.100.8')} user=root", "probed"),
+        (f"Connection closed by {A}", None),
+    ],
     "a health check": [(f"Connection closed by {A}", "probed")],
     "another port is another connection": [
         (f"Failed password for root from {A} ssh2", "failed"),
@@ -155,3 +177,38 @@ def test_a_broken_state_is_refused(saved: dict[str, object]) -> None:
     """What is no state is an InvalidMessage, nothing else."""
     with pytest.raises(InvalidMessage):
         load_filter("sshd").matcher().load(saved)
+
+
+def headless(*messages: str) -> list[str]:
+    """The kinds of lines of a container's sshd, which have no process id."""
+    lines = [f"2026-11-22T09:00:00.123456789Z stderr F {message}\n" for message in messages]
+    return [row[0] for row in load_filter("sshd").matcher().scan("".join(lines).encode(), CLOCK)]
+
+
+def test_whoever_has_an_account_may_not_guess_from_its_port() -> None:
+    """Without process ids the peer is all there is, and he chooses his port: each of his attempts counts."""
+    came = (f"Accepted publickey for git from {A} ssh2", f"Disconnected from user git {A}")
+    round_ = (
+        *[f"Failed password for root from {A} ssh2"] * 6,
+        f"Connection closed by authenticating user root {A} [preauth]",
+    )
+    assert headless(*came, *round_ * 20) == ["succeeded", *(["failed"] * 6 + ["probed"]) * 20]
+    assert headless(came[0], *round_ * 20) == ["succeeded", *(["failed"] * 6 + ["probed"]) * 20]
+    assert headless(*came, f"Connection closed by {A}") == ["succeeded", "probed"]
+
+
+def test_a_success_grows_old() -> None:
+    """A day after it, how a connection closes is of another one; over a restart as well."""
+    lines = (
+        f"Nov 20 09:00:00 web sshd[1]: Accepted password for alice from {A} ssh2\n",
+        f"Nov 20 19:00:00 web sshd[1]: Received disconnect from {A}:11: x [preauth]\n",
+        f"Nov 21 10:00:00 web sshd[1]: Received disconnect from {A}:11: x [preauth]\n",
+    )
+    kinds = []
+    matcher = load_filter("sshd").matcher()
+    for each in lines:
+        kinds += [row[0] for row in matcher.scan(each.encode(), CLOCK)]
+        saved = json.loads(json.dumps(matcher.save()))
+        matcher = load_filter("sshd").matcher()
+        matcher.load(saved)
+    assert kinds == ["succeeded", "probed"]

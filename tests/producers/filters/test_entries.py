@@ -112,11 +112,13 @@ def test_a_containers_line_is_read_as_a_line_of_its_own(envelope: Callable[[str]
     assert entry.value() == (orjson.loads(inner) if inner.startswith("{") else None)
 
 
-@pytest.mark.parametrize("name", ["web-1  ", "my.app_2 ", "0 "])
+@pytest.mark.parametrize("name", ["web-1  ", "my.app_2 ", "0 ", "web.1.k3j2h1@node-2    "])
 def test_composes_column_is_taken_off(name: str) -> None:
     """`docker compose logs` writes a container's name and a bar before each line, and no time."""
     assert unwrap(f"{name}| Nov 22 09:00:00 web sshd[7]: x".encode()).program == b"sshd"
-    assert unwrap(f"{name}| hello | there".encode()) == Entry(b"hello | there", b"hello | there")
+    assert unwrap(f"{name}| hello | there".encode()) == Entry(
+        b"hello | there", b"hello | there", wrapped=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ def test_an_entry_of_the_journal(
 ) -> None:
     """`journalctl -o json`: bytes are lists, what is too long is null, a field may be there twice."""
     entry = unwrap(orjson.dumps({"_HOSTNAME": "web", **more}))
-    assert entry == Entry(text, text, time, "web", program, pid=pid, journal=True)
+    assert entry == Entry(text, text, time, "web", program, pid=pid, journal=True, sure=False)
 
 
 def test_the_journals_message_is_no_header() -> None:
@@ -197,7 +199,8 @@ def test_a_programs_text_that_looks_like_an_envelope_stays_its_text(text: str) -
 def test_a_plain_entry_is_the_line_again() -> None:
     """Taken for no message of a program, a line is what it was, with its container's time."""
     entry = unwrap(f"{STAMP} stderr F {SYSLOG[0][0]}".encode())
-    assert entry.plain() == Entry(SYSLOG[0][0].encode(), SYSLOG[0][0].encode(), STAMP.encode())
+    line = SYSLOG[0][0].encode()
+    assert entry.plain() == Entry(line, line, STAMP.encode(), wrapped=True)
     assert (plain := unwrap(b"hello")).plain() is plain
 
 

@@ -6,18 +6,21 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.filters import EventRow, load_filter, sshd_matcher
-from producers.filters.candidates import Finder, HyperscanFinder, LiteralFinder
+from producers.filters import EventRow, candidates, load_filter, sshd_matcher
+from producers.filters.candidates import finder_of
 from producers.filters.connections import ALWAYS, PROBE, SUCCESS, address_of
+from producers.filters.entries import unwrap
 from producers.filters.native.filter import read_filter
-from producers.filters.sshd import CANDIDATES, HEADER, METHOD, PEER, RARES, STEPS
+from producers.filters.sshd import HEADER, METHOD, NEEDLES, PEER, PROGRAMS, RARES, STEPS
 from producers.filters.sshd_matcher import SshdMatcher
+from producers.filters.times import plain_time
 from producers.library import LIBRARY
 from producers.stamps import LineClock, Stamps
 
@@ -32,10 +35,6 @@ HEADERS = (
     "2026-11-22T09:00:03+00:00 web CRON[{}]: ",
     "Feb 30 09:00:00 web sshd[{}]: ",
 )
-FINDERS: dict[str, Finder] = {
-    "hyperscan": HyperscanFinder(CANDIDATES),
-    "literal": LiteralFinder(b" sshd"),
-}
 WORDS = [re.compile(re.escape(words) + b"(.*)") for words in STEPS]
 LOGIN = re.compile(
     rb"(Failed " + METHOD + rb" for (?:invalid user )?|Invalid user |Accepted " + METHOD + rb" for )"
@@ -68,13 +67,24 @@ class PlainReader:
         """(kind, at_ms, ip, start, user, port) of each event."""
         found, start = [], 0
         for line in data.split(b"\n")[:-1]:
-            header = re.match(HEADER, line)
-            body = LEVEL.fullmatch(line[header.end() :] + b"\n") if header else None
-            if header and body and (event := self.event(header[2], body[1])):
-                kind, ip, user, port = event
-                found.append((kind, self.stamps.read(header[1])[0], ip, start, user, port))
+            for time_, key, message in self.headed(line):
+                body = LEVEL.fullmatch(message + b"\n")
+                if body and (event := self.event(key, body[1])):
+                    kind, ip, user, port = event
+                    found.append((kind, self.stamps.read(time_)[0], ip, start, user, port))
             start += len(line) + 1
         return found
+
+    @staticmethod
+    def headed(line: bytes) -> list[tuple[bytes, bytes, bytes]]:
+        """(time, key, message) of a line, as often as it was written."""
+        if header := re.match(HEADER, line):
+            return [(header[1], header[2], line[header.end() :])]
+        entry = unwrap(line.rstrip(b"\r"))
+        if entry.program not in PROGRAMS or not entry.pid:
+            return []
+        key = f"{entry.host or '-'} {entry.program.decode()}[{entry.pid.decode()}".encode()
+        return [(plain_time(entry.time or entry.sent), key, entry.text)] * entry.times
 
     def event(self, key: bytes, message: bytes) -> tuple[Any, ...] | None:
         """(kind, ip, user, port) of a message."""
@@ -96,13 +106,14 @@ class PlainReader:
         return kind, ip, user, port
 
     def connection(self, key: bytes, address: bytes, port: int | None, code: int) -> dict[str, Any]:
-        """The connection a line belongs to: the process's last, unless address or port say otherwise.
+        """The connection a line belongs to: the process's last, unless address, port or a success say no.
 
         A probe begins none.
         """
         known = self.connections.get(key)
         ports = {port, known["port"]} if known else set()
-        if known is None or known["address"] != address or len(ports - {None}) > 1:
+        again = known is not None and known["largest"] == ALWAYS and code not in {PROBE, SUCCESS}
+        if known is None or again or known["address"] != address or len(ports - {None}) > 1:
             known = {"address": address, "port": port, "counts": Counter(), "largest": 0}
             if code != PROBE:
                 self.connections[key] = known
@@ -183,11 +194,9 @@ def test_the_plan_equals_the_plain_reading(data: bytes) -> None:
     assert plain(load_filter("sshd").matcher().scan(data, CLOCK)) == PlainReader().scan(data)
 
 
-@pytest.mark.parametrize("finder", FINDERS)
 @given(buffers, st.lists(st.integers(1, 60), max_size=6), st.booleans())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 def test_how_a_stream_is_cut_and_searched_changes_nothing(
-    finder: str,
     data: bytes,
     cuts: list[int],
     sparse: bool,  # noqa: FBT001 - Hypothesis names it
@@ -200,34 +209,45 @@ def test_how_a_stream_is_cut_and_searched_changes_nothing(
     for cut in [1, *sorted(cuts), len(parts)]:
         pieces.append(b"".join(part + b"\n" for part in parts[at:cut]))
         at = max(at, cut)
-    matcher = SshdMatcher(FINDERS[finder])
+    matcher = SshdMatcher()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sshd_matcher, "is_sparse", lambda _data: sparse)
         for piece in pieces:
             rows += [(*row[:3], row[3] + base, row[4] + base, *row[5:]) for row in matcher.scan(piece, CLOCK)]
             base += len(piece)
             saved = json.loads(json.dumps(matcher.save()))
-            matcher = SshdMatcher(FINDERS[finder])
+            matcher = SshdMatcher()
             matcher.load(saved)
     assert rows == whole
 
 
-@pytest.mark.parametrize("finder", FINDERS)
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message[:60])
-def test_every_sample_that_is_an_event_is_a_candidate(finder: str, message: str) -> None:
-    """Each finder finds the line of each event, under each header."""
-    for header in HEADERS[:4]:
-        line = (header.format(7) + message + "\n").encode()
-        if load_filter("sshd").matcher().scan(line, CLOCK):
-            assert FINDERS[finder].starts(b"nothing\n" + line) == [8]
+@pytest.fixture(params=["hyperscan", "without"])
+def _finder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With hyperscan and without."""
+    finder_of.cache_clear()
+    if request.param == "without":
+        monkeypatch.setattr(candidates, "hyperscan", None)
+    yield
+    finder_of.cache_clear()
 
 
-@pytest.mark.parametrize("finder", FINDERS)
-def test_candidates_are_found_in_order_once(finder: str) -> None:
+@pytest.mark.usefixtures("_finder")
+def test_every_sample_that_is_an_event_is_a_candidate() -> None:
+    """The line of each event is found, under each header."""
+    finder = finder_of((NEEDLES,))
+    for message in MESSAGES:
+        for header in HEADERS[:4]:
+            line = (header.format(7) + message + "\n").encode()
+            if load_filter("sshd").matcher().scan(line, CLOCK):
+                assert list(finder.lines(b"nothing\n" + line)) == [8], message
+
+
+@pytest.mark.usefixtures("_finder")
+def test_candidates_are_found_in_order_once() -> None:
     """A line that holds several hits is one candidate; starts ascend."""
     hit = b"Nov 22 09:00:00 web sshd[9]: Failed sshd[9]: Failed sshd[9]: Failed x\n"
     data = b"nothing\n" + hit + b"\n" + hit
-    assert FINDERS[finder].starts(data) == [8, 9 + len(hit)]
+    assert list(finder_of((NEEDLES,)).lines(data)) == [8, 9 + len(hit)]
 
 
 HEAD = b"Nov 22 09:00:00 web sshd[9]: "

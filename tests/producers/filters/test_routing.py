@@ -11,7 +11,7 @@ from datetime import UTC
 
 import pytest
 
-from producers.filters import Needles, candidates, plan
+from producers.filters import Needles, candidates, load_filter, plan
 from producers.filters.bounds import TOO_SLOW, Guard
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
@@ -58,13 +58,21 @@ class Ruled:
         """Nobody asks."""
         raise NotImplementedError
 
+    def is_near(self, line: bytes) -> bool:
+        """Nobody asks."""
+        raise NotImplementedError
+
+    def nearness(self, line: bytes) -> int:
+        """Nobody asks."""
+        raise NotImplementedError
+
     def reason(self, line: bytes) -> str:
         """Nobody asks."""
         raise NotImplementedError
 
-    def matcher(self) -> NativeMatcher:
+    def matcher(self, stamps: Stamps | None = None) -> NativeMatcher:
         """In UTC."""
-        return NativeMatcher(self.rules, Stamps(UTC))
+        return NativeMatcher(self.rules, stamps or Stamps(UTC))
 
 
 def filter_of(name: str, *lines: str, kind: str = "failed") -> Filter:
@@ -139,10 +147,11 @@ def test_a_filter_without_needles_sees_every_line() -> None:
     ]
 
 
-def test_a_message_that_the_journal_spells_out_is_nobodys_to_hide() -> None:
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", " : ")], ids=["now", "systemd before 240"])
+def test_a_message_that_the_journal_spells_out_is_nobodys_to_hide(separators: tuple[str, str]) -> None:
     """A byte that is not printable makes `journalctl -o json` write numbers: a candidate all the same."""
     lines = [
-        json.dumps({"MESSAGE": message, "__REALTIME_TIMESTAMP": "1795338000000000"}, separators=(",", ":"))
+        json.dumps({"MESSAGE": message, "__CURSOR": "s=1", "_BOOT_ID": "0"}, separators=separators)
         for message in ("x", list(b"bad 1.1.1.1"), "bad 2.2.2.2", list(b"worse 3.3.3.3"), list(b"hello"))
     ]
     data = "".join(f"{line}\n" for line in lines).encode()
@@ -229,3 +238,38 @@ def test_a_lines_mask_has_the_filters_that_it_may_interest() -> None:
     """One bit each, and none for a filter without needles."""
     found = candidates.finder_of((A.needles, B.needles, None)).lines(b"x\nbad 1\nworse 2\nbad worse\n")
     assert found == {2: 3, 8: 1, 16: 3}
+
+
+@pytest.mark.parametrize(
+    ("more", "named", "expected"),
+    [
+        ({}, 0, []),
+        ({"__CURSOR": "s=1"}, 0, []),
+        ({"__CURSOR": "s=1", "_BOOT_ID": "0"}, 0, [["sshd", "198.51.100.7"]]),
+        ({}, 1, [["sshd", "198.51.100.7"]]),
+        ({"note": '"__CURSOR":"_BOOT_ID":'}, 0, []),
+    ],
+)
+@pytest.mark.parametrize("reader", ["sshd", "dropbear"])
+def test_auto_believes_the_journals_json_for_what_journalctl_alone_writes(
+    reader: str, more: dict[str, str], named: int, expected: list[list[str]]
+) -> None:
+    """An application's JSON may have any keys that a client chose; whoever names a filter says what it is."""
+    entry = {
+        "MESSAGE": "Bad password attempt for 'x' from 198.51.100.7:22"
+        if reader == "dropbear"
+        else "Failed password for root from 198.51.100.7 port 22 ssh2",
+        "SYSLOG_IDENTIFIER": reader,
+        "_PID": "1",
+        "_HOSTNAME": "h",
+        "__REALTIME_TIMESTAMP": "1795351806062000",
+        **more,
+    }
+    one = Plan([load_filter(reader), A], named)
+    data = (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+    found = [
+        [each.name, row[IP]]
+        for each, rows in zip(one.filters, one.scan(data, CLOCK), strict=True)
+        for row in rows
+    ]
+    assert found == [[reader, ip] for _, ip in expected]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from producers.filters.bounds import TOO_SLOW
 from producers.filters.fail2ban import Fail2banFilter, load, matcher
 from producers.filters.fail2ban.matcher import NAMES_LEFT, Fail2banMatcher, counted
 from producers.filters.rows import EventRow
-from producers.stamps import LineClock
+from producers.stamps import UNREAD, LineClock, Stamps
 from schemas.errors import InvalidMessage
 from tests.producers.filters.fail2ban.customs import CUSTOM
 from tests.producers.filters.fail2ban.lines import NOW_S, Lines
@@ -154,7 +155,7 @@ def test_names_are_left_alone_where_the_jail_says_so(tmp_path: Path) -> None:
     filter_ = write(tmp_path, "[Definition]\nfailregex = bad <DNS>$\nusedns = no\n")
     at_work = filter_.matcher()
     assert [row[2] for row in at_work.scan(b"bad a.example\nbad 192.0.2.7\n", OFFLINE)] == ["192.0.2.7"]
-    assert at_work.notices() == {NAMES_LEFT: 1}
+    assert at_work.notices()[NAMES_LEFT] == 1
 
 
 def test_remarks_are_passed_over_offline_alone(tmp_path: Path) -> None:
@@ -226,3 +227,23 @@ def test_a_login_is_an_event_of_its_own(tmp_path: Path) -> None:
         ("failed", "192.0.2.3", "joe"),
         ("failed", "192.0.2.3", "ann"),
     ]
+
+
+def test_a_streams_zone_is_the_one_that_is_given(tmp_path: Path) -> None:
+    """As a jail's `timezone` gives it; a filter's own logtimezone goes before."""
+    line = LINE.format("09:00:00", "192.0.2.7").encode()
+    tokyo = Stamps(ZoneInfo("Asia/Tokyo"))
+    for more, hour in (("", 0), ("logtimezone = UTC+0200\n", 7)):
+        filter_ = write(tmp_path, f"[Definition]\nfailregex = bad <ADDR>$\n{more}")
+        (row,) = filter_.matcher(tokyo).scan(line, OFFLINE)
+        assert row[1] == datetime(2026, 11, 22, hour, tzinfo=UTC).timestamp() * 1_000
+
+
+def test_a_line_without_a_date_is_said(tmp_path: Path) -> None:
+    """In a replay it is of no time: that is told, and how often."""
+    at_work = write(tmp_path, "[Definition]\nfailregex = ^bad <ADDR>$\n").matcher()
+    (row,) = at_work.scan(b"bad 192.0.2.7\n", OFFLINE)
+    assert (row[1], row[8]) == (NOW_MS, True)
+    assert at_work.notices() == {UNREAD: 1}
+    (row,) = at_work.scan(b"bad 192.0.2.7\n", LineClock(NOW_MS, "live"))
+    assert row[8] is False

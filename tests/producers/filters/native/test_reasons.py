@@ -34,19 +34,22 @@ FILTER = NativeFilter(parse_definition("x", TEXT, "x.toml"), TEXT, "x.toml")
             "2026-11-22 09:00:00 login of bob from 192.0.2.7 failed!",
             (
                 "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from 192.0.2.7 failed', then ends, "
-                "and finds '!'"
+                "and at character 55 finds '!'"
             ),
         ),
         (
             "2026-11-22 09:00:00 login of bob from host failed",
             (
                 "[[failed]] 1: reads '2026-11-22 09:00:00 login of bob from ', then wants '{ip} failed', "
-                "and finds 'host failed'"
+                "and at character 39 finds 'host failed'"
             ),
         ),
         (
             "Nov 22 09:00:00 web app[7]: login of bob from 192.0.2.7 failed twice",
-            "[[failed]] 1: reads 'login of bob from 192.0.2.7 failed', then ends, and finds ' twice'",
+            (
+                "[[failed]] 1: reads 'login of bob from 192.0.2.7 failed', then ends, "
+                "and at character 63 finds ' twice'"
+            ),
         ),
         ("login of x from y failed", "[[failed]] 1: it does not begin with a header that the filter knows"),
         (
