@@ -135,12 +135,19 @@ NO_FROM: Final = rb"(?P<user>(?:(?! from ).){0,400})"
 """A user name before a certificate's key id, which is free text as well: with ` from ` in either, nobody can
 say which address is sshd's, and the line is left to the others of its connection."""
 
+HOSTBASED: Final = (
+    rb' from {peer} ssh2: {key}, client user "(?:(?! from ).){0,400}", client host "(?:(?! from ).){0,400}"'
+)
+"""The host and the user whom a client names for himself, of whom neither holds ` from `, either."""
+
 RARES: Final = (
     _rare(SUCCESS, rb"Accepted [a-z/-]{1,40} for {user} from {peer} ssh2(?:: {key})?"),
     _rare(SUCCESS, rb"Accepted publickey for " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"),
     _rare(KEY, rb"Failed [^ ]{1,64} for invalid user {user} from {peer} ssh2(?:: {key})?"),
     _rare(KEY, rb"Failed publickey for invalid user " + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"),
     _rare(PROBE, rb"Failed [^ ]{1,64} for (?!invalid user ){user} from {peer} ssh2(?:: {key})?"),
+    _rare(KEY, rb"Failed hostbased for invalid user " + NO_FROM + HOSTBASED),
+    _rare(PROBE, rb"Failed hostbased for (?!invalid user )" + NO_FROM + HOSTBASED),
     _rare(
         PROBE, rb"Failed publickey for (?!invalid user )" + NO_FROM + rb" from {peer} ssh2: (?:(?! from ).)+"
     ),
@@ -171,7 +178,13 @@ RARES: Final = (
     _rare(REFUSED, rb"User {user} from {address} not allowed because " + NOT_ALLOWED),
     _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {peer}(?: \[preauth\])?"),
     _rare(REFUSED, rb"ROOT LOGIN REFUSED FROM {address}"),
-    _rare(PAM, rb"PAM: [A-Za-z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"),
+    _rare(
+        PAM,
+        rb"PAM: [A-Za-z][A-Za-z ,']{1,120} for (?:illegal user |invalid user )?{user} from {address}"
+        rb"(?: via [0-9A-Fa-f:.]{2,45})?",
+    ),
+    _rare(PROBE, rb"Connection (?:closed|reset) by {address}(?: \[preauth\])?", over=True),
+    _rare(PROBE, rb"Received disconnect from {address}: \d+: .*+(?<= \[preauth\])"),
     _rare(PROBE, rb"Unable to negotiate with {peer}: .*+"),
     _rare(PROBE, rb"Unable to negotiate with {address}: .*+"),
     _rare(PROBE, rb"ssh_dispatch_run_fatal: Connection from {peer}: .*+"),
@@ -190,7 +203,7 @@ RARES: Final = (
     _rare(PROBE, rb"Timeout before authentication for {address}"),
     _rare(PROBE, rb"Timeout before authentication for connection from {address} to \S+?, pid = \d+"),
     _rare(PROBE, rb"drop connection #\d+ from \[(?P<address>[0-9A-Fa-f:.%\w]{2,62})\]:\d+ on .*+"),
-    _rare(PROBE, rb"refused connect from {name}(?: \((?P<address>[0-9A-Fa-f:.]{2,45})\))"),
+    _rare(PROBE, rb"refused connect from .{1,400} \((?P<address>[0-9A-Fa-f:.]{2,45})\)"),
     _rare(PROBE, rb"refused connect from {address}"),
     _rare(
         PROBE,
