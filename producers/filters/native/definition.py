@@ -31,8 +31,9 @@ says = ["failed", "192.0.2.7", "bob"]
 
 `kv = {...}` and `[kv]` are the same for key=value lines, `clf = {...}` for access logs of web servers.
 A `[[session]]` line names a connection by `{session}` and its address; another line of that session needs no
-address of its own. `ends = true`: the session is over with this line. `sessions = "pid"` at the top of the
-file: the messages of one process are one session, by the process id that syslog or the journal names.
+address of its own. `ends = true`: the session is over with this line. `once = true`: it is no event where the
+session had a failure, or there is no session. `sessions = "pid"` at the top of the file: the messages of one
+process are one session, by the process id that syslog or the journal names.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ HEAD: Final = frozenset({
     "service", "title", "technique", "counts", "names", "engine", "generic", "programs", "ports", "sources",
     "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
-RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends"})
+RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends", "once"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Rule:
         where: of the others: by key or column, what its value is, with pieces.
         path: of `line` and `clf`: what the path that was asked for is, however it is spelt; empty: any.
         ends: the session is over.
+        once: it tells of an attempt that its session may have told of already: then it is no event.
         place: the table in the file, for messages.
     """
 
@@ -82,6 +84,7 @@ class Rule:
     where: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
     ends: bool = False
+    once: bool = False
     place: str = ""
 
 
@@ -203,17 +206,20 @@ class _Reader:
             raise self._wrong(place, "expected a table")
         self._known(table, RULE, place)
         ends = self._get(table, "ends", bool, False, place)  # noqa: FBT003 - the default of a key
+        once = self._get(table, "once", bool, False, place)  # noqa: FBT003 - as above
         shapes = [shape for shape in ("json", "kv", "clf") if shape in table]
         lines = (*self._texts(table, "line", place), *self._texts(table, "lines", place))
         if len(shapes) + bool(lines) != 1:
             raise self._wrong(place, "wants one of line, lines, json, kv and clf")
         path = self._get(table, "path", str, "", place)
         if lines:
-            return Rule(kind, "line", lines=lines, path=path, ends=ends, place=place)
+            return Rule(kind, "line", lines=lines, path=path, ends=ends, once=once, place=place)
         shape = cast("Shape", shapes[0])
         where = self._texts_by(table, shape, place)
         if not where:
             raise self._wrong(f"{place} {shape}", "wants at least one key and what its value is")
+        if once:
+            raise self._wrong(f"{place} once", "stands beside a line, which tells how a session ended")
         if path:
             raise self._wrong(f"{place} path", "stands beside a line; of an object or columns it is a key")
         return Rule(

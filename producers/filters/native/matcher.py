@@ -35,6 +35,8 @@ HOST_NAME: Final = re.compile(
 """RFC 1123, and underscores; a last label of digits alone would be a part of an address."""
 Party = tuple[str, int | None]
 """Who is on a session: (address, port)."""
+Session = tuple[str, int | None, bool]
+"""The same, and whether it had a failure."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class NativeMatcher:
         self._rules = rules
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
-        self._sessions: Memory[str, Party] = Memory(MOST_SESSIONS)
+        self._sessions: Memory[str, Session] = Memory(MOST_SESSIONS)
         self._partial = PartialLines()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
@@ -156,11 +158,13 @@ class NativeMatcher:
         pattern, groups, entry = found
         session = self._session(entry, groups)
         ip, port = self._party(groups, session)
+        kind = pattern.rule.kind
+        failed = bool(session) and self._sessions.get(session or "", ("", None, False))[2]
         if session and pattern.rule.ends:
             self._sessions.pop(session, None)
-        elif session and ip and pattern.rule.kind == "session":
-            self._sessions.keep(session, (ip, port))
-        if pattern.rule.kind == "session":
+        elif session and ip and kind in {"session", "failed"}:
+            self._sessions.keep(session, (ip, port, kind == "failed"))
+        if kind == "session" or (pattern.rule.once and (failed or not session)):
             return []
         if not ip:
             self._notices[NO_ADDRESS] += 1
@@ -195,7 +199,7 @@ class NativeMatcher:
     def _party(self, groups: Groups, session: str | None) -> Party:
         raw = groups.get("ip")
         if raw is None:
-            return self._sessions.get(session or "", ("", None))
+            return self._sessions.get(session or "", ("", None, False))[:2]
         port = groups.get("port")
         ip = address_of(raw.strip(b"[]"))
         if ip is None:
@@ -236,6 +240,6 @@ class NativeMatcher:
         return found
 
 
-def _session_of(saved: Any) -> tuple[str, Party]:
-    name, ip, port = saved
-    return str(name), (str(ip), None if port is None else int(port))
+def _session_of(saved: Any) -> tuple[str, Session]:
+    name, ip, port, *failed = saved
+    return str(name), (str(ip), None if port is None else int(port), any(failed))
