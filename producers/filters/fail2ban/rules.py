@@ -152,6 +152,8 @@ def _as_branch(at: int, expression: Expression) -> str | None:
 
 
 EARLY_MARGIN: Final = 2
+WHOM: Final = frozenset({"ip4", "ip6", "dns", "fid", "cidr"})
+"""The groups that say whom a failure is of."""
 
 Kept = tuple[tuple[str, ...], tuple[int, ...]]
 
@@ -166,7 +168,17 @@ class Expressions:
         early: whether lines are tried against `ignored` before anything else.
     """
 
-    __slots__ = ("_content", "_first", "_kept", "_prefix_match", "early", "failures", "ignored", "prefix")
+    __slots__ = (
+        "_content",
+        "_first",
+        "_kept",
+        "_prefix_match",
+        "_shared",
+        "early",
+        "failures",
+        "ignored",
+        "prefix",
+    )
 
     def __init__(self, definition: Fail2banDefinition) -> None:
         multiline = definition.maxlines > 1
@@ -184,6 +196,8 @@ class Expressions:
         self._prefix_match = None if self.prefix is None else self.prefix.searcher
         self._content = self.prefix.pattern.groupindex.get("content", 0) if self.prefix else 0
         self._kept = [_kept(self.prefix, each) for each in self.failures]
+        of_prefix = set() if self.prefix is None else {*self.prefix.names} - {"content"}
+        self._shared = [not of_prefix.isdisjoint(each.names) for each in self.failures]
 
     @property
     def needles(self) -> Needles | None:
@@ -212,21 +226,33 @@ class Expressions:
         if before is None or kept is None:
             return self.merged(at, before, self.failures[at].named(values))
         names, indices = kept
-        return {
+        captured = {
             name: value
             for name, value in zip(names, (*values[:-2], *before.group(*indices)), strict=False)
             if value is not None
         }
+        return self._filled(before, captured) if self._shared[at] else captured
 
     def merged(self, at: int, before: re.Match[str] | None, captured: Captured) -> Captured:
         """What a failregex captured, and what prefregex did that is not a group of that failregex."""
         if before is None or self.prefix is None:
             return captured
         names = {"content", *self.failures[at].names}
-        return {
+        found = {
             **{key: value for key, value in self.prefix.captured(before).items() if key not in names},
             **captured,
         }
+        return self._filled(before, found) if self._shared[at] else found
+
+    def _filled(self, before: re.Match[str], captured: Captured) -> Captured:
+        """With what prefregex captured under names that failregex has as well, and left empty.
+
+        As fail2ban has it since 1.1.1. Whom a failure is of is one thing, whichever of its names say it.
+        """
+        prefix = {} if self.prefix is None else self.prefix.captured(before)
+        whom = frozenset() if WHOM.isdisjoint(captured) else WHOM
+        own = {key: value for key, value in prefix.items() if key != "content" and key not in whom}
+        return {**own, **captured}
 
     def ignores(self, text: str) -> bool:
         """Whether an ignoreregex matches a text."""

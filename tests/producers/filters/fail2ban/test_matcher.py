@@ -247,3 +247,29 @@ def test_a_line_without_a_date_is_said(tmp_path: Path) -> None:
     assert at_work.notices() == {UNREAD: 1}
     (row,) = at_work.scan(b"bad 192.0.2.7\n", LineClock(NOW_MS, "live"))
     assert row[8] is False
+
+
+PREFIXED: Final = r"""
+[Definition]
+prefregex = ^ svc(?:\((?P<user>\S*),<ADDR>\))?: <F-CONTENT>.+</F-CONTENT>$
+failregex = ^(?:x\(<ADDR>\): )?wrong password(?: of <F-USER>\S+</F-USER>)?$
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("svc(eve,192.0.2.1): wrong password", ("192.0.2.1", "eve")),
+        ("svc(eve,192.0.2.1): wrong password of bob", ("192.0.2.1", "bob")),
+        ("svc(eve,192.0.2.1): x(192.0.2.2): wrong password", ("192.0.2.2", "eve")),
+        ("svc(eve,192.0.2.1): x(2001:db8::2): wrong password", ("2001:db8::2", "eve")),
+        ("svc: x(192.0.2.3): wrong password", ("192.0.2.3", None)),
+        ("svc: wrong password", None),
+    ],
+)
+def test_what_failregex_leaves_empty_prefregex_says(
+    tmp_path: Path, message: str, said: tuple[str, str | None] | None
+) -> None:
+    """As fail2ban has it since 1.1.1: a group that both have holds what either captured, failregex's first."""
+    rows = scan(write(tmp_path, PREFIXED), f"Nov 22 08:59:00 {message}\n")
+    assert [(row[2], row[5]) for row in rows] == ([] if said is None else [said])
