@@ -270,6 +270,6 @@ failregex = ^(?:x\(<ADDR>\): )?wrong password(?: of <F-USER>\S+</F-USER>)?$
 def test_what_failregex_leaves_empty_prefregex_says(
     tmp_path: Path, message: str, said: tuple[str, str | None] | None
 ) -> None:
-    """As fail2ban has it since 1.1.1: a group that both have holds what either captured, failregex's first."""
+    """As fail2ban has it since 1.1.1: a group that both have holds what either captured."""
     rows = scan(write(tmp_path, PREFIXED), f"Nov 22 08:59:00 {message}\n")
     assert [(row[2], row[5]) for row in rows] == ([] if said is None else [said])
