@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.entries import Entry, unwrap
+from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EventRow, Matcher
 from producers.filters.sshd_matcher import SshdMatcher
 from producers.filters.times import plain_time

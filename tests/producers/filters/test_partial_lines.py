@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import load_filter
-from producers.filters.entries import PartialLines
 from producers.filters.native.definition import parse_definition
 from producers.filters.native.filter import NativeFilter
 from producers.filters.native.matcher import NativeMatcher, NativeRules
+from producers.filters.partial_lines import PartialLines
 from producers.filters.plan import Plan
 from producers.filters.rows import IP
 from producers.filters.samples import CLOCK
