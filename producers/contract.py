@@ -35,7 +35,7 @@ class Chunk:
     origin: str
 
 
-LINE_LIMIT_BYTES = 65_536
+LINE_LIMIT_BYTES = 1 << 20
 """A line longer than this is cut; the rest of it is skipped and counted."""
 
 
