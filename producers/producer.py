@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import monotonic, thread_time
 from typing import Any, Final, Literal, Protocol
 
 import orjson
@@ -36,6 +37,14 @@ TOO_FAR: Final = "lines so far from its beginning that no log is as long; they a
 NO_FIELDS: Final[Mapping[str, str]] = {}
 WRITER: Final = "producer"
 READ_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 16 << 10
+LEAST_BYTES: Final = 2 << 10
+"""What was read is matched in pieces, so that lines which cost much can be left for the next turn: each twice
+as large as the one before, up to PIECE_BYTES, but not so large that it takes longer than a turn."""
+TURN_MS: Final = 50
+"""After so much of the processor's time a source's turn ends, behind a piece."""
+ROUND_MS: Final = 200
+"""After so long a poll ends, and the next goes on with the source that would have been next."""
 FARTHEST: Final = MOST_POSITION // 2
 """4 PiB: only a sparse file made for it is larger."""
 IDLE_COMMIT_MS: Final = 5_000
@@ -124,6 +133,12 @@ class _Stream:
         start = StartPosition(watch.start, watch.recent_ms)
         self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
         self.resume: Mapping[str, Any] | None = None
+        self.appends: list[Append] = []
+        self.read_bytes = 0
+        self._chunk: Chunk | None = None
+        self._at = 0
+        self._piece_bytes = LEAST_BYTES
+        self._found: list[AuthLine] = []
 
         self.begins = "from where it was left" if stored is not None else BEGINS[watch.start]
         if stored is None:
@@ -133,11 +148,48 @@ class _Stream:
     def reader(self) -> str:
         return f"source/{self.watch.source}"
 
-    def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
-        """The events of a chunk; the position is now past it."""
+    def work(self, now_ms: int, partitions: int) -> bool:
+        """Match some of what it read, or reads now, until its turn ends; whether there was something."""
+        until_s = thread_time() + TURN_MS / 1_000
+        if not self.busy:
+            chunk = self.source.read(READ_BYTES)
+            if chunk is None:
+                return False
+            self.read_bytes += len(chunk.data)
+            self._chunk, self._at = chunk, 0
+        while self._chunk is not None and (started_s := thread_time()) < until_s:
+            self._match_piece(self._chunk, now_ms, partitions)
+            fitting = self._piece_bytes * TURN_MS / 1_000 / max(thread_time() - started_s, 1e-6)
+            self._piece_bytes = int(max(LEAST_BYTES, min(PIECE_BYTES, 2 * self._piece_bytes, fitting)))
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """It is in the midst of what it read: its position and what its filters remember do not agree."""
+        return self._chunk is not None
+
+    def _match_piece(self, chunk: Chunk, now_ms: int, partitions: int) -> None:
+        """Match the next piece; behind the last one the position is past the chunk."""
+        start, data = self._at, chunk.data
+        end = (
+            data.rfind(b"\n", start, start + self._piece_bytes) + 1
+            or data.find(b"\n", start) + 1
+            or len(data)
+        )
+        if start < end:
+            self._found += self.events(
+                replace(chunk, data=data[start:end], start=chunk.start + start), now_ms
+            )
+        self._at = end
+        if end == len(data):
+            self.appends += appends(self._found, partitions) if self._found else []
+            self.resume = chunk.resume
+            self._chunk, self._found = None, []
+
+    def events(self, chunk: Chunk, now_ms: int) -> list[AuthLine]:
+        """The events of some lines."""
         if chunk.start > FARTHEST:
             self.counts[f"{chunk.origin}: {TOO_FAR}"] += 1
-            self.resume = chunk.resume
             return []
         clock = LineClock(now_ms, "live" if chunk.live else "backlog")
         found: list[list[AuthLine]] = []
@@ -149,13 +201,13 @@ class _Stream:
                 named = self._with_addresses(chunk.data, rows, origin)
                 if named:
                     found.append(auth_lines(chunk.data, named, origin))
-        self.resume = chunk.resume
-        return appends(in_line_order(found), partitions) if found else []
+        return in_line_order(found) if found else []
 
-    def late(self, now_ms: int, partitions: int) -> list[Append]:
-        """The events of hosts whose addresses have become known."""
+    def take_late(self, now_ms: int, partitions: int) -> bool:
+        """Take the events of hosts whose addresses have become known; whether there were some."""
         due = self.waiting.due(now_ms) if len(self.waiting) else []
-        return appends(due, partitions) if due else []
+        self.appends += appends(due, partitions) if due else []
+        return bool(due)
 
     def position(self) -> bytes:
         """The position, and what the matchers remember."""
@@ -220,7 +272,7 @@ class Producer:
         self._host = host
         self._names = names or Names()
         self._streams: list[_Stream] = []
-        self._read_bytes = self._events = 0
+        self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
         try:
             for watch in watches:
@@ -230,7 +282,6 @@ class Producer:
         except BaseException:
             self.release()
             raise
-        self._appends: list[Append] = []
         self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
         self._moved_at_ms = 0
 
@@ -245,35 +296,49 @@ class Producer:
             Transient: nothing was written or moved; the next poll tries the same again.
             Fenced, LogError: as the log's commit.
         """
-        if self._appends:
+        if self._held():
             self._commit()
         more = False
-        for index, stream in enumerate(self._streams):
-            chunk = stream.source.read(READ_BYTES)
-            if chunk is not None:
+        until_s = monotonic() + ROUND_MS / 1_000
+        for index in self._in_turn():
+            if monotonic() > until_s:
                 more = True
-                self._read_bytes += len(chunk.data)
-                self._moved_at_ms = self._moved_at_ms or self._now_ms()
-                self._appends += stream.appends(chunk, self._now_ms(), self._log.partitions)
-                self._moved.add(index)
-            late = stream.late(self._now_ms(), self._log.partitions)
-            if late:
-                self._appends += late
-                self._moved.add(index)
-        if self._appends or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
+                break
+            self._turn = (index + 1) % len(self._streams)
+            more = self._work(index) or more
+        if self._held() or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
             self._commit()
         return more
+
+    def _in_turn(self) -> list[int]:
+        """Each source, beginning behind the one that was read last."""
+        numbers = list(range(len(self._streams)))
+        return numbers[self._turn :] + numbers[: self._turn]
+
+    def _work(self, index: int) -> bool:
+        """Let a source have its turn; whether there was something."""
+        stream, now_ms = self._streams[index], self._now_ms()
+        worked = stream.work(now_ms, self._log.partitions)
+        if worked:
+            self._moved_at_ms = self._moved_at_ms or now_ms
+        if stream.take_late(now_ms, self._log.partitions) or worked:
+            self._moved.add(index)
+        return worked
+
+    def _held(self) -> bool:
+        """Whether there are events to be committed: not of a source that is in the midst of what it read."""
+        return any(stream.appends and not stream.busy for stream in self._streams)
 
     def prepared(self, watches: Sequence[WatchedSource]) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
 
         Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.
         """
-        if self._appends or self._moved:
+        if self._moved:
             self._commit()
         outlet = _Handed(self._log, self._writer)
         new = Producer(outlet, watches, self._now_ms, self._host, self._names)
-        new._read_bytes, new._events = self._read_bytes, self._events
+        new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new
 
@@ -302,7 +367,7 @@ class Producer:
         """How it is now."""
         return ProducerStatus(
             sources=tuple(self.describe()),
-            read_bytes=self._read_bytes,
+            read_bytes=self._bytes_read(),
             events=self._events,
             last_event_at_ms=self._last_event_at_ms,
         )
@@ -311,12 +376,20 @@ class Producer:
         """What went wrong and was survived: a sentence, and how often."""
         return sum((stream.notices() for stream in self._streams), Counter())
 
+    def _bytes_read(self) -> int:
+        return self._read_bytes + sum(stream.read_bytes for stream in self._streams)
+
     def _commit(self) -> None:
-        positions = {self._streams[index].reader: self._streams[index].position() for index in self._moved}
-        self._writer.commit(self._appends, positions)
-        if self._appends:
-            self._events += sum(append.value.count(b"\n") + 1 for append in self._appends)
+        """Commit events and positions, but for sources that are in the midst of what they read."""
+        ready = {index: self._streams[index] for index in self._moved if not self._streams[index].busy}
+        held = [append for stream in ready.values() for append in stream.appends]
+        if not ready:
+            return
+        self._writer.commit(held, {stream.reader: stream.position() for stream in ready.values()})
+        if held:
+            self._events += sum(append.value.count(b"\n") + 1 for append in held)
             self._last_event_at_ms = self._now_ms()
-        self._appends = []
-        self._moved.clear()
-        self._moved_at_ms = 0
+        for stream in ready.values():
+            stream.appends = []
+        self._moved.difference_update(ready)
+        self._moved_at_ms = self._now_ms() if self._moved else 0

@@ -8,7 +8,7 @@ import select
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
 from producers.sources import open_source
-from producers.sources.folders import UNNAMED
+from producers.sources.folders import FOREIGN, UNNAMED
 from producers.sources.tail import CUT, GONE, LINGER_MS
 from schemas.bounds import NAME_CHARACTERS
 
@@ -494,3 +494,45 @@ def rotate(log: Path, *, copy: bool) -> None:
     else:
         log.rename(log.with_name("auth.log.1"))
         log.write_bytes(b"")
+
+
+def test_files_take_turns(tmp_path: Path, follow: Follow) -> None:
+    """A log with much to read leaves room for the others between its chunks."""
+    (tmp_path / "a.log").write_bytes(b"x" * 50 + b"\n" * 10_000_000)
+    (tmp_path / "b.log").write_bytes(b"one\n")
+    follower = follow(f"file:{tmp_path}/*.log")
+    follower.step()
+    follower.step()
+    assert b"one\n" in [chunk.data for chunk in follower.chunks]
+
+
+def test_a_line_that_never_ends_is_skipped_bit_by_bit(log: Path, follower: Follower) -> None:
+    """No call reads more of it than it may, and a hole is jumped over."""
+    append(log, b"x" * 3_000_000)
+    follower.drain()
+    ends = [chunk.start for chunk in follower.chunks if not chunk.data]
+    assert max(end - start for start, end in pairwise(ends)) <= READ_BYTES
+    with log.open("ab") as stream:
+        stream.truncate(300 << 30)
+    before = len(follower.chunks)
+    follower.drain()
+    append(log, b"\ntwo\n")
+    assert follower.drain() == b"two\n"
+    assert len(follower.chunks) - before < 10
+
+
+def test_a_link_to_a_strangers_file_is_refused_and_said(tmp_path: Path, follow: Follow) -> None:
+    """Under a glob: out of its folder, to what is neither root's nor the folder's owner's."""
+    for name, owner in (("user", NOBODY), ("other", NOBODY - 1), ("roots", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own").write_bytes(f"{name}\n".encode())
+        os.chown(tmp_path / name / "own", owner, owner)
+        os.chown(tmp_path / name, owner, owner)
+    (tmp_path / "user" / "a.log").symlink_to("../other/own")
+    (tmp_path / "user" / "b.log").symlink_to("own")
+    (tmp_path / "user" / "c.log").symlink_to("../roots/own")
+    follower = follow(f"file:{tmp_path}/*/*.log")
+    assert sorted(follower.drain().splitlines()) == [b"roots", b"user"]
+    assert follower.source.notices() == {f"{tmp_path}/*/*.log: {FOREIGN}": 1}
+    named = follow(f"file:{tmp_path}/user/a.log")
+    assert named.drain() == b"other\n"
