@@ -59,6 +59,10 @@ class Source(Protocol):
         """
         ...
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Bytes that a chunk held, once more; fewer, or none, where they are gone. Raises nothing."""
+        ...
+
     def position(self) -> Mapping[str, Any]:
         """JSON like a chunk's `resume`, for where it stands now."""
         ...

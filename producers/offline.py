@@ -18,6 +18,7 @@ from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
 from producers.sources.lines import cut_lines, skip_line
 from producers.stamps import LineClock
+from producers.torn_lines import TornLines
 from schemas.errors import SourceError
 
 BATCH_BYTES: Final = 384 << 10
@@ -38,7 +39,8 @@ class MatchedLines(NamedTuple):
     Attributes:
         path: the file, as it was named.
         base: the position of the first byte of `data` in the (decompressed) file.
-        data: whole lines.
+        data: whole lines; of one that a container's runtime has torn an empty line for each piece but the
+            last, and in the place of that the whole.
         rows: the events of each filter, in the order of the filters.
     """
 
@@ -63,9 +65,10 @@ def match_files(
     """
     for path in paths:
         clock = LineClock(modified_ms(path) if now_ms is None else now_ms, "offline")
-        plan = Plan(filters, named)
+        plan, torn = Plan(filters, named), TornLines()
         for base, data in read_lines(path, batch_bytes):
-            yield MatchedLines(path, base, data, plan.scan(data, clock))
+            for start, lines in torn.join("", base, data):
+                yield MatchedLines(path, start, lines, plan.scan(lines, clock))
 
 
 def modified_ms(path: str) -> int:

@@ -38,7 +38,7 @@ class PartialLines:
 
     def starts(self, data: bytes) -> frozenset[int]:
         """Where the pieces of split lines start, in the whole lines that follow those of the call before."""
-        if not self._open and not _may_be_split(data):
+        if not self._open and not may_be_split(data):
             return frozenset()
         found: set[int] = set()
         start = 0
@@ -50,13 +50,13 @@ class PartialLines:
         return frozenset(found)
 
     def _is_piece(self, line: bytes) -> bool:
-        streams, last = _piece(line)
+        streams, last = piece_of(line)
         opened = not streams.isdisjoint(self._open)
         self._open = self._open - streams if last else self._open | streams
         return opened or not last
 
 
-def _may_be_split(data: bytes) -> bool:
+def may_be_split(data: bytes) -> bool:
     """Whether a line in a runtime's envelope may be split: quick, since nearly none is."""
     first = RUNTIME.match(data) or RUNTIME.match(data, data.rfind(b"\n", 0, -1) + 1)
     if first is None:
@@ -66,7 +66,7 @@ def _may_be_split(data: bytes) -> bool:
     return data.count(b"\n") != data.count(ENDED) or DOUBTFUL in data
 
 
-def _piece(line: bytes) -> tuple[frozenset[str], bool]:
+def piece_of(line: bytes) -> tuple[frozenset[str], bool]:
     """The streams that a line may be of, none without a runtime's envelope; and whether it ends there."""
     found = RUNTIME.match(line)
     if found is None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -115,6 +116,17 @@ class Contents:
             each.mark.incarnation == mark.incarnation for _, each in self.opened()
         )
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Bytes that were read of a content; none where it is compressed, or gone."""
+        for _, each in self.opened():
+            if each.mark.incarnation == incarnation and not each.mark.packed:
+                return each.content.pread(length, start)
+        for _, mark in self.known:
+            with suppress(OSError):
+                if mark.incarnation == incarnation and not mark.packed:
+                    return _bytes_of(mark, start, length)
+        return b""
+
     def let_go(self, now_ms: int) -> None:
         """Close what has been read to its end, and remember it."""
         for tail in self.tails.values():
@@ -166,3 +178,12 @@ class Contents:
         for tail in self.tails.values():
             tail.close()
         self.close_all_but(())
+
+
+def _bytes_of(mark: FilePosition, start: int, length: int) -> bytes:
+    """Bytes of a file that is not open, where it is still what it was. Raises OSError."""
+    content = open_content(Path(mark.path))
+    try:
+        return content.pread(length, start) if mark.agrees(content) else b""
+    finally:
+        content.close()

@@ -79,6 +79,10 @@ class FileSource:
         self._watch()
         return None
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Bytes that were read of a content, from whichever file holds it; none of a compressed one."""
+        return self._contents.again(incarnation, start, length)
+
     def position(self) -> dict[str, Any]:
         """How far each of its files has been read."""
         files = {str(path): tail.marks() for path, tail in self._contents.tails.items()}

@@ -39,9 +39,9 @@ class Known:
         """Remember a mark in the place of the one of the same file and content."""
         name = mark.device, mark.inode
         kept = self._by_file.pop(name, {})
+        self._saved = self._saved if kept.get(mark.incarnation) == (home, mark) else None
         kept[mark.incarnation] = Kept(home, mark)
         self._by_file[name] = kept
-        self._saved = None
 
     def forget(self, mark: FilePosition) -> None:
         """Its file is being read."""

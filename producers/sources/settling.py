@@ -110,12 +110,13 @@ class Settling:
     def _again(self, kept: Kept, each: Found, content: Content) -> bool:
         """Whether a file that is not open still holds what was read of it; if there is more, it is opened."""
         home, mark = kept
-        empty = each.is_current and self._all.is_wanted(mark)
-        told = mark.packed or (mark.agrees(content) if mark.head_bytes else empty)
+        wanted = self._all.is_wanted(mark)
+        told = mark.packed or (mark.agrees(content) if mark.head_bytes else each.is_current and wanted)
         if content.packed != mark.packed or not told:
             return False
-        grown = each.stat.st_size > mark.offset or each.is_current
-        if mark.incarnation == NOT_OURS or not (self._all.is_wanted(mark) if mark.packed else grown):
+        grown = not mark.packed and (each.stat.st_size > mark.offset or each.is_current)
+        if mark.incarnation == NOT_OURS or not (wanted or grown):
+            self._all.known.keep(home, replace(mark, path=written(os.path.realpath(each.path))))
             content.close()
         elif self._all.is_read_further(mark):
             self._copy_grown(each, content, kept)

@@ -15,7 +15,8 @@ from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
 from producers.contract import Chunk
-from producers.producer import FARTHEST, IDLE_COMMIT_MS, TOO_FAR, Producer, WatchedSource
+from producers.producer import IDLE_COMMIT_MS, Producer, WatchedSource
+from producers.stream import FARTHEST, TOO_FAR
 from schemas.codec import decode_frame
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import AuthEvent
