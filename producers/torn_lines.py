@@ -40,8 +40,6 @@ CRI_FIELDS: Final = 4
 
 Reread = Callable[[str, int, int], bytes]
 """The bytes of an incarnation, from an offset, so many; fewer where they are not to be had."""
-Place = tuple[str, int, int]
-"""Where a piece stands: incarnation, offset, length."""
 
 
 class Room:
@@ -63,9 +61,45 @@ class OpenLine:
     """
 
     pieces: list[bytes] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    places: list[Any] = field(default_factory=list)
     size: int = 0
     lost: bool = False
+
+
+class OpenLines(dict[str, OpenLine]):
+    """Lines whose ends have not been seen, by the stream that they are of."""
+
+    def __init__(self, room: Room) -> None:
+        super().__init__()
+        self._room = room
+
+    def add(self, name: str, text: bytes, place: Any) -> None:
+        """Hold one more piece of a line, if there is room for it."""
+        opened = self.setdefault(name, OpenLine())
+        if opened.lost:
+            return
+        opened.pieces.append(text)
+        opened.places.append(place)
+        opened.size += len(text)
+        self._room.left_bytes -= len(text)
+        if opened.size > LINE_LIMIT_BYTES or len(opened.pieces) > MOST_PIECES or self._room.left_bytes < 0:
+            self.lose(name)
+
+    def lose(self, name: str) -> None:
+        """Hold nothing of a line any more: one of its pieces is missing."""
+        opened = self.setdefault(name, OpenLine())
+        self._room.left_bytes += opened.size
+        self[name] = OpenLine(lost=True)
+
+    def end(self, name: str) -> bytes | None:
+        """The whole of a line that ends; None where it is lost."""
+        opened = self.pop(name, OpenLine(lost=True))
+        self._room.left_bytes += opened.size
+        return None if opened.lost else b"".join(opened.pieces)
+
+    def save(self) -> dict[str, Any]:
+        """Where the pieces stand, as JSON; null for a line that is lost."""
+        return {name: None if line.lost else line.places for name, line in self.items()}
 
 
 class TornLines:
@@ -73,8 +107,7 @@ class TornLines:
 
     def __init__(self, room: Room | None = None) -> None:
         self._notices: Counter[str] = Counter()
-        self._open: dict[str, OpenLine] = {}
-        self._room = room or Room()
+        self._open = OpenLines(room or Room())
 
     def join(self, incarnation: str, start: int, data: bytes) -> list[tuple[int, bytes]]:
         """Whole lines, with the position of the first byte of each stretch: none of them a piece."""
@@ -89,8 +122,11 @@ class TornLines:
             if not last or not streams.isdisjoint(self._open):
                 if done < at:
                     found.append((start + done, data[done:at]))
-                place = (incarnation, start + at, end - at)
-                found.append((start + at, self._take(line, place, streams, last=last)))
+                for name in streams:
+                    self._open.add(name, _text_of(line), (incarnation, start + at, end - at))
+                    if len(streams) > 1:
+                        self._open.lose(name)
+                found.append((start + at, self._ended(line, streams) if last else EMPTY))
                 done = end
             at = end
         if done < len(data):
@@ -98,60 +134,38 @@ class TornLines:
         return found
 
     def save(self) -> dict[str, Any]:
-        """Where the pieces of its open lines stand, as JSON; null for a line that is lost."""
-        return {name: None if line.lost else line.places for name, line in self._open.items()}
+        """Where the pieces of its open lines stand, as JSON."""
+        return self._open.save()
 
     def load(self, saved: Mapping[str, Any], reread: Reread) -> None:
         """Read the pieces again that `save` told the places of. Raises InvalidMessage."""
         for name in saved:
-            self._open[name] = OpenLine(lost=saved[name] is None)
-            for place in stored(saved, name, list) if saved[name] is not None else ():
+            if saved[name] is None:
+                self._open.lose(name)
+                continue
+            for place in stored(saved, name, list):
                 try:
                     incarnation, start, length = str(place[0]), int(place[1]), int(place[2])
                 except (ValueError, TypeError, LookupError) as error:
                     raise InvalidMessage(f"not the place of a piece: {place!r:.80}") from error
                 line = reread(incarnation, start, length)
                 if len(line) != length or piece_of(line) != (frozenset({name}), False):
-                    self._lose(self._open[name])
-                self._add(self._open[name], line, (incarnation, start, length))
+                    self._open.lose(name)
+                self._open.add(name, _text_of(line), (incarnation, start, length))
 
     def notices(self) -> Mapping[str, int]:
         """How many lines were not put together."""
         return self._notices
 
-    def _take(self, line: bytes, place: Place, streams: frozenset[str], *, last: bool) -> bytes:
-        """What is handed on in the place of a piece."""
-        for name in streams:
-            opened = self._open.setdefault(name, OpenLine())
-            if len(streams) > 1:
-                self._lose(opened)
-            self._add(opened, line, place)
-        if not last:
-            return EMPTY
+    def _ended(self, line: bytes, streams: frozenset[str]) -> bytes:
+        """What is handed on in the place of the last piece."""
         (name,) = streams
-        opened = self._open.pop(name)
-        whole = b"" if opened.lost else _in_envelope(line, b"".join(opened.pieces))
-        self._lose(opened)
+        text = self._open.end(name)
+        whole = b"" if text is None else _in_envelope(line, text)
         if 0 < len(whole) <= LINE_LIMIT_BYTES:
             return whole + EMPTY
         self._notices[NOT_JOINED] += 1
         return EMPTY
-
-    def _add(self, opened: OpenLine, line: bytes, place: Place) -> None:
-        if opened.lost:
-            return
-        text = _text_of(line)
-        opened.pieces.append(text)
-        opened.places.append(place)
-        opened.size += len(text)
-        self._room.left_bytes -= len(text)
-        if opened.size > LINE_LIMIT_BYTES or len(opened.pieces) > MOST_PIECES or self._room.left_bytes < 0:
-            self._lose(opened)
-
-    def _lose(self, opened: OpenLine) -> None:
-        """Hold nothing of a line any more."""
-        self._room.left_bytes += opened.size
-        opened.pieces, opened.places, opened.size, opened.lost = [], [], 0, True
 
 
 def _text_of(line: bytes) -> bytes:
