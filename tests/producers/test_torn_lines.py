@@ -162,3 +162,13 @@ def test_a_restart_in_the_midst_of_a_line_loses_and_repeats_nothing(
     assert [event.ip for event in found if "xx" in event.line] == ["192.0.2.9"]
     assert len(found) == len(pieces) + 1
     assert len({(event.incarnation, event.position) for event in found}) == len(found)
+
+
+def test_behind_a_line_that_its_source_has_cut_no_piece_is_read() -> None:
+    """Nobody knows of which stream it is, nor where it ends: either stream's next line is let be."""
+    cut = b'{"log":"' + b"x" * (LINE_LIMIT_BYTES - 8)
+    lines = [docker("from a client", stream)[0] for stream in ("stdout", "stderr")]
+    torn = TornLines()
+    joined(torn, text(*docker("before")) + cut + b"\n")
+    assert joined(torn, text(*lines, *docker("after"))) == text(*docker("after"))
+    assert torn.notices() == {NOT_JOINED: 2}
