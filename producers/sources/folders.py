@@ -44,6 +44,7 @@ class Folders:
         self._pattern = pattern
         self._expression = re.compile(translate(pattern))
         self._logs: dict[Path, Path] = {}
+        self._covered: set[Path] = set()
 
     def look(self, logs: Iterable[Path], places: Mapping[Path, Path]) -> list[Found]:
         """Every file that is named, or that rotation made of one: each once, whatever its names.
@@ -71,13 +72,15 @@ class Folders:
         return root if self.is_glob and self._expression.fullmatch(str(root)) and root.exists() else path
 
     def folders(self) -> set[Path]:
-        """Where something may happen to these files."""
-        return {fixed_part(self._pattern), *(path.parent for path in self._logs)}
+        """Where something may happen to these files, as of the last look."""
+        return {fixed_part(self._pattern), *self._covered, *(path.parent for path in self._logs)}
 
     def _named(self) -> list[Path]:
         if not self.is_glob:
             return [Path(self._pattern)]
         there = _glob(self._pattern)
+        above = [str(parent) for parent in Path(self._pattern).parents]
+        self._covered = {path for parent in above if glob.has_magic(parent) for path in _glob(parent)}
         named = [path for path in there if _is_name(path)]
         own = [path for path in named if not _is_foreign(path)]
         self.notices += Counter({UNNAMED: len(there) - len(named), FOREIGN: len(named) - len(own)})

@@ -25,6 +25,8 @@ MOST_INPUTS: Final = 64
 """As many inputs are taken in one go, whatever they unpack to."""
 TAIL_BYTES: Final = 64
 START_BYTES: Final = 64 << 10
+BACK_BYTES: Final = 64 << 10
+"""As much of the text before the place asked for last is kept: to go further back is to begin anew."""
 SHORT_BYTES: Final = 256
 MOST_KEPT: Final = 1_024
 XZ_MEMORY_BYTES: Final = 128 << 20
@@ -214,8 +216,8 @@ class PackedFile:
         self._ended = False
 
     def _drop(self, offset: int) -> None:
-        """Forget the text before an offset."""
-        away = min(max(0, offset - self._start), len(self._text))
+        """Forget the text before an offset, but for what is asked for again."""
+        away = min(max(0, offset - BACK_BYTES - self._start), len(self._text))
         del self._text[:away]
         self._start += away
 

@@ -376,6 +376,19 @@ def test_a_directory_that_does_not_exist_yet_is_waited_for(tmp_path: Path, follo
     assert follower.source.notices() == {}
 
 
+def test_a_file_in_a_folder_that_a_glob_covers_wakes_the_reader(tmp_path: Path, follow: Follow) -> None:
+    """In one that was there, and in one that came later."""
+    (tmp_path / "a" / "log").mkdir(parents=True)
+    follower = follow(f"file:{tmp_path}/*/log/*.log")
+    assert follower.drain() == b""
+    for name in ("a", "b"):
+        (tmp_path / name / "log").mkdir(parents=True, exist_ok=True)
+        follower.drain()
+        (tmp_path / name / "log" / "x.log").write_bytes(b"one\n")
+        assert select.select(follower.source.filenos(), [], [], 10)[0]
+        assert follower.drain() == b"one\n"
+
+
 def test_an_appended_line_wakes_the_reader(log: Path, follower: Follower) -> None:
     """The descriptor becomes readable when a line is appended, and not before."""
     follower.drain()
