@@ -34,7 +34,7 @@ NO_ADDRESS: Final = "events of something else than an address, which nothing her
 TOO_FAR: Final = "lines so far from its beginning that no log is as long; they are not read"
 NO_FIELDS: Final[Mapping[str, str]] = {}
 READ_BYTES: Final = 1 << 20
-PIECE_BYTES: Final = 16 << 10
+PIECE_BYTES: Final = 32 << 10
 LEAST_BYTES: Final = 2 << 10
 """What was read is matched in pieces, so that lines which cost much can be left for the next turn: each twice
 as large as the one before, up to PIECE_BYTES, but not so large that it takes longer than a turn."""

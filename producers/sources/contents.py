@@ -76,6 +76,7 @@ class Contents:
         self._serial = serial
         self._wanted: set[str] = set()
         self._unsettled: dict[FileId, Content] = {}
+        self._as_read: dict[FileId, tuple[Path, int, int, int, str]] = {}
 
     def load(self, files: Mapping[Path, Sequence[FilePosition]], known: Iterable[Kept]) -> None:
         """Remember what `save` gave; `settle` opens what was open."""
@@ -96,7 +97,9 @@ class Contents:
         for tail in self.tails.values():
             tail.trouble = None
         self.pending = Settling(self, found, begin).run()
-        self.known.trim({each.id for each in found})
+        there = {each.id for each in found}
+        self.known.trim(there)
+        self._as_read = {file: seen for file, seen in self._as_read.items() if file in there}
 
     def opened(self) -> Iterator[tuple[Tail, OpenFile]]:
         """Every file that is being read, with its log."""
@@ -104,26 +107,14 @@ class Contents:
             for each in tail:
                 yield tail, each
 
-    def furthest(self, mark: FilePosition) -> FilePosition:
-        """The mark of the same content that has read most of it."""
-        marks = [each.mark for _, each in self.opened()] + [kept.mark for kept in self.known]
-        same = [each for each in marks if each.incarnation == mark.incarnation]
-        return max(same, key=lambda each: each.offset, default=mark)
-
-    def is_read_further(self, mark: FilePosition) -> bool:
-        """Whether a content is being read, or was read further, in another file than a mark's."""
-        return self.furthest(mark).offset > mark.offset or any(
-            each.mark.incarnation == mark.incarnation for _, each in self.opened()
-        )
-
     def again(self, incarnation: str, start: int, length: int) -> bytes:
         """Bytes that were read of a content; none where it is compressed, or gone."""
         for _, each in self.opened():
             if each.mark.incarnation == incarnation and not each.mark.packed:
                 return each.content.pread(length, start)
-        for _, mark in self.known:
+        for _, mark in self.known.of_content(incarnation):
             with suppress(OSError):
-                if mark.incarnation == incarnation and not mark.packed:
+                if not mark.packed:
                     return _bytes_of(mark, start, length)
         return b""
 
@@ -131,11 +122,19 @@ class Contents:
         """Close what has been read to its end, and remember it."""
         for tail in self.tails.values():
             for mark in tail.let_go(now_ms):
-                self.known.keep(tail.path, mark)
+                self.known.keep(tail.path, replace(mark, lines=""))
 
     def content_of(self, found: Found) -> Content:
         """A file, opened; one that was put back as far as it is unpacked. Raises OSError."""
         return self._unsettled.pop(found.id, None) or open_content(found.path)
+
+    def is_read(self, found: Found, mark: FilePosition) -> None:
+        """Nothing in a file is to be read, as long as it stays as it is."""
+        self._as_read[found.id] = found.path, *_stamp(found), mark.incarnation
+
+    def is_unchanged(self, found: Found, mark: FilePosition) -> bool:
+        """Whether there is nothing in a file, still, but what was read."""
+        return self._as_read.get(found.id) == (found.path, *_stamp(found), mark.incarnation)
 
     def put_back(self, found: Found, content: Content) -> None:
         """Nobody knows yet what it holds."""
@@ -169,7 +168,8 @@ class Contents:
 
     def lost(self, home: Path) -> list[FilePosition]:
         """What was being read of a log when the position was stored, and has not been found; asked once."""
-        lost = [kept.mark for kept in self.known if kept.home == home and self.is_wanted(kept.mark)]
+        known = self.known.of_log(home) if self._wanted else []
+        lost = [kept.mark for kept in known if self.is_wanted(kept.mark)]
         self._wanted.difference_update(mark.incarnation for mark in lost)
         return lost
 
@@ -178,6 +178,11 @@ class Contents:
         for tail in self.tails.values():
             tail.close()
         self.close_all_but(())
+
+
+def _stamp(found: Found) -> tuple[int, int, int]:
+    """What changes with a file."""
+    return found.stat.st_size, found.stat.st_mtime_ns, found.stat.st_ctime_ns
 
 
 def _bytes_of(mark: FilePosition, start: int, length: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -33,25 +34,41 @@ class Known:
 
     def __init__(self) -> None:
         self._by_file: defaultdict[FileId, dict[str, Kept]] = defaultdict(dict)
+        self._by_home: defaultdict[Path, dict[tuple[FileId, str], Kept]] = defaultdict(dict)
+        self._by_content: defaultdict[str, dict[FileId, Kept]] = defaultdict(dict)
         self._saved: dict[str, list[dict[str, Any]]] | None = None
 
     def keep(self, home: Path, mark: FilePosition) -> None:
         """Remember a mark in the place of the one of the same file and content."""
-        name = mark.device, mark.inode
-        kept = self._by_file.pop(name, {})
-        self._saved = self._saved if kept.get(mark.incarnation) == (home, mark) else None
-        kept[mark.incarnation] = Kept(home, mark)
-        self._by_file[name] = kept
+        file, kept = (mark.device, mark.inode), Kept(home, mark)
+        saved = self._saved if self._by_file[file].get(mark.incarnation) == kept else None
+        others = self._by_file.pop(file)
+        self._by_file[file] = others
+        self.forget(mark)
+        others[mark.incarnation] = self._by_content[mark.incarnation][file] = kept
+        self._by_home[home][file, mark.incarnation] = kept
+        self._saved = saved
 
     def forget(self, mark: FilePosition) -> None:
         """Its file is being read."""
-        kept = self._by_file.get((mark.device, mark.inode), {})
-        if kept.pop(mark.incarnation, None) is not None:
+        file = mark.device, mark.inode
+        kept = self._by_file[file].pop(mark.incarnation, None)
+        if kept is not None:
+            del self._by_home[kept.home][file, mark.incarnation]
+            del self._by_content[mark.incarnation][file]
             self._saved = None
 
-    def of(self, name: FileId) -> list[Kept]:
+    def of(self, file: FileId) -> list[Kept]:
         """What a file of this id may hold."""
-        return list(self._by_file.get(name, {}).values())
+        return list(self._by_file.get(file, {}).values())
+
+    def of_log(self, home: Path) -> list[Kept]:
+        """What has been read of a log, the last met first."""
+        return list(reversed(self._by_home.get(home, {}).values()))
+
+    def of_content(self, incarnation: str) -> list[Kept]:
+        """The files that hold a content."""
+        return list(self._by_content.get(incarnation, {}).values())
 
     def __iter__(self) -> Iterator[Kept]:
         """The last met first."""
@@ -60,10 +77,12 @@ class Known:
 
     def trim(self, there: AbstractSet[FileId]) -> None:
         """Forget all but MOST_GONE of those that are not among the files there are."""
-        gone = [name for name, kept in self._by_file.items() if name not in there or not kept]
-        for name in gone[: max(0, len(gone) - MOST_GONE)]:
-            del self._by_file[name]
-            self._saved = None
+        gone = [file for file in self._by_file if file not in there]
+        for file in gone[: max(0, len(gone) - MOST_GONE)]:
+            for kept in self.of(file):
+                self.forget(kept.mark)
+        for file in [file for file, kept in self._by_file.items() if not kept]:
+            del self._by_file[file]
 
     def save(self) -> dict[str, list[dict[str, Any]]]:
         """The marks as JSON, by log."""
@@ -71,6 +90,6 @@ class Known:
             saved: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
             for kept in self._by_file.values():
                 for home, mark in kept.values():
-                    saved[str(home)].append(mark.save())
+                    saved[str(home)].append(replace(mark, path="").save())
             self._saved = dict(saved)
         return self._saved

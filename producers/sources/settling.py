@@ -33,6 +33,8 @@ class Settling:
         self._all = contents
         self._found = found
         self._begin = begin
+        self._open = {each.mark.incarnation: (tail, each) for tail, each in contents.opened()}
+        self._elsewhere: list[Kept] = []
         self._there: set[str] = set()
         self._newest: dict[Path, OpenFile | None] = {}
         self._displaced: dict[Path, FilePosition] = {}
@@ -42,6 +44,10 @@ class Settling:
     def run(self) -> bool:
         """Settle each file, what belongs to nothing known last; true when one is not unpacked far enough."""
         opened = {(each.mark.device, each.mark.inode): (tail, each) for tail, each in self._all.opened()}
+        there = {each.id for each in self._found}
+        self._elsewhere = [
+            kept for kept in self._all.known if (kept.mark.device, kept.mark.inode) not in there
+        ]
         strangers = [each for each in self._found if not self._met(each, opened.get(each.id))]
         for home, tail in self._all.tails.items():
             tail.arrange()
@@ -61,7 +67,7 @@ class Settling:
         if opened is not None:
             return self._still(each, *opened)
         for kept in self._all.known.of(each.id):
-            if self._tried(each, partial(self._again, kept)):
+            if self._all.is_unchanged(each, kept.mark) or self._tried(each, partial(self._again, kept)):
                 self._is_there(each, kept.mark)
                 return True
         return False
@@ -74,7 +80,7 @@ class Settling:
             return True
         self._displaced[tail.path] = opened.mark
         self._all.known.keep(tail.path, opened.mark)
-        tail.drop(opened)
+        self._drop(opened.mark)
         return False
 
     def _tried(self, each: Found, way: Callable[[Found, Content], bool]) -> bool:
@@ -104,7 +110,7 @@ class Settling:
 
     def _is_there(self, each: Found, mark: FilePosition) -> None:
         """A content stands in its log, or was rotated away: not where it is a backup, or a part of it."""
-        if not is_backup(each.path.name) and mark.offset >= self._all.furthest(mark).offset:
+        if not is_backup(each.path.name) and mark.offset >= self._furthest(mark):
             self._there.add(mark.incarnation)
 
     def _again(self, kept: Kept, each: Found, content: Content) -> bool:
@@ -115,14 +121,42 @@ class Settling:
         if content.packed != mark.packed or not told:
             return False
         grown = not mark.packed and (each.stat.st_size > mark.offset or each.is_current)
-        if mark.incarnation == NOT_OURS or not (wanted or grown):
+        if mark.incarnation == NOT_OURS and each.is_current:
+            self._all.known.forget(mark)
+            self._read(each, home, content, replace(mark, incarnation=self._all.name(each, content)))
+        elif mark.incarnation == NOT_OURS or not (wanted or grown):
             self._all.known.keep(home, replace(mark, path=written(os.path.realpath(each.path))))
+            self._all.is_read(each, mark)
             content.close()
-        elif self._all.is_read_further(mark):
+        elif self._is_read_further(mark):
             self._copy_grown(each, content, kept)
         else:
-            self._all.open(each, home, content, mark)
+            self._read(each, home, content, mark)
         return True
+
+    def _read(self, each: Found, home: Path, content: Content, mark: FilePosition) -> OpenFile:
+        """Read a file from a mark on."""
+        opened = self._all.open(each, home, content, mark)
+        self._open[mark.incarnation] = self._all.tail(home), opened
+        return opened
+
+    def _drop(self, mark: FilePosition) -> None:
+        """Read the file no more that a content is read from."""
+        tail, opened = self._open.pop(mark.incarnation)
+        tail.drop(opened)
+
+    def _furthest(self, mark: FilePosition) -> int:
+        """How far a content has been read, in whichever file."""
+        if mark.incarnation == NOT_OURS:
+            return mark.offset
+        known = [kept.mark for kept in self._all.known.of_content(mark.incarnation)]
+        if mark.incarnation in self._open:
+            known.append(self._open[mark.incarnation][1].mark)
+        return max((each.offset for each in known), default=mark.offset)
+
+    def _is_read_further(self, mark: FilePosition) -> bool:
+        """Whether a content is being read, or was read further, in another file than a mark's."""
+        return mark.incarnation in self._open or self._furthest(mark) > mark.offset
 
     def _copy_grown(self, each: Found, content: Content, kept: Kept) -> None:
         """A copy has more than it had, of a content that is read, or was read further, elsewhere."""
@@ -131,15 +165,15 @@ class Settling:
         if self._is_copy(each, content):
             return
         size = content.stat().st_size
-        if size <= self._all.furthest(mark).offset:
+        if size <= self._furthest(mark):
             self._remember(home, content, mark, size)
         else:
-            self._all.open(each, each.home, content, replace(mark, incarnation=self._all.name(each, content)))
+            self._read(each, each.home, content, replace(mark, incarnation=self._all.name(each, content)))
 
     def _is_copy(self, each: Found, content: Content) -> bool:
         """Whether a file holds a content of its log, or the beginning of one; it is taken if so."""
         for home, mark, opened in list(self._candidates(each)):
-            if each.is_current and mark.incarnation in self._there:
+            if each.is_current and not self._may_stand_here(mark):
                 continue
             if mark.offset and mark.agrees(content) and (not each.is_current or mark.tells()):
                 self._take_copy(each, content, Kept(home, mark))
@@ -149,40 +183,46 @@ class Settling:
                 return True
         return False
 
+    def _may_stand_here(self, mark: FilePosition) -> bool:
+        """Whether a content may be in a new file at its log's place: it is nowhere, and read no further."""
+        if mark.incarnation == NOT_OURS or mark.incarnation in self._there:
+            return False
+        return mark.offset >= self._furthest(mark)
+
     def _candidates(self, each: Found) -> Iterator[tuple[Path, FilePosition, OpenFile | None]]:
-        """The contents that a file may hold: of its log, and if it was rotated, of logs of that name."""
+        """The contents that a file may hold: of its log; if it was rotated, of such a log that are gone."""
+        for opened in self._all.tails.get(each.home, ()):
+            yield each.home, opened.mark, opened
+        for _, mark in self._all.known.of_log(each.home):
+            yield each.home, mark, None
         root = root_of(each.path.name)
-        rotated = root != each.path.name
-        for tail, opened in self._all.opened():
-            if tail.path == each.home or (rotated and tail.path.name == root):
-                yield tail.path, opened.mark, opened
-        for home, mark in self._all.known:
-            if home == each.home or (rotated and home.name == root):
+        for home, mark in self._elsewhere if root != each.path.name else ():
+            if home.name == root and home != each.home:
                 yield home, mark, None
 
     def _take_copy(self, each: Found, content: Content, kept: Kept) -> None:
         """Go on in a copy, or remember it where its original is still read, or was read further."""
         home, mark = kept
-        original = next((pair for pair in self._all.opened() if pair[1].mark is mark), None)
+        original = self._open.get(mark.incarnation)
         vanished = original is not None and mark.incarnation not in self._there
         if (
             mark.incarnation == NOT_OURS
             or is_backup(each.path.name)
             or (original is not None and not (vanished and each.is_current))
-            or (original is None and self._all.is_read_further(mark))
+            or (original is None and self._is_read_further(mark))
         ):
             self._remember(home, content, mark, mark.offset)
             return
         if original is not None:
-            original[0].drop(original[1])
+            self._drop(mark)
         self._there.add(mark.incarnation)
-        self._all.open(each, home, content, mark)
+        self._read(each, home, content, mark)
 
     def _remember(self, home: Path, content: Content, mark: FilePosition, offset: int) -> None:
         """A file holds a content up to an offset; it is closed."""
         copy = OpenFile(content, replace(mark, head="", head_bytes=0, offset=0, lines=""))
         copy.begin(offset)
-        self._all.known.keep(home, copy.mark)
+        self._all.known.keep(home, copy.mark if mark.incarnation else replace(copy.mark, lines=""))
         content.close()
 
     def _take_new(self, each: Found, content: Content) -> bool:
@@ -199,7 +239,7 @@ class Settling:
             content.pread(0, ALL)
         after, lost = self._vanished(each.home)
         fresh = FilePosition(path="", device=0, inode=0, incarnation=self._all.name(each, content))
-        opened = self._all.open(each, each.home, content, fresh)
+        opened = self._read(each, each.home, content, fresh)
         opened.begin(begin)
         if not begin:
             opened.mark, opened.lost = replace(opened.mark, after=after), lost

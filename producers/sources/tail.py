@@ -53,9 +53,10 @@ class Tail:
         """Whether another file is at the path than was, or another content in it."""
         newest = self.newest()
         try:
-            return newest is None or not (self._stands_at_path(newest) and newest.mark.agrees(newest.content))
+            stat = self.path.stat()
+            return newest is None or not (newest.mark.is_file(stat) and newest.mark.agrees(newest.content))
         except OSError:
-            return True
+            return False
 
     def read(self, max_bytes: int) -> LinesRead | None:
         """The next lines of the oldest file that has any."""

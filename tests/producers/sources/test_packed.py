@@ -22,8 +22,14 @@ from producers.sources.packed import (
     open_content,
 )
 
-PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, lzma.compress]
-TEXT = b"".join(b"%07d\n" % number for number in range(1_500_000))
+
+def xz(data: bytes) -> bytes:
+    """Quickly."""
+    return lzma.compress(data, preset=0)
+
+
+PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, xz]
+TEXT = b"".join(b"%07d\n" % number for number in range(700_000))
 
 
 def patiently(content: Content, count: int, offset: int) -> bytes:
@@ -39,9 +45,9 @@ def patiently(content: Content, count: int, offset: int) -> bytes:
 def test_any_offset_can_be_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     """Forwards and back, at its start and past its end, of several streams and padding in one file."""
     path = tmp_path / "log"
-    path.write_bytes(pack(TEXT[:5_000_000]) + pack(TEXT[5_000_000:]) + b"\0" * 100)
+    path.write_bytes(pack(TEXT[:3_000_000]) + pack(TEXT[3_000_000:]) + b"\0" * 100)
     content = open_content(path)
-    for offset in (0, 4_999_999, 11_000_000, 64, 8_000_000, 8_000_000 - BACK_BYTES, len(TEXT) - 8, len(TEXT)):
+    for offset in (0, 2_999_999, 5_000_000, 64, 4_500_000, 4_500_000 - BACK_BYTES, len(TEXT) - 8, len(TEXT)):
         assert patiently(content, 16, offset) == TEXT[offset : offset + 16]
     content.close()
 
