@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -172,7 +172,7 @@ class Settling:
 
     def _is_copy(self, each: Found, content: Content) -> bool:
         """Whether a file holds a content of its log, or the beginning of one; it is taken if so."""
-        for home, mark, opened in list(self._candidates(each)):
+        for home, mark, opened in self._candidates(each):
             if each.is_current and not self._may_stand_here(mark):
                 continue
             if mark.offset and mark.agrees(content) and (not each.is_current or mark.tells()):
@@ -189,16 +189,19 @@ class Settling:
             return False
         return mark.offset >= self._furthest(mark)
 
-    def _candidates(self, each: Found) -> Iterator[tuple[Path, FilePosition, OpenFile | None]]:
-        """The contents that a file may hold: of its log; if it was rotated, of such a log that are gone."""
-        for opened in self._all.tails.get(each.home, ()):
-            yield each.home, opened.mark, opened
-        for _, mark in self._all.known.of_log(each.home):
-            yield each.home, mark, None
+    def _candidates(self, each: Found) -> list[tuple[Path, FilePosition, OpenFile | None]]:
+        """The contents that a file may hold: of its log; if it was rotated, of such a log that are gone.
+
+        What was read furthest comes first: of one content a copy may have less.
+        """
         root = root_of(each.path.name)
-        for home, mark in self._elsewhere if root != each.path.name else ():
-            if home.name == root and home != each.home:
-                yield home, mark, None
+        elsewhere = self._elsewhere if root != each.path.name else ()
+        known = [*self._all.known.of_log(each.home), *(kept for kept in elsewhere if kept.home.name == root)]
+        found: list[tuple[Path, FilePosition, OpenFile | None]] = [
+            *((each.home, opened.mark, opened) for opened in self._all.tails.get(each.home, ())),
+            *((home, mark, None) for home, mark in known),
+        ]
+        return sorted(found, key=lambda candidate: -candidate[1].offset)
 
     def _take_copy(self, each: Found, content: Content, kept: Kept) -> None:
         """Go on in a copy, or remember it where its original is still read, or was read further."""

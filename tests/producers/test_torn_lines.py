@@ -114,7 +114,7 @@ def test_a_line_without_an_end_takes_bounded_room(runtime: Runtime) -> None:
     streams = [TornLines(room) for _ in range(8)]
     piece = runtime("x" * (PIECE + 1))[0]
     for torn in streams:
-        for _ in range(100):
+        for _ in range(100 if torn is streams[0] else 40):
             joined(torn, text(piece))
         assert room.left_bytes >= 0
     assert joined(streams[0], text(*runtime("x"), *runtime("after"))) == text(*runtime("after"))
