@@ -17,8 +17,8 @@ from eventlog.clock import wall_clock_ms
 from eventlog.contract import Writer
 from producers.names import Names
 from producers.status import ProducerStatus
-from producers.stream import Shared, Stream, WatchedSource
-from producers.torn_lines import Room
+from producers.stream import Stream, StreamContext, WatchedSource
+from producers.torn_lines import HeldRoom
 
 __all__ = ["Outlet", "Producer", "WatchedSource"]
 
@@ -87,7 +87,7 @@ class Producer:
         self._streams: list[Stream] = []
         self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
-        shared = Shared(host, self._names, Room())
+        shared = StreamContext(host, self._names, HeldRoom())
         try:
             for watch in watches:
                 stored = log.position(f"source/{watch.source}")

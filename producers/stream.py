@@ -25,7 +25,7 @@ from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.sources import open_source
 from producers.stamps import LineClock
-from producers.torn_lines import Room, TornLines
+from producers.torn_lines import HeldRoom, TornLines
 from schemas.bounds import MOST_POSITION
 from schemas.codec import AuthLine
 from schemas.errors import InvalidMessage
@@ -71,19 +71,19 @@ class WatchedSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class StreamContext:
     """What the streams of a producer have in common: the host, who asks for names, room for long lines."""
 
     host: str
     names: Names
-    room: Room
+    room: HeldRoom
 
 
 class Stream:
     """One watched source: its matchers, per file, and the position after what they have seen."""
 
     def __init__(
-        self, watch: WatchedSource, stored: bytes | None, now_ms: Callable[[], int], shared: Shared
+        self, watch: WatchedSource, stored: bytes | None, now_ms: Callable[[], int], shared: StreamContext
     ) -> None:
         saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
         self.watch = watch

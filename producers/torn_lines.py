@@ -38,11 +38,11 @@ EMPTY: Final = b"\n"
 CRI_FIELDS: Final = 4
 """Time, stream, flag and text."""
 
-Reread = Callable[[str, int, int], bytes]
+BytesAgain = Callable[[str, int, int], bytes]
 """The bytes of an incarnation, from an offset, so many; fewer where they are not to be had."""
 
 
-class Room:
+class HeldRoom:
     """What all open lines of a process may take together, in bytes."""
 
     def __init__(self, most_bytes: int = MOST_HELD_BYTES) -> None:
@@ -69,7 +69,7 @@ class OpenLine:
 class OpenLines(dict[str, OpenLine]):
     """Lines whose ends have not been seen, by the stream that they are of."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: HeldRoom) -> None:
         super().__init__()
         self._room = room
 
@@ -105,9 +105,9 @@ class OpenLines(dict[str, OpenLine]):
 class TornLines:
     """The open lines of one origin, by stream."""
 
-    def __init__(self, room: Room | None = None) -> None:
+    def __init__(self, room: HeldRoom | None = None) -> None:
         self._notices: Counter[str] = Counter()
-        self._open = OpenLines(room or Room())
+        self._open = OpenLines(room or HeldRoom())
 
     def join(self, incarnation: str, start: int, data: bytes) -> list[tuple[int, bytes]]:
         """Whole lines, with the position of the first byte of each stretch: none of them a piece."""
@@ -137,7 +137,7 @@ class TornLines:
         """Where the pieces of its open lines stand, as JSON."""
         return self._open.save()
 
-    def load(self, saved: Mapping[str, Any], reread: Reread) -> None:
+    def load(self, saved: Mapping[str, Any], reread: BytesAgain) -> None:
         """Read the pieces again that `save` told the places of. Raises InvalidMessage."""
         for name in saved:
             if saved[name] is None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.sources.file_position import FilePosition
-from producers.sources.known import FileId, Kept, Known
+from producers.sources.known import FileId, Known, KnownMark
 from producers.sources.open_file import OpenFile
 from producers.sources.packed import Content, open_content
 from producers.sources.settling import Settling
@@ -78,7 +78,7 @@ class Contents:
         self._unsettled: dict[FileId, Content] = {}
         self._as_read: dict[FileId, tuple[Path, int, int, int, str]] = {}
 
-    def load(self, files: Mapping[Path, Sequence[FilePosition]], known: Iterable[Kept]) -> None:
+    def load(self, files: Mapping[Path, Sequence[FilePosition]], known: Iterable[KnownMark]) -> None:
         """Remember what `save` gave; `settle` opens what was open."""
         for kept in known:
             self.known.keep(*kept)

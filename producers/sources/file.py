@@ -14,7 +14,7 @@ from producers.contract import Chunk, SourceKind, StartPosition, stored
 from producers.sources.contents import Begin, Contents, Found
 from producers.sources.file_position import FilePosition, load_position
 from producers.sources.folders import Folders, matching_files
-from producers.sources.known import FileId, Kept
+from producers.sources.known import FileId, KnownMark
 from producers.sources.open_file import LinesRead
 from producers.sources.packed import Content, PlainFile
 from producers.sources.start import offset_for
@@ -161,7 +161,9 @@ class FileSource:
         for path, marks in stored(resume, "files", dict).items():
             files[self._folders.home_of(Path(path))] += map(load_position, stored({path: marks}, path, list))
         known = stored({"known": {}, **resume}, "known", dict)
-        kept = [Kept(Path(home), load_position(mark)) for home in known for mark in stored(known, home, list)]
+        kept = [
+            KnownMark(Path(home), load_position(mark)) for home in known for mark in stored(known, home, list)
+        ]
         self._contents.load(files, kept)
         self._settle(self._later if "known" in resume else self._upgraded)
 

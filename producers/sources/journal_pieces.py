@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from producers.contract import stored
-from producers.torn_lines import OpenLines, Room
+from producers.torn_lines import HeldRoom, OpenLines
 
 MOST_OPEN: Final = 64
 """As many lines may be open; a container that ended in the midst of one never ends it."""
@@ -23,8 +23,8 @@ PARTIAL: Final = "CONTAINER_PARTIAL_MESSAGE"
 ID: Final = "CONTAINER_PARTIAL_ID"
 ORDINAL: Final = "CONTAINER_PARTIAL_ORDINAL"
 
-Entry = Mapping[str, Any]
-Reread = Callable[[str, str, int], Sequence[Entry]]
+JournalEntry = Mapping[str, Any]
+PiecesAgain = Callable[[str, str, int], Sequence[JournalEntry]]
 """The entries that bear an id, from a cursor on, so many at most."""
 
 
@@ -32,10 +32,10 @@ class JournalPieces:
     """The lines whose ends have not been seen."""
 
     def __init__(self) -> None:
-        self._open = OpenLines(Room())
+        self._open = OpenLines(HeldRoom())
         self.lost = 0
 
-    def take(self, entry: Entry) -> Entry | None:
+    def take(self, entry: JournalEntry) -> JournalEntry | None:
         """The entry of a whole line; None for a piece that is not the last, or of a line that is lost.
 
         Raises KeyError, TypeError or ValueError when it is no entry.
@@ -54,7 +54,7 @@ class JournalPieces:
         """For each open line the cursor of its first piece, and how many there are; null: it is lost."""
         return {name: places and [places[0], len(places)] for name, places in self._open.save().items()}
 
-    def load(self, saved: Mapping[str, Any], reread: Reread) -> None:
+    def load(self, saved: Mapping[str, Any], reread: PiecesAgain) -> None:
         """Read the pieces again that `save` told of. Raises InvalidMessage."""
         for name in saved:
             cursor, count = stored(saved, name, list) if saved[name] else ("", 0)
@@ -64,7 +64,7 @@ class JournalPieces:
             if not pieces or len(pieces) < count:
                 self._open.lose(name)
 
-    def _add(self, name: str, entry: Entry) -> None:
+    def _add(self, name: str, entry: JournalEntry) -> None:
         opened = self._open.get(name)
         expected = 1 if opened is None else len(opened.pieces) + 1
         if ID in entry and int(entry[ORDINAL]) != expected:

@@ -22,7 +22,7 @@ FileId = tuple[int, int]
 """A device and an inode."""
 
 
-class Kept(NamedTuple):
+class KnownMark(NamedTuple):
     """A mark, and the log that its content is of."""
 
     home: Path
@@ -33,14 +33,14 @@ class Known:
     """The marks of files that are not open, in the order in which they were last met."""
 
     def __init__(self) -> None:
-        self._by_file: defaultdict[FileId, dict[str, Kept]] = defaultdict(dict)
-        self._by_home: defaultdict[Path, dict[tuple[FileId, str], Kept]] = defaultdict(dict)
-        self._by_content: defaultdict[str, dict[FileId, Kept]] = defaultdict(dict)
+        self._by_file: defaultdict[FileId, dict[str, KnownMark]] = defaultdict(dict)
+        self._by_home: defaultdict[Path, dict[tuple[FileId, str], KnownMark]] = defaultdict(dict)
+        self._by_content: defaultdict[str, dict[FileId, KnownMark]] = defaultdict(dict)
         self._saved: dict[str, list[dict[str, Any]]] | None = None
 
     def keep(self, home: Path, mark: FilePosition) -> None:
         """Remember a mark in the place of the one of the same file and content."""
-        file, kept = (mark.device, mark.inode), Kept(home, mark)
+        file, kept = (mark.device, mark.inode), KnownMark(home, mark)
         saved = self._saved if self._by_file[file].get(mark.incarnation) == kept else None
         others = self._by_file.pop(file)
         self._by_file[file] = others
@@ -58,19 +58,19 @@ class Known:
             del self._by_content[mark.incarnation][file]
             self._saved = None
 
-    def of(self, file: FileId) -> list[Kept]:
+    def of(self, file: FileId) -> list[KnownMark]:
         """What a file of this id may hold."""
         return list(self._by_file.get(file, {}).values())
 
-    def of_log(self, home: Path) -> list[Kept]:
+    def of_log(self, home: Path) -> list[KnownMark]:
         """What has been read of a log, the last met first."""
         return list(reversed(self._by_home.get(home, {}).values()))
 
-    def of_content(self, incarnation: str) -> list[Kept]:
+    def of_content(self, incarnation: str) -> list[KnownMark]:
         """The files that hold a content."""
         return list(self._by_content.get(incarnation, {}).values())
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[KnownMark]:
         """The last met first."""
         for kept in reversed(list(self._by_file.values())):
             yield from kept.values()

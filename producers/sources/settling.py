@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from producers.sources.file_position import FilePosition
-from producers.sources.known import FileId, Kept
+from producers.sources.known import FileId, KnownMark
 from producers.sources.open_file import OpenFile
 from producers.sources.packed import START_BYTES, Content, Later
 from producers.sources.rotated_names import is_backup, is_packed, root_of
@@ -34,7 +34,7 @@ class Settling:
         self._found = found
         self._begin = begin
         self._open = {each.mark.incarnation: (tail, each) for tail, each in contents.opened()}
-        self._elsewhere: list[Kept] = []
+        self._elsewhere: list[KnownMark] = []
         self._there: set[str] = set()
         self._newest: dict[Path, OpenFile | None] = {}
         self._displaced: dict[Path, FilePosition] = {}
@@ -113,7 +113,7 @@ class Settling:
         if not is_backup(each.path.name) and mark.offset >= self._furthest(mark):
             self._there.add(mark.incarnation)
 
-    def _again(self, kept: Kept, each: Found, content: Content) -> bool:
+    def _again(self, kept: KnownMark, each: Found, content: Content) -> bool:
         """Whether a file that is not open still holds what was read of it; if there is more, it is opened."""
         home, mark = kept
         wanted = self._all.is_wanted(mark)
@@ -158,7 +158,7 @@ class Settling:
         """Whether a content is being read, or was read further, in another file than a mark's."""
         return mark.incarnation in self._open or self._furthest(mark) > mark.offset
 
-    def _copy_grown(self, each: Found, content: Content, kept: Kept) -> None:
+    def _copy_grown(self, each: Found, content: Content, kept: KnownMark) -> None:
         """A copy has more than it had, of a content that is read, or was read further, elsewhere."""
         home, mark = kept
         self._all.known.forget(mark)
@@ -176,7 +176,7 @@ class Settling:
             if each.is_current and not self._may_stand_here(mark):
                 continue
             if mark.offset and mark.agrees(content) and (not each.is_current or mark.tells()):
-                self._take_copy(each, content, Kept(home, mark))
+                self._take_copy(each, content, KnownMark(home, mark))
                 return True
             if opened is not None and not each.is_current and _is_beginning(content, opened.content):
                 self._remember(home, content, mark, min(mark.offset, content.stat().st_size))
@@ -203,7 +203,7 @@ class Settling:
         ]
         return sorted(found, key=lambda candidate: -candidate[1].offset)
 
-    def _take_copy(self, each: Found, content: Content, kept: Kept) -> None:
+    def _take_copy(self, each: Found, content: Content, kept: KnownMark) -> None:
         """Go on in a copy, or remember it where its original is still read, or was read further."""
         home, mark = kept
         original = self._open.get(mark.incarnation)

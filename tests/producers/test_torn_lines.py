@@ -15,7 +15,7 @@ from producers.contract import LINE_LIMIT_BYTES
 from producers.filters import load_filter
 from producers.offline import match_files
 from producers.producer import Producer, WatchedSource
-from producers.torn_lines import NOT_JOINED, Room, TornLines
+from producers.torn_lines import NOT_JOINED, HeldRoom, TornLines
 from tests.producers.filters.test_partial_lines import PIECE, Runtime, containerd, docker
 from tests.producers.test_producer import NOW_MS, abandon, drain, events, write
 
@@ -110,7 +110,7 @@ def test_a_line_of_which_a_piece_is_missing_is_not_read(runtime: Runtime) -> Non
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_line_without_an_end_takes_bounded_room(runtime: Runtime) -> None:
     """A stream holds as much as a line may have, all together no more than their room."""
-    room = Room(3 * LINE_LIMIT_BYTES)
+    room = HeldRoom(3 * LINE_LIMIT_BYTES)
     streams = [TornLines(room) for _ in range(8)]
     piece = runtime("x" * (PIECE + 1))[0]
     for torn in streams:
