@@ -17,7 +17,8 @@ class Chunk:
     """Whole lines, read from one file (or journal, or pipe) of a source.
 
     Attributes:
-        data: the lines, each ending in a newline. A line past LINE_LIMIT_BYTES is cut there.
+        data: the lines, each ending in a newline. A line past LINE_LIMIT_BYTES is cut there. Empty: something
+            was passed over, and there may be more at once.
         incarnation: which file (or boot) of the origin, in 40 characters at most; never reused for other
             content.
         start: the position of the first byte of `data` in the incarnation.
@@ -35,7 +36,7 @@ class Chunk:
     origin: str
 
 
-LINE_LIMIT_BYTES = 65_536
+LINE_LIMIT_BYTES = 1 << 20
 """A line longer than this is cut; the rest of it is skipped and counted."""
 
 
@@ -52,7 +53,14 @@ class Source(Protocol):
         ...
 
     def read(self, max_bytes: int) -> Chunk | None:
-        """The next lines, about `max_bytes` at most; None when there are none now. Raises nothing."""
+        """The next lines, about `max_bytes` at most, or one that is longer; None when there are none now.
+
+        Raises nothing. Whatever is in a file, a call takes bounded time.
+        """
+        ...
+
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Bytes that a chunk held, once more; fewer, or none, where they are gone. Raises nothing."""
         ...
 
     def position(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
 from producers.sources.lines import cut_lines, skip_line
 from producers.stamps import LineClock
+from producers.torn_lines import TornLines
 from schemas.errors import SourceError
 
 BATCH_BYTES: Final = 384 << 10
@@ -40,7 +41,8 @@ class MatchedLines(NamedTuple):
     Attributes:
         path: the file, as it was named.
         base: the position of the first byte of `data` in the (decompressed) file.
-        data: whole lines.
+        data: whole lines; of one that a container's runtime has torn an empty line for each piece but the
+            last, and in the place of that the whole.
         rows: the events of each filter, in the order of the filters.
     """
 
@@ -83,9 +85,10 @@ def match_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     """
     for path in paths:
         clock = LineClock(modified_ms(path) if now_ms is None else now_ms, "offline")
-        plan = Plan(filters, named, zone)
+        plan, torn = Plan(filters, named, zone), TornLines()
         for base, data in read_lines(path, batch_bytes):
-            yield MatchedLines(path, base, data, plan.scan(data, clock))
+            for start, lines in torn.join("", base, data):
+                yield MatchedLines(path, start, lines, plan.scan(lines, clock))
 
 
 def modified_ms(path: str) -> int:

@@ -9,74 +9,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
-
-import orjson
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final, Protocol
 
 from eventlog.clock import wall_clock_ms
-from eventlog.contract import Append, Writer
-from producers.contract import Chunk, Source, StartPosition
-from producers.filters import filters_of
-from producers.filters.connections import address_of
-from producers.filters.plan import Plan
-from producers.filters.rows import EventRow
-from producers.frames import EventOrigin, appends, auth_lines, in_line_order
-from producers.library import AUTO
-from producers.names import Names, Waiting
-from producers.sources import open_source
-from producers.stamps import LineClock
+from eventlog.contract import Writer
+from producers.names import Names
 from producers.status import ProducerStatus
-from producers.zones import zone_of
-from schemas.bounds import MOST_POSITION
-from schemas.codec import AuthLine
-from schemas.errors import InvalidMessage
+from producers.stream import Stream, StreamContext, WatchedSource
+from producers.torn_lines import HeldRoom
 
-NO_ADDRESS: Final = "events of something else than an address, which nothing here can ban"
-TOO_FAR: Final = "lines so far from its beginning that no log is as long; they are not read"
-NAMES_LEFT: Final = (
-    "host names instead of addresses; their lines are no events: have the service write addresses, or set "
-    'usedns = "yes"'
-)
-NO_FIELDS: Final[Mapping[str, str]] = {}
+__all__ = ["Outlet", "Producer", "WatchedSource"]
+
 WRITER: Final = "producer"
-READ_BYTES: Final = 1 << 20
-FARTHEST: Final = MOST_POSITION // 2
-"""4 PiB: only a sparse file made for it is larger."""
+ROUND_MS: Final = 200
+"""After so long a poll ends, and the next goes on with the source that would have been next."""
 IDLE_COMMIT_MS: Final = 5_000
 """Lines that hold no event move the stored position this late: reading them again would find nothing."""
-
-
-BEGINS: Final = {"recent": "from its recent lines", "beginning": "from its beginning", "end": "from its end"}
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedSource:
-    """What to read, and how.
-
-    Attributes:
-        source: the source's spec.
-        filters: the names of the filters that see every line.
-        auto: lines that none of those takes are for whichever filter of the library they are of.
-        timezone: of times that name none (`producers.zones`); empty: the local one.
-        labels: put on every event.
-        start: where the first reading ever begins.
-        usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
-        recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
-    """
-
-    source: str
-    filters: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    start: Literal["recent", "beginning", "end"] = "recent"
-    recent_ms: int = 600_000
-    auto: bool = False
-    usedns: bool | None = None
-    timezone: str = ""
-
-    def names(self) -> str:
-        """Its filters, for people."""
-        return ", ".join((*self.filters, *([AUTO] if self.auto else [])))
 
 
 class Outlet(Protocol):
@@ -115,106 +65,6 @@ class _Handed:
         return self.given
 
 
-class _Stream:
-    """One watched source: its matchers, per file, and the position after what they have seen."""
-
-    def __init__(
-        self, watch: WatchedSource, stored: bytes | None, now_ms: Callable[[], int], host: str, names: Names
-    ) -> None:
-        saved: dict[str, Any] = orjson.loads(stored) if stored is not None else {}
-        self.watch = watch
-        self._mark = f"{host}/" if host else ""
-        self.filters = filters_of(
-            watch.filters, auto=watch.auto, journal=watch.source.startswith("journald:")
-        )
-        self.plans: dict[str, Plan] = {}
-        self._zone = zone_of(watch.timezone) if watch.timezone else None
-        self.counts = Counter(text for each in self.filters for text in each.warnings())
-        self.waiting = Waiting(names, saved.get("names", {}))
-        for origin, states in saved.get("matchers", {}).items():
-            self._load(origin, states)
-        start = StartPosition(watch.start, watch.recent_ms)
-        self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
-        self.resume: Mapping[str, Any] | None = None
-
-        self.begins = "from where it was left" if stored is not None else BEGINS[watch.start]
-        if stored is None:
-            self.resume = self.source.position()
-
-    @property
-    def reader(self) -> str:
-        return f"source/{self.watch.source}"
-
-    def appends(self, chunk: Chunk, now_ms: int, partitions: int) -> list[Append]:
-        """The events of a chunk; the position is now past it."""
-        if chunk.start > FARTHEST:
-            self.counts[f"{chunk.origin}: {TOO_FAR}"] += 1
-            self.resume = chunk.resume
-            return []
-        clock = LineClock(now_ms, "live" if chunk.live else "backlog")
-        found: list[list[AuthLine]] = []
-        plan = self._plan_of(chunk.origin)
-        incarnation = self._mark + chunk.incarnation
-        for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
-            if rows:
-                origin = EventOrigin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                named = self._with_addresses(chunk.data, rows, origin)
-                if named:
-                    found.append(auth_lines(chunk.data, named, origin))
-        self.resume = chunk.resume
-        return appends(in_line_order(found), partitions) if found else []
-
-    def late(self, now_ms: int, partitions: int) -> list[Append]:
-        """The events of hosts whose addresses have become known."""
-        due = self.waiting.due(now_ms) if len(self.waiting) else []
-        return appends(due, partitions) if due else []
-
-    def position(self) -> bytes:
-        """The position, and what the matchers remember."""
-        matchers = {origin: plan.save() for origin, plan in self.plans.items()}
-        names = self.waiting.save()
-        state = {"v": 1, "source": self.resume, "matchers": matchers, **({"names": names} if names else {})}
-        return orjson.dumps(state)
-
-    def notices(self) -> Counter[str]:
-        """What the source and the filters have to say."""
-        found = self.counts + self.waiting.counts + Counter(self.source.notices())
-        for origin, plan in self.plans.items():
-            found.update({f"{origin}: {text}": count for text, count in plan.notices().items()})
-        return found
-
-    def _with_addresses(self, data: bytes, rows: list[EventRow], origin: EventOrigin) -> list[EventRow]:
-        """The rows that name an address; host names are asked for, and of other ids there is a notice."""
-        if not any(row[10] for row in rows):
-            return rows
-        named: list[EventRow] = []
-        resolves = origin.filter.usedns if self.watch.usedns is None else self.watch.usedns
-        for row in rows:
-            fields = row[10] or NO_FIELDS
-            if "dns" in fields and not resolves:
-                self.counts[NAMES_LEFT] += 1
-            elif "dns" in fields:
-                self.waiting.add(auth_lines(data, [row], origin))
-            elif address_of(row[2].encode()) is None:
-                self.counts[NO_ADDRESS] += 1
-            else:
-                named.append(row)
-        return named
-
-    def _plan_of(self, origin: str) -> Plan:
-        found = self.plans.get(origin)
-        if found is None:
-            found = self.plans[origin] = Plan(self.filters, len(self.watch.filters), self._zone)
-        return found
-
-    def _load(self, origin: str, states: Mapping[str, Any]) -> None:
-        for name, state in states.items():
-            try:
-                self._plan_of(origin).load(name, state)
-            except InvalidMessage as error:
-                self.counts[f"{origin}: what filter {name} remembered is of another version: {error}"] += 1
-
-
 class Producer:
     """All watched sources of one process, and the log they go to.
 
@@ -234,18 +84,18 @@ class Producer:
         self._log = log
         self._host = host
         self._names = names or Names()
-        self._streams: list[_Stream] = []
-        self._read_bytes = self._events = 0
+        self._streams: list[Stream] = []
+        self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
+        shared = StreamContext(host, self._names, HeldRoom())
         try:
             for watch in watches:
                 stored = log.position(f"source/{watch.source}")
-                self._streams.append(_Stream(watch, stored, self._now_ms, host, self._names))
+                self._streams.append(Stream(watch, stored, self._now_ms, shared))
             self._writer = log.writer(WRITER)
         except BaseException:
             self.release()
             raise
-        self._appends: list[Append] = []
         self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
         self._moved_at_ms = 0
 
@@ -260,35 +110,49 @@ class Producer:
             Transient: nothing was written or moved; the next poll tries the same again.
             Fenced, LogError: as the log's commit.
         """
-        if self._appends:
+        if self._held():
             self._commit()
         more = False
-        for index, stream in enumerate(self._streams):
-            chunk = stream.source.read(READ_BYTES)
-            if chunk is not None:
+        until_s = monotonic() + ROUND_MS / 1_000
+        for index in self._in_turn():
+            if monotonic() > until_s:
                 more = True
-                self._read_bytes += len(chunk.data)
-                self._moved_at_ms = self._moved_at_ms or self._now_ms()
-                self._appends += stream.appends(chunk, self._now_ms(), self._log.partitions)
-                self._moved.add(index)
-            late = stream.late(self._now_ms(), self._log.partitions)
-            if late:
-                self._appends += late
-                self._moved.add(index)
-        if self._appends or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
+                break
+            self._turn = (index + 1) % len(self._streams)
+            more = self._work(index) or more
+        if self._held() or (self._moved and self._now_ms() - self._moved_at_ms >= IDLE_COMMIT_MS):
             self._commit()
         return more
+
+    def _in_turn(self) -> list[int]:
+        """Each source, beginning behind the one that was read last."""
+        numbers = list(range(len(self._streams)))
+        return numbers[self._turn :] + numbers[: self._turn]
+
+    def _work(self, index: int) -> bool:
+        """Let a source have its turn; whether there was something."""
+        stream, now_ms = self._streams[index], self._now_ms()
+        worked = stream.work(now_ms, self._log.partitions)
+        if worked:
+            self._moved_at_ms = self._moved_at_ms or now_ms
+        if stream.take_late(now_ms, self._log.partitions) or worked:
+            self._moved.add(index)
+        return worked
+
+    def _held(self) -> bool:
+        """Whether there are events to be committed: not of a source that is in the midst of what it read."""
+        return any(stream.appends and not stream.busy for stream in self._streams)
 
     def prepared(self, watches: Sequence[WatchedSource]) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
 
         Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.
         """
-        if self._appends or self._moved:
+        if self._moved:
             self._commit()
         outlet = _Handed(self._log, self._writer)
         new = Producer(outlet, watches, self._now_ms, self._host, self._names)
-        new._read_bytes, new._events = self._read_bytes, self._events
+        new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new
 
@@ -317,7 +181,7 @@ class Producer:
         """How it is now."""
         return ProducerStatus(
             sources=tuple(self.describe()),
-            read_bytes=self._read_bytes,
+            read_bytes=self._bytes_read(),
             events=self._events,
             last_event_at_ms=self._last_event_at_ms,
         )
@@ -326,12 +190,20 @@ class Producer:
         """What went wrong and was survived: a sentence, and how often."""
         return sum((stream.notices() for stream in self._streams), Counter())
 
+    def _bytes_read(self) -> int:
+        return self._read_bytes + sum(stream.read_bytes for stream in self._streams)
+
     def _commit(self) -> None:
-        positions = {self._streams[index].reader: self._streams[index].position() for index in self._moved}
-        self._writer.commit(self._appends, positions)
-        if self._appends:
-            self._events += sum(append.value.count(b"\n") + 1 for append in self._appends)
+        """Commit events and positions, but for sources that are in the midst of what they read."""
+        ready = {index: self._streams[index] for index in self._moved if not self._streams[index].busy}
+        held = [append for stream in ready.values() for append in stream.appends]
+        if not ready:
+            return
+        self._writer.commit(held, {stream.reader: stream.position() for stream in ready.values()})
+        if held:
+            self._events += sum(append.value.count(b"\n") + 1 for append in held)
             self._last_event_at_ms = self._now_ms()
-        self._appends = []
-        self._moved.clear()
-        self._moved_at_ms = 0
+        for stream in ready.values():
+            stream.appends = []
+        self._moved.difference_update(ready)
+        self._moved_at_ms = self._now_ms() if self._moved else 0

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from producers.filters.bounds import NO_LINE, TICKS, TURNS, Guard, TooSlow, bounded
 from producers.filters.candidates import finder_of, line_starts
-from producers.filters.entries import Entry, PartialLines, is_doubtful, unwrap
+from producers.filters.entries import Entry, is_doubtful, unwrap
+from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EntryMatcher, EventRow, Filter, Matcher
 from producers.stamps import LineClock, Stamps
 

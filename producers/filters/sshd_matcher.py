@@ -41,7 +41,8 @@ from producers.filters.connections import (
     Connection,
     Connections,
 )
-from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.entries import Entry, unwrap
+from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EventRow
 from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
 from producers.filters.times import plain_time

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition, stored
+from producers.contract import Chunk, SourceKind, StartPosition, stored
+from producers.sources.contents import Begin, Contents, Found
+from producers.sources.file_position import FilePosition, load_position
+from producers.sources.folders import Folders, matching_files
+from producers.sources.known import FileId, KnownMark
+from producers.sources.open_file import LinesRead
+from producers.sources.packed import Content, PlainFile
 from producers.sources.start import offset_for
 from producers.sources.tail import Tail
 from producers.sources.wake import Wake
-from schemas.bounds import NAME_CHARACTERS
 
 BEHIND_BYTES: Final = 1 << 20
 """With more than this unread, lines are a backlog again and no longer live."""
-
-UNNAMED: Final = (
-    f"a file whose name is no UTF-8, or with its path longer than {NAME_CHARACTERS} characters, is not read; "
-    "rename it"
-)
+LOOK_MS: Final = 10_000
+"""So often all files are looked for, whether or not something was heard of."""
 
 
 class FileSource:
@@ -32,124 +34,154 @@ class FileSource:
         self, spec: str, resume: Mapping[str, Any] | None, start: StartPosition, now_ms: Callable[[], int]
     ) -> None:
         self.id = spec
-        self._pattern = pattern = _path(spec)
-        self._is_glob = glob.has_magic(pattern)
+        self._pattern = _path(spec)
+        self._folders = Folders(self._pattern)
         self._now_ms = now_ms
         self._serial_ms = 0 if resume is None else stored(resume, "serial_ms", int)
-        self._tails: dict[Path, Tail] = {}
-        self._unnamed = 0
+        self._contents = Contents(self._name)
         self._caught_up = False
+        self._turn = self._look_at_ms = 0
+        self._late: frozenset[Path] = frozenset()
+        self._start = start
         if resume is None:
-            for path in self._paths():
-                self._follow(path).begin(lambda fd: offset_for(fd, start, now_ms()))
+            self._settle(self._first)
+            tails = self._contents.tails.values()
+            self._late = frozenset(
+                each.path for each in tails if each.newest() is None and each.path.exists()
+            )
         else:
-            files = stored(resume, "files", dict)
-            for path in files:
-                self._follow(Path(path)).resume(stored(files, path, list))
+            self._resume(resume)
         self._wake = Wake()
         self._watch()
+        _sources.add(self)
 
     def filenos(self) -> list[int]:
         """The inotify descriptor, where there is inotify."""
         return self._wake.filenos()
 
     def read(self, max_bytes: int) -> Chunk | None:
-        """The next lines of any of its files."""
-        if self._wake.drain() or not self._caught_up:
-            for path in self._paths():
-                self._follow(path)
-        for path, tail in self._tails.items():
-            read = tail.read(max(max_bytes, LINE_LIMIT_BYTES + 1))
+        """The next lines of any of its files, which take turns."""
+        looked = self._wake.drain() or self._contents.pending or self._now_ms() >= self._look_at_ms
+        if looked:
+            self._settle(self._later)
+        for tail in self._in_turn():
+            if not looked and tail.changed():
+                self._settle(self._later)
+                looked = True
+            read = tail.read(max_bytes)
             if read is not None:
                 self._caught_up = self._caught_up and read.behind < BEHIND_BYTES
-                origin = _origin(path) if self._is_glob else self.id
-                return Chunk(
-                    read.data, read.incarnation, read.start, self.position(), self._caught_up, origin
-                )
+                return self._chunk(tail, read)
+        self._contents.let_go(self._now_ms())
+        if self._contents.pending:
+            return self._chunk(None, LinesRead(b"", "", 0, 0))
         self._caught_up = True
         self._watch()
         return None
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Bytes that were read of a content, from whichever file holds it; none of a compressed one."""
+        return self._contents.again(incarnation, start, length)
+
     def position(self) -> dict[str, Any]:
         """How far each of its files has been read."""
-        files = {str(path): tail.marks() for path, tail in self._tails.items()}
-        return {"serial_ms": self._serial_ms, "files": files}
+        files = {str(path): tail.marks() for path, tail in self._contents.tails.items()}
+        return {"serial_ms": self._serial_ms, "files": files, "known": self._contents.known.save()}
 
     def notices(self) -> Mapping[str, int]:
         """What its files went through."""
         found: Counter[str] = Counter(self._wake.notices)
-        for tail in self._tails.values():
+        for tail in self._contents.tails.values():
             found.update({f"{tail.path}: {text}": count for text, count in tail.notices.items() if count})
             if tail.trouble:
                 found[tail.trouble] = 1
-        if self._unnamed:
-            found[f"{self._pattern}: {UNNAMED}"] = self._unnamed
-        if not self._tails:
+        found.update({f"{self._pattern}: {text}": count for text, count in self._folders.notices.items()})
+        if not self._contents.tails:
             found[f"{self._pattern}: no such file yet"] = 1
         return found
 
     def close(self) -> None:
         """Let go."""
+        _sources.discard(self)
         self._wake.close()
-        for tail in self._tails.values():
-            tail.close()
+        self._contents.close()
 
-    def _paths(self) -> list[Path]:
-        if not self._is_glob:
-            return [Path(self._pattern)]
-        there = _glob(self._pattern)
-        named = [path for path in there if _is_name(path)]
-        self._unnamed = len(there) - len(named)
-        return named
+    def marks(self) -> Iterator[FilePosition]:
+        """Of the files that it is reading."""
+        return (opened.mark for _, opened in self._contents.opened())
 
-    def _follow(self, path: Path) -> Tail:
-        if path not in self._tails:
-            self._tails[path] = Tail(path, self._serial, self._now_ms)
-        return self._tails[path]
+    def _chunk(self, tail: Tail | None, read: LinesRead) -> Chunk:
+        origin = self.id if tail is None or not self._folders.is_glob else f"file:{tail.path}"
+        return Chunk(read.data, read.incarnation, read.start, self.position(), self._caught_up, origin)
 
-    def _serial(self) -> str:
-        """A name for a file's content, never given twice by this source: the time, made to ascend."""
+    def _in_turn(self) -> Iterator[Tail]:
+        """Each log, beginning behind the one that was read last."""
+        tails = list(self._contents.tails.values())
+        begin = self._turn
+        for number in range(begin, begin + len(tails)):
+            self._turn = (number + 1) % len(tails)
+            yield tails[number % len(tails)]
+
+    def _settle(self, begin: Begin) -> None:
+        self._look_at_ms = self._now_ms() + LOOK_MS
+        found = self._folders.look(self._contents.tails, self._contents.places())
+        self._contents.settle(found, begin)
+        for path, error in self._folders.troubles.items():
+            self._contents.tail(path).say(error)
+
+    def _watch(self) -> None:
+        """Hear of what happens where its files are; where that is new, something may have happened before."""
+        if self._wake.watch(self._folders.folders() | {path.parent for path in self._contents.places()}):
+            self._look_at_ms = 0
+
+    def _first(self, found: Found, content: Content) -> int | None:
+        """Where a file begins that is there when the source is read for the first time."""
+        if not found.named:
+            return None
+        if isinstance(content, PlainFile):
+            return offset_for(content.fd, self._start, self._now_ms())
+        return 0 if self._start.at == "beginning" else None
+
+    def _later(self, found: Found, content: Content) -> int | None:
+        """A file that came later is read whole; one that was there and may be read now begins as if new."""
+        if found.path in self._late:
+            self._late -= {found.path}
+            return self._first(found, content)
+        return 0
+
+    def _upgraded(self, found: Found, _content: Content) -> int | None:
+        """Where the position is of a version that knew open files only: what is older than those was read."""
+        opened = [each.content.stat().st_mtime_ns for each in self._contents.tail(found.home)]
+        if found.is_current or (opened and found.stat.st_mtime_ns > max(opened)):
+            return 0
+        return None
+
+    def _resume(self, resume: Mapping[str, Any]) -> None:
+        files: defaultdict[Path, list[FilePosition]] = defaultdict(list)
+        for path, marks in stored(resume, "files", dict).items():
+            files[self._folders.home_of(Path(path))] += map(load_position, stored({path: marks}, path, list))
+        known = stored({"known": {}, **resume}, "known", dict)
+        kept = [
+            KnownMark(Path(home), load_position(mark)) for home in known for mark in stored(known, home, list)
+        ]
+        self._contents.load(files, kept)
+        self._settle(self._later if "known" in resume else self._upgraded)
+
+    def _name(self, found: FileId, content: Content) -> str:
+        """A name for a content: what another source calls it, else one never given twice by this one.
+
+        That is the time, made to ascend.
+        """
+        for source in _sources:
+            for mark in source.marks():
+                if found == (mark.device, mark.inode) and mark.agrees(content):
+                    return mark.incarnation
         self._serial_ms = max(self._serial_ms + 1, self._now_ms())
         return f"{self._serial_ms:x}"
 
-    def _watch(self) -> None:
-        directories = {_fixed_part(self._pattern)}
-        for tail in self._tails.values():
-            directories |= tail.directories()
-        self._wake.watch(directories)
 
-
-def matching_files(pattern: str) -> list[Path]:
-    """The paths there are that an absolute path or glob names.
-
-    A name that is no UTF-8, or too long, is left out: neither a position nor an event can hold it.
-    """
-    if glob.has_magic(pattern):
-        return [path for path in _glob(pattern) if _is_name(path)]
-    return [Path(pattern)] if Path(pattern).exists() else []
-
-
-def _glob(pattern: str) -> list[Path]:
-    return sorted(Path("/").glob(pattern.lstrip("/")))
-
-
-def _origin(path: Path) -> str:
-    return f"file:{path}"
-
-
-def _is_name(path: Path) -> bool:
-    origin = _origin(path)
-    try:
-        origin.encode()
-    except UnicodeEncodeError:
-        return False
-    return len(origin) <= NAME_CHARACTERS
-
-
-def _fixed_part(pattern: str) -> Path:
-    """The directory of a path, or of a glob the deepest without a wildcard."""
-    parents = Path(pattern).parents
-    return next(parent for parent in parents if not glob.has_magic(str(parent)))
+_sources: weakref.WeakSet[FileSource] = weakref.WeakSet()
+"""All that are open in this process: what two of them read has one name, so that it counts once."""
 
 
 def _check(spec: str) -> list[str]:

@@ -17,6 +17,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -24,6 +25,9 @@ import orjson
 from producers.contract import LINE_LIMIT_BYTES, Chunk, SourceKind, StartPosition, stored
 from producers.filters.headers import without_colours
 from producers.journal import journal_entry, message_of
+from producers.sources.journal_pieces import JournalPieces
+from producers.sources.tail import CUT
+from producers.torn_lines import NOT_JOINED
 from schemas.errors import ConfigError
 
 BACKOFF_MS: Final = 1_000
@@ -58,6 +62,8 @@ class JournaldSource:
         self._backoff_ms = BACKOFF_MS
         self._notices: Counter[str] = Counter()
         self._trouble: str | None = None
+        self._pieces = JournalPieces()
+        self._pieces.load(stored({"pieces": {}, **resume}, "pieces", dict), self._pieces_again)
         self._run()
 
     def filenos(self) -> list[int]:
@@ -85,6 +91,11 @@ class JournaldSource:
         self._pending = rest
         return self._chunk(lines) if lines else None
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Nothing: it puts its lines together itself."""
+        del incarnation, start, length
+        return b""
+
     def position(self) -> dict[str, Any]:
         """The cursor of the last entry, and since when entries count while there was none."""
         return {
@@ -92,11 +103,13 @@ class JournaldSource:
             "position": self._position,
             "cursor": self._cursor,
             "since_ms": self._since_ms,
+            "pieces": self._pieces.save(),
         }
 
     def notices(self) -> Mapping[str, int]:
         """What went wrong and was survived."""
-        return self._notices | Counter({self._trouble: 1} if self._trouble else {})
+        found = self._notices + Counter({NOT_JOINED: self._pieces.lost})
+        return found | Counter({self._trouble: 1} if self._trouble else {})
 
     def close(self) -> None:
         """End journalctl. Idempotent."""
@@ -117,24 +130,40 @@ class JournaldSource:
         os.set_blocking(_pipe(self._child), False)
         self._pending = b""
 
+    def _places(self) -> list[str]:
+        return [f"--{match}" for match in self._matches if match[0].islower()]
+
+    def _pieces_again(self, name: str, cursor: str, count: int) -> list[Mapping[str, Any]]:
+        """The pieces of a line that stand in the journal; fewer where it cannot be asked."""
+        command = ["journalctl", "--output=json", "--all", "--quiet", "--no-pager", *self._places()]
+        command += [f"--cursor={cursor}", f"CONTAINER_PARTIAL_ID={name}"]
+        try:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:  # noqa: S603 - as above
+                found = [orjson.loads(line) for line in islice(child.stdout or (), count)]
+                child.kill()
+        except (OSError, ValueError):
+            return []
+        return found
+
     def _command(self) -> list[str]:
-        places = [f"--{match}" for match in self._matches if match[0].islower()]
         fields = [match for match in self._matches if not match[0].islower()]
         since = f"--since=@{self._since_ms / 1_000:.3f}"
         begin = since if self._cursor is None else f"--after-cursor={self._cursor}"
         command = ["journalctl", "--output=json", "--follow", "--no-tail", "--all", "--quiet", "--no-pager"]
-        return [*command, *places, begin, *fields]
+        return [*command, *self._places(), begin, *fields]
 
     def _rendered(self, entries: Sequence[bytes]) -> list[bytes]:
         lines: list[bytes] = []
         for text in entries:
             try:
                 entry = orjson.loads(text)
-                line = render(entry)
+                whole = self._pieces.take(entry)
+                line = b"" if whole is None else render(whole)
                 self._cursor = entry["__CURSOR"]
             except (ValueError, KeyError, TypeError):
                 self._notices[UNREADABLE] += 1
                 continue
+            self._notices[CUT] += len(line) > LINE_LIMIT_BYTES
             lines.append(line)
         return lines
 

@@ -48,6 +48,11 @@ class StdinSource:
         self._notices[CUT] += cut.skipping
         return Chunk(data, self._incarnation, start, {}, self._caught_up, self.id)
 
+    def again(self, incarnation: str, start: int, length: int) -> bytes:
+        """Nothing: what has been read is gone."""
+        del incarnation, start, length
+        return b""
+
     def position(self) -> Mapping[str, Any]:
         """Nothing: what has been read is gone."""
         return {}

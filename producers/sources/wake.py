@@ -34,16 +34,18 @@ class Wake:
         """What becomes readable when something happened."""
         return [self._inotify.fileno()] if self._inotify else []
 
-    def watch(self, directories: set[Path]) -> None:
-        """Watch these directories too."""
-        for directory in map(_existing, directories):
-            self._add(directory)
+    def watch(self, directories: set[Path]) -> bool:
+        """Watch these directories too; whether some were not watched before."""
+        return sum(map(self._add, set(map(_existing, directories)))) > 0
 
     def drain(self) -> bool:
-        """Whether something may have happened since the last call; always true without inotify."""
+        """Whether files may have come, gone or changed hands since the last call; always without inotify.
+
+        That one was written to is no news: who reads it sees that.
+        """
         if self._inotify is None:
             return True
-        return bool(self._inotify.read(timeout=0))
+        return any(event.mask & ~flags.MODIFY for event in self._inotify.read(timeout=0))
 
     def close(self) -> None:
         """Let go. Idempotent."""
@@ -51,17 +53,20 @@ class Wake:
             self._inotify.close()
             self._inotify = None
 
-    def _add(self, directory: Path) -> None:
+    def _add(self, directory: Path) -> bool:
         if self._inotify is None:
-            return
+            return False
         try:
             stat = directory.stat()
             identity = stat.st_dev, stat.st_ino
-            if self._watched.get(directory) != identity:
-                self._inotify.add_watch(directory, EVENTS)
-                self._watched[directory] = identity
+            if self._watched.get(directory) == identity:
+                return False
+            self._inotify.add_watch(directory, EVENTS)
+            self._watched[directory] = identity
         except OSError:
             self.notices[NOT_WATCHED] += 1
+            return False
+        return True
 
 
 def _existing(directory: Path) -> Path:

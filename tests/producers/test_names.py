@@ -25,7 +25,8 @@ from producers.names import (
     Waiting,
     domain_of,
 )
-from producers.producer import NAMES_LEFT, Producer, WatchedSource
+from producers.producer import Producer, WatchedSource
+from producers.stream import NAMES_LEFT
 from schemas.codec import AuthLine, changed, decode_frame, wires_of
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS

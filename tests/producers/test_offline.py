@@ -46,10 +46,10 @@ def test_a_last_line_needs_no_newline(tmp_path: Path) -> None:
 
 def test_long_lines_are_cut_as_live_ones_are(tmp_path: Path) -> None:
     """What is past the limit is skipped, and the positions after it hold."""
-    (tmp_path / "log").write_bytes(b"x" * 200_000 + b"\n" + LINE)
+    (tmp_path / "log").write_bytes(b"x" * 2_000_000 + b"\n" + LINE)
     found = list(read_lines(str(tmp_path / "log"), 10_000))
     assert [data for _, data in found] == [b"x" * LINE_LIMIT_BYTES + b"\n", LINE]
-    assert [base for base, _ in found] == [0, 200_001]
+    assert [base for base, _ in found] == [0, 2_000_001]
 
 
 @pytest.mark.parametrize(("year", "now"), [(2025, None), (2024, datetime(2024, 12, 1, tzinfo=UTC))])

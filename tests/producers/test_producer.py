@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -13,8 +15,9 @@ from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from eventlog.urls import open_log
 from producers.contract import Chunk
-from producers.producer import FARTHEST, IDLE_COMMIT_MS, TOO_FAR, Producer, WatchedSource
-from schemas.codec import AuthLine, decode_frame, read_events
+from producers.producer import IDLE_COMMIT_MS, Producer, WatchedSource
+from producers.stream import FARTHEST, TOO_FAR
+from schemas.codec import decode_frame
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
@@ -308,9 +311,8 @@ def test_lines_past_the_end_of_any_log_are_told_and_not_read(log: EventLog, path
     drain(producer)
     (stream,) = producer._streams  # noqa: SLF001 - most filesystems have no such files
     chunk = Chunk(attempts(2).encode(), "1", FARTHEST, {}, live=True, origin=f"file:{path}")
-    (append,) = stream.appends(chunk, NOW_MS, 1)
-    assert isinstance(read_events(append.value)[0], AuthLine)
-    assert not stream.appends(replace(chunk, start=FARTHEST + 1), NOW_MS, 1)
+    assert [event.user for event in stream.events(chunk, NOW_MS)] == ["u2"]
+    assert not stream.events(replace(chunk, start=FARTHEST + 1), NOW_MS)
     assert producer.notices() == {f"file:{path}: {TOO_FAR}": 1}
     producer.close()
 
@@ -332,3 +334,74 @@ def test_a_source_in_another_zone_is_said_and_may_be_told_its_zone(path: Path) -
         told = [text for text in producer.notices() if "9 h ahead of the clock" in text]
         assert [path.name in text for text in told] == [True, True] * skewed
         producer.close()
+
+
+COSTLY = r"""
+[Definition]
+failregex = ^(?:[ab]+)+c from <HOST>$
+"""
+
+
+def test_a_log_that_costs_much_holds_up_no_other(log: EventLog, tmp_path: Path, path: Path) -> None:
+    """Each of its lines takes as long as a line may; the other source has its turn in between."""
+    (tmp_path / "slow.conf").write_text(COSTLY, encoding="utf-8")
+    slow = tmp_path / "slow.log"
+    slow.write_text("".join(f"{'ab' * 100} from 192.0.2.1 {number}\n" for number in range(5_000)))
+    watches = [
+        WatchedSource(f"file:{slow}", (f"{tmp_path}/slow.conf",), start="beginning"),
+        WatchedSource(f"file:{path}", ("sshd",), start="beginning"),
+    ]
+    producer = Producer(log, watches, lambda: NOW_MS)
+    try:
+        for number in range(1, 4):
+            write(path, attempts(number))
+            started_s = monotonic()
+            producer.poll()
+            producer.poll()
+            assert users(log) == [f"u{each}" for each in range(1, number + 1)]
+            assert monotonic() - started_s < 5
+        assert log.position(f"source/file:{slow}") is None
+    finally:
+        producer.release()
+
+
+def test_what_is_half_matched_is_matched_again_after_a_crash(log: EventLog, path: Path) -> None:
+    """A turn may end in the midst of what was read: neither its events nor its position are stored then."""
+    (path.parent / "slow.conf").write_text(COSTLY, encoding="utf-8")
+    write(path, attempts(*range(2_500)))
+    write(path, "".join(f"{'ab' * 100} from 192.0.2.1\n" for _ in range(20)))
+    write(path, attempts(*range(2_500, 5_000)))
+    watches = [WatchedSource(f"file:{path}", (f"{path.parent}/slow.conf", "sshd"), start="beginning")]
+    producer = Producer(log, watches, lambda: NOW_MS)
+    assert producer.poll()
+    assert events(log) == []
+    abandon(producer)
+    producer = Producer(log, watches, lambda: NOW_MS)
+    drain(producer)
+    producer.close()
+    assert users(log) == [f"u{number}" for number in range(5_000)]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_an_endless_line_holds_up_nobody(log: EventLog, tmp_path: Path, filled: bool) -> None:  # noqa: FBT001
+    """A link to a huge sparse file under a glob, or one that is full: each poll takes a moment."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with (tmp_path / "a" / "big").open("wb") as big:
+        if filled:
+            big.write(b"x" * (64 << 20))
+        else:
+            os.truncate(big.fileno(), 300 << 30)
+    (tmp_path / "a" / "auth.log").symlink_to("big")
+    watch = WatchedSource(f"file:{tmp_path}/*/auth.log", ("sshd",), start="beginning")
+    producer = Producer(log, [watch], lambda: NOW_MS)
+    try:
+        for number in range(1, 9):
+            write(tmp_path / "b" / "auth.log", attempts(number))
+            started_s = monotonic()
+            producer.poll()
+            producer.poll()
+            assert monotonic() - started_s < 2
+            assert users(log) == [f"u{each}" for each in range(1, number + 1)]
+    finally:
+        producer.release()

@@ -14,10 +14,11 @@ from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
-from producers.filters.entries import Entry, PartialLines, unwrap
+from producers.filters.entries import Entry, unwrap
 from producers.filters.memory import Memory
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
+from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EventRow, Needles
 from producers.filters.times import plain_time
 from producers.stamps import LineClock, Stamps

@@ -8,7 +8,7 @@ import select
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ import pytest
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
 from producers.sources import open_source
-from producers.sources.file import UNNAMED
+from producers.sources.folders import FOREIGN, UNNAMED
 from producers.sources.tail import CUT, GONE, LINGER_MS
 from schemas.bounds import NAME_CHARACTERS
 
@@ -59,6 +59,11 @@ class Follower:
         """Stop, and start again from the last chunk's position."""
         self.source.close()
         self.source = self._opened()
+
+    def go_on_from(self, resume: Mapping[str, Any]) -> None:
+        """Stop, and start again from some position."""
+        self._resume = resume
+        self.restart()
 
     def text(self) -> bytes:
         """Everything read so far."""
@@ -371,6 +376,19 @@ def test_a_directory_that_does_not_exist_yet_is_waited_for(tmp_path: Path, follo
     assert follower.source.notices() == {}
 
 
+def test_a_file_in_a_folder_that_a_glob_covers_wakes_the_reader(tmp_path: Path, follow: Follow) -> None:
+    """In one that was there, and in one that came later."""
+    (tmp_path / "a" / "log").mkdir(parents=True)
+    follower = follow(f"file:{tmp_path}/*/log/*.log")
+    assert follower.drain() == b""
+    for name in ("a", "b"):
+        (tmp_path / name / "log").mkdir(parents=True, exist_ok=True)
+        follower.drain()
+        (tmp_path / name / "log" / "x.log").write_bytes(b"one\n")
+        assert select.select(follower.source.filenos(), [], [], 10)[0]
+        assert follower.drain() == b"one\n"
+
+
 def test_an_appended_line_wakes_the_reader(log: Path, follower: Follower) -> None:
     """The descriptor becomes readable when a line is appended, and not before."""
     follower.drain()
@@ -380,7 +398,7 @@ def test_an_appended_line_wakes_the_reader(log: Path, follower: Follower) -> Non
 
 
 def test_a_long_line_is_cut_and_the_rest_of_it_skipped(log: Path, follower: Follower) -> None:
-    """Of a 10 MB line 64 KiB are kept, at bounded chunks, and counted; across a restart in its middle too."""
+    """Of a 10 MB line 1 MiB is kept, at bounded chunks, and counted; across a restart in its middle too."""
     append(log, b"x" * 5_000_000)
     follower.drain()
     follower.restart()
@@ -393,7 +411,7 @@ def test_a_long_line_is_cut_and_the_rest_of_it_skipped(log: Path, follower: Foll
 
 def test_a_cut_line_is_counted(log: Path, follower: Follower) -> None:
     """The notices say how many lines were cut."""
-    append(log, b"x" * 100_000 + b"\n")
+    append(log, b"x" * (LINE_LIMIT_BYTES + 1) + b"\n")
     follower.drain()
     assert follower.source.notices() == {f"{log}: {CUT}": 1}
 
@@ -489,3 +507,45 @@ def rotate(log: Path, *, copy: bool) -> None:
     else:
         log.rename(log.with_name("auth.log.1"))
         log.write_bytes(b"")
+
+
+def test_files_take_turns(tmp_path: Path, follow: Follow) -> None:
+    """A log with much to read leaves room for the others between its chunks."""
+    (tmp_path / "a.log").write_bytes(b"x" * 50 + b"\n" * 10_000_000)
+    (tmp_path / "b.log").write_bytes(b"one\n")
+    follower = follow(f"file:{tmp_path}/*.log")
+    follower.step()
+    follower.step()
+    assert b"one\n" in [chunk.data for chunk in follower.chunks]
+
+
+def test_a_line_that_never_ends_is_skipped_bit_by_bit(log: Path, follower: Follower) -> None:
+    """No call reads more of it than it may, and a hole is jumped over."""
+    append(log, b"x" * 3_000_000)
+    follower.drain()
+    ends = [chunk.start for chunk in follower.chunks if not chunk.data]
+    assert max(end - start for start, end in pairwise(ends)) <= READ_BYTES
+    with log.open("ab") as stream:
+        stream.truncate(300 << 30)
+    before = len(follower.chunks)
+    follower.drain()
+    append(log, b"\ntwo\n")
+    assert follower.drain() == b"two\n"
+    assert len(follower.chunks) - before < 10
+
+
+def test_a_link_to_a_strangers_file_is_refused_and_said(tmp_path: Path, follow: Follow) -> None:
+    """Under a glob: out of its folder, to what is neither root's nor the folder's owner's."""
+    for name, owner in (("user", NOBODY), ("other", NOBODY - 1), ("roots", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own").write_bytes(f"{name}\n".encode())
+        os.chown(tmp_path / name / "own", owner, owner)
+        os.chown(tmp_path / name, owner, owner)
+    (tmp_path / "user" / "a.log").symlink_to("../other/own")
+    (tmp_path / "user" / "b.log").symlink_to("own")
+    (tmp_path / "user" / "c.log").symlink_to("../roots/own")
+    follower = follow(f"file:{tmp_path}/*/*.log")
+    assert sorted(follower.drain().splitlines()) == [b"roots", b"user"]
+    assert follower.source.notices() == {f"{tmp_path}/*/*.log: {FOREIGN}": 1}
+    named = follow(f"file:{tmp_path}/user/a.log")
+    assert named.drain() == b"other\n"

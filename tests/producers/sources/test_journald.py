@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from producers.contract import Chunk, StartPosition
 from producers.sources import check_source, open_source
+from producers.sources.journal_pieces import JournalPieces
 from producers.sources.journald import JournaldSource, render
+from producers.torn_lines import NOT_JOINED
 
 REMOTE = "/lib/systemd/systemd-journal-remote"
 PATIENCE_S = 30
@@ -25,13 +28,20 @@ class Journal:
         self.path = path
         self.count = 0
 
-    def write(self, *messages: bytes, unit: str = "ssh.service") -> None:
-        """Append entries in the journal's export format."""
-        entries = b"".join(self.entry(message, unit) for message in messages)
+    def write(self, *messages: bytes, unit: str = "ssh.service", **fields: object) -> None:
+        """Append entries in the journal's export format, with more fields."""
+        entries = b"".join(self.entry(message, unit, fields) for message in messages)
         command = [REMOTE, f"--output={self.path}", "--split-mode=none", "-"]
         subprocess.run(command, input=entries, check=True, capture_output=True, timeout=PATIENCE_S)
 
-    def entry(self, message: bytes, unit: str) -> bytes:
+    def piece(self, line: str, ordinal: int, message: bytes, *, last: bool = False) -> None:
+        """Append a piece of a container's line, as Docker's driver does."""
+        fields: dict[str, Any] = {"CONTAINER_PARTIAL_ID": line, "CONTAINER_PARTIAL_ORDINAL": ordinal}
+        if not last:
+            fields["CONTAINER_PARTIAL_MESSAGE"] = "true"
+        self.write(message, **fields, CONTAINER_PARTIAL_LAST=str(last).lower())
+
+    def entry(self, message: bytes, unit: str, more: Mapping[str, object]) -> bytes:
         """One entry; its time is a second after the last one's."""
         self.count += 1
         at_us = BEGIN_US + self.count * 1_000_000
@@ -45,6 +55,7 @@ class Journal:
             "SYSLOG_IDENTIFIER": "sshd",
             "_PID": 4711,
             "_SYSTEMD_UNIT": unit,
+            **more,
         }
         head = "".join(f"{name}={value}\n" for name, value in fields.items()).encode()
         return head + b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n"
@@ -164,6 +175,59 @@ def test_a_journal_that_cannot_be_read_is_said(tmp_path: Path, opened: list[Jour
         assert source.read(1 << 20) is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.real("journald")
+def test_the_pieces_of_a_containers_line_are_put_together(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """Mixed with those of another, and with whole lines; a restart after each piece changes nothing."""
+    source, chunks = follow(spec, opened), list[Chunk]()
+    chunks += read(source, 2)
+    for number, piece in enumerate((b"login of aaa", b"a" * 16_384, b" from 192.0.2.7"), start=1):
+        journal.piece("1a", number, piece, last=number == 3)
+        if number == 2:
+            journal.piece("2b", 1, b"login of b")
+        journal.write(b"whole %d" % number)
+        chunks += read(source, 1 + number // 3)
+        source.close()
+        source = follow(spec, opened, chunks[-1])
+    journal.piece("2b", 2, b" from 192.0.2.8", last=True)
+    chunks += read(source, 1)
+    messages = [line.partition(b"]: ")[2] for chunk in chunks for line in chunk.data.splitlines()]
+    assert messages[2:] == [
+        b"whole 1",
+        b"whole 2",
+        b"login of aaa" + b"a" * 16_384 + b" from 192.0.2.7",
+        b"whole 3",
+        b"login of b from 192.0.2.8",
+    ]
+    assert not source.notices()
+
+
+@pytest.mark.real("journald")
+def test_a_containers_line_with_a_piece_missing_is_not_read(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """What is behind it may begin with a client's words; it is counted."""
+    journal.piece("1a", 2, b"login of x from 203.0.113.9")
+    journal.piece("1a", 3, b"login of x from 203.0.113.9", last=True)
+    journal.write(b"whole")
+    source = follow(spec, opened)
+    assert b"203.0.113.9" not in b"".join(chunk.data for chunk in read(source, 3))
+    assert source.notices() == {NOT_JOINED: 1}
+
+
+def test_pieces_of_a_driver_of_before_end_with_an_entry_that_is_not_marked() -> None:
+    """By container and stream: the piece behind the marked ones is never a line of its own."""
+    pieces = JournalPieces()
+    first = ENTRY | {"MESSAGE": "a", "CONTAINER_ID_FULL": "c1", "PRIORITY": "6"}
+    assert pieces.take(first | {"CONTAINER_PARTIAL_MESSAGE": "true"}) is None
+    other = first | {"PRIORITY": "3"}
+    assert pieces.take(other) is other
+    whole = pieces.take(first | {"MESSAGE": "b"})
+    assert whole is not None
+    assert bytes(whole["MESSAGE"]) == b"ab"
 
 
 ENTRY = {"__REALTIME_TIMESTAMP": "1795338000000000", "__CURSOR": "c", "_HOSTNAME": "web", "_PID": "1"}

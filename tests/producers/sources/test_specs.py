@@ -74,10 +74,10 @@ def test_a_position_in_the_journal_has_its_fields(changed: dict[str, object]) ->
 def test_a_fault_in_a_source_is_no_wrong_position(monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong within a source's own code is not said to be the stored position's fault."""
 
-    def broken(_pattern: object, _unused: object) -> None:
+    def broken(_source: object, _begin: object) -> None:
         raise TypeError("a fault")
 
-    monkeypatch.setattr("producers.sources.file.FileSource._follow", broken)
+    monkeypatch.setattr("producers.sources.file.FileSource._settle", broken)
     with pytest.raises(TypeError, match="a fault"):
         open_source("file:/nowhere/log", {"serial_ms": 1, "files": {"/x": []}})
 

@@ -42,7 +42,7 @@ def test_a_long_line_is_cut(pipe: Pipe) -> None:
     """Of a line past the limit the start is kept, the rest skipped, and it is counted."""
     writer, source = pipe
     found = b""
-    for piece in [b"x" * 60_000] * 4 + [b"\nafter\n"]:
+    for piece in [b"x" * 60_000] * 20 + [b"\nafter\n"]:
         os.write(writer, piece)
         while chunk := source.read(1_000):
             found += chunk.data

@@ -1,0 +1,155 @@
+"""The files of a path or glob, and what rotation has made of them: found in their folders."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from fnmatch import translate
+from pathlib import Path
+from typing import Final
+
+from producers.sources.contents import Found
+from producers.sources.known import FileId
+from producers.sources.rotated_names import root_of
+from schemas.bounds import NAME_CHARACTERS
+
+ROOT_UID: Final = 0
+UNNAMED: Final = (
+    f"a file whose name is no UTF-8, or with its path longer than {NAME_CHARACTERS} characters, is not read; "
+    "rename it"
+)
+FOREIGN: Final = (
+    "a link out of its folder to a file that is neither root's nor the folder's owner's is not read; "
+    "name that file itself"
+)
+
+
+class Folders:
+    """What there is of a path or glob.
+
+    Attributes:
+        troubles: the paths that are named and cannot be read, and why.
+        notices: what is not read, and how many of it.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.is_glob = glob.has_magic(pattern)
+        self.troubles: dict[Path, OSError] = {}
+        self.notices: Counter[str] = Counter()
+        self._pattern = pattern
+        self._expression = re.compile(translate(pattern))
+        self._logs: dict[Path, Path] = {}
+        self._covered: set[Path] = set()
+
+    def look(self, logs: Iterable[Path], places: Mapping[Path, Path]) -> list[Found]:
+        """Every file that is named, or that rotation made of one: each once, whatever its names.
+
+        `logs` are known already; `places`: where files of these were seen last, and which log they are of.
+        """
+        self.notices.clear()
+        self.troubles.clear()
+        named = {path: path for path in self._named()}
+        self._logs = {real: log for log in (*logs, *named) for real in (_real(log), log)}
+        paths = {**{path: self.home_of(path) for path in named}, **places, **self._beside()}
+        found: dict[FileId, Found] = {}
+        for path, home in sorted(paths.items(), key=lambda each: each[0] != each[1]):
+            each = self._found(path, home, named=path in named)
+            if each is not None:
+                found.setdefault(each.id, each)
+        return list(found.values())
+
+    def home_of(self, path: Path) -> Path:
+        """The log that a file is of: the one it was made of by rotation, where that is one of these."""
+        name = root_of(path.name)
+        root = path.with_name(name) if name != path.name else path
+        if root in self._logs:
+            return self._logs[root]
+        return root if self.is_glob and self._expression.fullmatch(str(root)) and root.exists() else path
+
+    def folders(self) -> set[Path]:
+        """Where something may happen to these files, as of the last look."""
+        return {fixed_part(self._pattern), *self._covered, *(path.parent for path in self._logs)}
+
+    def _named(self) -> list[Path]:
+        if not self.is_glob:
+            return [Path(self._pattern)]
+        there = _glob(self._pattern)
+        above = [str(parent) for parent in Path(self._pattern).parents]
+        self._covered = {path for parent in above if glob.has_magic(parent) for path in _glob(parent)}
+        named = [path for path in there if _is_name(path)]
+        own = [path for path in named if not _is_foreign(path)]
+        self.notices += Counter({UNNAMED: len(there) - len(named), FOREIGN: len(named) - len(own)})
+        return own
+
+    def _beside(self) -> dict[Path, Path]:
+        """What rotation has made of these logs."""
+        found: dict[Path, Path] = {}
+        for folder in {path.parent for path in self._logs}:
+            with suppress(OSError):
+                for name in os.listdir(folder):  # noqa: PTH208 - the names alone, a thousand of them
+                    root = root_of(name)
+                    if root != name and (home := self._logs.get(folder / root)) is not None:
+                        found[folder / name] = home
+        return found
+
+    def _found(self, path: Path, home: Path, *, named: bool) -> Found | None:
+        trouble = OSError(0, "not a regular file", str(path))
+        try:
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                return Found(path, home, status, named)
+        except OSError as error:
+            trouble = error
+        if named:
+            self.troubles[path] = trouble
+        return None
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The paths there are that an absolute path or glob names.
+
+    A name that is no UTF-8, or too long, is left out: neither a position nor an event can hold it.
+    """
+    if glob.has_magic(pattern):
+        return [path for path in _glob(pattern) if _is_name(path)]
+    return [Path(pattern)] if Path(pattern).exists() else []
+
+
+def fixed_part(pattern: str) -> Path:
+    """The directory of a path, or of a glob the deepest without a wildcard."""
+    parents = Path(pattern).parents
+    return next(parent for parent in parents if not glob.has_magic(str(parent)))
+
+
+def _glob(pattern: str) -> list[Path]:
+    return sorted(Path("/").glob(pattern.lstrip("/")))
+
+
+def _is_name(path: Path) -> bool:
+    origin = f"file:{path}"
+    try:
+        origin.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(origin) <= NAME_CHARACTERS
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a path leads out of its folder, to what somebody else owns who has no say there."""
+    real = _real(path)
+    if real.parent == _real(path.parent):
+        return False
+    try:
+        return path.stat().st_uid not in {ROOT_UID, path.parent.stat().st_uid}
+    except OSError:
+        return False
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; unlike Path.resolve it gives something for a loop of symlinks too."""
+    return Path(os.path.realpath(path))
