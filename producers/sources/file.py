@@ -23,6 +23,10 @@ from producers.sources.wake import Wake
 
 BEHIND_BYTES: Final = 1 << 20
 """With more than this unread, lines are a backlog again and no longer live."""
+PASSED_OVER: Final = (
+    "what stood in it at the first start was passed over: it was written to of late, but its lines are older "
+    "(in another zone? set `timezone`), or none begins with a time"
+)
 LOOK_MS: Final = 10_000
 """So often all files are looked for, whether or not something was heard of."""
 
@@ -139,8 +143,17 @@ class FileSource:
         if not found.named:
             return None
         if isinstance(content, PlainFile):
-            return offset_for(content.fd, self._start, self._now_ms())
+            return self._begun(found.path, content)
         return 0 if self._start.at == "beginning" else None
+
+    def _begun(self, path: Path, content: PlainFile) -> int:
+        """Where to begin; what is passed over although it was written to of late is said."""
+        now_ms, told = self._now_ms(), content.stat()
+        offset = offset_for(content.fd, self._start, now_ms)
+        of_late = now_ms - told.st_mtime_ns // 1_000_000 < self._start.recent_ms
+        if self._start.at == "recent" and of_late and 0 < told.st_size <= offset:
+            self._contents.tail(path).notices[PASSED_OVER] += 1
+        return offset
 
     def _later(self, found: Found, content: Content) -> int | None:
         """A file that came later is read whole; one that was there and may be read now begins as if new."""

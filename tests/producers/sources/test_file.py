@@ -549,3 +549,22 @@ def test_a_link_to_a_strangers_file_is_refused_and_said(tmp_path: Path, follow: 
     assert follower.source.notices() == {f"{tmp_path}/*/*.log: {FOREIGN}": 1}
     named = follow(f"file:{tmp_path}/user/a.log")
     assert named.drain() == b"other\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("2026-11-22T07:00:00+00:00 web sshd[1]: x\n", True),
+        ("no time at all\n", True),
+        ("2026-11-22T08:59:30+00:00 web sshd[1]: x\n", False),
+    ],
+)
+def test_recent_lines_that_are_passed_over_are_said(tmp_path: Path, line: str, said: bool) -> None:  # noqa: FBT001
+    """A log of another zone, or without times, is begun at its end: silence would look like peace."""
+    now_ms = 1_795_338_000_000
+    path = tmp_path / "log"
+    path.write_text(line, encoding="ascii")
+    os.utime(path, (now_ms / 1_000, now_ms / 1_000))
+    source = open_source(f"file:{path}", None, StartPosition("recent", 600_000), lambda: now_ms)
+    assert any("was passed over" in text for text in source.notices()) == said
+    source.close()
