@@ -10,7 +10,7 @@ from typing import Final, Literal, cast, get_args
 from banstream import values
 from banstream.toml import Table
 from eventlog.trust import doubt
-from producers.library import AUTO, FAILED, check_name, counts_of, library_names
+from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of, library_names
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
@@ -32,6 +32,7 @@ class JailSettings:
         auto: its filters are all of the library that no other jail names.
         usedns: whether host names in lines become addresses; None: as each filter says.
         timezone: of times in its sources that name none; empty: this machine's.
+        layout: how the lines of its access logs begin, where it has to be said.
     """
 
     rules: Jail
@@ -40,6 +41,7 @@ class JailSettings:
     auto: bool = False
     usedns: bool | None = None
     timezone: str = ""
+    layout: str = ""
 
 
 def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
@@ -57,7 +59,7 @@ def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
 
 
 def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -> None:
-    """A source's times are of one zone, whichever jails read it."""
+    """A source's times are of one zone, and its lines of one layout, whichever jails read it."""
     first: dict[str, JailSettings] = {}
     for jail in jails:
         for source in jail.sources:
@@ -66,6 +68,9 @@ def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -
                 name, zone = other.rules.name, other.timezone or "none, this machine's"
                 expected = f"the zone of [jail.{name}], which reads {source} too: {zone}"
                 tables[jail.rules.name].problem("timezone", jail.timezone or None, expected)
+            if other.layout != jail.layout:
+                expected = f"the layout of [jail.{other.rules.name}], which reads {source} too"
+                tables[jail.rules.name].problem("layout", jail.layout or None, expected)
 
 
 def _built_in() -> JailSettings:
@@ -121,6 +126,7 @@ def _jail(
         start=table.take("start", _start, usual.start),
         usedns=table.take("usedns", _usedns, usual.usedns),
         timezone=table.take("timezone", values.timezone, usual.timezone),
+        layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
     )
 
 

@@ -26,21 +26,24 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 usedns=jail.usedns if old is None else _either(old.usedns, jail.usedns),
                 labels=labels,
                 timezone=jail.timezone,
+                layout=jail.layout,
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())
 
 
-def zone_of_file(path: str, jails: Sequence[JailSettings]) -> tzinfo | None:
-    """The zone of a file's times: of the jails that read it, or what it was rotated from; else of all jails.
+def form_of_file(path: str, jails: Sequence[JailSettings]) -> tuple[tzinfo | None, str]:
+    """The zone of a file's times, and the layout of its lines if it is an access log.
 
-    None, the local one, where these say different zones.
+    As the jails say that read it, or what it was rotated from; else all jails. Where these do not agree: the
+    local zone (None), and no layout.
     """
     name = str(Path(path).absolute())
     own = [jail for jail in jails if any(fnmatch(f"file:{name}", f"{each}*") for each in jail.sources)]
     zones = {jail.timezone for jail in own or jails}
+    layouts = {jail.layout for jail in own or jails}
     zone = zones.pop() if len(zones) == 1 else ""
-    return zone_of(zone) if zone else None
+    return zone_of(zone) if zone else None, layouts.pop() if len(layouts) == 1 else ""
 
 
 def _named(jail: JailSettings) -> tuple[str, ...]:

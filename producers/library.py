@@ -20,6 +20,8 @@ FAIL2BAN_ENDINGS: Final = (".conf", ".local")
 
 
 FAILED: Final = ("failed",)
+LAYOUT_NAMES: Final = ("nginx-proxy",)
+"""How an access log's line may be said to begin (`producers.filters.native.pieces.LAYOUTS`)."""
 
 
 @cache

@@ -59,6 +59,7 @@ class WatchedSource:
         filters: the names of the filters that see every line.
         auto: lines that none of those takes are for whichever filter of the library they are of.
         timezone: of times that name none (`producers.zones`); empty: the local one.
+        layout: how the lines of access logs begin, where it has to be said; empty: as they show themselves.
         labels: put on every event.
         start: where the first reading ever begins.
         usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
@@ -73,6 +74,7 @@ class WatchedSource:
     auto: bool = False
     usedns: bool | None = None
     timezone: str = ""
+    layout: str = ""
 
     def names(self) -> str:
         """Its filters, for people."""
@@ -98,7 +100,10 @@ class Stream:
         self.watch = watch
         self._mark = f"{shared.host}/" if shared.host else ""
         self.filters = filters_of(
-            watch.filters, auto=watch.auto, journal=watch.source.startswith("journald:")
+            watch.filters,
+            auto=watch.auto,
+            journal=watch.source.startswith("journald:"),
+            layout=watch.layout,
         )
         self.plans: dict[str, Plan] = {}
         self._zone = zone_of(watch.timezone) if watch.timezone else None

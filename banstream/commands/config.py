@@ -79,6 +79,7 @@ def _toml(settings: Settings) -> list[str]:
             "filter": rules.filters,
             "source": jail.sources,
             "start": jail.start,
+            "layout": jail.layout or (),
             "usedns": () if jail.usedns is None else "yes" if jail.usedns else "no",
             "findtime": format_duration(rules.findtime_ms),
             "maxretry": rules.maxretry,

@@ -20,8 +20,8 @@ from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
 from banstream.show import json_line, note, printable, say
 from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
-from banstream.watches import zone_of_file
-from producers.filters import filters_of
+from banstream.watches import form_of_file
+from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
@@ -128,8 +128,8 @@ def _over_files(
         raise ConfigError("no jail is enabled, so there is nothing to replay")
     streams: list[Iterator[MatchedLines]] = []
     for file in files:
-        zone = zone_of_file(file, both[0].jails)
-        matched = match_files([file], filters, now, named=len(names), zone=zone)
+        zone, layout = form_of_file(file, both[0].jails)
+        matched = match_files([file], laid_out(filters, layout), now, named=len(names), zone=zone)
         streams.append(progress(matched, [file]))
     return over_files([each.rules() for each in both], filters, streams, counts)
 

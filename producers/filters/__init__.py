@@ -83,7 +83,16 @@ def _is_native(name: str) -> bool:
     return name in library_names() or name.endswith(OWN_ENDING)
 
 
-def filters_of(names: Sequence[str], *, auto: bool, journal: bool = False) -> list[Filter]:
-    """The filters of names, then, if `auto`, the rest of the library. Raises as `load_filter`."""
+def filters_of(names: Sequence[str], *, auto: bool, journal: bool = False, layout: str = "") -> list[Filter]:
+    """The filters of names, then, if `auto`, the rest of the library. Raises as `load_filter`.
+
+    `layout`: how the lines of access logs begin.
+    """
     named = [load_filter(name, journal=journal) for name in names]
-    return [*named, *(each for each in every_filter() if each.name not in names)] if auto else named
+    rest = [each for each in every_filter() if each.name not in names] if auto else []
+    return laid_out([*named, *rest], layout)
+
+
+def laid_out(filters: Sequence[Filter], layout: str) -> list[Filter]:
+    """The filters, over access logs whose lines begin so."""
+    return [each.laid_out(layout) if isinstance(each, NativeFilter) else each for each in filters]

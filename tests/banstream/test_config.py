@@ -6,12 +6,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
 from banstream.jails import CheckDepth
-from banstream.watches import watches
+from banstream.watches import form_of_file, watches
 from producers.filters import load_filter
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
@@ -248,7 +249,7 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, labels, maxretry, ports, source, start, "
+            "findtime, forgive, hosts, ignoreip, kinds, labels, layout, maxretry, ports, source, start, "
             "timezone, usedns; did you mean maxretry?"
         ),
     ]
@@ -455,3 +456,33 @@ source = "stdin"
     )
     assert "jail.dropbear.timezone" in found
     assert "the zone of [jail.sshd], which reads stdin too: Europe/Berlin" in found
+
+
+def test_a_layout_is_of_a_source(tmp_path: Path) -> None:
+    """What is watched carries it; jails that read one source say the same; one that is none is refused."""
+    jail = f'[jail.{{}}]\nsource = "file:{tmp_path}/access.log"\nlayout = "{{}}"\n'
+    file = tmp_path / "good.toml"
+    file.write_text(jail.format("wordpress", "nginx-proxy"), encoding="utf-8")
+    settings = load_settings(str(file))
+    (watch,) = watches(settings.jails, {})
+    assert watch.layout == "nginx-proxy"
+    assert form_of_file(f"{tmp_path}/access.log.1", settings.jails) == (None, "nginx-proxy")
+    (found,) = problems(tmp_path, jail.format("wordpress", "apache"))
+    assert "expected one of nginx-proxy" in found
+    two = jail.format("wordpress", "nginx-proxy") + jail.format("web-auth", "x").replace('layout = "x"\n', "")
+    file.write_text(two, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"the layout of \[jail\.wordpress\], which reads"):
+        load_settings(str(file))
+
+
+def test_replay_takes_a_jails_layout(tmp_path: Path) -> None:
+    """A file that a jail reads, or what it was rotated from, begins its lines as the jail says."""
+    up = Service(tmp_path)
+    log = tmp_path / "access.log"
+    line = '198.51.100.8 203.0.113.9 - - [22/Nov/2026:09:00:0{} +0000] "POST /wp-login.php HTTP/1.1" 200 1\n'
+    log.write_text("".join(line.format(number) for number in range(5)), encoding="ascii")
+    for layout, banned in (("", []), ('layout = "nginx-proxy"\n', ["203.0.113.9"])):
+        up.config.write_text(f'[jail.wordpress]\nsource = "file:{log}"\n{layout}', encoding="utf-8")
+        done = up.run("replay", "--json", "--config", str(up.config), str(log), code=None)
+        bans = [orjson.loads(each) for each in done.stdout.splitlines()]
+        assert [each["prefix"] for each in bans if each["kind"] == "ban"] == banned

@@ -266,7 +266,7 @@ def _patterns(definition: Definition, rule: Rule) -> Iterator[Pattern]:
             )
             yield FieldsPattern(rule, where, definition.json if rule.shape == "json" else definition.kv)
             return
-        lines = rule.lines if rule.shape == "line" else (access_line(rule.where),)
+        lines = rule.lines if rule.shape == "line" else (access_line(rule.where, definition.layout),)
         headers = "|".join(expand(each, definition.pieces) for each in definition.headers)
         behind = "|".join(
             expand(LED_BY_TIME.sub(r"(?:\g<0>)?", each), definition.pieces) for each in definition.headers

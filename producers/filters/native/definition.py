@@ -44,6 +44,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from producers.filters.native.pieces import LAYOUTS
 from producers.library import FAILED
 from schemas.errors import ConfigError
 
@@ -57,8 +58,8 @@ MOST_MISSING: Final = 3
 SAMPLES: Final = "\n[[sample]]"
 FIELDS: Final = ("ip", "user", "port", "time", "session", "host")
 HEAD: Final = frozenset({
-    "service", "title", "technique", "counts", "names", "engine", "generic", "programs", "ports", "sources",
-    "headers", "bare", "sessions", "pieces", "json", "kv",
+    "service", "title", "technique", "layout", "counts", "names", "engine", "generic", "programs", "ports",
+    "sources", "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
 RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends", "once"})
 
@@ -95,6 +96,7 @@ class Definition:
     Attributes:
         engine: code of its own reads its lines; empty for none.
         technique: what it sees, as MITRE ATT&CK names it (https://attack.mitre.org, v17); empty: not said.
+        layout: how an access log's line begins (`pieces.LAYOUTS`); a jail may say so.
         counts: the kinds of event that a jail counts which does not say (producers.library.counts_of).
         names: what a user's name cannot hold in a line that is read: up to three characters; or `words`,
             where the service logs names of letters and digits alone.
@@ -108,6 +110,7 @@ class Definition:
     service: str
     title: str
     technique: str
+    layout: str
     counts: tuple[str, ...]
     names: str
     engine: str
@@ -156,6 +159,7 @@ class _Reader:
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
             technique=self._technique(top),
+            layout=self._layout(top),
             counts=self._counts(top),
             names=self._names(top),
             engine=self._get(top, "engine", str, ""),
@@ -179,6 +183,12 @@ class _Reader:
         found: str = self._get(top, "technique", str, "")
         if found and TECHNIQUE.fullmatch(found) is None:
             raise self._wrong("technique", f'expected one of ATT&CK such as "T1110.001", not {found!r}')
+        return found
+
+    def _layout(self, top: Mapping[str, Any]) -> str:
+        found: str = self._get(top, "layout", str, "")
+        if found not in LAYOUTS:
+            raise self._wrong("layout", f"expected one of {', '.join(filter(None, LAYOUTS))}, not {found!r}")
         return found
 
     def _counts(self, top: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -39,6 +39,14 @@ class NativeFilter:
     definition: Definition
     text: str
     file: str
+
+    def laid_out(self, layout: str) -> NativeFilter:
+        """The same over access logs whose lines begin so (`producers.filters.native.pieces.LAYOUTS`)."""
+        if not layout or layout == self.definition.layout:
+            return self
+        return replace(
+            self, definition=replace(self.definition, layout=layout), text=f"{layout}\n{self.text}"
+        )
 
     @property
     def name(self) -> str:

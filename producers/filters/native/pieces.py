@@ -142,9 +142,14 @@ def _unbegun(text: str) -> str:
 QUOTED: Final = r'[^"\\]*(?:\\.[^"\\]*)*'
 COLUMN: Final = rf"(?:{IPV4}|[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:.]{{0,39}}(?:%[\w.-]{{1,16}})?)"
 """A first column that is an address, of a client or of a host that he asked for."""
+HOST: Final = r"(?:[\w.*:-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?)"
+"""The host that a client asked for, before his address."""
+LAYOUTS: Final[Mapping[str, str]] = {
+    "": rf"(?:(?!{COLUMN} ){HOST} )?{{ip}} (?!{COLUMN} [^ \[]+ [^\[])\S+ <user> \[{{time}}\] ",
+    "nginx-proxy": rf"{HOST} {{ip}} \S+ <user> \[{{time}}\] ",
+}
+"""How an access log's line begins: as it shows by itself; or, where that is declared, with the host."""
 LAYOUT: Final = (
-    rf"(?:(?!{COLUMN} )(?:[\w.*:-]{{1,255}}|\[[0-9A-Fa-f:.]{{2,45}}\](?::\d{{1,5}})?) )?"
-    rf"{{ip}} (?!{COLUMN} [^ \[]+ [^\[])\S+ <user> \[{{time}}\] "
     r'"(?:<method> <path>(?: <protocol>)?|<request>)" <status> <size>'
     r'(?: "<referer>"(?: "<agent>"(?: <more>)?)?)?'
 )
@@ -163,7 +168,7 @@ COLUMNS: Final[Mapping[str, str]] = {
 REQUEST_COLUMNS: Final = frozenset({"method", "path", "protocol"})
 
 
-def access_line(where: Mapping[str, str]) -> str:
+def access_line(where: Mapping[str, str], begins: str = "") -> str:
     r"""The line, with pieces, of an access log in which some columns hold certain values.
 
     Common Log Format, combined, with or without a virtual host before it; columns as Apache's mod_log_config
@@ -176,13 +181,13 @@ def access_line(where: Mapping[str, str]) -> str:
     host that a client asked for (nginx-proxy's `$host $remote_addr - $remote_user`).
 
     A `request` is one that is no proper request line (`method path protocol`). What the path has to be is
-    looked at once the line is read (`producers.filters.native.targets`).
+    looked at once the line is read (`producers.filters.native.targets`). `begins`: one of LAYOUTS.
     Raises ValueError for a column that is none.
     """
     unknown = [column for column in where if column not in COLUMNS]
     if unknown:
         raise ValueError(f"no column is named {unknown[0]}; known are {', '.join(COLUMNS)}")
-    layout = LAYOUT
+    layout = LAYOUTS[begins] + LAYOUT
     if where.keys() & REQUEST_COLUMNS:
         layout = layout.replace(
             "(?:<method> <path>(?: <protocol>)?|<request>)", "<method> <path>(?: <protocol>)?"

@@ -42,3 +42,23 @@ def test_the_columns_before_the_time(columns: str, named: str | None) -> None:
     """A host before the address is none; of two addresses nobody can tell which is whose."""
     rows = scan(load_native("wordpress"), f"{columns} {REST}")
     assert [row[2] for row in rows] == ([] if named is None else [named])
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        (f"www.example.com {CLIENT} - -", CLIENT),
+        (f"198.51.100.8 {CLIENT} - bob", CLIENT),
+        (f"2001:db8::8 {CLIENT} - -", CLIENT),
+        (f"[2001:db8::8] {CLIENT} - -", CLIENT),
+        (f"_ {CLIENT} - -", CLIENT),
+        (f"{CLIENT} - -", None),
+        (f"{CLIENT} - bob", None),
+    ],
+)
+def test_a_declared_layout_begins_with_the_host(columns: str, named: str | None) -> None:
+    """Whatever the host looks like, the client stands behind it; a line of another layout names nobody."""
+    declared = load_native("wordpress").laid_out("nginx-proxy")
+    rows = scan(declared, f"{columns} {REST}")
+    assert [row[2] for row in rows] == ([] if named is None else [named])
+    assert declared.version != load_native("wordpress").version
