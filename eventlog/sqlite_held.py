@@ -149,8 +149,15 @@ class HoldingLog:
 
     def shrink(self, max_bytes: int, needed: Callable[[], Mapping[Place, int]]) -> Shrunk:
         """As the file does; nothing while anything is held, since the state that it asks for is not saved."""
+
+        def saved() -> Mapping[Place, int]:
+            places = needed()
+            if self._held:
+                raise Unwritable(self._reason)
+            return places
+
         with self._lock:
-            return self._file.shrink(max_bytes, needed) if self._settled() else Shrunk()
+            return self._file.shrink(max_bytes, saved) if self._settled() else Shrunk()
 
     def notices(self) -> Mapping[str, int]:
         """What there is to say: how many commits are held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Literal, Protocol, TypeVar
 
 from schemas.errors import InvalidMessage
@@ -78,10 +79,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StartPosition:
-    """Where to begin: `beginning`, `end`, or `recent`: at the first line of the last `recent_ms`."""
+    """Where to begin: `beginning`, `end`, or `recent`: at the first line of the last `recent_ms`.
+
+    `zone`: of times that name none; None: the local one.
+    """
 
     at: Literal["recent", "beginning", "end"] = "recent"
     recent_ms: int = 600_000
+    zone: tzinfo | None = None
 
 
 def none_missing(_spec: str) -> list[str]:

@@ -112,7 +112,7 @@ class Stream:
         self._room = shared.room
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
-        start = StartPosition(watch.start, watch.recent_ms)
+        start = StartPosition(watch.start, watch.recent_ms, self._zone)
         self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
         self.torn: dict[str, TornLines] = {}
         for origin, lines in saved.get("torn", {}).items():

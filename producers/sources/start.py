@@ -7,9 +7,13 @@ import re
 from typing import Final
 
 from producers.contract import StartPosition
-from producers.stamps import TIME, LineClock, Stamps
+from producers.filters.times import TIME, plain_time
+from producers.stamps import LineClock, Stamps
 
-STAMPED: Final = re.compile(rb"^(?:<\d{1,3}>(?:1 )?)?(" + TIME + rb")[ :]", re.MULTILINE)
+STAMPED: Final = re.compile(
+    rb"^(?:<\d{1,3}>(?:1 )?)?(?:[^\n\[\"{]{0,256}\[)?(" + TIME + rb")[ :\],|]", re.MULTILINE
+)
+"""At a line's beginning, or in its first brackets, as web servers have it."""
 WINDOW_BYTES: Final = 65_536
 
 
@@ -24,18 +28,18 @@ def offset_for(fd: int, start: StartPosition, now_ms: int) -> int:
     timeless = _stamped(fd, _line_at(fd, max(0, end - WINDOW_BYTES)), end) is None
     if start.at == "end" or timeless:
         return end
-    return _bisect(fd, end, now_ms - start.recent_ms, LineClock(now_ms, "offline"))
+    stamps = Stamps(start.zone)
+    stamps.begin(LineClock(now_ms, "offline"))
+    return _bisect(fd, end, now_ms - start.recent_ms, stamps)
 
 
-def _bisect(fd: int, end: int, since_ms: int, clock: LineClock) -> int:
+def _bisect(fd: int, end: int, since_ms: int, stamps: Stamps) -> int:
     """The start of the first line not older: those before `low` are older, those from `high` on are not."""
-    stamps = Stamps()
-    stamps.begin(clock)
     low, high = 0, end
     while low < high:
         middle = max(low, _line_at(fd, (low + high) // 2))
         found = _stamped(fd, middle, high)
-        if found is not None and stamps.read(found[1])[0] < since_ms:
+        if found is not None and stamps.read(plain_time(found[1]))[0] < since_ms:
             low = found[0]
         else:
             high = middle

@@ -144,8 +144,10 @@ COLUMN: Final = rf"(?:{IPV4}|[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:.]
 """A first column that is an address, of a client or of a host that he asked for."""
 HOST: Final = r"(?:[\w.*:-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?)"
 """The host that a client asked for, before his address."""
+ALONE: Final = r'\S+ \[[^\[\]"]*\] "'
+"""One column before the time: no client writes a quote that nothing escapes."""
 LAYOUTS: Final[Mapping[str, str]] = {
-    "": rf"(?:(?!{COLUMN} ){HOST} )?{{ip}} (?!{COLUMN} [^ \[]+ [^\[])\S+ <user> \[{{time}}\] ",
+    "": rf"(?:(?!{COLUMN} ){HOST} )?{{ip}} (?!{COLUMN} (?!{ALONE}))\S+ <user> \[{{time}}\] ",
     "nginx-proxy": rf"{HOST} {{ip}} \S+ <user> \[{{time}}\] ",
 }
 """How an access log's line begins: as it shows by itself; or, where that is declared, with the host."""

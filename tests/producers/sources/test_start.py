@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -74,3 +75,33 @@ def test_an_empty_file_is_begun_at_its_start(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("")
     for at in (StartPosition("recent"), StartPosition("end"), StartPosition("beginning")):
         assert offset(tmp_path / "log", at) == 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '192.0.2.7 - - [%d/%b/%Y:%H:%M:%S +0000] "GET / HTTP/1.1" 200 1',
+        "[%a %b %d %H:%M:%S.%f %Y] [core:error] [pid 7] x",
+        "%Y/%m/%d %H:%M:%S [error] 7#7: x",
+        "[%Y-%m-%d %H:%M:%S] NOTICE[7] x",
+        "%a %b %d %H:%M:%S %Y [pid 7] x",
+    ],
+)
+def test_the_times_of_services_own_logs_are_found(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server's log is begun at its recent lines as well, and not passed over."""
+    monkeypatch.setenv("TZ", "UTC")
+    times = [NOW - timedelta(seconds=10 * (199 - number)) for number in range(200)]
+    lines = [f"{at.strftime(form)} {'x' * (number % 90)}\n" for number, at in enumerate(times)]
+    (tmp_path / "log").write_text("".join(lines))
+    found = offset(tmp_path / "log", StartPosition("recent", 600_000))
+    assert found == sum(map(len, lines[: 200 - 61]))
+
+
+def test_a_zone_that_is_told_counts(tmp_path: Path) -> None:
+    """A jail's timezone says how old the lines are, whatever this machine's is."""
+    lines = logged(tmp_path / "log", 100, "%b %d %H:%M:%S")
+    text = "".join(lines)
+    assert offset(tmp_path / "log", StartPosition("recent", 100_000, ZoneInfo("UTC"))) < len(text)
+    assert offset(tmp_path / "log", StartPosition("recent", 100_000, ZoneInfo("Asia/Tokyo"))) == len(text)
