@@ -34,7 +34,8 @@ OF_ONE_DOMAIN: Final = "host names of one domain, beyond what may wait of one; t
 UNKNOWN: Final = "a host name that has no address of its own, which leads back to it; its line is no event"
 RESOLVED: Final = "host names instead of addresses, resolved as usedns says"
 
-SHORT_LABEL: Final = 3
+SECOND_LEVELS: Final = frozenset({"ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "or", "org"})
+"""Below a country's top level these are no domains of somebody's."""
 
 LookUp = Callable[[str], Sequence[str]]
 
@@ -53,9 +54,11 @@ def addresses_of(name: str) -> list[str]:
 
 
 def domain_of(name: str) -> str:
-    """Whose a name is: its last two labels, or three where the second last is short (`co.uk`)."""
+    """Whose a name is: its last two labels, or three where these are a country's second level (`co.uk`)."""
     labels = _plain(name).split(".")
-    return ".".join(labels[-3 if len(labels) > 2 and len(labels[-2]) <= SHORT_LABEL else -2 :])  # noqa: PLR2004 - labels
+    if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in SECOND_LEVELS:  # noqa: PLR2004 - labels
+        return ".".join(labels[-3:])
+    return ".".join(labels[-2:])
 
 
 def _plain(name: str) -> str:

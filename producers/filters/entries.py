@@ -42,7 +42,9 @@ CRI: Final = re.compile(
     re.DOTALL,
 )
 PREFIX: Final = re.compile(
-    rb"(?:[A-Za-z0-9][\w.@-]{0,255} +\||\[pod/[\w.-]{1,255}/[\w.-]{1,255}\]) (.*)", re.DOTALL
+    rb"(?:(?!\d{1,3}(?:\.\d{1,3}){3} )[A-Za-z0-9][\w.@-]{0,255} +\|"
+    rb"|\[pod/[\w.-]{1,255}/[\w.-]{1,255}\]) (.*)",
+    re.DOTALL,
 )
 """What `docker compose logs`, `docker service logs` and `kubectl logs --prefix` write before a line."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.*)\]", re.DOTALL)

@@ -40,7 +40,11 @@ class JournalPieces:
 
         Raises KeyError, TypeError or ValueError when it is no entry.
         """
-        name = str(entry.get(ID) or f"{entry.get('CONTAINER_ID_FULL')} {entry.get('PRIORITY')}")
+        container = entry.get(ID) or entry.get("CONTAINER_ID_FULL")
+        if not container:
+            return entry
+        writer = f"{entry.get('_UID')} {entry.get('_PID')} {entry.get('PRIORITY')}"
+        name = str(entry.get(ID) or f"{container} {writer}")
         if PARTIAL not in entry and ID not in entry and name not in self._open:
             return entry
         self._add(name, entry)

@@ -149,6 +149,9 @@ def test_one_domain_holds_up_no_other() -> None:
         ("A.Example.co.uk", "example.co.uk"),
         ("localhost", "localhost"),
         ("b.co", "b.co"),
+        ("h1.x.com", "x.com"),
+        ("h1.abc.de", "abc.de"),
+        ("h.t.co", "t.co"),
     ],
 )
 def test_whose_a_name_is(name: str, domain: str) -> None:

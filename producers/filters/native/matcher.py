@@ -160,11 +160,14 @@ class NativeMatcher:
         session = self._session(entry, groups)
         ip, port = self._party(groups, session)
         kind = pattern.rule.kind
-        failed = bool(session) and self._sessions.get(session or "", ("", None, False))[2]
+        known = self._sessions.get(session or "")
+        failed = known is not None and known[2]
         if session and pattern.rule.ends:
             self._sessions.pop(session, None)
-        elif session and ip and kind in {"session", "failed"}:
-            self._sessions.keep(session, (ip, port, kind == "failed"))
+        elif session and ip and kind == "session":
+            self._sessions.keep(session, (ip, port, failed))
+        elif session and ip and kind == "failed":
+            self._sessions.keep(session, (*(known or (ip, port))[:2], True))
         if kind == "session" or (pattern.rule.once and (failed or not session)):
             return []
         if not ip:

@@ -53,7 +53,7 @@ PIECES: Final[Mapping[str, str]] = {
     "path": r'(?P<path>[^"\\ ]*(?:\\.[^"\\ ]*)*)',
     "login_path": (
         r"(?![^?]*/[\w-]*re(?:fresh|new)[\w-]*(?:[/?]|$))[^?]*"
-        r"(?:log[_-]?[io]n|sign[_-]?in|auth)[^?]*(?:\?.*)?"
+        r"(?:log[_-]?[io]n|sign[_-]?in|auth(?!or))[^?]*(?:\?.*)?"
     ),
 }
 PLACE: Final = re.compile(r"\{([a-z][a-z_]*)(?:!((?:[^{}\\]|\\.)+))?\}")
@@ -144,10 +144,8 @@ COLUMN: Final = rf"(?:{IPV4}|[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f]{{0,4}}:[0-9A-Fa-f:.]
 """A first column that is an address, of a client or of a host that he asked for."""
 HOST: Final = r"(?:[\w.*:-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?)"
 """The host that a client asked for, before his address."""
-ALONE: Final = r'\S+ \[[^\[\]"]*\] "'
-"""One column before the time: no client writes a quote that nothing escapes."""
 LAYOUTS: Final[Mapping[str, str]] = {
-    "": rf"(?:(?!{COLUMN} ){HOST} )?{{ip}} (?!{COLUMN} (?!{ALONE}))\S+ <user> \[{{time}}\] ",
+    "": rf"(?:(?!{COLUMN} ){HOST} )?{{ip}} (?!{COLUMN} )\S+ (?!{COLUMN} )<user> \[{{time}}\] ",
     "nginx-proxy": rf"{HOST} {{ip}} \S+ <user> \[{{time}}\] ",
 }
 """How an access log's line begins: as it shows by itself; or, where that is declared, with the host."""
@@ -158,7 +156,7 @@ LAYOUT: Final = (
 COLUMNS: Final[Mapping[str, str]] = {
     "user": r"(?!- [^\[])(?P<user>\S+|[^\"\\]+(?:\\.[^\"\\]*)*)",
     "method": r"[A-Z]{3,20}",
-    "path": PIECES["path"],
+    "path": r'(?P<path>[^"\\]*?(?:\\.[^"\\]*?)*?)',
     "protocol": r"HTTP/[\d.]{1,4}",
     "request": QUOTED,
     "status": r"\d{3}",
@@ -178,9 +176,9 @@ def access_line(where: Mapping[str, str], begins: str = "") -> str:
     transform encoder, Traefik, HAProxy's httplog in CLF, Tomcat's valve and others write the same. What a
     client chose (user, request, referer, agent) stands in quotes or after the address, and servers escape
     quotes in it: `\"` or `\x22`. So the address, at the line's beginning, is the server's own. A list of
-    addresses there is what a header said, and no word for an address: such a line is not read. Nor is one
-    whose first two columns are addresses and which has a column more than it should: the first may be the
-    host that a client asked for (nginx-proxy's `$host $remote_addr - $remote_user`).
+    addresses there is what a header said, and no word for an address: such a line is not read. Nor is one of
+    whose first three columns two are addresses: the first may be the host that a client asked for
+    (nginx-proxy's `$host $remote_addr - $remote_user`).
 
     A `request` is one that is no proper request line (`method path protocol`). What the path has to be is
     looked at once the line is read (`producers.filters.native.targets`). `begins`: one of LAYOUTS.
