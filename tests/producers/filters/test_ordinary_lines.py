@@ -1,10 +1,11 @@
 """What services write when they start, are used as they should be, and stop is no failed login and no probe.
 
-`ordinary_lines.tsv` has a line's service, where it is from, and the line. "started": the service, as Debian 12
-has it, was started, used (a login, a request, a mail, a query) and stopped, and wrote the line; times are set to one
-day, names and addresses are examples. "source": the service could not be started there, or not in that state, and
-the line is written after its source's or documentation's format. Failed logins at a terminal, without a client's
-address, are among them: there is nobody to ban.
+`ordinary_lines.tsv` has a line's service, where it is from, and the line. "started": the service,
+as Debian 12 has it, was started, used (a login, a request, a mail, a query) and stopped, and wrote
+the line; times are set to one day, names and addresses are examples. "source": the service could
+not be started there, or not in that state, and the line is written after its source's or
+documentation's format. Failed logins at a terminal, without a client's address, are among them:
+there is nobody to ban.
 """
 
 from __future__ import annotations
