@@ -138,7 +138,7 @@ class Stream:
         """Match some of what it read, or reads now, until its turn ends; whether there was something."""
         until_s = thread_time() + TURN_MS / 1_000
         if not self.busy:
-            chunk = self.source.read(READ_BYTES)
+            chunk = self._read()
             if chunk is None:
                 return False
             self.read_bytes += len(chunk.data)
@@ -148,6 +148,14 @@ class Stream:
             fitting = self._piece_bytes * TURN_MS / 1_000 / max(thread_time() - started_s, 1e-6)
             self._piece_bytes = int(max(LEAST_BYTES, min(PIECE_BYTES, 2 * self._piece_bytes, fitting)))
         return True
+
+    def _read(self) -> Chunk | None:
+        """What the source has; its trouble is its own, and ends nobody else's work."""
+        try:
+            return self.source.read(READ_BYTES)
+        except OSError as error:
+            self.counts[f"{self.watch.source}: not read just now: {error.strerror or error}"] += 1
+            return None
 
     @property
     def busy(self) -> bool:

@@ -10,6 +10,7 @@ import click
 
 from banstream.config import load_settings
 from banstream.instants import now_ms
+from banstream.limits import open_more_files
 from banstream.logs import logging_options, to_stderr
 from banstream.options import config_option
 from eventlog.claim import Claim
@@ -36,6 +37,7 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     from schemas.signatures import fingerprint, public_text
 
     to_stderr(**logging)
+    open_more_files()
     settings = load_settings(config_file)
     say_settings(settings)
     ship = settings.ship

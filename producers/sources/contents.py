@@ -27,6 +27,7 @@ from producers.sources.file_position import FilePosition
 from producers.sources.known import FileId, Known, KnownMark
 from producers.sources.open_file import OpenFile
 from producers.sources.packed import Content, open_content
+from producers.sources.paths import real
 from producers.sources.settling import Settling
 from producers.sources.tail import Tail, written
 
@@ -157,7 +158,7 @@ class Contents:
         """Read a file from a mark on."""
         self._wanted.discard(mark.incarnation)
         self.known.forget(mark)
-        opened = OpenFile(content, replace(mark, path=written(os.path.realpath(found.path))))
+        opened = OpenFile(content, replace(mark, path=written(str(real(found.path)))))
         self.tail(home).add(opened)
         return opened
 

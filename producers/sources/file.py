@@ -17,6 +17,7 @@ from producers.sources.folders import Folders, matching_files
 from producers.sources.known import FileId, KnownMark
 from producers.sources.open_file import LinesRead
 from producers.sources.packed import Content, PlainFile
+from producers.sources.paths import is_folder, is_there
 from producers.sources.start import offset_for
 from producers.sources.tail import Tail
 from producers.sources.wake import Wake
@@ -51,7 +52,7 @@ class FileSource:
             self._settle(self._first)
             tails = self._contents.tails.values()
             self._late = frozenset(
-                each.path for each in tails if each.newest() is None and each.path.exists()
+                each.path for each in tails if each.newest() is None and is_there(each.path)
             )
         else:
             self._resume(resume)
@@ -223,9 +224,9 @@ def _path(spec: str) -> str:
 
 
 def _unreadable(path: Path) -> str | None:
-    if path.is_dir():
+    if is_folder(path):
         return f"{path}: a directory; name its files, as {path}/*.log"
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - as is_folder
         return f"{path}: not a regular file; name a log file"
     if not os.access(path, os.R_OK):
         return f"{path}: may not be read; run as root, or let this user's group read it (usually adm)"

@@ -11,22 +11,29 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fnmatch import translate
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Final
 
 from producers.sources.contents import Found
 from producers.sources.known import FileId
+from producers.sources.paths import fixed_part, is_foreign, is_there, paths_of, real
 from producers.sources.rotated_names import root_of
 from schemas.bounds import NAME_CHARACTERS
 
-ROOT_UID: Final = 0
 UNNAMED: Final = (
     f"a file whose name is no UTF-8, or with its path longer than {NAME_CHARACTERS} characters, is not read; "
     "rename it"
 )
 FOREIGN: Final = (
-    "a link out of its folder to a file that is neither root's nor the folder's owner's is not read; "
-    "name that file itself"
+    "a link of somebody who does not own what it leads to is not followed; name that file itself, or let "
+    "root make the link"
 )
+CROWDED: Final = (
+    "a folder with more files than may be open at once: those written last are read, the others not"
+)
+MOST_IN_FOLDER: Final = 5_000
+SHARE: Final = 4
+"""Of the files a process may have open, one folder gets no more than this part: it may be a user's."""
 
 
 class Folders:
@@ -54,14 +61,14 @@ class Folders:
         self.notices.clear()
         self.troubles.clear()
         named = {path: path for path in self._named()}
-        self._logs = {real: log for log in (*logs, *named) for real in (_real(log), log)}
+        self._logs = {place: log for log in (*logs, *named) for place in (real(log), log)}
         paths = {**{path: self.home_of(path) for path in named}, **places, **self._beside()}
         found: dict[FileId, Found] = {}
         for path, home in sorted(paths.items(), key=lambda each: each[0] != each[1]):
             each = self._found(path, home, named=path in named)
             if each is not None:
                 found.setdefault(each.id, each)
-        return list(found.values())
+        return self._bounded(list(found.values()), places)
 
     def home_of(self, path: Path) -> Path:
         """The log that a file is of: the one it was made of by rotation, where that is one of these."""
@@ -69,7 +76,7 @@ class Folders:
         root = path.with_name(name) if name != path.name else path
         if root in self._logs:
             return self._logs[root]
-        return root if self.is_glob and self._expression.fullmatch(str(root)) and root.exists() else path
+        return root if self.is_glob and self._expression.fullmatch(str(root)) and is_there(root) else path
 
     def folders(self) -> set[Path]:
         """Where something may happen to these files, as of the last look."""
@@ -78,13 +85,31 @@ class Folders:
     def _named(self) -> list[Path]:
         if not self.is_glob:
             return [Path(self._pattern)]
-        there = _glob(self._pattern)
+        there = paths_of(self._pattern)
         above = [str(parent) for parent in Path(self._pattern).parents]
-        self._covered = {path for parent in above if glob.has_magic(parent) for path in _glob(parent)}
+        self._covered = {path for parent in above if glob.has_magic(parent) for path in paths_of(parent)}
         named = [path for path in there if _is_name(path)]
-        own = [path for path in named if not _is_foreign(path)]
+        own = [path for path in named if not self._is_foreign(path)]
         self.notices += Counter({UNNAMED: len(there) - len(named), FOREIGN: len(named) - len(own)})
         return own
+
+    def _is_foreign(self, path: Path) -> bool:
+        return self.is_glob and is_foreign(path, fixed_part(self._pattern))
+
+    def _bounded(self, found: list[Found], reading: Mapping[Path, Path]) -> list[Found]:
+        """No more of a folder than it may have open: what is being read, then what was written last."""
+        most = min(MOST_IN_FOLDER, getrlimit(RLIMIT_NOFILE)[0] // SHARE)
+        if len(found) <= most:
+            return found
+        taken: Counter[Path] = Counter()
+        kept: list[Found] = []
+        for each in sorted(found, key=lambda each: (each.path not in reading, -each.stat.st_mtime_ns)):
+            folder = each.path.parent
+            taken[folder] += 1
+            if taken[folder] <= most:
+                kept.append(each)
+        self.notices += Counter({CROWDED: sum(count > most for count in taken.values())})
+        return kept
 
     def _beside(self) -> dict[Path, Path]:
         """What rotation has made of these logs."""
@@ -93,7 +118,8 @@ class Folders:
             with suppress(OSError):
                 for name in os.listdir(folder):  # noqa: PTH208 - the names alone, a thousand of them
                     root = root_of(name)
-                    if root != name and (home := self._logs.get(folder / root)) is not None:
+                    home = self._logs.get(folder / root) if root != name else None
+                    if home is not None and not self._is_foreign(folder / name):
                         found[folder / name] = home
         return found
 
@@ -116,18 +142,8 @@ def matching_files(pattern: str) -> list[Path]:
     A name that is no UTF-8, or too long, is left out: neither a position nor an event can hold it.
     """
     if glob.has_magic(pattern):
-        return [path for path in _glob(pattern) if _is_name(path)]
-    return [Path(pattern)] if Path(pattern).exists() else []
-
-
-def fixed_part(pattern: str) -> Path:
-    """The directory of a path, or of a glob the deepest without a wildcard."""
-    parents = Path(pattern).parents
-    return next(parent for parent in parents if not glob.has_magic(str(parent)))
-
-
-def _glob(pattern: str) -> list[Path]:
-    return sorted(Path("/").glob(pattern.lstrip("/")))
+        return [path for path in paths_of(pattern) if _is_name(path)]
+    return [Path(pattern)] if is_there(Path(pattern)) else []
 
 
 def _is_name(path: Path) -> bool:
@@ -137,19 +153,3 @@ def _is_name(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return len(origin) <= NAME_CHARACTERS
-
-
-def _is_foreign(path: Path) -> bool:
-    """Whether a path leads out of its folder, to what somebody else owns who has no say there."""
-    real = _real(path)
-    if real.parent == _real(path.parent):
-        return False
-    try:
-        return path.stat().st_uid not in {ROOT_UID, path.parent.stat().st_uid}
-    except OSError:
-        return False
-
-
-def _real(path: Path) -> Path:
-    """Where a path leads; unlike Path.resolve it gives something for a loop of symlinks too."""
-    return Path(os.path.realpath(path))

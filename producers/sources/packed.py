@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from typing import Final, Protocol
 
 STEP_BYTES: Final = 4 << 20
@@ -34,6 +35,11 @@ XZ_MEMORY_BYTES: Final = 128 << 20
 DAMAGED: Final = "compressed, and damaged or not complete"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 NO_ZSTD: Final = "compressed with zstd, which this Python cannot read; unpack it (zstd -d), or use gzip or xz"
+
+
+RESERVE: Final = 64
+"""So many open files are left to the rest of the process: its log, its firewall, journalctl."""
+FULL: Final = "not read: too many files are open; raise LimitNOFILE, or name fewer files"
 
 
 class Later(Exception):  # noqa: N818 - said of an answer, as StopIteration is of an iterator
@@ -104,6 +110,11 @@ class Content(Protocol):
         """What a compressed file is known by; empty for any other."""
         ...
 
+    @property
+    def worked(self) -> int:
+        """How many bytes have gone into and come out of unpacking."""
+        ...
+
     def pread(self, count: int, offset: int) -> bytes:
         """So many bytes from an offset on; fewer at the end alone. Raises OSError and Later."""
         ...
@@ -125,6 +136,7 @@ class PlainFile:
     """A file as it is."""
 
     packed = ""
+    worked = 0
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -158,6 +170,7 @@ class PackedFile:
         size = os.fstat(fd).st_size
         tail = os.pread(fd, TAIL_BYTES, max(0, size - TAIL_BYTES))
         self.packed = f"{size}:{blake2b(tail, digest_size=8).hexdigest()}"
+        self.worked = 0
         self._kept_start: bytes | None = None
         self._kept: dict[tuple[int, int], bytes] = {}
         self._rewind()
@@ -191,6 +204,7 @@ class PackedFile:
             self._drop(offset)
             more = self._unpack(STEP_BYTES)
             self._text += more
+            self.worked += len(more)
             steps += len(more)
             inputs += 1
         self._drop(offset)
@@ -235,6 +249,7 @@ class PackedFile:
     def _input(self) -> bytes:
         data = os.pread(self._fd, INPUT_BYTES, self._at)
         self._at += len(data)
+        self.worked += len(data)
         if not data:
             raise EOFError
         return data
@@ -256,6 +271,8 @@ def open_content(path: Path) -> Content:
 
 
 def _content_of(fd: int, path: Path) -> Content:
+    if fd >= getrlimit(RLIMIT_NOFILE)[0] - RESERVE:  # the lowest that was free
+        raise OSError(errno.EMFILE, FULL, str(path))
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise OSError(0, "not a regular file", str(path))
     start = os.pread(fd, MAGIC_BYTES, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from producers.sources.file_position import FilePosition
 from producers.sources.known import FileId, KnownMark
 from producers.sources.open_file import OpenFile
-from producers.sources.packed import START_BYTES, Content, Later
+from producers.sources.packed import START_BYTES, STEP_BYTES, Content, Later
+from producers.sources.paths import real
 from producers.sources.rotated_names import is_backup, is_packed, root_of
 from producers.sources.tail import GONE, Tail, written
 
@@ -40,6 +40,7 @@ class Settling:
         self._displaced: dict[Path, FilePosition] = {}
         self._unsettled: dict[FileId, Path] = {}
         self._gone: dict[Path, tuple[str, bool]] = {}
+        self._unpacked = 0
 
     def run(self) -> bool:
         """Settle each file, what belongs to nothing known last; true when one is not unpacked far enough."""
@@ -75,7 +76,7 @@ class Settling:
     def _still(self, each: Found, tail: Tail, opened: OpenFile) -> bool:
         """Whether an open file is what it was; else its content was displaced by another."""
         if opened.mark.packed or opened.mark.agrees(opened.content):
-            opened.mark = replace(opened.mark, path=written(os.path.realpath(each.path)))
+            opened.mark = replace(opened.mark, path=written(str(real(each.path))))
             self._is_there(each, opened.mark)
             return True
         self._displaced[tail.path] = opened.mark
@@ -86,14 +87,18 @@ class Settling:
     def _tried(self, each: Found, way: Callable[[Found, Content], bool]) -> bool:
         """Whether a file is settled one way, which has its content then.
 
-        One that is not unpacked far enough is settled, for now.
+        One that is not unpacked far enough is settled, for now: so are those behind the one with which this
+        look has unpacked STEP_BYTES.
         """
         try:
             content = self._all.content_of(each)
         except OSError as error:
             self._all.tail(each.home).say(error)
             return False
+        before = content.worked
         try:
+            if content.packed and self._unpacked >= STEP_BYTES:
+                raise Later  # noqa: TRY301 - as if it had been asked
             settled = way(each, content)
         except Later:
             self._unsettled[each.id] = each.home
@@ -105,6 +110,8 @@ class Settling:
         else:
             if settled:
                 return True
+        finally:
+            self._unpacked += content.worked - before
         self._all.put_back(each, content)
         return settled
 
@@ -125,7 +132,7 @@ class Settling:
             self._all.known.forget(mark)
             self._read(each, home, content, replace(mark, incarnation=self._all.name(each, content)))
         elif mark.incarnation == NOT_OURS or not (wanted or grown):
-            self._all.known.keep(home, replace(mark, path=written(os.path.realpath(each.path))))
+            self._all.known.keep(home, replace(mark, path=written(str(real(each.path)))))
             self._all.is_read(each, mark)
             content.close()
         elif self._is_read_further(mark):

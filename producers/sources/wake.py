@@ -8,6 +8,8 @@ from typing import Final
 
 from inotify_simple import INotify, flags
 
+from producers.sources.paths import is_folder
+
 EVENTS: Final = (
     flags.MODIFY | flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.ATTRIB
     | flags.DELETE_SELF | flags.MOVE_SELF
@@ -71,4 +73,5 @@ class Wake:
 
 def _existing(directory: Path) -> Path:
     """The directory, or the nearest above it that exists."""
-    return next((place for place in (directory, *directory.parents) if place.is_dir()), Path("/"))
+    above = (directory, *directory.parents)
+    return next((place for place in above if is_folder(place)), Path("/"))

@@ -2,10 +2,10 @@
 
 `ordinary_lines.tsv` has a line's service, where it is from, and the line. "started": the service,
 as Debian 12 has it, was started, used (a login, a request, a mail, a query) and stopped, and wrote
-the line; times are set to one day, names and addresses are examples. "source": the service could
-not be started there, or not in that state, and the line is written after its source's or
-documentation's format. Failed logins at a terminal, without a client's address, are among them:
-there is nobody to ban.
+the line; times are set to one day, names and addresses are examples. "recalled": the service could
+not be started there, or not in that state, and the line is written as the service is known to
+write it, checked against no source. Failed logins at a terminal, without a client's address, are
+among them: there is nobody to ban.
 """
 
 from __future__ import annotations
@@ -67,4 +67,4 @@ def test_the_table_is_of_a_hundred_services_and_more() -> None:
     services = [service for service, _ in groupby(TABLE, lambda row: row[0])]
     assert len(services) == len(set(services)) > 100
     assert len({row[0] for row in TABLE if row[1] == "started"}) > 50
-    assert {row[1] for row in TABLE} == {"started", "source"}
+    assert {row[1] for row in TABLE} == {"started", "recalled"}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
+import resource
 import select
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count, pairwise
@@ -17,8 +21,10 @@ import orjson
 import pytest
 
 from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
-from producers.sources import open_source
-from producers.sources.folders import FOREIGN, UNNAMED
+from producers.sources import check_source, open_source
+from producers.sources.folders import CROWDED, FOREIGN, UNNAMED, Folders
+from producers.sources.packed import FULL, MAGIC, STEP_BYTES, Gunzip
+from producers.sources.paths import paths_of
 from producers.sources.tail import CUT, GONE, LINGER_MS
 from schemas.bounds import NAME_CHARACTERS
 
@@ -535,20 +541,114 @@ def test_a_line_that_never_ends_is_skipped_bit_by_bit(log: Path, follower: Follo
 
 
 def test_a_link_to_a_strangers_file_is_refused_and_said(tmp_path: Path, follow: Follow) -> None:
-    """Under a glob: out of its folder, to what is neither root's nor the folder's owner's."""
+    """Under a glob: a link is followed where root made it, or who owns what it leads to."""
     for name, owner in (("user", NOBODY), ("other", NOBODY - 1), ("roots", 0)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "own").write_bytes(f"{name}\n".encode())
-        os.chown(tmp_path / name / "own", owner, owner)
-        os.chown(tmp_path / name, owner, owner)
-    (tmp_path / "user" / "a.log").symlink_to("../other/own")
-    (tmp_path / "user" / "b.log").symlink_to("own")
-    (tmp_path / "user" / "c.log").symlink_to("../roots/own")
+        (tmp_path / name / "d.log").write_bytes(f"{name}'s log\n".encode())
+        for path in (tmp_path / name / "own", tmp_path / name / "d.log", tmp_path / name):
+            os.chown(path, owner, owner)
+    for link, target, owner in (
+        ("user/a.log", "../other/own", NOBODY),
+        ("user/b.log", "own", NOBODY),
+        ("user/c.log", "../roots/own", NOBODY),
+        ("user/d.log.1", "../roots/own", NOBODY),
+        ("roots/e.log", "../other/own", 0),
+        ("linked", "other", NOBODY),
+    ):
+        (tmp_path / link).symlink_to(target)
+        os.lchown(tmp_path / link, owner, owner)
     follower = follow(f"file:{tmp_path}/*/*.log")
-    assert sorted(follower.drain().splitlines()) == [b"roots", b"user"]
-    assert follower.source.notices() == {f"{tmp_path}/*/*.log: {FOREIGN}": 1}
-    named = follow(f"file:{tmp_path}/user/a.log")
-    assert named.drain() == b"other\n"
+    lines = [b"other", b"other's log", b"roots's log", b"user", b"user's log"]
+    assert sorted(follower.drain().splitlines()) == lines
+    assert follower.source.notices() == {f"{tmp_path}/*/*.log: {FOREIGN}": 3}
+
+
+def test_a_name_that_is_too_long_or_a_folder_that_comes_and_goes_keeps_nothing_from_being_read(
+    tmp_path: Path, follow: Follow
+) -> None:
+    """In a folder of a user's, under a glob of root's."""
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "mine" / "a.log").write_bytes(b"one\n")
+    follower = follow(f"file:{tmp_path}/*/*.log")
+    assert follower.drain() == b"one\n"
+    for name in ("logs", "x.log", "y.log"):
+        (tmp_path / "theirs" / name).symlink_to("n" * 300)
+    (tmp_path / "theirs" / "y.log.1").write_bytes(b"two\n")
+    (tmp_path / "deep").symlink_to("n" * 300)
+    append(tmp_path / "mine" / "a.log", b"three\n")
+    assert sorted(follower.drain().splitlines()) == [b"three", b"two"]
+    assert follow(f"file:{tmp_path}/*/*.log").drain()
+    assert check_source(f"file:{tmp_path}/*/*.log") == []
+
+    script = (
+        f"import os\nwhile True: os.mkdir({str(tmp_path / 'gone')!r}); os.rmdir({str(tmp_path / 'gone')!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", script]) as racing:
+        try:
+            for _ in range(500):
+                paths_of(f"{tmp_path}/**/*.log")
+                Folders(f"{tmp_path}/*/*.log").look([], {})
+        finally:
+            racing.kill()
+
+
+def test_more_files_than_may_be_open_leave_room_for_the_others(tmp_path: Path, follow: Follow) -> None:
+    """One folder has no more than its share, and what a process needs for the rest is never taken."""
+    for folder in ("mine", "theirs"):
+        (tmp_path / folder).mkdir()
+    mine = tmp_path / "mine" / "a.log"
+    mine.write_bytes(b"one\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        follower = follow(f"file:{tmp_path}/*/*.log")
+        assert follower.drain() == b"one\n"
+        for number in range(300):
+            (tmp_path / "theirs" / f"{number}.log").write_bytes(b"x\n")
+        assert follower.drain() == b"x\n" * 64
+        mine.rename(tmp_path / "mine" / "a.log.1")
+        mine.write_bytes(b"two\n")
+        assert follower.drain() == b"two\n"
+        assert follower.source.notices() == {f"{tmp_path}/*/*.log: {CROWDED}": 1}
+        for more in range(20):
+            (tmp_path / f"more{more}").mkdir()
+            for number in range(20):
+                (tmp_path / f"more{more}" / f"{number}.log").write_bytes(b"y\n")
+        follower.drain()
+        assert any(FULL in text for text in follower.source.notices())
+        assert subprocess.run(["true"], check=False).returncode == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_many_compressed_files_hold_up_nobody(
+    tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look unpacks one step, however many there are: what was unpacked so far is gone on with."""
+    log = tmp_path / "a.log"
+    log.write_bytes(b"one\n")
+    follower = follow(f"file:{log}")
+    assert follower.drain() == b"one\n"
+    packed = gzip.compress(b"one\n" + b"\0" * (STEP_BYTES * 2))
+    for number in range(30):
+        (tmp_path / f"a.log.{number + 1}.gz").write_bytes(packed)
+    append(log, b"two\n")
+    follower.now_ms += 20_000
+    unpacked: list[int] = []
+
+    class Counted(Gunzip):
+        def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+            found = super().decompress(data, max_length)
+            unpacked.append(len(found))
+            return found
+
+    monkeypatch.setitem(MAGIC, b"\x1f\x8b", Counted)
+    follower.step()
+    assert STEP_BYTES <= sum(unpacked) <= 3 * STEP_BYTES
+    follower.drain()
+    assert follower.text().splitlines().count(b"two") == 1
 
 
 @pytest.mark.parametrize(
