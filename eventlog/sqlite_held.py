@@ -269,8 +269,9 @@ class HoldingLog:
             return commit
         del self._held[number]
         self._size -= before.size
-        for place in {(append.topic, append.partition) for append in before.commit.appends}:
-            del self._messages[place]
+        for append, offset in zip(before.commit.appends, before.offsets, strict=True):
+            kept_here = self._messages[append.topic, append.partition]
+            kept_here[:] = [message for message in kept_here if message.offset != offset]
         keys = {append.key for append in commit.appends}
         kept = [append for append in before.commit.appends if append.key not in keys]
         return commit._replace(

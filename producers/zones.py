@@ -51,9 +51,10 @@ def zone_of(text: str) -> tzinfo:
 
 
 def local_zone() -> tzinfo:
-    """The zone that TZ names, else the one of /etc/localtime, else UTC."""
+    """The zone that TZ names, an empty one being UTC's (tzset(3)); else that of /etc/localtime, else UTC."""
+    named = os.environ.get("TZ", "/etc/localtime")
     try:
-        return zone_of(os.environ.get("TZ") or "/etc/localtime")
+        return zone_of(named) if named.strip(":") else UTC
     except ValueError:
         return datetime.now(UTC).astimezone().tzinfo or UTC
 
@@ -67,7 +68,9 @@ def _named(name: str) -> tzinfo:
         if rule is None:
             raise
     days = rule[2] or (USUAL if SUMMER.fullmatch(rule[1]) else "")
-    return ZoneInfo.from_file(BytesIO(_file_of(rule[1] + days)))
+    zone = ZoneInfo.from_file(BytesIO(_file_of(rule[1] + days)))
+    datetime(2026, 1, 1, tzinfo=zone).utcoffset()  # a day or more, which zoneinfo takes, datetime refuses
+    return zone
 
 
 def _file_of(rule: str) -> bytes:

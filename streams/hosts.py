@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MOST_HOSTS: Final = 20_000
 """They are in every checkpoint, in one message: 110 bytes each, and a little for each key."""
-MOST_KEYS: Final = 8
+MOST_KEYS: Final = 32
 """A host's last keys, that in force among them; those before are forgotten."""
 Refusal = Literal["unsigned", "unknown host", "wrong signature", "revoked", "not newer"]
 REASONS: Final[Mapping[Refusal, str]] = MappingProxyType(
@@ -157,13 +157,13 @@ class Hosts:
             raise InvalidMessage("this key of the host has ended; make a new one", field="public_key")
 
     def revoke(self, command: Command, at_ms: int) -> None:
-        """A host's keys count no longer, from the command's `since_ms` or else `at_ms` on.
+        """A host's keys count no longer, from the command's `since_ms` on, at the latest from `at_ms` on.
 
         Its name stays taken, also where it was not enrolled, until it is enrolled with another key. Raises
         InvalidMessage, and changes nothing then.
         """
         for key in self._of(command, at_ms).keys:
-            key.end(at_ms if command.since_ms is None else command.since_ms)
+            key.end(at_ms if command.since_ms is None else min(at_ms, command.since_ms))
 
     def admit(self, message: Message, topic: str = EVENTS.name) -> Admission:
         """Whether a message of a topic counts, and whose it is; one that does moves its key's last."""

@@ -10,7 +10,7 @@ import orjson
 
 from banstream.config import Settings, load_settings
 from banstream.enrolled import hosts_of
-from banstream.instants import Instant
+from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
 from banstream.reading import open_to_read
@@ -150,6 +150,8 @@ def revoke_command(
     otherwise; those that rest on others' too are shown. Its name stays taken; it comes back when it is
     enrolled with another key. Exit code 1 when no such host is enrolled.
     """
+    if since is not None and since > now_ms():
+        raise ConfigError(f"--since {instant(since)} is yet to come; leave it out to revoke {name} now")
     log = open_log(load_settings(config_file, check="names").log_url)
     try:
         known = _hosts(log)

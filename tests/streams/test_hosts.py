@@ -217,6 +217,13 @@ def test_a_command_without_a_name_or_key_is_an_invalid_message(
             hosts.revoke(revoke(name), T0)
 
 
+def test_a_host_is_revoked_at_once_where_the_instant_is_yet_to_come() -> None:
+    """Whoever wrote the command, with whatever clock."""
+    hosts = enrolled("web1")
+    hosts.obey(replace(revoke("web1"), since_ms=T0 + 10**9), T0 + 5)
+    assert [key.until_ms for key in hosts.enrolled["web1"].keys] == [T0 + 5]
+
+
 def test_the_hosts_are_bounded() -> None:
     """One more than MOST_HOSTS is refused, a new key of one of them is not; of its keys the last are kept."""
     hosts = Hosts()
