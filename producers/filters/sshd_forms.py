@@ -24,14 +24,13 @@ from typing import Final, NamedTuple
 from producers.filters import sshd
 from producers.filters.sshd import HOST, METHOD, OTHERS
 
-UNREAD: Final = 13
+UNREAD: Final = 14
 FORM: Final = re.compile(
     rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d))"
     rb"(?:([.,])(\d{1,9})|)(Z|[+-]\d\d:?\d\d|) "
 )
 SECOND: Final = re.compile(rb"[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 """The part of a time that `sshd.LINE` would read before the fraction."""
-SECONDS_BYTES: Final = {False: len("Nov 22 09:00:00"), True: len("2026-11-22T09:00:00")}
 THOUSANDTHS: Final = {b"": 0} | {
     b"%0*d" % (digits, number): number * 10 ** (3 - digits)
     for digits in (1, 2, 3)
@@ -46,10 +45,10 @@ FREQUENT: Final = (
     # The groups of sshd.BODY, in its order.
     rb"(?:[FIACD](ailed " + METHOD + rb" for (?:invalid user |)|nvalid user |ccepted " + METHOD + rb" for "
     rb"|(?:onnection (?:closed|reset) by|isconnected from) (?:authenticating|invalid) user ())"
-    rb"(" + NAME + rb")(?(4) | from )(" + PEER + rb")"
-    rb"(?(4) \[preauth\]|(?: ssh2(?:: [^ \r\n]+ [^ \r\n]+|)|))"
+    rb"(" + NAME + rb")(?(5) | from )(" + PEER + rb")"
+    rb"(?(5) \[preauth\]|(?: ssh2(?:: [^ \r\n]+ [^ \r\n]+|)|))"
     rb"|[CDR](onnection (?:closed|reset) by |(?:isconnected from |eceived disconnect from )())"
-    rb"(" + PEER + rb")(?(8)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
+    rb"(" + PEER + rb")(?(9)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
     rb"|[pP](?:am_unix\(sshd:auth\): authentication failure|AM \d+ more authentication failures?);"
     rb" logname= uid=0 euid=0 tty=ssh ruser= rhost=([0-9A-Fa-f:.]{2,45}) ?(?: user=([^ \r\n]{1,64})|)"
     # What gives no event: a session, a goodbye of whom sshd let in, a word that none begins with.
@@ -78,12 +77,6 @@ class Form(NamedTuple):
     digits: int
     zone: bytes
 
-    @property
-    def fraction(self) -> tuple[int, int]:
-        """Where, from the line's start, the milliseconds stand."""
-        start = SECONDS_BYTES[self.iso] + len(self.separator)
-        return start, start + min(self.digits, 3)
-
 
 def form_of(data: bytes) -> Form | None:
     """The form of the first line; None where it is none of those that syslog daemons write to files."""
@@ -97,6 +90,7 @@ def form_of(data: bytes) -> Form | None:
 def frequent_line(form: Form) -> re.Pattern[bytes]:
     """Any line of a log: of a frequent kind, of none that gives an event, or `UNREAD`."""
     second = rb"[0-9].{3}-.{5}[T ]..:..:.." if form.iso else rb".{3} .. ..:..:.."
-    fraction = re.escape(form.separator) + (rb"\d{%d}" % form.digits if form.digits else b"")
-    head = rb"(" + second + rb")" + fraction + re.escape(form.zone) + rb" "
+    taken = min(form.digits, 3)
+    fraction = rb"(\d{%d})\d{%d}" % (taken, form.digits - taken) if taken else rb"()"
+    head = rb"(" + second + rb")" + re.escape(form.separator) + fraction + re.escape(form.zone) + rb" "
     return re.compile(head + rb"(?:" + KEY + FREQUENT + rb"|" + OTHERS + rb")|.*(\n)")

@@ -34,6 +34,7 @@ from producers.filters.connections import (
     LARGEST,
     PEER,
     PORT,
+    PORT_MARK,
     PROBE,
     RAW_ADDRESS,
     RAW_USER,
@@ -127,12 +128,11 @@ class SshdMatcher:
         known, find, drop = connections.young.get, connections.find, connections.drop
         seconds: dict[bytes, int] = {}
         steps, header_groups, unread, thousandths = STEPS_BY_TAIL, HEADER_GROUPS, UNREAD, THOUSANDTHS
-        fraction_at, fraction_end = form.fraction if form else (0, 0)
         for match in matches:
             last = match.lastindex
             if last is None or last <= header_groups:
                 continue
-            time, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
+            time, fraction, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
                 match.groups()
             )
             second_ms = seconds.get(time)
@@ -147,15 +147,17 @@ class SshdMatcher:
             if words is not None:
                 code, over = steps[words]
                 if connection is None or connection[PEER] != peer:
-                    connection = find(key, peer[: peer.find(b" ")], peer, code)
+                    address, _, port = peer.partition(PORT_MARK)
+                    connection = find(key, address, peer, port, code)
             elif bare_words is not None:
                 code, over = steps[bare_words]
                 if connection is None or connection[PEER] != bare_peer:
-                    connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer, code)
+                    address, _, port = bare_peer.partition(PORT_MARK)
+                    connection = find(key, address, bare_peer, port, code)
             elif pam is not None:
                 code, over, raw_user, portless = PROBE, False, pam_user, True
                 if connection is None or connection[RAW_ADDRESS] != pam:
-                    connection = find(key, pam, None, code)
+                    connection = find(key, pam, None, None, code)
             else:
                 party = self._uncommon(match, rows)
                 if party is None:
@@ -170,10 +172,8 @@ class SshdMatcher:
                 at_ms, skewed = stamps.read(time or sent)
                 if not (skewed or stamps.twice):
                     seconds[time] = at_ms
-            elif fraction_at:
-                at_ms = second_ms + thousandths[match.string[start + fraction_at : start + fraction_end]]
             else:
-                at_ms = second_ms
+                at_ms = second_ms + thousandths[fraction]
             count = connection[code] = connection[code] + 1
             if count > connection[LARGEST]:
                 connection[LARGEST] = count
@@ -224,7 +224,7 @@ class SshdMatcher:
 
     def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
-        key, text = match.group(2, sshd.RARE)
+        key, text = match.group(sshd.HEADER_GROUPS, sshd.RARE)
         text = text or b""
         word = text[: text.find(b" ")] if text else b""
         if word in ODD_WORDS:
@@ -240,9 +240,9 @@ class SshdMatcher:
     def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> LineMeaning:
         user = parts.get("user")
         peer = parts.get("peer")
-        address = peer[: peer.find(b" ")] if peer else parts["address"]
+        address, _, port = peer.partition(PORT_MARK) if peer else (parts["address"], b"", None)
         code = rare.code if key or peer else PROBE
-        connection = self._connections.find(key, address, peer, code)
+        connection = self._connections.find(key, address, peer, port, code)
         return connection, code, rare.over, user, peer is None
 
     def _odd(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
