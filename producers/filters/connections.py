@@ -103,7 +103,7 @@ class Connections:
         self._host_prefix = b""
         self._host: str | None = None
 
-    def find(  # noqa: C901, PLR0913, PLR0917 - hot
+    def find(  # noqa: C901 - hot
         self, key: bytes, address: bytes, peer: bytes | None, port: bytes | None, code: int
     ) -> Connection | None:
         """The connection that a line of a class is about; a new one when the process has another peer by now.
@@ -174,9 +174,7 @@ class Connections:
     def _kept(self) -> dict[str, Memory[bytes, Connection]]:
         return {"young": self.young, "old": self._old, "done": self._done}
 
-    def _made(
-        self, key: bytes, address: bytes, peer: bytes | None, port: bytes | None
-    ) -> Connection | None:
+    def _made(self, key: bytes, address: bytes, peer: bytes | None, port: bytes | None) -> Connection | None:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None

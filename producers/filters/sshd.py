@@ -93,7 +93,7 @@ PROGRAM: Final = (
     rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) (?:\xef\xbb\xbf|))"
 )
 HEADER: Final = HEAD + PROGRAM
-"""(1) the time, (2) empty, (3) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
+"""(1) the time, (2) empty, (3) `HOST PROGRAM[PID`, of RFC 3164, RFC 5424 and their like."""
 OTHERS: Final = HOST + rb" (?!sshd|docker|[0-9a-f]{12})[^ \n\[\]:(]++(?:\[\d{1,10}\]|): .*\n"
 """What follows the time in a line of another program's, in the most frequent form."""
 PROGRAMS: Final = frozenset({b"sshd", b"sshd-session", b"sshd-auth"})

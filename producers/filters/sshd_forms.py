@@ -21,7 +21,6 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from producers.filters import sshd
 from producers.filters.sshd import HOST, METHOD, OTHERS
 
 UNREAD: Final = 14

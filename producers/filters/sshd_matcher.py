@@ -97,7 +97,7 @@ class SshdMatcher:
         if self._dense and not is_sparse(data):
             return None
         places = finder_of((sshd.NEEDLES,)).lines(data) if starts is None else starts
-        self._dense = len(places) > data.count(b"\n") * SPARSE
+        self._dense = len(places) > lines_about(data) * SPARSE
         return places
 
     def save(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class SshdMatcher:
         """What was seen and gave no event, or none of its time: a sentence, and how often."""
         return self._notices + Counter(self._stamps.notices())
 
-    def _rows(  # noqa: C901, PLR0912, PLR0914, PLR0915 - calls cost 40 % here
+    def _rows(  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
         self, matches: Iterable[re.Match[bytes]], form: Form | None = None, sent: bytes = b""
     ) -> list[EventRow]:
         """The hot path: the frequent shapes inline, everything else by `_uncommon`.
@@ -296,3 +296,9 @@ def is_sparse(data: bytes) -> bool:
     """Whether few lines of a buffer are sshd's, going by its beginning."""
     lines = data.count(b"\n", 0, SAMPLE_BYTES)
     return data.count(b" sshd", 0, SAMPLE_BYTES) <= lines * SPARSE
+
+
+def lines_about(data: bytes) -> float:
+    """How many lines a buffer has, going by its beginning."""
+    sample = min(len(data), SAMPLE_BYTES)
+    return data.count(b"\n", 0, sample) * len(data) / max(sample, 1)
