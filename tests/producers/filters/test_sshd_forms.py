@@ -19,6 +19,7 @@ TIMES = (
     "2026-11-22T09:00:{:02}.123456+01:00 ",
     "2026-11-22T09:00:{:02}.98-0930 ",
     "2026-11-22 09:00:{:02},123 ",
+    "2026-11-22T09:00:{:02}.12345 ",
     "2026-11-22T09:00:{:02}Z ",
     "2026-11-22T09:00:{:02} ",
 )
@@ -122,6 +123,11 @@ def test_what_is_recognised_has_the_groups_of_the_expression_for_all(time: str, 
 
 @given(st.sampled_from(ODD_TIMES[1:]), st.sampled_from(TIMES), mutated_lines)
 @settings(deadline=None, max_examples=1_000)
+@example(
+    "2026-11-22_09:00:00.12345 ",
+    "2026-11-22T09:00:{:02}.12345 ",
+    b"banner exchange: Connection from 192.0.2.7 port 40000: invalid format",
+)
 def test_a_line_of_an_odd_time_that_is_passed_over_gives_no_event(odd: str, time: str, line: bytes) -> None:
     """What looks like the form and has no time is an event for neither expression."""
     data = odd.encode() + line + b"\n"
