@@ -46,6 +46,7 @@ PROGRAMS = (
     "",
 )
 PAM = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7"
+ATTEMPT = "Failed password for root from 192.0.2.7 port 40000 ssh2"
 ORDINARY = (
     "pam_unix(sshd:session): session opened for user alice(uid=1000) by (uid=0)",
     "pam_unix(sshd:auth): check pass; user unknown",
@@ -180,9 +181,21 @@ def test_a_stream_gives_the_same_either_way(
 
 
 @pytest.mark.parametrize("time", TIMES)
-@pytest.mark.parametrize(
-    "message", ["Failed password for root from 192.0.2.7 port 40000 ssh2", *ORDINARY[:3]]
-)
+def test_every_sample_gives_the_same_either_way(time: str) -> None:
+    """Each message, also with a carriage return at its end, and a message at each odd time."""
+    written = [
+        *[time + "web sshd[{}]: " + message + end for message in MESSAGE_LINES for end in ("", "\r")],
+        *[odd + "web sshd[{}]: " + ATTEMPT for odd in ODD_TIMES],
+    ]
+    lines = [text.replace("{:02}", "07").replace("{}", str(pid)) for pid, text in enumerate(written, 1)]
+    data = "".join(line + "\n" for line in lines).encode("latin-1", "replace")
+    clock = LineClock(1_795_338_000_000, "offline")
+    exact = results(data, [], clock, glance=False, sparse=False)
+    assert results(data, [], clock, glance=True, sparse=False) == exact
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("message", [ATTEMPT, *ORDINARY[:3]])
 def test_frequent_lines_are_recognised_in_every_form(time: str, message: str) -> None:
     """An ordinary line is not left to the expression for all."""
     line = (time.format(5) + "web sshd[7]: " + message + "\n").encode()
