@@ -14,6 +14,7 @@ PARTS = (
     "command",
     "offline",
     "producers",
+    "sshguard",
     "decider",
     "signing",
     "eventlog",

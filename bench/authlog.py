@@ -201,21 +201,27 @@ def messages(count: int, attack: float, random: Random) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The stretch of time that a log covers, in seconds from an instant."""
+    """The stretch of time that a log covers, in seconds from an instant.
+
+    `iso`: its times are as rsyslog writes them, with microseconds and an offset; else as RFC 3164 has them.
+    """
 
     start: datetime = START
     seconds: int = DAY_SECONDS
+    iso: bool = False
 
 
 def lines(count: int, attack: float, seed: int = 1, span: Span = Span()) -> Iterator[str]:
     """The log, line by line, its times spread evenly."""
     stamp, at = "", -1
     for number, message in enumerate(messages(count, attack, Random(seed))):
-        second = number * span.seconds // count
+        second, rest = divmod(number * span.seconds, count)
         if second != at:
             at = second
-            stamp = (span.start + timedelta(seconds=second)).strftime("%b %d %H:%M:%S")
-        yield f"{stamp} {HOST} {message}\n"
+            form = "%Y-%m-%dT%H:%M:%S" if span.iso else "%b %d %H:%M:%S"
+            stamp = (span.start + timedelta(seconds=second)).strftime(form)
+        fraction = f".{rest * 1_000_000 // count:06}+01:00" if span.iso else ""
+        yield f"{stamp}{fraction} {HOST} {message}\n"
 
 
 def write(path: Path, count: int, attack: float, seed: int = 1, span: Span = Span()) -> None:

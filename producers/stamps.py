@@ -30,6 +30,7 @@ DAY_MS: Final = 86_400_000
 QUARTER_MS: Final = 900_000
 DISORDER_MS: Final = 300_000
 """Lines are out of order by less: a time that goes back by more is in the hour's second turn."""
+LAST_MS: Final = 999
 FAR_MS: Final = 1 << 62
 MOST_DIFFERENCES: Final = 16
 OFF: Final = "times {} the clock, for which the clock's counted: of another zone (set timezone), or late"
@@ -119,6 +120,20 @@ class Stamps:
         if sentence in self._notices or len(self._notices) < MOST_DIFFERENCES:
             self._notices[sentence] += 1
         return self._now_ms, True
+
+    def second(self, text: bytes) -> int | None:
+        """The instant of a time without a fraction; None when that, or that time with some, may not count.
+
+        What a line of this second says is then this and its fraction, in whatever order they come.
+        """
+        try:
+            at_ms = self._parse(text)
+        except (ValueError, OverflowError, KeyError, IndexError):
+            return None
+        if self.twice or at_ms < self._oldest_ms or at_ms + LAST_MS > self._newest_ms:
+            return None
+        self._last_ms = at_ms
+        return at_ms
 
     def notices(self) -> Mapping[str, int]:
         """Which times did not count: a sentence, and how often."""

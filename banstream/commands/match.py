@@ -16,7 +16,6 @@ from banstream.coverage import Coverage
 from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
-from banstream.sentences import untimed
 from banstream.show import harmless, instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
 from producers.filters.rows import EventRow
@@ -125,6 +124,8 @@ def _conclude(counts: MatchCounts, seconds: float, *, stats: bool, as_json: bool
     elif not as_json:
         note(f"{counts.events} of {counts.lines} lines matched")
     if counts.untimed and not (as_json or stats):
+        from banstream.sentences import untimed
+
         note(untimed(counts.untimed))
 
 

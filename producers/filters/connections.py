@@ -31,7 +31,8 @@ from producers.filters.memory import Memory, remembered
 from schemas.addresses import IPV4, canonical_address
 
 LIMIT: Final = 512
-PORT_AT: Final = len(b" port ")
+PORT_MARK: Final = b" port "
+"""What stands between a peer's address and its port."""
 DONE_LIMIT: Final = 32
 CACHED_ADDRESSES: Final = 8_192
 NEVER: Final = -(10**9)
@@ -102,13 +103,16 @@ class Connections:
         self._host_prefix = b""
         self._host: str | None = None
 
-    def find(self, key: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:  # noqa: C901 - hot
+    def find(  # noqa: C901 - hot
+        self, key: bytes, address: bytes, peer: bytes | None, port: bytes | None, code: int
+    ) -> Connection | None:
         """The connection that a line of a class is about; a new one when the process has another peer by now.
 
         Args:
             key: `HOST PROGRAM[PID`, or empty in a file without headers: then the peer is all there is.
             address: the peer's address, as it stands in the line.
             peer: `ADDRESS port PORT`; None for a line without a port, which any peer of the address matches.
+            port: the peer's.
             code: the line's class.
 
         Returns:
@@ -116,22 +120,25 @@ class Connections:
         """
         at = key or peer
         if at is None:
-            return self._made(key, address, None)
+            return self._made(key, address, None, None)
         young = self.young
         found = young.get(at)
         if found is None:
             found = self._remembered(at, address, peer, code)
-        if (
-            found is None
-            or found[RAW_ADDRESS] != address
-            or not (peer is None or found[PEER] is None or found[PEER] == peer)
-        ):
-            found = self._made(key, address, peer)
+        if found is not None:
+            party = found[PEER]
+            if found[RAW_ADDRESS] != address or (party != peer and not (party is None or peer is None)):
+                found = None
+            elif party is None and port is not None:
+                found[PEER], found[PORT] = peer, int(port)
+        if found is None:
+            found = self._made(key, address, peer, port)
+            if found is None:
+                return None
             if code == PROBE:
                 self._guest, self._guest_at = found, at
-        elif peer is not None and found[PEER] is None:
-            found[PEER], found[PORT] = peer, int(peer[len(address) + PORT_AT :])
-        if code != PROBE and found is not None:
+                return found
+        if code != PROBE:
             self._guest_at = None
             if code != SUCCESS:
                 if len(young) >= LIMIT and at not in young:
@@ -167,24 +174,29 @@ class Connections:
     def _kept(self) -> dict[str, Memory[bytes, Connection]]:
         return {"young": self.young, "old": self._old, "done": self._done}
 
-    def _made(self, key: bytes, address: bytes, peer: bytes | None) -> Connection | None:
+    def _made(self, key: bytes, address: bytes, peer: bytes | None, port: bytes | None) -> Connection | None:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None
         if not self._host_prefix or not key.startswith(self._host_prefix):
             self._host_prefix = key[: key.find(b" ") + 1]
             self._host = _host(self._host_prefix[:-1])
-        host = self._host if key else None
-        self.keyed = self.keyed or bool(key)
-        port = None if peer is None else int(peer[len(address) + PORT_AT :])
+        host = None
+        if key:
+            host, self.keyed = self._host, True
+        number = None if port is None else int(port)
         # Written out, and not joined from parts: this is done for every connection, and a third faster.
-        return [peer, address, ip, port, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        return [peer, address, ip, number, host, None, None, 0, NEVER, ALWAYS, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
     def _remembered(self, at: bytes, address: bytes, peer: bytes | None, code: int) -> Connection | None:
-        guest = self._guest if at == self._guest_at else None
-        if guest is not None and guest[RAW_ADDRESS] == address and guest[PEER] in {None, peer}:
-            return guest
-        return self._old.get(at) or (self._done.get(at) if code in AFTER_SUCCESS else None)
+        guest = self._guest
+        if at == self._guest_at and guest is not None and guest[RAW_ADDRESS] == address:
+            party = guest[PEER]
+            if party is None or party == peer:
+                return guest
+        if self._old and (found := self._old.get(at)) is not None:
+            return found
+        return self._done.get(at) if self._done and code in AFTER_SUCCESS else None
 
     def _age(self) -> None:
         """The young become the old, in place: the hot path holds on to the dict of the young."""
@@ -201,8 +213,8 @@ class Connections:
     def _loaded(self, saved: Any) -> tuple[bytes, Connection]:
         text, party, largest, *counts = saved
         at, who = text.encode("latin-1"), party.encode("latin-1")
-        address, port, _ = who.partition(b" port ")
-        connection = self._made(b"" if at == who else at, address, who if port else None)
+        address, _, port = who.partition(PORT_MARK)
+        connection = self._made(b"" if at == who else at, address, who if port else None, port or None)
         if connection is None or type(largest) is not int:
             raise ValueError(party)
         connection[LARGEST] = largest

@@ -27,7 +27,16 @@ class Engine:
 ENGINES: Final = {
     "sshd": Engine(
         SshdMatcher,
-        ("sshd.py", "sshd_matcher.py", "connections.py", "entries.py", "headers.py", "memory.py", "times.py"),
+        (
+            "sshd.py",
+            "sshd_forms.py",
+            "sshd_matcher.py",
+            "connections.py",
+            "entries.py",
+            "headers.py",
+            "memory.py",
+            "times.py",
+        ),
     )
 }
 """By the name that a filter's file gives as its `engine`."""

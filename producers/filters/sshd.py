@@ -86,14 +86,14 @@ METHOD: Final = (
     rb"(?:password|none|publickey|keyboard-interactive(?:/pam|/bsdauth|)|hostbased|gssapi-(?:with-mic|keyex))"
 )
 
-HEAD: Final = rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb") "
+HEAD: Final = rb"(?:<\d{1,3}>(?:1 |)|)(" + TIME + rb")() "
 HOST: Final = rb"[^ \n\"',;=<>()\[\]:]++"
 PROGRAM: Final = (
     rb"(" + HOST + rb" sshd(?:-session|-auth|)[\[ ]\d{1,10})"
     rb"(?:\]: | [^ \n]{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.)*\])+) (?:\xef\xbb\xbf|))"
 )
 HEADER: Final = HEAD + PROGRAM
-"""(1) the time, (2) `HOST PROGRAM[PID` in RFC 3164, RFC 5424 (`HOST PROGRAM PID`) and what is like them."""
+"""(1) the time, (2) empty, (3) `HOST PROGRAM[PID`, of RFC 3164, RFC 5424 and their like."""
 OTHERS: Final = HOST + rb" (?!sshd|docker|[0-9a-f]{12})[^ \n\[\]:(]++(?:\[\d{1,10}\]|): .*\n"
 """What follows the time in a line of another program's, in the most frequent form."""
 PROGRAMS: Final = frozenset({b"sshd", b"sshd-session", b"sshd-auth"})
@@ -229,25 +229,25 @@ REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.{1,8000})
 """rsyslog's and syslogd's short form of equal messages."""
 BODY: Final = (
     rb"(?:error: |fatal: |)(?:"
-    # login, leave: (3) words but their first letter, (4) empty if leave's, (5) user, (6) peer
+    # login, leave: (4) words but their first letter, (5) empty if leave's, (6) user, (7) peer
     rb"[FIACD](ailed " + METHOD + rb" for (?:invalid user |)|nvalid user |ccepted " + METHOD + rb" for "
     rb"|(?:onnection (?:closed|reset) by|isconnected from) (?:authenticating|invalid) user ())"
-    rb"((?(4).{0,380}?|.{0,400}?))(?(4) | from )(" + PEER + rb")"
-    rb"(?(4) \[preauth\]|(?: ssh2(?:: \S+ \S+|)|))"
-    # bare: (7) words but their first letter, (8) empty if they need [preauth], (9) peer
+    rb"((?(5).{0,380}?|.{0,400}?))(?(5) | from )(" + PEER + rb")"
+    rb"(?(5) \[preauth\]|(?: ssh2(?:: \S+ \S+|)|))"
+    # bare: (8) words but their first letter, (9) empty if they need [preauth], (10) peer
     rb"|[CDR](onnection (?:closed|reset) by |(?:isconnected from |eceived disconnect from )())"
-    rb"(" + PEER + rb")(?(8)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
-    # pam: (10) address, (11) user
+    rb"(" + PEER + rb")(?(9)(?::\d+: .*|) \[preauth\]|(?: \[preauth\]|))"
+    # pam: (11) address, (12) user
     rb"|[pP](?:am_[a-z0-9_]+\(sshd:auth\): authentication failure|AM \d+ more authentication failures?);"
     rb" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=\S* rhost=(\S*) ?(?: user=(.{0,400}?)|)"
-    # rare: (12) all of it
+    # rare: (13) all of it
     rb"|((?:" + b"|".join(map(re.escape, RARE_BY_WORD)) + rb") .*?)"
     rb"|.*)\r?\n"
 )
 """What follows the header. Two habits are for speed alone: an alternative begins with a letter or a set of
 them (the engine passes over it at a glance, which a group at its start would prevent), and what may be absent
 is `(?:text|)` (a branch is cheaper than a repeat)."""
-HEADER_GROUPS, RARE = 2, 12
+HEADER_GROUPS, RARE = 3, 13
 
 NEEDLES: Final[Needles] = frozenset(
     Needle(text)
@@ -265,12 +265,12 @@ NEEDLES: Final[Needles] = frozenset(
 """Every line that can give an event holds one of these, whatever header stands before it."""
 
 LINE: Final = re.compile(HEAD + rb"(?:" + PROGRAM + BODY + rb"|" + OTHERS + rb")|.*(\n)")
-"""Any line: with the header's groups at most it gives no event; (13) is of a rarer form."""
+"""Any line: with the header's groups at most it gives no event; (14) is of a rarer form."""
 KEYED_LINE: Final = re.compile(
-    rb"()([^ \n]{1,255} sshd(?:-session|-auth|)\[\d{1,10})\]: " + BODY + rb"|(?!)()"
+    rb"()()([^ \n]{1,255} sshd(?:-session|-auth|)\[\d{1,10})\]: " + BODY + rb"|(?!)()"
 )
 """A message behind its connection's key, with the same groups."""
 LEFT: Final = re.compile(rb"Disconnected from user .{0,380} (?P<peer>" + PEER + rb")\r?\n")
 """How a session ends that had succeeded; only where no process id tells connections apart does it matter."""
-HEADLESS_LINE: Final = re.compile(rb"()()" + BODY + rb"|(?!)()")
+HEADLESS_LINE: Final = re.compile(rb"()()()" + BODY + rb"|(?!)()")
 """A line without a header, with the same groups."""

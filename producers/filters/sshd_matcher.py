@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final, cast
 
@@ -34,6 +34,7 @@ from producers.filters.connections import (
     LARGEST,
     PEER,
     PORT,
+    PORT_MARK,
     PROBE,
     RAW_ADDRESS,
     RAW_USER,
@@ -45,12 +46,15 @@ from producers.filters.entries import Entry, unwrap
 from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EventRow
 from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
+from producers.filters.sshd_forms import SECOND, THOUSANDTHS, UNREAD, Form, form_of, frequent_line
 from producers.filters.times import plain_time
 from producers.stamps import LineClock, Stamps
 from schemas.errors import InvalidMessage
 
 SPARSE: Final = 0.5
 SAMPLE_BYTES: Final = 4_096
+FEW_BYTES: Final = 4_096
+"""Of so few it is not worth while to see what form their times have."""
 PART: Final = re.compile(rb"[/(@]")
 ODD_WORDS: Final = frozenset({b"", b"message", b"[ID"})
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
@@ -71,6 +75,7 @@ class SshdMatcher:
         self._connections = Connections()
         self._clock = LineClock(0)
         self._headed: bool | None = None
+        self._dense = True
         self._notices: Counter[str] = Counter()
 
     def scan(self, data: bytes, clock: LineClock, starts: Sequence[int] | None = None) -> list[EventRow]:
@@ -78,13 +83,23 @@ class SshdMatcher:
         self._clock = clock
         self._stamps.begin(clock)
         self._torn = self._partial.starts(data)
-        if is_sparse(data):
-            places = finder_of((sshd.NEEDLES,)).lines(data) if starts is None else starts
-            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(sshd.LINE.match, repeat(data), places)))
+        form = form_of(data) if len(data) > FEW_BYTES else None
+        line = sshd.LINE if form is None else frequent_line(form)
+        places = self._candidates(data, starts)
+        if places is None:
+            rows = self._rows(line.finditer(data), form)
         else:
-            rows = self._rows(sshd.LINE.finditer(data))
+            rows = self._rows(cast("Iterable[re.Match[bytes]]", map(line.match, repeat(data), places)), form)
         self._heed_headers()
         return rows
+
+    def _candidates(self, data: bytes, starts: Sequence[int] | None) -> Collection[int] | None:
+        """Where to look; None: at every line, as most interest."""
+        if self._dense and not is_sparse(data):
+            return None
+        places = finder_of((sshd.NEEDLES,)).lines(data) if starts is None else starts
+        self._dense = len(places) > lines_about(data) * SPARSE
+        return places
 
     def save(self) -> dict[str, Any]:
         """The open connections, and whether lines have headers here (null: not known yet)."""
@@ -102,38 +117,48 @@ class SshdMatcher:
         """What was seen and gave no event, or none of its time: a sentence, and how often."""
         return self._notices + Counter(self._stamps.notices())
 
-    def _rows(self, matches: Iterable[re.Match[bytes]], sent: bytes = b"") -> list[EventRow]:  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+    def _rows(  # noqa: C901, PLR0912, PLR0915 - calls cost 40 % here
+        self, matches: Iterable[re.Match[bytes]], form: Form | None = None, sent: bytes = b""
+    ) -> list[EventRow]:
         """The hot path: the frequent shapes inline, everything else by `_uncommon`.
 
-        `sent`: the time of lines that bear none, in a form that `Stamps` reads.
+        `form`: whose `frequent_line` has matched, None: `LINE`. `sent`: the time of lines that bear none.
         """
         rows: list[EventRow] = []
-        append, stamps, stamp_of = rows.append, self._stamps, self._stamps.read
-        connections = self._connections
+        append, stamps, connections = rows.append, self._stamps, self._connections
         known, find, drop = connections.young.get, connections.find, connections.drop
-        times: dict[bytes, tuple[int, bool]] = {}
-        steps, header_groups = STEPS_BY_TAIL, HEADER_GROUPS
+        seconds: dict[bytes, int] = {}
+        steps, header_groups, unread, thousandths = STEPS_BY_TAIL, HEADER_GROUPS, UNREAD, THOUSANDTHS
         for match in matches:
             last = match.lastindex
             if last is None or last <= header_groups:
                 continue
-            time, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
+            time, fraction, key, words, _, raw_user, peer, bare_words, _, bare_peer, pam, pam_user, _, _ = (
                 match.groups()
             )
+            second_ms = seconds.get(time)
+            if second_ms is None and form is not None:
+                second_ms = None if last == unread else self._second_ms(time, form)
+                if second_ms is None:
+                    rows += self._exact(match)
+                    continue
+                seconds[time] = second_ms
             connection = known(key)
             portless = False
             if words is not None:
                 code, over = steps[words]
                 if connection is None or connection[PEER] != peer:
-                    connection = find(key, peer[: peer.find(b" ")], peer, code)
+                    address, _, port = peer.partition(PORT_MARK)
+                    connection = find(key, address, peer, port, code)
             elif bare_words is not None:
                 code, over = steps[bare_words]
                 if connection is None or connection[PEER] != bare_peer:
-                    connection = find(key, bare_peer[: bare_peer.find(b" ")], bare_peer, code)
+                    address, _, port = bare_peer.partition(PORT_MARK)
+                    connection = find(key, address, bare_peer, port, code)
             elif pam is not None:
                 code, over, raw_user, portless = PROBE, False, pam_user, True
                 if connection is None or connection[RAW_ADDRESS] != pam:
-                    connection = find(key, pam, None, code)
+                    connection = find(key, pam, None, None, code)
             else:
                 party = self._uncommon(match, rows)
                 if party is None:
@@ -142,20 +167,25 @@ class SshdMatcher:
             if connection is None:
                 self._notices[NO_ADDRESS] += 1
                 continue
+            start, end = match.span()
+            skewed = False
+            if second_ms is None:
+                at_ms, skewed = stamps.read(time or sent)
+                if not (skewed or stamps.twice):
+                    seconds[time] = at_ms
+            else:
+                at_ms = second_ms + thousandths[fraction]
             count = connection[code] = connection[code] + 1
             if count > connection[LARGEST]:
                 connection[LARGEST] = count
                 kind = "failed"
                 if count >= ALWAYS:
                     kind = "succeeded"
-                    done_ms = (times.get(time) or stamp_of(time or sent))[0]
-                    connections.finish(key or connection[PEER], connection, done_ms)
-            elif connection[LARGEST] < ALWAYS:
+                    connections.finish(key or connection[PEER], connection, at_ms)
+            elif connection[LARGEST] < ALWAYS or at_ms - connection[DONE_AT] > DONE_MS:
                 kind = "probed"
             else:
                 kind = None
-                if (times.get(time) or stamp_of(time or sent))[0] - connection[DONE_AT] > DONE_MS:
-                    kind = "probed"
             if over:
                 drop(key or connection[PEER])
             if kind is None:
@@ -167,31 +197,35 @@ class SshdMatcher:
             else:
                 connection[RAW_USER] = raw_user
                 user = connection[USER] = raw_user.decode("utf-8", "replace")
-            known_at = times.get(time)
-            at = known_at or stamp_of(time or sent)
-            if known_at is None and not stamps.twice:
-                times[time] = at
-            start, end = match.span()
             append(
                 (
                     kind,
-                    at[0],
+                    at_ms,
                     connection[ADDRESS],
                     start,
                     end,
                     user,
                     None if portless else connection[PORT],
                     connection[HOST],
-                    at[1],
+                    skewed,
                     0,
                     None,
                 )
             )
         return rows
 
+    def _second_ms(self, text: bytes, form: Form) -> int | None:
+        """The instant of a time up to its seconds; None when each line of it is to be read by itself."""
+        return self._stamps.second(text + form.zone) if SECOND.fullmatch(text) else None
+
+    def _exact(self, match: re.Match[bytes]) -> list[EventRow]:
+        """A line that the expression for the frequent ones leaves to the one for all."""
+        line = sshd.LINE.match(match.string, match.start())
+        return [] if line is None else self._rows((line,))
+
     def _uncommon(self, match: re.Match[bytes], rows: list[EventRow]) -> LineMeaning | None:
         """What a rare line says; a line that stands for others adds their rows itself."""
-        key, text = match.group(2, sshd.RARE)
+        key, text = match.group(sshd.HEADER_GROUPS, sshd.RARE)
         text = text or b""
         word = text[: text.find(b" ")] if text else b""
         if word in ODD_WORDS:
@@ -207,9 +241,9 @@ class SshdMatcher:
     def _party(self, rare: sshd.Rare, parts: Mapping[str, bytes], key: bytes) -> LineMeaning:
         user = parts.get("user")
         peer = parts.get("peer")
-        address = peer[: peer.find(b" ")] if peer else parts["address"]
+        address, _, port = peer.partition(PORT_MARK) if peer else (parts["address"], b"", None)
         code = rare.code if key or peer else PROBE
-        connection = self._connections.find(key, address, peer, code)
+        connection = self._connections.find(key, address, peer, port, code)
         return connection, code, rare.over, user, peer is None
 
     def _odd(self, match: re.Match[bytes], rows: list[EventRow]) -> None:
@@ -221,7 +255,7 @@ class SshdMatcher:
             line = self._message_of(entry)
             if line is not None:
                 sent = plain_time(entry.time or entry.sent)
-                found = self._rows(repeat(line, entry.times), sent)
+                found = self._rows(repeat(line, entry.times), sent=sent)
                 if found and entry.program is None and not entry.wrapped:
                     self._headed = False
                 rows += [
@@ -263,3 +297,9 @@ def is_sparse(data: bytes) -> bool:
     """Whether few lines of a buffer are sshd's, going by its beginning."""
     lines = data.count(b"\n", 0, SAMPLE_BYTES)
     return data.count(b" sshd", 0, SAMPLE_BYTES) <= lines * SPARSE
+
+
+def lines_about(data: bytes) -> float:
+    """How many lines a buffer has, going by its beginning."""
+    sample = min(len(data), SAMPLE_BYTES)
+    return data.count(b"\n", 0, sample) * len(data) / max(sample, 1)

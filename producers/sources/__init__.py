@@ -15,15 +15,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from eventlog.clock import wall_clock_ms
 from producers.contract import Source, SourceKind, StartPosition
 from schemas.bounds import NAME_CHARACTERS
 from schemas.errors import ConfigError
 from schemas.registries import SOURCES
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["check_source", "default_sources", "missing_files", "open_source"]
 
@@ -72,9 +74,16 @@ def default_sources() -> list[str]:
     return [SSHD_JOURNAL] if shutil.which("journalctl") else []
 
 
+def _added() -> EntryPoints:
+    """The kinds that other packages add."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - half of what this package costs to load
+
+    return entry_points(group=SOURCES)
+
+
 def _others() -> str:
     """The kinds that other packages add, for who mistook one."""
-    names = sorted(point.name for point in entry_points(group=SOURCES) if point.name not in BUILT_IN)
+    names = sorted(point.name for point in _added() if point.name not in BUILT_IN)
     return f", or one of {', '.join(names)}" if names else ""
 
 
@@ -89,7 +98,7 @@ def _kind_of(spec: str) -> SourceKind:
     if name in BUILT_IN:
         kind = cast("SourceKind", import_module(BUILT_IN[name]).KIND)
     else:
-        for point in entry_points(group=SOURCES, name=name):
+        for point in _added().select(name=name):
             kind = cast("SourceKind", point.load())
     if kind is None or kind.spec.fullmatch(spec) is None:
         raise ConfigError(

@@ -223,3 +223,25 @@ def test_differences_are_few() -> None:
     for year in range(1_000, 2_000):
         stamps.read(f"{year}-01-01T00:00:00Z".encode())
     assert len(stamps.notices()) <= 16
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "trust", "expected"),
+    [
+        (b"2026-11-22T12:00:59+00:00", "2026-11-22T12:00:00", "live", "2026-11-22T12:00:59"),
+        (b"2026-11-22T12:01:00+00:00", "2026-11-22T12:00:00", "live", None),
+        (b"2026-11-22T11:58:59+00:00", "2026-11-22T12:00:00", "live", None),
+        (b"2026-11-22T11:58:59+00:00", "2026-11-22T12:00:00", "backlog", "2026-11-22T11:58:59"),
+        (b"2027-11-22T11:58:59+00:00", "2026-11-22T12:00:00", "offline", "2027-11-22T11:58:59"),
+        (b"Nov 22 12:00:61", "2026-11-22T12:00:00", "offline", None),
+        (b"Oct 25 02:30:00", "2026-11-22T12:00:00", "offline", None),
+    ],
+)
+def test_a_second_counts_where_all_of_it_does(
+    text: bytes, now: str, trust: Trust, expected: str | None
+) -> None:
+    """None at the clock's limits, in the hour that comes twice and of no instant; nothing is said of it."""
+    stamps = Stamps(ZoneInfo("Europe/Berlin"))
+    stamps.begin(LineClock(ms(now), trust))
+    assert stamps.second(text) == (None if expected is None else ms(expected))
+    assert not stamps.notices()

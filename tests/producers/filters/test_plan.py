@@ -79,7 +79,7 @@ class PlainReader:
     def headed(line: bytes) -> list[tuple[bytes, bytes, bytes]]:
         """(time, key, message) of a line, as often as it was written."""
         if header := re.match(HEADER, line):
-            return [(header[1], header[2], line[header.end() :])]
+            return [(header[1], header[3], line[header.end() :])]
         entry = unwrap(line.rstrip(b"\r"))
         if entry.program not in PROGRAMS or not entry.pid:
             return []
