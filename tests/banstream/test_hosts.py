@@ -137,6 +137,10 @@ def test_what_deciders_would_refuse_is_not_appended(quiet: Service) -> None:
         done = quiet.run("hosts", "enroll", *arguments, "--config", str(quiet.config), code=2)
         assert said in done.stderr
     assert "web9 is not enrolled" in say(quiet, "hosts", "revoke", "web9", code=1)
+    late = quiet.run(
+        "hosts", "revoke", "web9", "--since", "@4102444800", "--config", str(quiet.config), code=2
+    )
+    assert "yet to come" in late.stderr
     assert not (quiet.folder / "x").exists()
     assert len(words(quiet)) == 2
 

@@ -58,7 +58,19 @@ def test_days_by_their_number_and_fixed_offsets(rule: str, month: int, hours: fl
 
 @pytest.mark.parametrize(
     "text",
-    ["", "foo", "Mars/Olympus", "CET-1CEST,M13.5.0,M1", "+25:00", "XXX24", "XXX-24", "/etc/passwd", "/", "../x", "A" * 9_999],
+    [
+        "",
+        "foo",
+        "Mars/Olympus",
+        "CET-1CEST,M13.5.0,M1",
+        "+25:00",
+        "XXX24",
+        "XXX-24",
+        "/etc/passwd",
+        "/",
+        "../x",
+        "A" * 9_999,
+    ],
 )
 def test_what_names_no_zone_is_refused(text: str) -> None:
     """With what would."""
