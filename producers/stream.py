@@ -23,6 +23,7 @@ from producers.filters.rows import EventRow
 from producers.frames import EventOrigin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
+from producers.notices import gathered
 from producers.sources import open_source
 from producers.stamps import LineClock
 from producers.torn_lines import HeldRoom, TornLines
@@ -215,9 +216,10 @@ class Stream:
         """What the source and the filters have to say."""
         found = self.counts + self.waiting.counts + Counter(self.source.notices())
         told: list[tuple[str, Plan | TornLines]] = [*self.plans.items(), *self.torn.items()]
-        for origin, each in told:
-            found.update({f"{origin}: {text}": count for text, count in each.notices().items()})
-        return found
+        return found + gathered(
+            self.watch.source,
+            ((origin, text, count) for origin, each in told for text, count in each.notices().items()),
+        )
 
     def _with_addresses(self, data: bytes, rows: list[EventRow], origin: EventOrigin) -> list[EventRow]:
         """The rows that name an address; host names are asked for, and of other ids there is a notice."""

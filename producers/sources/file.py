@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from producers.contract import Chunk, SourceKind, StartPosition, stored
+from producers.notices import gathered
 from producers.sources.contents import Begin, Contents, Found
 from producers.sources.file_position import FilePosition, load_position
 from producers.sources.folders import Folders, matching_files
@@ -95,15 +96,18 @@ class FileSource:
 
     def notices(self) -> Mapping[str, int]:
         """What its files went through."""
-        found: Counter[str] = Counter(self._wake.notices)
-        for tail in self._contents.tails.values():
-            found.update({f"{tail.path}: {text}": count for text, count in tail.notices.items() if count})
-            if tail.trouble:
-                found[tail.trouble] = 1
+        found = Counter(self._wake.notices) + gathered(self._pattern, self._told())
         found.update({f"{self._pattern}: {text}": count for text, count in self._folders.notices.items()})
         if not self._contents.tails:
             found[f"{self._pattern}: no such file yet"] = 1
         return found
+
+    def _told(self) -> Iterator[tuple[str, str, int]]:
+        for tail in self._contents.tails.values():
+            for text, count in tail.notices.items():
+                yield str(tail.path), text, count
+            if tail.trouble is not None:
+                yield *tail.trouble, 1
 
     def close(self) -> None:
         """Let go."""

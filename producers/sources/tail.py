@@ -26,7 +26,7 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.notices: Counter[str] = Counter()
-        self.trouble: str | None = None
+        self.trouble: tuple[str, str] | None = None
         self._files: list[OpenFile] = []
 
     def __iter__(self) -> Iterator[OpenFile]:
@@ -99,7 +99,7 @@ class Tail:
 
     def say(self, error: OSError) -> None:
         """What keeps the log from being read."""
-        self.trouble = written(f"{error.filename or self.path}: {error.strerror or error}")
+        self.trouble = written(str(error.filename or self.path)), error.strerror or str(error)
 
     def _turn(self, opened: OpenFile) -> tuple[bool, int, int]:
         modified_ns = opened.content.stat().st_mtime_ns

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import ENAMETOOLONG
 from itertools import count, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -579,7 +580,13 @@ def test_a_name_that_is_too_long_or_a_folder_that_comes_and_goes_keeps_nothing_f
     (tmp_path / "deep").symlink_to("n" * 300)
     append(tmp_path / "mine" / "a.log", b"three\n")
     assert sorted(follower.drain().splitlines()) == [b"three", b"two"]
-    assert follow(f"file:{tmp_path}/*/*.log").drain()
+    for number in range(9):
+        (tmp_path / "theirs" / f"z{number}.log").symlink_to("n" * 300)
+    again = follow(f"file:{tmp_path}/*/*.log")
+    assert again.drain()
+    assert again.source.notices() == {
+        f"{tmp_path}/*/*.log: of several, {tmp_path}/theirs/x.log among them: {os.strerror(ENAMETOOLONG)}": 11
+    }
     assert check_source(f"file:{tmp_path}/*/*.log") == []
 
     script = (
