@@ -187,7 +187,8 @@ def test_up_says_what_it_does(up: Service) -> None:
     assert said[0] == f"Configuration files={up.config} log=sqlite://{up.folder}/state/log.db"
     assert said[1].startswith(f'Watching source="file:{up.log} with filter sshd')
     assert said[2] == (
-        "Jail name=sshd filter=sshd maxretry=3 findtime=10m bantime=10m ignoreip=127.0.0.0/8,::1"
+        "Jail name=sshd filter=sshd counts=failed maxretry=3 findtime=10m bantime=10m "
+        "ignoreip=127.0.0.0/8,::1"
     )
     assert said[3].startswith('Never banned prefixes="')
     for network in ("127.0.0.0/8 (loopback)", f"{up.host.ip4} (own address)", "192.0.2.0/24 (operator)"):
