@@ -29,7 +29,7 @@ from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
-from enforcers.seals import Signing
+from enforcers.seals import RecordSigning
 from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import EventLog, Message
@@ -105,7 +105,7 @@ class Enforcer:
         self._config = config
         self._observing = observing
         self._now_ms = now_ms
-        seal = None if config.private is None else Signing(config.host, now_ms, config.private)
+        seal = None if config.private is None else RecordSigning(config.host, now_ms, config.private)
         self._recorder = Recorder(log, config.host, backend.name, seal)
         self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))

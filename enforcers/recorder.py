@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
-from enforcers.seals import Seal, unsigned
+from enforcers.seals import RecordSeal, unsigned
 from eventlog.contract import Append, EventLog, Message, Writer
 from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.codec import EnforcementLine, encode, encode_lines
@@ -33,7 +33,7 @@ class Recorder:
         totals: how many records of each outcome were made since the start.
     """
 
-    def __init__(self, log: EventLog, host: str, backend: str, seal: Seal | None = None) -> None:
+    def __init__(self, log: EventLog, host: str, backend: str, seal: RecordSeal | None = None) -> None:
         """Keep an account; nothing is written before `open` or `succeed`. `seal`: for what is written."""
         self._log = log
         self._name = f"enforcer/{host}"

@@ -16,16 +16,16 @@ from schemas.topics import ENFORCEMENTS
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-Seal = Callable[[bytes], str]
+RecordSeal = Callable[[bytes], str]
 """The key for a message of the enforcements that has this value."""
 
 
-def unsigned(host: str) -> Seal:
+def unsigned(host: str) -> RecordSeal:
     """The seal of a host that only says who it is."""
     return lambda _: host
 
 
-class Signing:
+class RecordSigning:
     """The seal of a host that signs."""
 
     def __init__(self, host: str, now_ms: Callable[[], int], private: Ed25519PrivateKey) -> None:

@@ -39,7 +39,7 @@ READ_BYTES: Final = 4 * 1024 * 1024
 """A read stops after this much, so that a reader of big frames needs little memory."""
 
 
-class Commit(NamedTuple):
+class LogCommit(NamedTuple):
     """What is written in one transaction.
 
     Attributes:
@@ -116,9 +116,9 @@ class SqliteLog:
 
     def append(self, appends: Sequence[Append]) -> list[int]:
         """Append messages, all or nothing; returns their offsets. Raises Transient or LogError."""
-        return self.write([Commit(appends, self._now_ms())])[0]
+        return self.write([LogCommit(appends, self._now_ms())])[0]
 
-    def write(self, commits: Sequence[Commit]) -> list[list[int]]:
+    def write(self, commits: Sequence[LogCommit]) -> list[list[int]]:
         """Write commits, all or nothing, in order; returns the offsets of each one's messages.
 
         Raises Fenced, Unwritable, Transient and LogError.
@@ -314,9 +314,9 @@ class SqliteLog:
     def _commit(
         self, writer: tuple[str, int], appends: Sequence[Append], positions: Mapping[str, bytes]
     ) -> list[int]:
-        return self.write([Commit(appends, self._now_ms(), positions, writer)])[0]
+        return self.write([LogCommit(appends, self._now_ms(), positions, writer)])[0]
 
-    def _write(self, commit: Commit) -> list[int]:
+    def _write(self, commit: LogCommit) -> list[int]:
         """Write a commit, within a transaction; returns its messages' offsets."""
         appends, at_ms, positions, writer = commit
         if writer is not None and self._db.execute(sql.EPOCH, writer[:1]).fetchall() != [writer[1:]]:

@@ -28,7 +28,7 @@ from threading import RLock
 from typing import Final
 
 from eventlog.contract import Append, Message, Place, Shrunk
-from eventlog.sqlite import Commit, SqliteLog
+from eventlog.sqlite import LogCommit, SqliteLog
 from eventlog.terms import Clock, admit
 from eventlog.writer import LogWriter
 from schemas.errors import LogError, Unwritable
@@ -46,14 +46,14 @@ HELD: Final = "commits are held in memory: the log cannot be written; decisions 
 log = getLogger("banstream.eventlog")
 
 _offset = attrgetter("offset")
-Writer = tuple[str, int]
+WriterEpoch = tuple[str, int]
 
 
 @dataclass(slots=True)
 class _Held:
     """A commit that waits, and the offsets its messages were given."""
 
-    commit: Commit
+    commit: LogCommit
     offsets: list[int]
     size: int = field(init=False)
 
@@ -182,8 +182,10 @@ class HoldingLog:
                 self._forget()
             self._file.close()
 
-    def _commit(self, writer: Writer, appends: Sequence[Append], positions: Mapping[str, bytes]) -> list[int]:
-        commit = Commit(tuple(appends), self._now_ms(), dict(positions), writer)
+    def _commit(
+        self, writer: WriterEpoch, appends: Sequence[Append], positions: Mapping[str, bytes]
+    ) -> list[int]:
+        commit = LogCommit(tuple(appends), self._now_ms(), dict(positions), writer)
         with self._lock:
             if not self._settled():
                 return self._hold(commit)
@@ -239,7 +241,7 @@ class HoldingLog:
                 )
             del messages[0]
 
-    def _hold(self, commit: Commit) -> list[int]:
+    def _hold(self, commit: LogCommit) -> list[int]:
         for append in commit.appends:
             admit(append, self.partitions)
         given = len(commit.appends)
@@ -261,7 +263,7 @@ class HoldingLog:
         self._newest[_kind(commit)] = self._number
         return held.offsets[len(held.offsets) - given :]
 
-    def _merged(self, commit: Commit) -> Commit:
+    def _merged(self, commit: LogCommit) -> LogCommit:
         """A commit with what it leaves of the one of its kind before, which is then held no more."""
         number = self._newest.get(_kind(commit))
         before = None if number is None else self._held.get(number)
@@ -283,18 +285,18 @@ class HoldingLog:
         self._messages: dict[Place, list[Message]] = {}
         self._ends: dict[Place, int] = {}
         self._positions: dict[str, bytes] = {}
-        self._newest: dict[tuple[Writer | None, Place | None], int] = {}
+        self._newest: dict[tuple[WriterEpoch | None, Place | None], int] = {}
         self._number = self._size = 0
         self._reason = ""
 
 
-def _kind(commit: Commit) -> tuple[Writer | None, Place | None]:
+def _kind(commit: LogCommit) -> tuple[WriterEpoch | None, Place | None]:
     """Whose a commit is; of a state also which partition's."""
     first = commit.appends[0] if commit.appends else None
     state = first is not None and first.topic == STATE.name
     return commit.writer, (first.topic, first.partition) if first is not None and state else None
 
 
-def _replaces(commit: Commit) -> bool:
+def _replaces(commit: LogCommit) -> bool:
     """Whether all that a commit says is said again by the next one like it."""
     return all(append.topic == STATE.name for append in commit.appends)

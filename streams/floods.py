@@ -44,13 +44,13 @@ class Author(NamedTuple):
         return f"{self.host} (unsigned)" if self.host else "unknown"
 
 
-Known = tuple[str, bool, int, int]
+KnownAuthor = tuple[str, bool, int, int]
 
 
 class Floods:
     """The senders with unreadable lines; most have none, and are not here."""
 
-    def __init__(self, known: Iterable[Known] = ()) -> None:
+    def __init__(self, known: Iterable[KnownAuthor] = ()) -> None:
         """Go on where `dump` was."""
         self._levels: dict[bool, dict[str, tuple[int, int]]] = {True: {}, False: {}}
         for host, signed, level, bad_at_ms in known:
@@ -83,7 +83,7 @@ class Floods:
             if level == MOST_UNREADABLE and abs(at_ms - bad_at_ms) < QUIET_MS
         }
 
-    def dump(self) -> list[Known]:
+    def dump(self) -> list[KnownAuthor]:
         """What `__init__` takes, in JSON's types."""
         return [
             (host, signed, level, bad_at_ms)

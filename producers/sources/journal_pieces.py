@@ -23,8 +23,8 @@ PARTIAL: Final = "CONTAINER_PARTIAL_MESSAGE"
 ID: Final = "CONTAINER_PARTIAL_ID"
 ORDINAL: Final = "CONTAINER_PARTIAL_ORDINAL"
 
-JournalEntry = Mapping[str, Any]
-PiecesAgain = Callable[[str, str, int], Sequence[JournalEntry]]
+EntryFields = Mapping[str, Any]
+PiecesAgain = Callable[[str, str, int], Sequence[EntryFields]]
 """The entries that bear an id, from a cursor on, so many at most."""
 
 
@@ -35,7 +35,7 @@ class JournalPieces:
         self._open = OpenLines(HeldRoom())
         self.lost = 0
 
-    def take(self, entry: JournalEntry) -> JournalEntry | None:
+    def take(self, entry: EntryFields) -> EntryFields | None:
         """The entry of a whole line; None for a piece that is not the last, or of a line that is lost.
 
         Raises KeyError, TypeError or ValueError when it is no entry.
@@ -68,7 +68,7 @@ class JournalPieces:
             if not pieces or len(pieces) < count:
                 self._open.lose(name)
 
-    def _add(self, name: str, entry: JournalEntry) -> None:
+    def _add(self, name: str, entry: EntryFields) -> None:
         opened = self._open.get(name)
         expected = 1 if opened is None else len(opened.pieces) + 1
         if ID in entry and int(entry[ORDINAL]) != expected:

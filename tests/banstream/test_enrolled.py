@@ -10,7 +10,7 @@ from banstream.commands.explain import chain_of
 from banstream.enrolled import LATE_MS, Vouchers, hosts_of
 from banstream.fleet import Heard, heartbeats
 from enforcers.recorder import Recorder, Result
-from enforcers.seals import Seal, Signing
+from enforcers.seals import RecordSeal, RecordSigning
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
 from schemas.codec import encode
@@ -34,11 +34,11 @@ class Enforcers:
             )
             self.log.append([Append(COMMANDS.name, encode(word))])
 
-    def seal(self, host: str, by: str | None = None) -> Seal:
+    def seal(self, host: str, by: str | None = None) -> RecordSeal:
         """The seal of an enforcer that gives a name, signed with a host's key."""
-        return Signing(host, lambda: self.now_ms, self.keys[by or host])
+        return RecordSigning(host, lambda: self.now_ms, self.keys[by or host])
 
-    def beat(self, host: str, seal: Seal | None = None, in_force: int = 1) -> Append:
+    def beat(self, host: str, seal: RecordSeal | None = None, in_force: int = 1) -> Append:
         """A heartbeat in a host's name."""
         self.now_ms += 1_000
         recorder = Recorder(self.log, host, "null", seal)

@@ -36,7 +36,7 @@ HOST_NAME: Final = re.compile(
 """RFC 1123, and underscores; a last label of digits alone would be a part of an address."""
 Party = tuple[str, int | None]
 """Who is on a session: (address, port)."""
-Session = tuple[str, int | None, bool]
+SessionPeer = tuple[str, int | None, bool]
 """The same, and whether it had a failure."""
 
 
@@ -115,7 +115,7 @@ class NativeMatcher:
         self._rules = rules
         self._stamps = stamps or Stamps()
         self._utc = Stamps(UTC)
-        self._sessions: Memory[str, Session] = Memory(MOST_SESSIONS)
+        self._sessions: Memory[str, SessionPeer] = Memory(MOST_SESSIONS)
         self._partial = PartialLines()
         self._times: dict[tuple[bytes, bool], tuple[int, bool]] = {}
         self._notices: Counter[str] = Counter()
@@ -244,6 +244,6 @@ class NativeMatcher:
         return found
 
 
-def _session_of(saved: Any) -> tuple[str, Session]:
+def _session_of(saved: Any) -> tuple[str, SessionPeer]:
     name, ip, port, *failed = saved
     return str(name), (str(ip), None if port is None else int(port), any(failed))
