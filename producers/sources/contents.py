@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from producers.sources.file_position import FilePosition
-from producers.sources.known import FileId, Known, KnownMark
+from producers.sources.known import MOST_GONE, FileId, Known, KnownMark
 from producers.sources.open_file import OpenFile
 from producers.sources.packed import Content, open_content
 from producers.sources.paths import real
@@ -62,11 +62,6 @@ Begin = Callable[[Found, Content], int | None]
 """Where a new content begins; None: it counts as read."""
 
 
-def from_its_start(_found: Found, _content: Content) -> int | None:
-    """A content that came later is read whole."""
-    return 0
-
-
 class Contents:
     """All contents of one source, those being read and those that were."""
 
@@ -77,6 +72,7 @@ class Contents:
         self._serial = serial
         self._wanted: set[str] = set()
         self._unsettled: dict[FileId, Content] = {}
+        self._damaged: dict[FileId, tuple[tuple[int, int, int], OSError]] = {}
         self._as_read: dict[FileId, tuple[Path, int, int, int, str]] = {}
 
     def load(self, files: Mapping[Path, Sequence[FilePosition]], known: Iterable[KnownMark]) -> None:
@@ -93,7 +89,7 @@ class Contents:
         """The log of a path."""
         return self.tails.setdefault(home, Tail(home))
 
-    def settle(self, found: Sequence[Found], begin: Begin = from_its_start) -> None:
+    def settle(self, found: Sequence[Found], begin: Begin) -> None:
         """Find out what each file that is there holds, and open what is to be read."""
         for tail in self.tails.values():
             tail.trouble = None
@@ -101,6 +97,7 @@ class Contents:
         there = {each.id for each in found}
         self.known.trim(there)
         self._as_read = {file: seen for file, seen in self._as_read.items() if file in there}
+        self._damaged = {file: seen for file, seen in self._damaged.items() if file in there}
 
     def opened(self) -> Iterator[tuple[Tail, OpenFile]]:
         """Every file that is being read, with its log."""
@@ -120,18 +117,32 @@ class Contents:
         return b""
 
     def let_go(self, now_ms: int) -> None:
-        """Close what has been read to its end, and remember it."""
+        """Close what has been read to its end, and the oldest of many deleted files; remember them."""
         for tail in self.tails.values():
             for mark in tail.let_go(now_ms):
                 self.known.keep(tail.path, replace(mark, lines=""))
+        deleted = [(tail, each) for tail, each in self.opened() if not each.content.stat().st_nlink]
+        for tail, each in deleted[: max(0, len(deleted) - MOST_GONE)]:
+            self.known.keep(tail.path, replace(each.mark, lines=""))
+            tail.drop(each)
 
     def content_of(self, found: Found) -> Content:
-        """A file, opened; one that was put back as far as it is unpacked. Raises OSError."""
+        """A file, opened; one that was put back as far as it is unpacked. Raises OSError.
+
+        A damaged one is not unpacked again as long as it stays as it is.
+        """
+        stamp, error = self._damaged.get(found.id, ((), None))
+        if error is not None and stamp == _stamp(found):
+            raise error
         return self._unsettled.pop(found.id, None) or open_content(found.path)
 
     def is_read(self, found: Found, mark: FilePosition) -> None:
         """Nothing in a file is to be read, as long as it stays as it is."""
         self._as_read[found.id] = found.path, *_stamp(found), mark.incarnation
+
+    def is_damaged(self, found: Found, error: OSError) -> None:
+        """A compressed file cannot be unpacked."""
+        self._damaged[found.id] = _stamp(found), error
 
     def is_unchanged(self, found: Found, mark: FilePosition) -> bool:
         """Whether there is nothing in a file, still, but what was read."""

@@ -69,10 +69,10 @@ class FileSource:
         """The next lines of any of its files, which take turns."""
         looked = self._wake.drain() or self._contents.pending or self._now_ms() >= self._look_at_ms
         if looked:
-            self._settle(self._later)
+            self._look()
         for tail in self._in_turn():
             if not looked and tail.changed():
-                self._settle(self._later)
+                self._look()
                 looked = True
             read = tail.read(max_bytes)
             if read is not None:
@@ -82,7 +82,6 @@ class FileSource:
         if self._contents.pending:
             return self._chunk(None, LinesRead(b"", "", 0, 0))
         self._caught_up = True
-        self._watch()
         return None
 
     def again(self, incarnation: str, start: int, length: int) -> bytes:
@@ -130,6 +129,10 @@ class FileSource:
         for number in range(begin, begin + len(tails)):
             self._turn = (number + 1) % len(tails)
             yield tails[number % len(tails)]
+
+    def _look(self) -> None:
+        self._settle(self._later)
+        self._watch()
 
     def _settle(self, begin: Begin) -> None:
         self._look_at_ms = self._now_ms() + LOOK_MS

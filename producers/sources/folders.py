@@ -8,6 +8,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from fnmatch import translate
 from pathlib import Path
@@ -52,6 +53,7 @@ class Folders:
         self._expression = re.compile(translate(pattern))
         self._logs: dict[Path, Path] = {}
         self._covered: set[Path] = set()
+        self._foreign: dict[Path, bool] = {}
 
     def look(self, logs: Iterable[Path], places: Mapping[Path, Path]) -> list[Found]:
         """Every file that is named, or that rotation made of one: each once, whatever its names.
@@ -59,16 +61,21 @@ class Folders:
         `logs` are known already; `places`: where files of these were seen last, and which log they are of.
         """
         self.notices.clear()
+        self._foreign.clear()
         self.troubles.clear()
         named = {path: path for path in self._named()}
-        self._logs = {place: log for log in (*logs, *named) for place in (real(log), log)}
-        paths = {**{path: self.home_of(path) for path in named}, **places, **self._beside()}
+        self._logs = {place: log for log in dict.fromkeys((*logs, *named)) for place in (real(log), log)}
+        there = {path: home for path, home in places.items() if real(path) == path}  # else it is a link now
+        paths = {**{path: self.home_of(path) for path in named}, **there, **self._beside()}
         found: dict[FileId, Found] = {}
+        reading: set[FileId] = set()
         for path, home in sorted(paths.items(), key=lambda each: each[0] != each[1]):
             each = self._found(path, home, named=path in named)
             if each is not None:
                 found.setdefault(each.id, each)
-        return self._bounded(list(found.values()), places)
+                if path in there:
+                    reading.add(each.id)
+        return self._bounded(list(found.values()), reading)
 
     def home_of(self, path: Path) -> Path:
         """The log that a file is of: the one it was made of by rotation, where that is one of these."""
@@ -94,16 +101,18 @@ class Folders:
         return own
 
     def _is_foreign(self, path: Path) -> bool:
-        return self.is_glob and is_foreign(path, fixed_part(self._pattern))
+        return self.is_glob and is_foreign(path, fixed_part(self._pattern), self._foreign)
 
-    def _bounded(self, found: list[Found], reading: Mapping[Path, Path]) -> list[Found]:
-        """No more of a folder than it may have open: what is being read, then what was written last."""
+    def _bounded(self, found: list[Found], reading: AbstractSet[FileId]) -> list[Found]:
+        """No more of a folder than it may have open: what is named, is being read, was written last."""
         most = min(MOST_IN_FOLDER, getrlimit(RLIMIT_NOFILE)[0] // SHARE)
         if len(found) <= most:
             return found
         taken: Counter[Path] = Counter()
         kept: list[Found] = []
-        for each in sorted(found, key=lambda each: (each.path not in reading, -each.stat.st_mtime_ns)):
+        for each in sorted(
+            found, key=lambda each: (not each.named, each.id not in reading, -each.stat.st_mtime_ns)
+        ):
             folder = each.path.parent
             taken[folder] += 1
             if taken[folder] <= most:

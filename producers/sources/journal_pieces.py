@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from producers.contract import stored
+from producers.journal import message_of
 from producers.torn_lines import HeldRoom, OpenLines
 
 MOST_OPEN: Final = 64
@@ -73,8 +74,6 @@ class JournalPieces:
         expected = 1 if opened is None else len(opened.pieces) + 1
         if ID in entry and int(entry[ORDINAL]) != expected:
             self._open.lose(name)
-        message = entry["MESSAGE"]
-        text = message.encode("utf-8", "replace") if isinstance(message, str) else bytes(message)
-        self._open.add(name, text, str(entry["__CURSOR"]))
+        self._open.add(name, message_of(entry["MESSAGE"]), str(entry["__CURSOR"]))
         if len(self._open) > MOST_OPEN:
             self._open.end(next(iter(self._open)))

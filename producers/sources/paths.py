@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fnmatch import translate
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Final
 
 ROOT_UID: Final = 0
@@ -53,24 +54,25 @@ def real(path: Path) -> Path:
         return path
 
 
-def is_foreign(path: Path, above: Path) -> bool:
+def is_foreign(path: Path, above: Path, known: dict[Path, bool]) -> bool:
     """Whether a link below a folder was made by somebody who has no say over what it leads to.
 
     The links of root, and those to what is the link's own owner's, are followed; nobody else's: a user would
-    choose what is read with root's rights.
+    choose what is read with root's rights. `known`: what was found out in the same look.
     """
-    if not path.is_relative_to(above):
+    if path == above or not path.is_relative_to(above):
         return False
-    place = above
-    for part in path.relative_to(above).parts:
-        place /= part
-        try:
-            link = place.lstat()
-            if link.st_uid != ROOT_UID and place.is_symlink() and place.stat().st_uid != link.st_uid:
-                return True
-        except OSError:
-            return False
-    return False
+    if path not in known:
+        known[path] = is_foreign(path.parent, above, known) or _is_strangers_link(path)
+    return known[path]
+
+
+def _is_strangers_link(path: Path) -> bool:
+    try:
+        link = path.lstat()
+        return link.st_uid != ROOT_UID and S_ISLNK(link.st_mode) and path.stat().st_uid != link.st_uid
+    except OSError:
+        return False
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -105,6 +105,8 @@ class Settling:
             settled = True
         except OSError as error:
             self._all.tail(each.home).say(error)
+            if content.packed:
+                self._all.is_damaged(each, error)
             content.close()
             return False
         else:

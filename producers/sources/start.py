@@ -25,8 +25,7 @@ def offset_for(fd: int, start: StartPosition, now_ms: int) -> int:
     end = _line_at(fd, os.fstat(fd).st_size)
     if start.at == "beginning":
         return 0
-    timeless = _stamped(fd, _line_at(fd, max(0, end - WINDOW_BYTES)), end) is None
-    if start.at == "end" or timeless:
+    if start.at == "end" or _stamped(fd, _line_at(fd, max(0, end - WINDOW_BYTES)), end) is None:
         return end
     stamps = Stamps(start.zone)
     stamps.begin(LineClock(now_ms, "offline"))

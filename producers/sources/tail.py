@@ -54,7 +54,9 @@ class Tail:
         newest = self.newest()
         try:
             stat = self.path.stat()
-            return newest is None or not (newest.mark.is_file(stat) and newest.mark.agrees(newest.content))
+            return newest is not None and not (
+                newest.mark.is_file(stat) and newest.mark.agrees(newest.content)
+            )
         except OSError:
             return False
 
@@ -115,7 +117,7 @@ class Tail:
         try:
             return opened.read(max_bytes)
         except OSError as error:
-            self.notices[f"{Path(opened.mark.path).name}: {error.strerror}"] += 1
+            self.notices[error.strerror or str(error)] += 1
             return None
 
 

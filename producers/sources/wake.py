@@ -25,7 +25,8 @@ class Wake:
 
     def __init__(self) -> None:
         self.notices: Counter[str] = Counter()
-        self._watched: dict[Path, tuple[int, int]] = {}
+        self._watches: set[int] = set()
+        self._refused: set[Path] = set()
         self._inotify: INotify | None = None
         try:
             self._inotify = INotify()
@@ -59,16 +60,14 @@ class Wake:
         if self._inotify is None:
             return False
         try:
-            stat = directory.stat()
-            identity = stat.st_dev, stat.st_ino
-            if self._watched.get(directory) == identity:
-                return False
-            self._inotify.add_watch(directory, EVENTS)
-            self._watched[directory] = identity
+            watch = self._inotify.add_watch(directory, EVENTS)  # the same number, unless it was removed
         except OSError:
-            self.notices[NOT_WATCHED] += 1
+            self._refused.add(directory)
+            self.notices[NOT_WATCHED] = len(self._refused)
             return False
-        return True
+        new = watch not in self._watches
+        self._watches.add(watch)
+        return new
 
 
 def _existing(directory: Path) -> Path:

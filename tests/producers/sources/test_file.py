@@ -24,6 +24,7 @@ import pytest
 from producers.contract import LINE_LIMIT_BYTES, Chunk, Source, StartPosition
 from producers.sources import check_source, open_source
 from producers.sources.folders import CROWDED, FOREIGN, UNNAMED, Folders
+from producers.sources.known import MOST_GONE
 from producers.sources.packed import FULL, MAGIC, STEP_BYTES, Gunzip
 from producers.sources.paths import paths_of
 from producers.sources.tail import CUT, GONE, LINGER_MS
@@ -599,6 +600,74 @@ def test_a_name_that_is_too_long_or_a_folder_that_comes_and_goes_keeps_nothing_f
                 Folders(f"{tmp_path}/*/*.log").look([], {})
         finally:
             racing.kill()
+
+
+def test_a_link_put_where_a_log_was_read_is_not_followed(tmp_path: Path, follow: Follow) -> None:
+    """While it is followed, and after a restart."""
+    folder, log = tmp_path / "user", tmp_path / "user" / "a.log"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret\n")
+    log.write_bytes(b"one\n")
+    for path in (folder, log):
+        os.chown(path, NOBODY, NOBODY)
+    follower = follow(f"file:{tmp_path}/*/*.log")
+    assert follower.drain() == b"one\n"
+    log.rename(folder / "aside")
+    log.symlink_to(tmp_path / "secret")
+    os.lchown(log, NOBODY, NOBODY)
+    assert follower.drain() == b""
+    assert follower.source.notices()[f"{tmp_path}/*/*.log: {FOREIGN}"] == 1
+    follower.restart()
+    assert follower.drain() == b""
+
+
+def test_nothing_that_cannot_be_read_makes_each_read_a_look(
+    tmp_path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory, an archive that was read, damaged ones that together are more than a look unpacks."""
+    (tmp_path / "a.log").mkdir()
+    (tmp_path / "b.log.gz").write_bytes(gzip.compress(b"one\n"))
+    for name in ("c.log.gz", "d.log.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"x\n" + b"\0" * (STEP_BYTES * 2))[:-9])
+    follower = follow(f"file:{tmp_path}/*.log*")
+    for _ in range(9):
+        follower.now_ms += 20_000
+        follower.drain()
+    assert b"one\n" in follower.text()
+    looks: list[object] = []
+    monkeypatch.setattr(Folders, "look", lambda *given: looks.append(given))
+    for _ in range(5):
+        assert follower.source.read(READ_BYTES) is None
+    assert looks == []
+
+
+def test_of_many_deleted_files_the_last_stay_open(tmp_path: Path, follow: Follow) -> None:
+    """Somebody may still write to them; whoever makes and removes thousands takes nobody's place."""
+    follower = follow(f"file:{tmp_path}/*.log")
+    follower.drain()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the names alone
+    for number in range(MOST_GONE + 20):
+        (tmp_path / f"{number}.log").write_bytes(b"%d\n" % number)
+    follower.drain()
+    for number in range(MOST_GONE + 20):
+        (tmp_path / f"{number}.log").unlink()
+    follower.drain()
+    assert len(os.listdir("/proc/self/fd")) - before == MOST_GONE  # noqa: PTH208 - the names alone
+
+
+def test_a_folder_that_was_removed_and_made_again_is_watched_again(tmp_path: Path, follow: Follow) -> None:
+    """It may well have the inode that it had."""
+    folder = tmp_path / "a"
+    folder.mkdir()
+    follower = follow(f"file:{tmp_path}/*/*.log")
+    assert follower.drain() == b""
+    folder.rmdir()
+    follower.drain()
+    folder.mkdir()
+    follower.drain()
+    (folder / "x.log").write_bytes(b"one\n")
+    assert select.select(follower.source.filenos(), [], [], 10)[0]
+    assert follower.drain() == b"one\n"
 
 
 def test_more_files_than_may_be_open_leave_room_for_the_others(tmp_path: Path, follow: Follow) -> None:
