@@ -178,11 +178,11 @@ class Connections:
         ip = self._addresses.get(address) or self._address_of(address)
         if ip is None:
             return None
-        if not self._host_prefix or not key.startswith(self._host_prefix):
-            self._host_prefix = key[: key.find(b" ") + 1]
-            self._host = _host(self._host_prefix[:-1])
         host = None
         if key:
+            if not self._host_prefix or not key.startswith(self._host_prefix):
+                self._host_prefix = key[: key.find(b" ") + 1]
+                self._host = _host(self._host_prefix[:-1])
             host, self.keyed = self._host, True
         number = None if port is None else int(port)
         # Written out, and not joined from parts: this is done for every connection, and a third faster.

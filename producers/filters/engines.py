@@ -24,6 +24,15 @@ class Engine:
     modules: tuple[str, ...]
 
 
+COMMON_MODULES: Final = (
+    "entries.py",
+    "headers.py",
+    "memory.py",
+    "partial_lines.py",
+    "times.py",
+    "../journal.py",
+)
+"""What the results of every filter follow from."""
 ENGINES: Final = {
     "sshd": Engine(
         SshdMatcher,
@@ -32,10 +41,7 @@ ENGINES: Final = {
             "sshd_forms.py",
             "sshd_matcher.py",
             "connections.py",
-            "entries.py",
-            "headers.py",
-            "memory.py",
-            "times.py",
+            *COMMON_MODULES,
         ),
     )
 }

@@ -48,8 +48,14 @@ PREFIX: Final = re.compile(
 )
 """What `docker compose logs`, `docker service logs` and `kubectl logs --prefix` write before a line."""
 REPEATED: Final = re.compile(rb"message repeated (\d{1,4}) times: \[ (.*)\]", re.DOTALL)
+PART: Final = re.compile(rb"[/(@]")
 CONTAINER: Final = re.compile(rb"docker[/_](.*)|" + CONTAINER_ID.pattern.encode(), re.DOTALL)
 """A program's name that is a container's: Docker's syslog driver writes an id, and older ones `docker/ID`."""
+
+
+def program_of(name: bytes) -> bytes:
+    """The program that a name in a header is of: `postfix/smtpd` of postfix, `sshd@x` of sshd."""
+    return PART.split(name, 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +99,10 @@ class Entry:
         """The line, taken for no message of a program: what looks like a header is the service's own."""
         if self.program is None:
             return self
-        return replace(
-            Entry(self.line, self.line, self.time),
+        return Entry(
+            self.line,
+            self.line,
+            self.time,
             wrapped=self.wrapped,
             supervised=self.supervised,
             headed=self.headed,

@@ -43,7 +43,7 @@ STAMP: Final = (
     rb"|\[ {0,10}\d{1,10}\.\d{1,9}(?: <[ \d.]{3,24}>)?\])"
 )
 HOST: Final = (
-    rb"(?:(?P<label>[^\s.:\[\]\"',;=<>()]{1,63})[^\s:\[\]\"',;=<>()]{0,192}"
+    rb"(?:(?P<label>[^\s.:\[\]\"',;=<>()]{1,63}+)[^\s:\[\]\"',;=<>()]{0,192}"
     rb"|[^\s:\[\]\"',;=<>()]{1,255}"
     rb"|(?=[0-9A-Fa-f.]{0,32}:[0-9A-Fa-f.]{0,32}:)[0-9A-Fa-f:.]{2,45}(?<!:)(?:%[\w.-]{1,16})?)"
 )
@@ -126,12 +126,8 @@ def supervised(text: bytes) -> Supervised | None:
 
 def without_colours(line: bytes) -> bytes:
     """A line without the colours that it was to be shown in."""
-    return COLOURS.sub(b"", line) if is_coloured(line) else line
-
-
-def is_coloured(data: bytes) -> bool:
-    """Whether it may hold colours."""
-    return b"[" in data and any(escape in data for escape in ESCAPES)
+    coloured = b"[" in line and any(escape in line for escape in ESCAPES)
+    return COLOURS.sub(b"", line) if coloured else line
 
 
 def _named(word: bytes | None) -> bytes:

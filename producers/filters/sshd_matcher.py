@@ -42,7 +42,7 @@ from producers.filters.connections import (
     Connection,
     Connections,
 )
-from producers.filters.entries import Entry, unwrap
+from producers.filters.entries import Entry, program_of, unwrap
 from producers.filters.partial_lines import PartialLines
 from producers.filters.rows import EventRow
 from producers.filters.sshd import HEADER_GROUPS, PROGRAMS, STEPS_BY_TAIL
@@ -55,7 +55,6 @@ SPARSE: Final = 0.5
 SAMPLE_BYTES: Final = 4_096
 FEW_BYTES: Final = 4_096
 """Of so few it is not worth while to see what form their times have."""
-PART: Final = re.compile(rb"[/(@]")
 ODD_WORDS: Final = frozenset({b"", b"message", b"[ID"})
 NO_ADDRESS: Final = "lines of sshd without a literal address, as with UseDNS yes (set UseDNS no)"
 
@@ -269,7 +268,7 @@ class SshdMatcher:
         text = entry.text.replace(b"\n", b" ") + b"\n"
         if entry.program is None:
             return self._headless(entry, text)
-        program = PART.split(entry.program, 1)[0]
+        program = program_of(entry.program)
         if program not in PROGRAMS or not entry.pid.isdigit():
             return None
         host = b"-" if entry.host is None else entry.host.encode("utf-8", "replace").replace(b" ", b"_")

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from producers.filters.bounds import compiled
@@ -186,6 +187,7 @@ TIME: Final = (
 """An expression that matches every form, without groups."""
 
 
+@lru_cache(maxsize=1_024)
 def plain_time(text: bytes) -> bytes:
     """A time in a form that `Stamps.read` knows; what has none of the forms above is returned as it is."""
     if not _COMPILED:

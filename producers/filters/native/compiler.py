@@ -38,7 +38,8 @@ ABSENT: Final = b"-"
 """How an access log writes what there is none of."""
 REFUSED: Final = re.compile(rb"\b4\d\d\b")
 """In a needle: few lines of an access log have the status."""
-PATH: Final = "path"
+ASKED: Final = "asked"
+"""The group of the piece {path}: what a request asked for, which may hold secrets and is no field."""
 LED_BY_TIME: Final = re.compile(r"^(?:\{(?:time|utc)\}|\\\[\{(?:time|utc)\}\\\]) (?![{?*+])")
 """How a header begins that syslog's time may stand for."""
 TIMED: Final = re.compile(r"\(\?P<(?:time|utc)>")
@@ -128,9 +129,7 @@ class LinePattern:
         absent = ABSENT if self.rule.shape == "clf" else None
         groups: dict[str, bytes] = {}
         _capture(found, groups, absent)
-        if self.asked is None and self.rule.shape != "clf":
-            return groups
-        target = groups.pop(PATH, b"")
+        target = groups.pop(ASKED, b"")
         return groups if self.asked is None or any(map(self.asked.fullmatch, readings(target))) else None
 
 
@@ -245,7 +244,7 @@ def pairs(text: bytes) -> dict[str, Any] | None:
 
 
 def _path(definition: Definition, rule: Rule, source: str) -> str:
-    if rule.path and "(?P<path>" not in source:
+    if rule.path and f"(?P<{ASKED}>" not in source:
         raise ValueError("path: its line has no {path}")
     return expand(rule.path, definition.pieces)
 

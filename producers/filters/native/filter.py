@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from producers.filters.engines import ENGINES, Engine
+from producers.filters.engines import COMMON_MODULES, ENGINES, Engine
 from producers.filters.native.definition import Definition, parse_definition
 from producers.filters.native.matcher import NativeMatcher, NativeRules
 from producers.filters.rows import Matcher, Needles, contains
@@ -24,10 +24,7 @@ VERSION_LENGTH: Final = 12
 
 
 RULES_MODULES: Final = (
-    "entries.py",
-    "headers.py",
-    "memory.py",
-    "times.py",
+    *COMMON_MODULES,
     *(f"native/{module}.py" for module in ("compiler", "matcher", "pieces", "targets")),
 )
 

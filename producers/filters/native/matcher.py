@@ -14,7 +14,7 @@ from producers.contract import LINE_LIMIT_BYTES
 from producers.filters.bounds import NO_LINE, TooSlow, bounded, skipped
 from producers.filters.candidates import finder_of, line_starts
 from producers.filters.connections import address_of
-from producers.filters.entries import Entry, unwrap
+from producers.filters.entries import Entry, program_of, unwrap
 from producers.filters.memory import Memory
 from producers.filters.native.compiler import Groups, Pattern, compile_rules
 from producers.filters.native.definition import Definition
@@ -24,7 +24,6 @@ from producers.filters.times import plain_time
 from producers.stamps import LineClock, Stamps
 
 ANY: Final = b"*"
-PART: Final = re.compile(rb"[/(@]")
 """What follows a program's name in syslog: `postfix/smtpd`, `wordpress(example.com)`, `prosody@1`."""
 MOST_SESSIONS: Final = 1_024
 CACHED_TIMES: Final = 4_096
@@ -105,7 +104,7 @@ class NativeRules:
     def is_mine(self, program: bytes) -> bool:
         """Whether a program's messages are this service's: `postfix/smtpd` is of `postfix`."""
         programs = self.programs
-        return program in programs or ANY in programs or PART.split(program, 1)[0] in programs
+        return program in programs or ANY in programs or program_of(program) in programs
 
 
 class NativeMatcher:

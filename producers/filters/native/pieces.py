@@ -50,7 +50,7 @@ PIECES: Final[Mapping[str, str]] = {
     "word": r"\S{1,256}",
     "int": r"\d{1,20}",
     "quoted": r'"(?:[^"\\]|\\.){0,2048}"',
-    "path": r'(?P<path>[^"\\ ]*(?:\\.[^"\\ ]*)*)',
+    "path": r'(?P<asked>[^"\\ ]*(?:\\.[^"\\ ]*)*)',
     "login_path": (
         r"(?![^?]*/[\w-]*re(?:fresh|new)[\w-]*(?:[/?]|$))[^?]*"
         r"(?:log[_-]?[io]n|sign[_-]?in|auth(?!or))[^?]*(?:\?.*)?"
@@ -156,7 +156,7 @@ LAYOUT: Final = (
 COLUMNS: Final[Mapping[str, str]] = {
     "user": r"(?!- [^\[])(?P<user>\S+|[^\"\\]+(?:\\.[^\"\\]*)*)",
     "method": r"[A-Z]{3,20}",
-    "path": r'(?P<path>[^"\\]*?(?:\\.[^"\\]*?)*?)',
+    "path": r'(?P<asked>[^"\\]*?(?:\\.[^"\\]*?)*?)',
     "protocol": r"HTTP/[\d.]{1,4}",
     "request": QUOTED,
     "status": r"\d{3}",
