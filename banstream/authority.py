@@ -27,8 +27,8 @@ def caution(settings: Settings) -> str | None:
     """What is wrong with who counts under this configuration's rules; None: nothing."""
     shared, require = is_shared(settings.log_url), settings.decider.require_enrolled
     if shared and not require:
-        return f"is false: {ANYBODY}"
-    return NOBODY if require and not shared else None
+        return f"{KEY} is false: {ANYBODY}"
+    return f"{KEY} {NOBODY}" if require and not shared else None
 
 
 def caution_in_force(rules: Rules | None, hosts: Hosts) -> str | None:

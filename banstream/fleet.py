@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from banstream.authority import KEY, UNSIGNED, caution, caution_in_force
+from banstream.authority import UNSIGNED, caution, caution_in_force
 from banstream.config import Settings
 from banstream.enforcing import HEARTBEAT_MS
 from banstream.enrolled import Vouchers, hosts_of
@@ -90,7 +90,7 @@ def _signing(settings: Settings) -> Iterator[str]:
     if settings.ship.key_file is None:
         yield UNSIGNED
     if (own := caution(settings)) is not None:
-        yield f"{KEY} {own}"
+        yield own
 
 
 def shipper(settings: Settings) -> dict[str, Any]:
@@ -179,9 +179,11 @@ def heartbeats(log: EventLog, now: int, vouchers: Vouchers) -> dict[str, Heard]:
     """Each host's newest heartbeat; of one that signs the newest that it signed."""
     found: dict[str, Heard] = {}
     for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
-        for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"'):
-            if isinstance(beat := each.record, Heartbeat):
-                known, signed = found.get(beat.host), vouchers.signer(message) == beat.host
+        beats = [each.record for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"')]
+        signer = vouchers.signer(message) if beats else None
+        for beat in beats:
+            if isinstance(beat, Heartbeat):
+                known, signed = found.get(beat.host), signer == beat.host
                 if known is not None and known.signed and not signed:
                     found[beat.host] = known._replace(forged=known.forged + 1)
                 else:

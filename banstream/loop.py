@@ -24,8 +24,9 @@ from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Trans
 FIREWALL_RETRY_MS: Final = 1_000
 TRIM_MS: Final = 5_000
 WAITING_MS: Final = 200
-MOST_SAID: Final = 1_000
 """While a stage waits for better times nothing wakes the loop, so it looks as often."""
+MOST_SAID: Final = 1_000
+"""So many sentences are logged; `status` has all."""
 
 log = getLogger("banstream")
 

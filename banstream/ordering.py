@@ -66,7 +66,7 @@ def give(config_file: str | None, command: Command, *, as_json: bool) -> int:
     try:
         watcher = Answers(log)
         causes = submit(log, command)
-        if not is_up(log, now_ms()):
+        if not is_up(log, heartbeat(log), now_ms()):
             return _settle(command, "recorded", NOT_RUNNING, as_json=as_json)
         answers = watcher.wait(causes)
         if not answers and not watcher.decided(causes):

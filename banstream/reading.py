@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,12 +85,11 @@ def heartbeat(log: EventLog) -> dict[str, Any] | None:
     return {**said} if newer else beat
 
 
-def is_up(log: EventLog, now_ms: int) -> bool:
-    """Whether `up` runs on this log now: it said so not long ago, and its process has not ended since.
+def is_up(log: EventLog, beat: Mapping[str, Any] | None, now_ms: int) -> bool:
+    """Whether `up` runs on this log now: its `heartbeat` is not old, and its process has not ended since.
 
-    It need not have said so where the log's disk has no room for a word.
+    It may be old where the log's disk has no room for a word.
     """
-    beat = heartbeat(log)
     if beat is None or beat["stopped"] or (now_ms - beat["at_ms"] >= SILENT_MS and not log.notices()):
         return False
     return Path(f"/proc/{beat['pid']}").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logging import getLogger
 
-from banstream.authority import KEY, caution
+from banstream.authority import caution
 from banstream.config import Settings
 from banstream.loop import Listener
 from eventlog.urls import is_shared, url_warning
@@ -19,7 +19,7 @@ def say_settings(settings: Settings) -> None:
     if warning is not None:
         log.warning("The event log is not protected on its way reason=%s", warning)
     if not is_shared(settings.log_url) and (own := caution(settings)) is not None:
-        log.warning("Nothing that this machine reads counts reason=%s", f"{KEY} {own}")
+        log.warning("Nothing that this machine reads counts reason=%s", own)
 
 
 def listener(settings: Settings, nth: int = 0) -> Listener | None:

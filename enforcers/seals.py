@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from schemas.shipments import MOST_INSTANT_MS, Shipment
+from schemas.shipments import Shipment, instant_ms
 from schemas.signatures import signed_key
 from schemas.topics import ENFORCEMENTS
 
@@ -37,7 +37,7 @@ class RecordSigning:
 
     def __call__(self, value: bytes) -> str:
         """The key, later than that before."""
-        sent_at_ms = min(max(self._now_ms(), 0), MOST_INSTANT_MS)
+        sent_at_ms = instant_ms(self._now_ms())
         self._last_ms = max(sent_at_ms, self._last_ms + 1)
         shipment = Shipment(self._host, sent_at_ms, self._last_ms - sent_at_ms)
         return signed_key(self._private, ENFORCEMENTS.name, 0, shipment, value)

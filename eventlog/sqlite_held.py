@@ -31,7 +31,7 @@ from eventlog.contract import Append, Message, Place, Shrunk
 from eventlog.sqlite import LogCommit, SqliteLog
 from eventlog.terms import Clock, admit
 from eventlog.writer import LogWriter
-from schemas.errors import LogError, Unwritable
+from schemas.errors import LogError, Transient, Unwritable
 from schemas.topics import STATE
 
 HELD_BYTES: Final = 128 << 20
@@ -170,7 +170,7 @@ class HoldingLog:
             self._retry_at_s = 0.0
             try:
                 self._settled()
-            except LogError as error:
+            except (LogError, Transient) as error:
                 self._reason = str(error)
             if self._held:
                 log.error(
@@ -245,10 +245,15 @@ class HoldingLog:
         for append in commit.appends:
             admit(append, self.partitions)
         given = len(commit.appends)
-        commit = self._merged(commit)
+        number = self._replaced_by(commit)
+        before = None if number is None else self._held[number]
+        if before is not None:
+            commit = _merged(before.commit, commit)
         held = _Held(commit, [])
-        if self._size + held.size > HELD_BYTES:
+        if self._size - (before.size if before else 0) + held.size > HELD_BYTES:
             raise Unwritable(f"{self._reason}; {self._size} bytes are held in memory, and no more may be")
+        if number is not None:
+            self._take_back(number)
         for append in commit.appends:
             place = append.topic, append.partition
             offset = self.end(*place)
@@ -263,22 +268,19 @@ class HoldingLog:
         self._newest[_kind(commit)] = self._number
         return held.offsets[len(held.offsets) - given :]
 
-    def _merged(self, commit: LogCommit) -> LogCommit:
-        """A commit with what it leaves of the one of its kind before, which is then held no more."""
+    def _replaced_by(self, commit: LogCommit) -> int | None:
+        """The number of the held commit of its kind all of which it says again, or keeps when merged."""
         number = self._newest.get(_kind(commit))
         before = None if number is None else self._held.get(number)
-        if number is None or before is None or not (_replaces(commit) and _replaces(before.commit)):
-            return commit
-        del self._held[number]
+        return number if before is not None and _replaces(commit) and _replaces(before.commit) else None
+
+    def _take_back(self, number: int) -> None:
+        """Hold a commit no longer: another holds what it said."""
+        before = self._held.pop(number)
         self._size -= before.size
         for append, offset in zip(before.commit.appends, before.offsets, strict=True):
-            kept_here = self._messages[append.topic, append.partition]
-            kept_here[:] = [message for message in kept_here if message.offset != offset]
-        keys = {append.key for append in commit.appends}
-        kept = [append for append in before.commit.appends if append.key not in keys]
-        return commit._replace(
-            appends=(*kept, *commit.appends), positions={**before.commit.positions, **commit.positions}
-        )
+            held_here = self._messages[append.topic, append.partition]
+            held_here[:] = [message for message in held_here if message.offset != offset]
 
     def _forget(self) -> None:
         self._held: dict[int, _Held] = {}
@@ -300,3 +302,12 @@ def _kind(commit: LogCommit) -> tuple[WriterEpoch | None, Place | None]:
 def _replaces(commit: LogCommit) -> bool:
     """Whether all that a commit says is said again by the next one like it."""
     return all(append.topic == STATE.name for append in commit.appends)
+
+
+def _merged(before: LogCommit, commit: LogCommit) -> LogCommit:
+    """A commit with what it leaves of the one of its kind before."""
+    keys = {append.key for append in commit.appends}
+    kept = [append for append in before.appends if append.key not in keys]
+    return commit._replace(
+        appends=(*kept, *commit.appends), positions={**before.positions, **commit.positions}
+    )

@@ -33,7 +33,7 @@ def open_log(
     A Kafka cluster stamps messages by its own clock, and is not asked anything before the first call. No call
     waits for it longer than `patience_ms`, whatever the url says: for who has other things to look after.
     """
-    if url.startswith("kafka://"):
+    if is_shared(url):
         return _kafka(url, read_only=read_only, patience_ms=patience_ms)
     from eventlog.sqlite import SqliteLog  # noqa: PLC0415 - SQLite's library, for who keeps a log in a file
 
@@ -42,7 +42,7 @@ def open_log(
 
 def check_url(url: str) -> None:
     """Raise ConfigError for a url of no log in a file or on a cluster, without opening it."""
-    if url.startswith("kafka://"):
+    if is_shared(url):
         parse_url(url)
     else:
         sqlite_path(url)
@@ -55,7 +55,7 @@ def is_shared(url: str) -> bool:
 
 def url_warning(url: str) -> str | None:
     """What whoever uses the log that a url names has to hear; None: nothing. Raises ConfigError."""
-    return parse_url(url).warning if url.startswith("kafka://") else None
+    return parse_url(url).warning if is_shared(url) else None
 
 
 def sqlite_path(url: str) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventlog.contract import Append
 from producers.spool import Spool
-from schemas.shipments import MOST_INSTANT_MS, Shipment, key_of
+from schemas.shipments import Shipment, instant_ms, key_of
 from schemas.signatures import public_text, signed_key
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def unsigned(host: str, now_ms: Callable[[], int]) -> Seal:
     """The seal of a host that only says who it is."""
 
     def seal(messages: Sequence[Append]) -> list[Append]:
-        key = key_of(Shipment(host, _instant_ms(now_ms)))
+        key = key_of(Shipment(host, instant_ms(now_ms())))
         return [replace(message, key=key) for message in messages]
 
     return seal
@@ -53,7 +53,7 @@ class Signing:
 
     def __call__(self, messages: Sequence[Append]) -> list[Append]:
         """Each message signed, in this order."""
-        sent_at_ms = _instant_ms(self._now_ms)
+        sent_at_ms = instant_ms(self._now_ms())
         first_ms = self._reserve(len(messages), sent_at_ms)
         return [
             self._signed(message, Shipment(self._host, sent_at_ms, order_ms - sent_at_ms))
@@ -73,8 +73,3 @@ class Signing:
     def _signed(self, message: Append, shipment: Shipment) -> Append:
         key = signed_key(self._private, message.topic, message.partition, shipment, message.value)
         return replace(message, key=key)
-
-
-def _instant_ms(now_ms: Callable[[], int]) -> int:
-    """What a clock shows, as a key can carry it."""
-    return min(max(now_ms(), 0), MOST_INSTANT_MS)

@@ -78,6 +78,11 @@ def shipment_of(key: str | None) -> Shipment | None:
     return Shipment(rest, int(instant), int(ahead or 0), signature)
 
 
+def instant_ms(clock_ms: int) -> int:
+    """What a clock shows, as a key can carry it."""
+    return min(max(clock_ms, 0), MOST_INSTANT_MS)
+
+
 def _is_number(text: str) -> bool:
     """Whether a text is how a number from 0 to MOST_INSTANT_MS is written."""
     return text.isascii() and text.isdigit() and len(text) <= _DIGITS and (text[0] != "0" or text == "0")

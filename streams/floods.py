@@ -15,7 +15,7 @@ It is a part of the fold, by the log's clock alone: whoever folds the log again 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 MOST_UNREADABLE: Final = 1_000
@@ -74,14 +74,12 @@ class Floods:
                 del levels[next(iter(levels))]
         return level == MOST_UNREADABLE
 
-    def aside(self, at_ms: int) -> dict[Author, int]:
+    def aside(self, at_ms: int) -> Iterator[tuple[Author, int]]:
         """Whose messages are put aside at an instant of the log, and until when at least."""
-        return {
-            Author(host, signed): bad_at_ms + QUIET_MS
-            for signed, levels in self._levels.items()
-            for host, (level, bad_at_ms) in levels.items()
-            if level == MOST_UNREADABLE and abs(at_ms - bad_at_ms) < QUIET_MS
-        }
+        for signed, levels in self._levels.items():
+            for host, (level, bad_at_ms) in levels.items():
+                if level == MOST_UNREADABLE and abs(at_ms - bad_at_ms) < QUIET_MS:
+                    yield Author(host, signed), bad_at_ms + QUIET_MS
 
     def dump(self) -> list[KnownAuthor]:
         """What `__init__` takes, in JSON's types."""

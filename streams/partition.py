@@ -176,7 +176,7 @@ class Partition:
     @property
     def reader(self) -> str:
         """The name under which the log keeps this partition's position."""
-        return f"decider/{self.number}"
+        return reader_of(self.number)
 
     @property
     def next_offset(self) -> int:
@@ -200,7 +200,7 @@ class Partition:
 
     def aside(self) -> dict[str, int]:
         """The senders whose messages are put aside, as of what was folded last, and until when at least."""
-        aside = self.fold.floods.aside(self.decider.log_ms).items()
+        aside = self.fold.floods.aside(self.decider.log_ms)
         return {str(sender): until_ms for sender, until_ms in islice(aside, MOST_SHOWN)}
 
     def decide(self, messages: Iterable[Message]) -> list[Append]:
@@ -337,10 +337,15 @@ class Partition:
         )
 
 
+def reader_of(number: int) -> str:
+    """The name under which a machine's own log keeps a partition's position."""
+    return f"decider/{number}"
+
+
 def position_of(log: EventLog, number: int) -> dict[str, Any]:
     """How far a partition is decided, wherever its host keeps that; empty where it is not."""
     state = {message.key: message.value for message in log.latest(STATE.name, number)}
-    values = (log.position(f"decider/{number}"), state.get(POSITION), state.get(WHOLE))
+    values = (log.position(reader_of(number)), state.get(POSITION), state.get(WHOLE))
     found: list[dict[str, Any]] = [orjson.loads(value) for value in values if value is not None]
     return max(found, key=lambda each: (each["offset"], each.get("steps", 0)), default={})
 
@@ -356,7 +361,7 @@ def newest_position(log: EventLog, number: int) -> dict[str, Any]:
 
 def is_own(log: EventLog, number: int) -> bool:
     """Whether a partition is of a machine's own log: its decider alone keeps its position there."""
-    return log.position(f"decider/{number}") is not None
+    return log.position(reader_of(number)) is not None
 
 
 def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:

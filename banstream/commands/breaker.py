@@ -66,7 +66,7 @@ def _facts(settings: Settings) -> Mapping[str, Any]:
     log = open_to_read(settings)
     try:
         beat = heartbeat(log)
-        if beat is None or not is_up(log, now_ms()):
+        if beat is None or not is_up(log, beat, now_ms()):
             raise LogError("`banstream up` is not running, so there is no breaker to ask")
     finally:
         log.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from banstream.authority import KEY, caution
+from banstream.authority import caution
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
@@ -23,9 +23,10 @@ def check_command(config_file: str | None) -> int:
     """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
     settings = load_settings(config_file)
     say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
-    for key, warning in (("log.url:", url_warning(settings.log_url)), (KEY, caution(settings))):
-        if warning is not None:
-            say(f"WARNING: {key} {warning}")
+    if (insecure := url_warning(settings.log_url)) is not None:
+        say(f"WARNING: log.url: {insecure}")
+    if (own := caution(settings)) is not None:
+        say(f"WARNING: {own}")
     return 0
 
 
@@ -79,6 +80,7 @@ def _toml(settings: Settings) -> list[str]:
             "filter": rules.filters,
             "source": jail.sources,
             "start": jail.start,
+            "timezone": jail.timezone or (),
             "layout": jail.layout or (),
             "usedns": () if jail.usedns is None else "yes" if jail.usedns else "no",
             "findtime": format_duration(rules.findtime_ms),

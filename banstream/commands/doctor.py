@@ -12,7 +12,7 @@ from typing import Literal
 
 import click
 
-from banstream.authority import KEY, caution, caution_in_force
+from banstream.authority import caution, caution_in_force
 from banstream.config import Settings, load_settings
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
@@ -89,14 +89,14 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if warning is not None:
         yield Finding("event log", "warning", warning)
     if (own := caution(settings)) is not None:
-        yield Finding("who counts", "warning", f"{KEY} {own}")
+        yield Finding("who counts", "warning", own)
     try:
         with closing(open_to_read(settings)) as log:
             in_force = (
                 caution_in_force(rules_in_force(log), hosts_of(log)) if is_shared(settings.log_url) else None
             )
-            running = is_up(log, now_ms())
-            beat = heartbeat(log) or {}
+            beat = heartbeat(log)
+            running = is_up(log, beat, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return
@@ -104,7 +104,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
     if in_force is not None:
         yield Finding("who counts", "warning", in_force)
     yield Finding("up", "good" if running else "warning", "running" if running else "not running")
-    for sentence, count in beat.get("notices", {}).items() if running else ():
+    for sentence, count in beat.get("notices", {}).items() if beat and running else ():
         yield Finding("up", "warning", f"{sentence} ({count})")
 
 

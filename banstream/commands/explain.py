@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,12 @@ import click
 from banstream.config import load_settings
 from banstream.enrolled import Vouchers, hosts_of
 from banstream.options import config_option, json_option
-from banstream.reading import at, cause_of, open_to_read, records, step_of
+from banstream.reading import at, cause_of, messages, open_to_read, records, step_of
 from banstream.sentences import sentence
 from banstream.show import instant, json_line, printable, say
 from banstream.values import prefix as read_prefix
 from eventlog.contract import EventLog
-from eventlog.follower import Located
+from eventlog.follower import located
 from eventlog.urls import is_shared
 from schemas.codec import to_wire
 from schemas.durations import format_duration
@@ -124,29 +125,29 @@ def chain_of(log: EventLog, decision: Decision, hosts: Hosts | None = None) -> C
         jail = _jail(log, decision.rules, decision.jail)
     enforced = decision.ban if isinstance(decision, Unban) else decision.id
     verb = "unban" if isinstance(decision, Unban) else "ban"
-    containing = f'"decision":"{enforced}"'.encode()
-    vouchers = None if hosts is None else Vouchers(hosts)
     return Chain(
         decision=decision,
         evidence=[(place, at(log, EVENTS.name, place)) for place in places],
         cause=cause_of(log, decision.id),
         step=step_of(log, decision.id),
         jail=jail,
-        enforcements=[
-            (each.record, None if vouchers is None else _signs(log, vouchers, each))
-            for each in records(log, ENFORCEMENTS.name, containing=containing)
-            if isinstance(each.record, Enforcement) and each.record.verb == verb
-        ],
+        enforcements=list(_enforced(log, enforced, verb, hosts)),
     )
 
 
-def _signs(log: EventLog, vouchers: Vouchers, found: Located) -> bool:
-    """Whether the host that an enforcement names has signed it."""
-    host = found.record.host if isinstance(found.record, Enforcement) else ""
-    return any(
-        message.offset == found.offset and vouchers.signer(message) == host
-        for message in log.read(ENFORCEMENTS.name, found.partition, found.offset, limit=1)
-    )
+def _enforced(
+    log: EventLog, decision: str, verb: str, hosts: Hosts | None
+) -> Iterator[tuple[Enforcement, bool | None]]:
+    """What enforcers say they did about a ban, and whether the host that each names has signed it."""
+    vouchers = None if hosts is None else Vouchers(hosts)
+    containing, topic = f'"decision":"{decision}"'.encode(), ENFORCEMENTS.name
+    for partition in range(log.partitions):
+        for message in messages(log, topic, partition, log.begin(topic, partition)):
+            found = [each.record for each in located(topic, message, containing)]
+            signer = vouchers.signer(message) if found and vouchers is not None else None
+            for record in found:
+                if isinstance(record, Enforcement) and record.verb == verb:
+                    yield record, None if vouchers is None else signer == record.host
 
 
 def _jail(log: EventLog, version: str, name: str) -> dict[str, Any] | None:

@@ -48,7 +48,8 @@ def status_command(
         )
     log = open_to_read(settings)
     try:
-        beat, running, troubles = heartbeat(log), is_up(log, now_ms()), log.notices()
+        beat, troubles = heartbeat(log), log.notices()
+        running = is_up(log, beat, now_ms())
     finally:
         log.close()
     facts: dict[str, Any] = {"running": running, **(beat or {})}

@@ -123,7 +123,7 @@ class Owner:
             decisions=tally.decisions,
             refused=tally.refused,
             put_aside=core.partition.fold.put_aside,
-            aside=len(core.partition.fold.floods.aside(core.partition.decider.log_ms)),
+            aside=sum(1 for _ in core.partition.fold.floods.aside(now_ms)),
             commits=tally.commits,
             committed_at_ms=committed_at_ms,
         )

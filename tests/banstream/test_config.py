@@ -349,7 +349,7 @@ def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -
     """What `config show` prints is a configuration with every default filled in."""
     up = Service(tmp_path)
     up.config.write_text(
-        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\n'
+        '[jail."a b"]\nfilter = "sshd"\nsource = "stdin"\nbantime = -1\ntimezone = "Europe/Berlin"\n'
         f'[ship]\nlabels = {{ site = "fra" }}\n{key}[enforcer]\n{key}',
         encoding="utf-8",
     )

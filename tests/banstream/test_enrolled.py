@@ -26,7 +26,7 @@ class Enforcers:
 
     def __init__(self) -> None:
         self.now_ms = T0
-        self.log = MemoryLog(now_ms=lambda: self.now_ms)
+        self.log = MemoryLog(2, now_ms=lambda: self.now_ms)
         self.keys = {name: Ed25519PrivateKey.generate() for name in ("web1", "web2")}
         for host, key in self.keys.items():
             word = Command(
@@ -120,5 +120,17 @@ def test_explain_marks_what_a_host_did_not_sign() -> None:
         ("web2", False),
     ]
     assert [each["signed"] for each in found[1::2]] == [True, False, False]
+    made.now_ms += 1
+    recorder = Recorder(made.log, "web1", "null", made.seal("web1"))
+    recorder.note("unban", ALICE, Result(decision.ban, "applied"), T0)
+    recorder.commit()
+    recorder.close()
+    *others, last = made.log.read(ENFORCEMENTS.name, 0, 0)
+    values = [*(b"{}" for _ in others), last.value]
+    made.log.append([Append(ENFORCEMENTS.name, value, key="web1", partition=1) for value in values])
+    found = chain_of(made.log, decision, hosts_of(made.log)).to_wire()["enforcements"]
+    assert [each["signed"] for each in found].count(True) == 3, (
+        "at that place of another partition it is nobody's"
+    )
     alone = chain_of(made.log, decision).enforcements
     assert {signed for each, signed in alone if isinstance(each, Enforcement)} == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog import sqlite_held
+from eventlog import sqlite_file, sqlite_held
 from eventlog.contract import Append, EventLog, Message, Writer
 from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
@@ -241,3 +242,43 @@ def told(log: EventLog) -> dict[str, object]:
     }
     ends = {topic.name: log.end(topic.name) for topic in (EVENTS, DECISIONS, BANS)}
     return {**messages, **in_force, "ends": ends, "positions": [log.position(name) for name in READERS]}
+
+
+def test_what_is_refused_takes_nothing_that_is_held(
+    log: HoldingLog, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that no longer fits leaves the one before it, which may hold what it does not say again."""
+    decider, producer = log.writer("decider"), log.writer("producer")
+    occupy(small_disk, leave_bytes=0)
+    monkeypatch.setattr(sqlite_held, "HELD_BYTES", 50_000)
+
+    def save(bucket: str, text: bytes) -> None:
+        decider.commit([Append(STATE.name, text, key=bucket), Append(STATE.name, text[:9], key="whole")], {})
+
+    save("bucket1", b"1" * 15_000)
+    producer.commit([Append(EVENTS.name, b" " * 20_000)], {})
+    with pytest.raises(Unwritable, match="no more may be"):
+        save("bucket2", b"2" * 15_000)
+    assert {each.key: each.value[:1] for each in log.latest(STATE.name)} == {"bucket1": b"1", "whole": b"1"}
+    save("bucket2", b"2" * 5_000)
+    assert {each.key: each.value[:1] for each in log.latest(STATE.name)} == {
+        "bucket1": b"1",
+        "bucket2": b"2",
+        "whole": b"2",
+    }
+
+
+def test_what_is_held_when_another_has_the_file_is_said_to_be_lost(
+    clock: FixedClock, small_disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Closing says so and lets go, whatever the file answers."""
+    monkeypatch.setattr(sqlite_file, "BUSY_MS", 100)
+    log = open_on(small_disk, clock)
+    writer = log.writer("stage")
+    filler = occupy(small_disk, leave_bytes=98_304)
+    until_held(log, writer)
+    filler.unlink()
+    with closing(sqlite3.connect(small_disk / "log.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        log.close()
+    assert "lost" in caplog.text

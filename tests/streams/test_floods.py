@@ -165,8 +165,8 @@ def test_a_log_whose_clock_steps_keeps_nobody_aside_for_long(step_ms: int) -> No
     floods = Floods()
     for _ in range(FLOOD):
         floods.put_aside(WEB1, T0, 100, 100)
-    assert floods.aside(T0) == {WEB1: T0 + QUIET_MS}
-    assert floods.aside(T0 + step_ms) == {}
+    assert dict(floods.aside(T0)) == {WEB1: T0 + QUIET_MS}
+    assert dict(floods.aside(T0 + step_ms)) == {}
     assert not floods.put_aside(WEB1, T0 + step_ms, 1, 0)
 
 
