@@ -10,12 +10,14 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.jails import CheckDepth, JailSettings, read_jails
 from banstream.locating import locate
+from banstream.show import printable
 from banstream.toml import Problems, Table, read_files
 from eventlog.urls import check_url, is_shared
 from schemas.bounds import MOST_SUBJECTS
@@ -28,6 +30,8 @@ SYSTEM_STATE: Final = Path("/var/lib/banstream")
 LEAST_SPOOL_BYTES: Final = 1 << 20
 LEAST_LOG_BYTES: Final = 64 << 20
 USUAL_LOG_BYTES: Final[int | None] = 4 << 30
+
+log = getLogger("banstream")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +155,14 @@ class Settings:
         )
 
 
-def load_settings(file: str | None, *, check: CheckDepth = "sources") -> Settings:
+def load_settings(file: str | None, *, check: CheckDepth | Literal["log"] = "sources") -> Settings:
     """Read the configuration: this file, or the first of the usual ones, or none.
 
     `check`: `sources` for who is going to read them: one that cannot be read is a problem, too. `filters` for
-    who has no need to, and no right perhaps. `names` for who decides, enforces, gives a command or looks at
-    the log: filters and sources may be another host's. Jails then have the sources they name, and no usual
-    ones, and no filter's code is loaded.
+    who has no need to, and no right perhaps. `names` for who decides or enforces: filters and sources may be
+    another host's. Jails then have the sources they name, and no usual ones, and no filter's code is loaded.
+    `log` for who looks at the log or says a word to it: as `names`, but what is wrong elsewhere is only
+    warned of, and has its default. A broken file has to take nobody's `unban` away.
 
     Raises:
         ConfigError: with every problem found.
@@ -165,10 +170,12 @@ def load_settings(file: str | None, *, check: CheckDepth = "sources") -> Setting
     problems = Problems()
     paths = locate(file)
     top = read_files(paths, problems)
-    settings = _settings(top, tuple(map(str, paths)), check=check)
+    settings = _settings(top, tuple(map(str, paths)), check="names" if check == "log" else check)
     top.done()
-    if problems.found:
+    if problems.found and (check != "log" or problems.with_log):
         raise ConfigError(*problems.found)
+    for problem in problems.found:
+        log.warning("Configuration wrong, going on with its log alone problem=%s", printable(problem))
     return settings
 
 
@@ -185,10 +192,10 @@ def state_directory() -> Path:
 
 
 def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Settings:
-    log = top.table("log")
-    log_url = log.take("url", _log_url, default_log_url())
-    max_log_bytes = log.take("max_size", values.size_limit(LEAST_LOG_BYTES), USUAL_LOG_BYTES)
-    log.done()
+    table = top.table("log")
+    log_url = table.take("url", _log_url, default_log_url())
+    max_log_bytes = table.take("max_size", values.size_limit(LEAST_LOG_BYTES), USUAL_LOG_BYTES)
+    table.done()
     decider = top.table("decider")
     lateness_ms = decider.take("lateness", values.duration_ms, 3_600_000)
     max_subjects = decider.take("max_subjects", values.between(1_000, MOST_SUBJECTS), 1_000_000)

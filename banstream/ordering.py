@@ -60,13 +60,13 @@ def operator() -> str:
 
 def give(config_file: str | None, command: Command, *, as_json: bool) -> int:
     """Append a command, wait for what comes of it, and say that; the exit code."""
-    settings = load_settings(config_file, check="names")
+    settings = load_settings(config_file, check="log")
     _check_jail(settings, command)
     log = open_log(settings.log_url)
     try:
         watcher = Answers(log)
         causes = submit(log, command)
-        if not is_up(log, heartbeat(log), now_ms()):
+        if not is_up(settings.log_url, log, heartbeat(log), now_ms()):
             return _settle(command, "recorded", NOT_RUNNING, as_json=as_json)
         answers = watcher.wait(causes)
         if not answers and not watcher.decided(causes):

@@ -11,9 +11,10 @@ import orjson
 
 from banstream.config import Settings
 from banstream.health import health
+from eventlog.claim import Claim
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
-from eventlog.urls import open_log
+from eventlog.urls import is_shared, open_log, sqlite_path
 from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
 from schemas.records import OrderStep, Record, RulesChanged
@@ -85,11 +86,15 @@ def heartbeat(log: EventLog) -> dict[str, Any] | None:
     return {**said} if newer else beat
 
 
-def is_up(log: EventLog, beat: Mapping[str, Any] | None, now_ms: int) -> bool:
-    """Whether `up` runs on this log now: its `heartbeat` is not old, and its process has not ended since.
+def is_up(url: str, log: EventLog, beat: Mapping[str, Any] | None, now_ms: int) -> bool:
+    """Whether `up` runs on this log now: it holds the log, whether or not it could say a word in it yet.
 
-    It may be old where the log's disk has no room for a word.
+    Who has no right to see that goes by its `heartbeat`: not old (unless the log's disk has no room for a
+    word), and its process has not ended since.
     """
+    held = None if is_shared(url) else Claim.is_held(sqlite_path(url), "up")
+    if held is not None:
+        return held
     if beat is None or beat["stopped"] or (now_ms - beat["at_ms"] >= SILENT_MS and not log.notices()):
         return False
     return Path(f"/proc/{beat['pid']}").exists()

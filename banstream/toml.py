@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -15,16 +16,34 @@ from eventlog.trust import doubt
 
 T = TypeVar("T")
 
+LOG: Final = "log"
+"""The table that says which log it is: those who only look, or say a word, need no other."""
+HEADER: Final = re.compile(r"^(?=[ \t]*\[)", re.MULTILINE)
+OF_LOG: Final = re.compile(r"^\s*(?:\[\s*)?[\"']?log\b", re.MULTILINE)
+
 
 @dataclass(slots=True)
 class Problems:
-    """Every problem found, in order, each a sentence."""
+    """Every problem found, in order, each a sentence.
+
+    Attributes:
+        with_log: which log is meant is among what cannot be known.
+    """
 
     found: list[str] = field(default_factory=list)
+    with_log: bool = False
 
     def add(self, file: str, key: str, value: object, expected: str) -> None:
         """A value is wrong."""
-        self.found.append(f"{file}: {key} = {_shown(value)}: expected {expected}")
+        self.say(
+            f"{file}: {key} = {_shown(value)}: expected {expected}",
+            with_log=key.split(".", maxsplit=1)[0] == LOG,
+        )
+
+    def say(self, sentence: str, *, with_log: bool = True) -> None:
+        """Something else is wrong: a whole file, if nothing is said against that."""
+        self.found.append(sentence)
+        self.with_log |= with_log
 
 
 class Table:
@@ -99,16 +118,32 @@ def read_files(paths: list[Path], problems: Problems) -> Table:
     for path in paths:
         try:
             if why := doubt(path):
-                problems.found.append(f"{path}: not read, since it cannot be trusted: {why}")
+                problems.say(f"{path}: not read, since it cannot be trusted: {why}")
                 continue
-            _merge(merged, tomllib.loads(path.read_text(encoding="utf-8")), origins, str(path), "")
+            _merge(merged, _parsed(path, problems), origins, str(path), "")
         except OSError as error:
-            problems.found.append(f"{path}: cannot be read: {error.strerror}; expected a readable TOML file")
+            problems.say(f"{path}: cannot be read: {error.strerror}; expected a readable TOML file")
         except UnicodeDecodeError as error:
-            problems.found.append(f"{path}: not UTF-8 at byte {error.start}; expected a TOML file in UTF-8")
-        except tomllib.TOMLDecodeError as error:
-            problems.found.append(f"{path}: not TOML: {error}")
+            problems.say(f"{path}: not UTF-8 at byte {error.start}; expected a TOML file in UTF-8")
     return Table("", merged, origins, problems)
+
+
+def _parsed(path: Path, problems: Problems) -> dict[str, Any]:
+    """A file's tables; of one that is not TOML those that can be read by themselves, and a problem."""
+    text = path.read_text(encoding="utf-8")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = f"{path}: not TOML: {error}"
+    found: dict[str, Any] = {}
+    with_log = False
+    for piece in HEADER.split(text):
+        try:
+            _merge(found, tomllib.loads(piece), {}, "", "")
+        except tomllib.TOMLDecodeError:
+            with_log |= OF_LOG.search(piece) is not None
+    problems.say(said, with_log=with_log)
+    return found
 
 
 def _merge(into: dict[str, Any], new: dict[str, Any], origins: dict[str, str], file: str, name: str) -> None:

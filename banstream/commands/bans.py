@@ -18,7 +18,7 @@ from schemas.topics import BANS
 @config_option
 def bans_command(as_json: bool, config_file: str | None) -> int:
     """The bans in force, oldest decision first. Exit code 1 when there is none."""
-    log = open_to_read(load_settings(config_file, check="names"))
+    log = open_to_read(load_settings(config_file, check="log"))
     try:
         standings = [decode(message.value) for message in log.latest(BANS.name)]
     finally:

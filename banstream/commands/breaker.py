@@ -32,7 +32,7 @@ def breaker_command(reset: bool, as_json: bool, config_file: str | None) -> int:
 
     A fleet's hosts have a breaker each: this asks `up`, or the `enforce` whose $RUNTIME_DIRECTORY is set.
     """
-    settings = load_settings(config_file, check="names")
+    settings = load_settings(config_file, check="log")
     facts = _facts(settings)
     if reset:
         os.kill(_pid(facts), signal.SIGUSR1)
@@ -66,7 +66,7 @@ def _facts(settings: Settings) -> Mapping[str, Any]:
     log = open_to_read(settings)
     try:
         beat = heartbeat(log)
-        if beat is None or not is_up(log, beat, now_ms()):
+        if beat is None or not is_up(settings.log_url, log, beat, now_ms()):
             raise LogError("`banstream up` is not running, so there is no breaker to ask")
     finally:
         log.close()

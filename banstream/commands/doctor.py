@@ -96,7 +96,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
                 caution_in_force(rules_in_force(log), hosts_of(log)) if is_shared(settings.log_url) else None
             )
             beat = heartbeat(log)
-            running = is_up(log, beat, now_ms())
+            running = is_up(settings.log_url, log, beat, now_ms())
     except BanstreamError as error:
         yield Finding("event log", "warning", str(error))
         return

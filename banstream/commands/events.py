@@ -25,7 +25,7 @@ def events_command(
     prefix: str | None, since: int | None, last: int | None, as_json: bool, config_file: str | None
 ) -> int:
     """The events read from the logs, oldest first; only those of one address when it is named."""
-    log = open_to_read(load_settings(config_file, check="names"))
+    log = open_to_read(load_settings(config_file, check="log"))
     containing = f'"ip":"{prefix}"'.encode() if prefix else b""
     try:
         found: Iterator[Located] | list[Located] = filter(

@@ -93,7 +93,7 @@ def explain_command(subject: str, as_json: bool, config_file: str | None) -> int
             subject = read_prefix(subject)
         except ValueError as error:
             raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
-    settings = load_settings(config_file, check="names")
+    settings = load_settings(config_file, check="log")
     log = open_to_read(settings)
     try:
         hosts = hosts_of(log) if is_shared(settings.log_url) else None

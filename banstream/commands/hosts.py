@@ -152,7 +152,7 @@ def revoke_command(
     """
     if since is not None and since > now_ms():
         raise ConfigError(f"--since {instant(since)} is yet to come; leave it out to revoke {name} now")
-    log = open_log(load_settings(config_file, check="names").log_url)
+    log = open_log(load_settings(config_file, check="log").log_url)
     try:
         known = _hosts(log)
         key = _key_of(known, name)
@@ -186,7 +186,7 @@ def revoke_command(
 @config_option
 def list_command(as_json: bool, config_file: str | None) -> int:
     """List the enrolled hosts, with the newest key of each. Exit code 1 when there are none."""
-    log = open_to_read(load_settings(config_file, check="names"))
+    log = open_to_read(load_settings(config_file, check="log"))
     try:
         known = _hosts(log)
     finally:

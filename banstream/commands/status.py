@@ -35,7 +35,7 @@ def status_command(
     """
     if role is not None:
         return _tell_health(role, as_json=as_json)
-    settings = load_settings(config_file, check="names")
+    settings = load_settings(config_file, check="log")
     if fleet or settings.log_url.startswith("kafka://"):
         from banstream import fleet as hosts
 
@@ -49,7 +49,7 @@ def status_command(
     log = open_to_read(settings)
     try:
         beat, troubles = heartbeat(log), log.notices()
-        running = is_up(log, beat, now_ms())
+        running = is_up(settings.log_url, log, beat, now_ms())
     finally:
         log.close()
     facts: dict[str, Any] = {"running": running, **(beat or {})}
@@ -77,7 +77,8 @@ def _tell_health(role: str, *, as_json: bool) -> int:
 
 def _show_status(facts: dict[str, Any]) -> None:
     if "pid" not in facts:
-        say("`banstream up` has never run on this log.")
+        running = "`banstream up` runs; it could not say yet how it is."
+        say(running if facts["running"] else "`banstream up` has never run on this log.")
         return
     state = "running" if facts["running"] else "not running; last heard of"
     say(f"banstream up: {state} (process {facts['pid']}, {instant(facts['at_ms'])})")

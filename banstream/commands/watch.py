@@ -22,7 +22,7 @@ WAIT_MS: Final = 1_000
 @config_option
 def watch_command(as_json: bool, config_file: str | None) -> int:
     """Events, commands and decisions as they happen, until Ctrl-C."""
-    log = open_to_read(load_settings(config_file, check="names"))
+    log = open_to_read(load_settings(config_file, check="log"))
     try:
         follower = Follower(log, (EVENTS, COMMANDS, DECISIONS), start="end")
         note("Watching; Ctrl-C ends it.")

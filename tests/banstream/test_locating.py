@@ -136,3 +136,52 @@ def test_a_filter_that_is_not_there_is_told_as_before(tmp_path: Path) -> None:
     file.write_text(f'[jail.own]\nfilter = "{tmp_path}/no.toml"\nsource = "stdin"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=rf"{tmp_path}/no\.toml: No such file"):
         load_settings(str(file), check="filters")
+
+
+BROKEN = {
+    "a wrong value": '[log]\nurl = "sqlite:{log}"\n[jail.sshd]\nmaxretry = "three"\n',
+    "an unknown key": '[log]\nurl = "sqlite:{log}"\n[jail.sshd]\nlogpath = "/var/log/auth.log"\n',
+    "no TOML after it": '[log]\nurl = "sqlite:{log}"\n[jail.sshd]\nmaxretry = = 3\n',
+    "no TOML before it": '[jail.sshd\nports = ["ssh\n[log]\nurl = "sqlite:{log}"\n',
+    "a table twice": '[jail.sshd]\n[jail.sshd]\n[log]\nurl = "sqlite:{log}"\n',
+    "dotted": 'log.url = "sqlite:{log}"\n[jail.sshd]\nignoreip = [1\n',
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_who_needs_the_log_alone_goes_on_with_a_broken_file(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong is said, and is an error for everybody else."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(text.replace("{log}", f"{tmp_path}/log.db"), encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_settings(str(file), check="names")
+    assert load_settings(str(file), check="log").log_url == f"sqlite:{tmp_path}/log.db"
+    for problem in refused.value.problems:
+        assert f"going on with its log alone problem={problem}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[log]\nurl = "nowhere"\n',
+        "[log]\nurl = = 3\n[jail.sshd]\n",
+        '["log"]\nurl = = 3\n',
+        "log.url = 3 4\n",
+        'log = { url = "sqlite:x.db" \n',
+        "[log]\nurrl = 'sqlite:x.db'\n",
+    ],
+)
+def test_nobody_goes_on_with_a_log_that_was_not_meant(text: str, tmp_path: Path) -> None:
+    """Where the log itself is what is wrong, the usual one would be another's."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        load_settings(str(file), check="log")
+
+
+def test_a_file_that_is_not_to_be_trusted_is_refused_by_everybody(folder: Path) -> None:
+    """Also by those who need the log alone."""
+    with pytest.raises(ConfigError, match="cannot be trusted"):
+        load_settings(str(folder / "banstream.toml"), check="log")

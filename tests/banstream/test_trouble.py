@@ -15,6 +15,8 @@ from tempfile import mkdtemp
 
 import pytest
 
+from eventlog.claim import Claim
+from eventlog.sqlite import SqliteLog
 from schemas.records import Enforcement
 from schemas.topics import ENFORCEMENTS
 from tests.banstream.service import Service, eventually, service
@@ -117,6 +119,34 @@ def test_a_full_disk_under_the_log_ends_no_protection(up: Service) -> None:
         assert [ban.prefix for ban in up.bans()] == [ATTACKER, OTHER]
         eventually(lambda: not up.json("status")[0]["notices"], "status is well again")
         assert up.stop() == 0
+
+
+def test_up_runs_from_taking_the_log_on(up: Service) -> None:
+    """`status` says so, though it could not say a word in the log yet: a disk may be full by then."""
+    path = up.folder / "state/log.db"
+    SqliteLog.open(path).close()
+    claim = Claim.take(path, "up")
+    (status,) = up.json("status")
+    assert status["running"]
+    claim.release()
+    (status,) = up.json("status", code=1)
+    assert not status["running"]
+
+
+def test_a_broken_file_takes_no_command_away(up: Service) -> None:
+    """`unban` and whoever looks go on while `up` does, and say what is wrong; `up` itself would refuse."""
+    up.start()
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "banned")
+    up.config.write_text(up.config.read_text(encoding="utf-8") + "[jail.sshd\n", encoding="utf-8")
+    done = up.run("unban", ATTACKER, "--config", str(up.config))
+    assert "applied" in done.stdout
+    assert "not TOML" in done.stderr
+    eventually(lambda: up.elements() == set(), "unbanned")
+    for looking in (("status",), ("explain", ATTACKER)):
+        assert "not TOML" in up.run(*looking, "--config", str(up.config)).stderr
+    up.run("config", "check", "--config", str(up.config), code=2)
+    assert up.stop() == 0
 
 
 def test_what_a_full_disk_held_back_is_read_again_after_a_kill(up: Service) -> None:
