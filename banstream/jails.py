@@ -85,7 +85,7 @@ def _enabled_jail(
     enabled = table.take("enabled", values.flag, default=True)
     own: tuple[str, ...] = (name,) if name in library_names() else ()
     filters = table.take("filter", _filters(check), own)
-    if not filters:
+    if not filters and "filter" not in table.refused:
         table.problem("filter", None, FILTER)
     if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
         table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from banstream.other_words import is_fail2bans, ours
 from eventlog.trust import doubt
 
 T = TypeVar("T")
@@ -19,6 +20,10 @@ T = TypeVar("T")
 LOG: Final = "log"
 """The table that says which log it is: those who only look, or say a word, need no other."""
 HEADER: Final = re.compile(r"^(?=[ \t]*\[)", re.MULTILINE)
+FAIL2BANS: Final = (
+    "; it reads like a file of fail2ban's: here jails are [jail.NAME], texts stand in quotes, logpath is "
+    'source = "file:PATH" and port is ports (docs/configuration.md has more)'
+)
 OF_LOG: Final = re.compile(r"^\s*(?:\[\s*)?[\"']?log\b", re.MULTILINE)
 
 
@@ -51,6 +56,7 @@ class Table:
 
     Attributes:
         name: its dotted name, such as `jail.sshd`.
+        refused: the keys taken so far whose values were wrong.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Table:
         self._origins = origins
         self._problems = problems
         self._known: set[str] = set()
+        self.refused: set[str] = set()
 
     def take(self, key: str, read: Callable[[Any], T], default: T) -> T:
         """The value of a key as `read` gives it, or the default; a wrong one is a problem."""
@@ -71,6 +78,7 @@ class Table:
         try:
             return read(value)
         except ValueError as error:
+            self.refused.add(key)
             self._problems.add(self.origin(key), self._dotted(key), value, str(error))
             return default
 
@@ -97,7 +105,9 @@ class Table:
         for key, value in self._values.items():
             near = get_close_matches(key, sorted(self._known), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            expected = f"no such key here; known are {', '.join(sorted(self._known))}{hint}"
+            known = f"known are {', '.join(sorted(self._known))}"
+            said = ours(self.name, key)
+            expected = f"no such key here; {said or known}{'' if said else hint}"
             self._problems.add(self.origin(key), self._dotted(key), value, expected)
 
     def origin(self, key: str) -> str:
@@ -135,6 +145,8 @@ def _parsed(path: Path, problems: Problems) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         said = f"{path}: not TOML: {error}"
+    if is_fail2bans(text):
+        said += FAIL2BANS
     found: dict[str, Any] = {}
     with_log = False
     for piece in HEADER.split(text):

@@ -28,6 +28,8 @@ MOST_PORTS = 40
 """As many as a set of the firewall can be named after (enforcers.layout)."""
 PORTS = f'a whole number from 1 to {MOST_PORT}, a service such as "ssh", or a range such as "8000:8010"'
 PORT_SPAN = re.compile(r"(\d{1,5})(?::(\d{1,5}))?", re.ASCII)
+PREFIXES = 'an address or prefix such as "192.0.2.7" or "2001:db8::/32"'
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]*[g-zG-Z_-][A-Za-z0-9._-]*")
 FOREVER_WORDS = frozenset({"-1", "forever", "for ever", "permanent"})
 
 
@@ -56,6 +58,8 @@ def flag(value: Any) -> bool:
 
 def duration_ms(value: Any) -> int:
     """A duration longer than nothing, in milliseconds; a bare number is seconds."""
+    if isinstance(value, dict):
+        raise ValueError("one duration: it does not grow from ban to ban")  # noqa: TRY004 - as above
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError('a duration such as "10m", "1d12h" or a number of seconds')  # noqa: TRY004 - as above
     parsed = parse_duration(str(value))
@@ -169,7 +173,20 @@ def prefixes(value: Any) -> tuple[str, ...]:
     Bits beyond a prefix's length do not count, as in fail2ban's `127.0.0.1/8`.
     """
     words = [word for part in texts(value) for word in part.replace(",", " ").split()] if value != [] else []
+    wrong = [word for word in words if not _is_prefix(word)]
+    if wrong:
+        given = "" if len(words) == 1 else f", and not {', '.join(wrong)}"
+        names = "; names of hosts are not looked up" if any(map(HOST_NAME.fullmatch, wrong)) else ""
+        raise ValueError(f"{PREFIXES}{given}{names}")
     return tuple(prefix(_masked(word)) for word in words)
+
+
+def _is_prefix(word: str) -> bool:
+    try:
+        prefix(_masked(word))
+    except ValueError:
+        return False
+    return True
 
 
 def _masked(word: str) -> str:
@@ -186,7 +203,7 @@ def prefix(value: str) -> str:
         return canonical_prefix(value)
     except InvalidMessage as error:
         hint = ", without bits beyond the prefix length" if "host bits" in str(error) else ""
-        raise ValueError(f'an address or prefix such as "192.0.2.7" or "2001:db8::/32"{hint}') from error
+        raise ValueError(f"{PREFIXES}{hint}") from error
 
 
 def labels(value: Any) -> dict[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from banstream.authority import caution
 from banstream.config import Settings, load_settings
+from banstream.doubts import doubts
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
-from eventlog.urls import url_warning
 from schemas.durations import format_duration
+from schemas.errors import ConfigError
 
 
 @click.group("config")
@@ -18,15 +18,29 @@ def config_command() -> None:
 
 
 @config_command.command("check")
+@json_option
 @config_option
-def check_command(config_file: str | None) -> int:
-    """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any."""
-    settings = load_settings(config_file)
-    say(f"Good: {settings.origin}; {len(settings.jails)} jails, rules {settings.rules().version}.")
-    if (insecure := url_warning(settings.log_url)) is not None:
-        say(f"WARNING: log.url: {insecure}")
-    if (own := caution(settings)) is not None:
-        say(f"WARNING: {own}")
+def check_command(as_json: bool, config_file: str | None) -> int:
+    """Read the configuration and say what is wrong with it: every problem at once. Exit code 2 if any.
+
+    What is legal and surely not meant is a warning, and no error: a file that is not there, a filter that
+    finds nothing in the log that it is given, a network that holds everybody.
+    """
+    try:
+        settings = load_settings(config_file)
+    except ConfigError as error:
+        if as_json:
+            json_line({"good": False, "problems": error.problems})
+        raise
+    found = list(doubts(settings))
+    jails, version = len(settings.jails), settings.rules().version
+    if as_json:
+        facts = {"files": settings.files, "jails": jails, "rules": version}
+        json_line({"good": True, **facts, "warnings": found})
+        return 0
+    say(f"Good: {settings.origin}; {jails} jail{'' if jails == 1 else 's'}, rules {version}.")
+    for doubt in found:
+        say(f"WARNING: {doubt}")
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from banstream.options import json_option
-from banstream.show import json_line, say, show, table
+from banstream.show import json_line, note, say, show, table
 from producers.filters import NativeFilter, every_filter, load_native
 from producers.filters.samples import written, wrong
 from producers.library import library_names
@@ -19,10 +19,26 @@ def filters_command() -> None:
 
 
 @filters_command.command("list")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
 @json_option
-def list_command(as_json: bool) -> int:
-    """The filters a jail can name; `counts`: the kinds of event it counts unless it says `kinds` itself."""
-    filters = sorted(every_filter(), key=lambda each: each.name)
+def list_command(words: tuple[str, ...], as_json: bool) -> int:
+    r"""The filters a jail can name; `counts`: the kinds of event it counts unless it says `kinds` itself.
+
+    With words only those that hold all of them, in their name, what they read, their programs or where these
+    log. Exit code 1 when there is none.
+
+    \b
+    banstream filters list ssh
+    banstream filters list nginx access
+    """
+    filters = [
+        each
+        for each in sorted(every_filter(), key=lambda each: each.name)
+        if all(word.lower() in _words(each) for word in words)
+    ]
+    if not filters:
+        note(f"No filter has {' and '.join(words)}; `banstream filters list` shows all.")
+        return 1
     if as_json:
         for each in filters:
             json_line(_wire(each))
@@ -33,6 +49,12 @@ def list_command(as_json: bool) -> int:
         ]
         show(table("Filters", ("filter", "reads", "counts", "ports"), rows))
     return 0
+
+
+def _words(each: NativeFilter) -> str:
+    """What a filter is searched by, in lower case."""
+    told = each.definition
+    return " ".join((each.name, each.service, told.title, *told.programs, *told.sources)).lower()
 
 
 def _wire(each: NativeFilter) -> dict[str, Any]:

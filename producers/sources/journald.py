@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -30,6 +31,7 @@ from producers.sources.tail import CUT
 from producers.torn_lines import NOT_JOINED
 from schemas.errors import ConfigError
 
+JOURNALS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
 BACKOFF_MS: Final = 1_000
 BACKOFF_LIMIT_MS: Final = 60_000
 ENTRY_LIMIT_BYTES: Final = 16 << 20
@@ -253,4 +255,16 @@ def _matches(spec: str) -> list[str]:
         raise ConfigError(f"{spec}: {error}; quote a value that holds spaces or quotes") from error
 
 
-KIND: Final = SourceKind(spec=re.compile("(?s)journald:.+"), open=JournaldSource, check=_check)
+def _missing(spec: str) -> list[str]:
+    """Where systemd-journald(8) keeps no journal on this machine, nothing will come of following it."""
+    matches = _matches(spec)
+    elsewhere = any(match.startswith(("file=", "directory=")) for match in matches)
+    if elsewhere or any(journal for place in JOURNALS for journal in place.glob("**/*.journal*")):
+        return []
+    places = " nor ".join(map(str, JOURNALS))
+    return [f"{spec}: this machine keeps no journal, neither in {places}; is systemd-journald running?"]
+
+
+KIND: Final = SourceKind(
+    spec=re.compile("(?s)journald:.+"), open=JournaldSource, check=_check, missing=_missing
+)

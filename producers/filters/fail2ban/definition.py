@@ -179,6 +179,7 @@ def read_definition(wanted: Specification, logtype: str = "file") -> Fail2banDef
     failregex = _lines(values.get("failregex"))
     if not failregex:
         raise ConfigError(f"{wanted.path}: [Definition] failregex: there is none; it is no filter by itself")
+    _check_choices(wanted, text, failregex)
     usedns = values.get("usedns", "warn").lower()
     return Fail2banDefinition(
         wanted.path,
@@ -219,6 +220,19 @@ def _values(path: Path, text: Text, given: dict[str, str]) -> dict[str, str]:
     except Unresolved as error:
         raise ConfigError(f"{_origin(text, name, path)}: [Definition] {name}: {error}") from error
     return resolved
+
+
+def _check_choices(wanted: Specification, text: Text, failregex: tuple[str, ...]) -> None:
+    """Refuse an option whose value names none of the filter's choices, as `<mdre-<mode>>` has some."""
+    known = {name for section in ("Definition", "Init") for name in text.sections.get(section, {})}
+    for tag in (found[1] for line in failregex for found in TAG.finditer(line)):
+        for option, value in wanted.options.items():
+            stem = tag.removesuffix(value)
+            choices = sorted(name.removeprefix(stem) for name in known if stem and name.startswith(stem))
+            if stem != tag and choices:
+                raise ConfigError(
+                    f"{wanted.path}: {option} = {value!r}: expected one of {', '.join(choices)}"
+                )
 
 
 def _origin(text: Text, name: str, path: Path) -> Path:
