@@ -11,10 +11,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, Literal
 
-from banstream.authority import caution
 from banstream.config import Settings
 from banstream.jails import JailSettings
-from eventlog.urls import is_shared, sqlite_path, url_warning
+from eventlog.urls import is_shared, sqlite_path
 from producers.filters import load_filter
 from producers.sources import missing_files
 from producers.sources.folders import matching_files
@@ -97,11 +96,7 @@ def _of_enforcer(settings: Settings) -> Iterator[str]:
 
 def _of_log(settings: Settings) -> Iterator[str]:
     if is_shared(settings.log_url):
-        if (insecure := url_warning(settings.log_url)) is not None:
-            yield f"log.url: {insecure}"
-    else:
-        folder = sqlite_path(settings.log_url).absolute().parent
-        if not folder.exists() and not folder.parent.exists():
-            yield f"log.url: {folder}: no such folder, nor the one it is in; `banstream up` makes both"
-    if (own := caution(settings)) is not None:
-        yield own
+        return
+    folder = sqlite_path(settings.log_url).absolute().parent
+    if not folder.exists() and not folder.parent.exists():
+        yield f"log.url: {folder}: no such folder, nor the one it is in; `banstream up` makes both"

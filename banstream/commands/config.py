@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from banstream.authority import caution
 from banstream.config import Settings, load_settings
 from banstream.doubts import doubts
 from banstream.options import config_option, json_option
 from banstream.show import json_line, say
+from eventlog.urls import url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 
@@ -33,6 +35,10 @@ def check_command(as_json: bool, config_file: str | None) -> int:
             json_line({"good": False, "problems": error.problems})
         raise
     found = list(doubts(settings))
+    if (insecure := url_warning(settings.log_url)) is not None:
+        found.append(f"log.url: {insecure}")
+    if (own := caution(settings)) is not None:
+        found.append(own)
     jails, version = len(settings.jails), settings.rules().version
     if as_json:
         facts = {"files": settings.files, "jails": jails, "rules": version}

@@ -1,0 +1,1 @@
+"""What this machine has and lacks for banstream, looked at piece by piece."""

@@ -1,0 +1,24 @@
+"""What a look finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from banstream.config import Settings
+
+Verdict = Literal["good", "warning", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: the verdict, what was found, and what to do where it is not good."""
+
+    about: str
+    verdict: Verdict
+    found: str
+
+
+Look = Callable[[Settings], Iterator[Finding]]
+"""A look at one side of a machine with a configuration; it changes nothing."""
