@@ -14,12 +14,14 @@ import orjson
 
 from banstream.other_words import is_fail2bans, ours
 from eventlog.trust import doubt
+from schemas.secrets import hidden
 
 T = TypeVar("T")
 
 LOG: Final = "log"
 """The table that says which log it is: those who only look, or say a word, need no other."""
 HEADER: Final = re.compile(r"^(?=[ \t]*\[)", re.MULTILINE)
+URLS: Final = ("sqlite:", "kafka:")
 FAIL2BANS: Final = (
     "; it reads like a file of fail2ban's: here jails are [jail.NAME], texts stand in quotes, logpath is "
     'source = "file:PATH" and port is ports (docs/configuration.md has more)'
@@ -172,6 +174,8 @@ def _merge(into: dict[str, Any], new: dict[str, Any], origins: dict[str, str], f
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, str) and ("://" in value or value.startswith(URLS)):
+        value = hidden(value)
     shown = "nothing" if value is None else orjson.dumps(value, default=str).decode()
     printable = "".join(char if char.isprintable() else "?" for char in shown)
     return printable if len(printable) <= 80 else f"{printable[:77]}..."  # noqa: PLR2004 - one line of a terminal

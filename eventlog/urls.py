@@ -20,6 +20,7 @@ from eventlog.contract import EventLog
 from eventlog.kafka.options import parse_url
 from eventlog.terms import Clock
 from schemas.errors import ConfigError
+from schemas.secrets import hidden
 
 SLASHES: Final = re.compile("/{3,4}(?!/)")
 KNOWN: Final = "known are sqlite:///absolute/path, sqlite:relative/path and kafka://host:port,host:port"
@@ -62,12 +63,12 @@ def sqlite_path(url: str) -> Path:
     """The path in a `sqlite:` url; ConfigError when it is another url, or has no path."""
     scheme, colon, rest = url.partition(":")
     if scheme == "kafka":
-        raise ConfigError(f"log.url = {url!r}: names a Kafka cluster where a file is needed; {KNOWN}")
+        raise ConfigError(f"log.url = {hidden(url)!r}: names a Kafka cluster where a file is needed; {KNOWN}")
     if scheme != "sqlite" or not colon:
-        raise ConfigError(f"log.url = {url!r}: names no event log; {KNOWN}")
+        raise ConfigError(f"log.url = {hidden(url)!r}: names no event log; {KNOWN}")
     path = f"/{rest.lstrip('/')}" if SLASHES.match(rest) else rest
     if not path or path.startswith("//") or path.endswith("/"):
-        raise ConfigError(f"log.url = {url!r}: names no file; {KNOWN}")
+        raise ConfigError(f"log.url = {hidden(url)!r}: names no file; {KNOWN}")
     return Path(path)
 
 
@@ -77,6 +78,7 @@ def _kafka(url: str, *, read_only: bool, patience_ms: int | None) -> EventLog:
         from eventlog.kafka.log import KafkaLog  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"log.url = {url!r}: needs the Python package of {error.name!r}: pip install 'banstream[kafka]'"
+            f"log.url = {hidden(url)!r}: needs the Python package of {error.name!r}: "
+            "pip install 'banstream[kafka]'"
         ) from error
     return KafkaLog.open(url, read_only=read_only, patience_ms=patience_ms)

@@ -19,6 +19,7 @@ from eventlog.contract import EventLog
 from eventlog.sqlite import SqliteLog
 from eventlog.urls import open_log, sqlite_path
 from schemas.errors import ConfigError, LogError
+from schemas.secrets import hidden
 from schemas.topics import EVENTS
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def migrate_command(source: str, target: str, as_json: bool, config_file: str | 
 
     path = sqlite_path(source)
     if not target.startswith("kafka://"):
-        raise ConfigError(f"target {target!r}: expected kafka://host:port,host:port")
+        raise ConfigError(f"target {hidden(target)!r}: expected kafka://host:port,host:port")
     if not path.exists():
         raise LogError(f"{path}: no such file")
     ship = load_settings(config_file, check="names").ship

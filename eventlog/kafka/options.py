@@ -28,6 +28,7 @@ from urllib.parse import parse_qsl
 from eventlog.trust import doubt
 from schemas.durations import parse_duration
 from schemas.errors import ConfigError
+from schemas.secrets import HIDDEN, hidden
 
 PORT: Final = 9092
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -131,9 +132,9 @@ def parse_url(url: str) -> KafkaOptions:
         if name not in KNOWN:
             problem("option", name, f"one of {', '.join(KNOWN)}")
     if len(given) != len(pairs):
-        problem("options", query, "each option once")
+        problem("options", hidden(f"?{query}"), "each option once")
     options = KafkaOptions(
-        servers=_servers(authority.rstrip("/"), problem),
+        servers=_servers(authority.rstrip("/"), "@" in query, problem),
         prefix=_prefix(given.get("prefix", ""), problem),
         timeout_ms=_timeout_ms(given.get("timeout", "20s"), problem),
         **_tls(given, problem),
@@ -147,12 +148,14 @@ def parse_url(url: str) -> KafkaOptions:
 Problem = Callable[[str, str, str], None]
 
 
-def _servers(authority: str, problem: Problem) -> tuple[str, ...]:
+def _servers(authority: str, torn: bool, problem: Problem) -> tuple[str, ...]:  # noqa: FBT001 - of one call
+    """The servers; `torn`: a password with a `?` may have cut them off where they are not yet."""
     servers = []
     for server in authority.split(","):
         match = _SERVER.fullmatch(server)
         if match is None or int(match[1] or PORT) > 65_535:  # noqa: PLR2004 - the last port
-            problem("server", server, "host or host:port; credentials go into ?user= and &password_file=")
+            shown = HIDDEN if torn else hidden(server)
+            problem("server", shown, "host or host:port; credentials go into ?user= and &password_file=")
         else:
             servers.append(server if match[1] else f"{server}:{PORT}")
     return tuple(servers)
