@@ -14,7 +14,7 @@ from banstream.health import health
 from eventlog.claim import Claim
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
-from eventlog.urls import is_shared, open_log, sqlite_path
+from eventlog.urls import check_reach, is_shared, open_log, sqlite_path
 from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
 from schemas.records import OrderStep, Record, RulesChanged
@@ -30,7 +30,8 @@ SILENT_MS: Final = 15_000
 
 
 def open_to_read(settings: Settings) -> EventLog:
-    """The log, opened for reading only. Raises LogError when there is none yet."""
+    """The log, opened for reading only. Raises LogError when there is none yet, Transient when it is away."""
+    check_reach(settings.log_url)
     return open_log(settings.log_url, read_only=True)
 
 

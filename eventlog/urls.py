@@ -54,6 +54,14 @@ def is_shared(url: str) -> bool:
     return url.startswith("kafka://")
 
 
+def check_reach(url: str) -> None:
+    """For a command, which waits for nobody: raise Transient at once where no broker of a url is there."""
+    if is_shared(url):
+        from eventlog.kafka.reach import check_reach as check  # noqa: PLC0415 - as in _kafka
+
+        check(parse_url(url))
+
+
 def url_warning(url: str) -> str | None:
     """What whoever uses the log that a url names has to hear; None: nothing. Raises ConfigError."""
     return parse_url(url).warning if is_shared(url) else None

@@ -16,7 +16,7 @@ from banstream.enrolled import hosts_of
 from banstream.health import health
 from banstream.instants import now_ms
 from banstream.reading import heartbeat, is_up, rules_in_force
-from eventlog.urls import is_shared, open_log, sqlite_path, url_warning
+from eventlog.urls import check_reach, is_shared, open_log, sqlite_path, url_warning
 from schemas.errors import BanstreamError
 
 PATIENCE_MS: Final = 3_000
@@ -64,6 +64,7 @@ def _look_at_file(settings: Settings) -> Iterator[Finding]:
 
 def _look_at_cluster(settings: Settings) -> Iterator[Finding]:
     try:
+        check_reach(settings.log_url)
         with closing(open_log(settings.log_url, read_only=True, patience_ms=PATIENCE_MS)) as log:
             in_force = rules_in_force(log)
             warning = caution_in_force(in_force, hosts_of(log))

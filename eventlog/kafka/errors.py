@@ -31,6 +31,10 @@ FENCED: Final = (
     kafka_errors.InvalidProducerEpochError,
     kafka_errors.TransactionCoordinatorFencedError,
 )
+NOT_THERE: Final = "is it running, and does log.url name it?"
+HUNG_UP: Final = "is it running, and does this port expect what log.url says of tls= and user=?"
+HANDSHAKE: Final = "Handshake failed"
+"""How kafka-python calls it when TLS does not come about."""
 VAGUE: Final = "unknown reasons"
 """How kafka-python calls it when a request of a transaction has no answer in time."""
 
@@ -71,7 +75,7 @@ def away(place: str, doing: str, error: Exception | str) -> Transient:
     """The broker cannot be reached or does not answer."""
     return Transient(
         f"{place}: the broker cannot be reached or does not answer ({_said(error)}) while {doing}; "
-        "it goes on when the broker is back",
+        f"{HUNG_UP if HANDSHAKE in str(error) else NOT_THERE}",
         retry_after_ms=RETRY_MS,
     )
 
@@ -124,6 +128,10 @@ def _credentials(error: Exception) -> str:
     return f"the broker refused the credentials ({_said(error)}); check user=, mechanism= and the password"
 
 
+def _no_sasl(_error: Exception) -> str:
+    return "the broker signs nobody in at this port; name the port of its SASL listener, or leave user= out"
+
+
 def _large(_error: Exception) -> str:
     return "the broker takes no message so large; raise the topic's max.message.bytes, or send less at once"
 
@@ -144,6 +152,7 @@ SAYS: Final[Mapping[type[Exception] | tuple[type[Exception], ...], Callable[[Exc
             kafka_errors.AuthorizationError: _denied,
             kafka_errors.SaslAuthenticationFailedError: _credentials,
             kafka_errors.UnsupportedSaslMechanismError: _credentials,
+            kafka_errors.IllegalSaslStateError: _no_sasl,
             kafka_errors.UnsupportedVersionError: _old,
             _TOO_LARGE: _large,
             _UNKNOWN: _no_topic,

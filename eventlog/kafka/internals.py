@@ -14,7 +14,12 @@ from types import FunctionType
 from typing import Any, Final, TypeAlias
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+from kafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
@@ -36,7 +41,7 @@ PINNED: Final = {"aiokafka": "0.14.0", "faust-streaming": "0.15.3", "kafka-pytho
 
 CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
 """What OpenSSL calls a certificate that it does not trust."""
-HOPELESS: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError)
+HOPELESS: Final = (SaslAuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError)
 ABANDON_S: Final = 0.5
 
 Identity: TypeAlias = ProducerIdAndEpoch

@@ -24,6 +24,7 @@ from eventlog.kafka.admin import create
 from eventlog.kafka.log import KafkaLog
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
+from eventlog.urls import check_reach
 from schemas.codec import decode_frame, encode, encode_frame
 from schemas.errors import InvalidMessage, LogError, Transient
 from schemas.records import (
@@ -195,6 +196,34 @@ def test_a_broker_that_is_not_trusted_is_an_error(fortress: Fortress, opened: Op
     """Trying again cannot help where the broker's certificate is not trusted: a LogError says so."""
     with pytest.raises(LogError, match=r"certificate is not trusted.*check ca="):
         opened(fortress.url("SASLTLS", user="shipper", ca="other-ca.pem")).end(EVENTS.name)
+
+
+def test_a_port_that_expects_something_else_is_named(fortress: Fortress, opened: Opened) -> None:
+    """At once: a user where nobody signs in, and TLS where none is spoken."""
+    began = time.monotonic()
+    plain = fortress.broker.url().removeprefix("kafka://").partition("?")[0]
+    password = fortress.directory / "password"
+    fortress.url("SASL")
+    with pytest.raises(LogError, match=r"signs nobody in at this port.*leave user= out"):
+        opened(f"kafka://{plain}?user=shipper&tls=off&password_file={password}").end(EVENTS.name)
+    with pytest.raises(Transient, match=r"speaks no TLS at this port.*tls=off"):
+        check_reach(f"kafka://{plain}?tls=on")
+    with pytest.raises(Transient, match=r"speaks TLS at this port; say tls=on"):
+        check_reach(fortress.url("SASLTLS", user="shipper", tls="off"))
+    for url in (fortress.url("SASLTLS", user="shipper", ca="ca.pem"), fortress.url("SASL", user="shipper")):
+        check_reach(url)
+    check_reach(fortress.url("TLS", ca="ca.pem", cert="shipper.pem", key="shipper.key"))
+    assert time.monotonic() - began < 10
+
+
+def test_where_no_broker_is_a_command_says_so_at_once(fortress: Fortress) -> None:
+    """Each server's own words; one that takes connections is enough."""
+    began = time.monotonic()
+    with pytest.raises(Transient, match=r"localhost:1: Connection refused; nobody\.invalid:9092: .*known"):
+        check_reach("kafka://localhost:1,nobody.invalid:9092")
+    there = fortress.broker.url().removeprefix("kafka://").partition("?")[0]
+    check_reach(f"kafka://localhost:1,{there}")
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("role", ROLES)
