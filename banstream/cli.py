@@ -40,7 +40,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rules": "Put rules in force in a fleet, and list them.",
     "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",
     "topics": "Make or show the topics of the log on a Kafka cluster.",
-    "log": "Move an embedded log to a Kafka cluster.",
+    "log": "Make an embedded log small again, or move it to a Kafka cluster.",
     "doctor": "Check what this machine has and lacks.",
 }
 

@@ -21,13 +21,15 @@ from eventlog import sqlite_schema as sql
 from eventlog.claim import Claim
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append, Message, Place, Shrunk
+from eventlog.packing import packed, unpacked
 from eventlog.sqlite_errors import no_room, told
 from eventlog.sqlite_file import bring_up_to_date, connect, identify, initialize, is_blank, transaction
+from eventlog.sqlite_rows import message_of
 from eventlog.sqlite_wait import Changes
 from eventlog.terms import FIRST_TO_GO, TOMBSTONE_KEPT_MS, Clock, admit, compacted_topic, topic_of
 from eventlog.writer import LogWriter, fenced
 from schemas.errors import Fenced, Transient
-from schemas.topics import BY_NAME
+from schemas.topics import BY_NAME, EVENTS
 
 SHRINK_PART: Final = 64
 """A log that is past its size gives this part of it back, so that the next message fits as well."""
@@ -130,12 +132,13 @@ class SqliteLog:
         """Up to `limit` messages from `offset` on, fewer where they exceed READ_BYTES; empty at the end."""
         low, high = self._span(topic, partition)
         start = low + min(max(offset, 0), sql.OFFSETS)
+        unpack = unpacked if topic == EVENTS.name else bytes
         messages: list[Message] = []
         size = 0
         with self._reading(), closing(self._db.execute(sql.READ, (start, high, limit))) as rows:
             for row in rows:
-                messages.append(_message(partition, low, row))
-                size += len(row[2])
+                messages.append(message_of(partition, low, row, unpack))
+                size += len(messages[-1].value)
                 if size >= READ_BYTES:
                     break
         return messages
@@ -305,7 +308,7 @@ class SqliteLog:
         while True:
             with self._reading():
                 rows = self._db.execute(sql.IN_FORCE, (start, high, LATEST_PAGE)).fetchall()
-                messages = [_message(partition, low, row) for row in rows]
+                messages = [message_of(partition, low, row) for row in rows]
             yield from messages
             if not rows:
                 return
@@ -331,7 +334,8 @@ class SqliteLog:
             low, peak_ms, numbers = take[append.topic, append.partition]
             number = next(numbers)
             stream = low >> sql.OFFSET_BITS if topic.compacted else None
-            row = (number, stream, at_ms, peak_ms, append.key, append.value)
+            value = packed(append.value) if append.topic == EVENTS.name else append.value
+            row = (number, stream, at_ms, peak_ms, append.key, value)
             (compacted if topic.compacted else plain).append(row)
             offsets.append(number - low)
         self._db.executemany(sql.INSERT, plain)
@@ -391,10 +395,3 @@ class SqliteLog:
             dropped += amount
             if not amount:
                 return dropped
-
-
-def _message(partition: int, low: int, row: tuple[int, str | None, bytes, int]) -> Message:
-    number, key, value, at_ms = row
-    if type(value) is not bytes:  # SQLite keeps any type in any column
-        raise TypeError(f"message {number - low} is {type(value).__name__}")
-    return Message(partition, number - low, key, value, at_ms)

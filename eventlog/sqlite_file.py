@@ -111,7 +111,7 @@ def bring_up_to_date(connection: sqlite3.Connection, partitions: int) -> None:
     # The events come last: at the right edge of the tree SQLite fills pages to the brim.
     wanted = [(topic.name, partition) for topic in reversed(ALL) for partition in range(partitions)]
     known = {(topic, partition) for topic, partition, _ in connection.execute(sql.STREAMS)}
-    if not known.issuperset(wanted):
+    if not known.issuperset(wanted) or _pragma(connection, "user_version") != sql.FORMAT:
         with transaction(connection):
             connection.executemany(sql.ADD_STREAM, wanted)
             connection.execute(f"PRAGMA user_version = {sql.FORMAT}")

@@ -10,7 +10,7 @@ the key: an append goes straight to the end of its stream and needs no second in
 | positions | for each reader the position its writer last committed |
 | writers | for each writer's name the epoch of the newest: an older one is fenced |
 | meta | one row: the number of partitions |
-| log (a view) | the messages for people with an sqlite3 shell: topic, partition, offset, at_ms, key, value |
+| log (a view) | the messages for people with an sqlite3 shell: topic, partition, offset, at_ms, key, value; those of events are packed (eventlog.packing) |
 
 In a compacted topic the unique index makes an insert replace the previous message of its key. Format of the
 header fields: https://www.sqlite.org/fileformat2.html#the_database_header.
@@ -23,7 +23,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x62616E73
 """`bans` in ASCII, in the header's application id: this file is ours."""
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The format's version, in the header's user version. A program reads its own and older ones; one that opens
 an older one to write makes it its own.
 
@@ -31,6 +31,7 @@ an older one to write makes it its own.
 |---|---|
 | 1 | the first |
 | 2 | commands have a topic of their own: a program of before would pass them over |
+| 3 | events are packed (eventlog.packing), those of before stay as they are until `log compact` |
 """
 
 OFFSET_BITS: Final = 48
@@ -76,6 +77,9 @@ REPLACE: Final = INSERT.replace("INSERT", "REPLACE", 1)
 END: Final = "SELECT next_offset FROM streams WHERE stream = ?"
 
 READ: Final = """SELECT id, key, value, at_ms FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"""
+UNPACKED: Final = """SELECT id, value FROM messages
+    WHERE id >= ? AND id < ? AND substr(value, 1, 1) <> ? ORDER BY id LIMIT 500"""
+PACK: Final = "UPDATE messages SET value = ? WHERE id = ?"
 FIRST: Final = "SELECT id, peak_ms FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
 USED_BYTES: Final = """SELECT page_size * (page_count - freelist_count)
     FROM pragma_page_size, pragma_page_count, pragma_freelist_count"""

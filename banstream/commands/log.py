@@ -17,6 +17,7 @@ from banstream.show import json_line, say
 from eventlog.claim import Claim
 from eventlog.contract import EventLog
 from eventlog.sqlite import SqliteLog
+from eventlog.sqlite_room import compact
 from eventlog.urls import open_log, sqlite_path
 from schemas.errors import ConfigError, LogError
 from schemas.secrets import hidden
@@ -27,11 +28,36 @@ if TYPE_CHECKING:
     from producers.spool import Spool
 
 SOURCE_READER = "source/"
+MB = 1 << 20
 
 
 @click.group("log")
 def log_command() -> None:
-    """Move an embedded log to a Kafka cluster."""
+    """Make an embedded log small again, or move it to a Kafka cluster."""
+
+
+@log_command.command("compact")
+@json_option
+@config_option
+def compact_command(as_json: bool, config_file: str | None) -> int:
+    """Give the disk back what an embedded log has no use for any more.
+
+    A log's file keeps the size that it once had: what is dropped makes room for what comes. This packs what
+    an older banstream wrote, and makes the file as small as it can be. Stop `banstream up` before; it takes
+    seconds for a million events, and as much room on the disk again as is left in the end.
+    """
+    path = sqlite_path(load_settings(config_file, check="log").log_url)
+    if not path.exists():
+        raise LogError(f"{path}: no such file")
+    with _held(path, "up"):
+        before_bytes = path.stat().st_size
+        compact(path)
+    after_bytes = path.stat().st_size
+    if as_json:
+        json_line({"path": str(path), "before_bytes": before_bytes, "after_bytes": after_bytes})
+    else:
+        say(f"{path}: {before_bytes / MB:.1f} MB before, {after_bytes / MB:.1f} MB now.")
+    return 0
 
 
 @log_command.command("migrate")

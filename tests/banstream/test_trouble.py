@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -131,6 +132,27 @@ def test_up_runs_from_taking_the_log_on(up: Service) -> None:
     claim.release()
     (status,) = up.json("status", code=1)
     assert not status["running"]
+
+
+def test_a_log_is_compacted_while_nobody_protects_by_it(up: Service) -> None:
+    """Then its file is smaller, and `up` goes on with it; while `up` holds it, it is refused."""
+    up.configure(enforcer='backend = "null"')
+    up.start()
+    up.fail(ATTACKER, 3_000)
+    eventually(lambda: len(up.events()) == 3_000, "all are events")
+    assert "in use by another `up`" in up.run("log", "compact", "--config", str(up.config), code=3).stderr
+    assert up.stop() == 0
+    path = up.folder / "state/log.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE unused AS SELECT randomblob(1000000)")
+        database.execute("DROP TABLE unused")
+    (facts,) = up.json("log", "compact")
+    assert facts["after_bytes"] + 900_000 < facts["before_bytes"]
+    assert path.stat().st_size == facts["after_bytes"]
+    up.start()
+    assert len(up.events()) == 3_000
+    assert [ban.prefix for ban in up.bans()] == [ATTACKER]
+    assert up.stop() == 0
 
 
 def test_a_broken_file_takes_no_command_away(up: Service) -> None:

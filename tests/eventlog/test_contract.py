@@ -17,6 +17,7 @@ from eventlog.contract import Append
 from eventlog.terms import TOMBSTONE_KEPT_MS
 from schemas.errors import Fenced, LogError
 from schemas.topics import ALL, BANS, DAY_MS, DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS, STATE
+from tests.eventlog.filling import noise
 from tests.eventlog.subjects import START_MS, Subject
 
 BAD_APPENDS = {
@@ -401,7 +402,7 @@ class TestSize:
         for topic in (DECISIONS, BANS, STATE):
             subject.put(topic.name, b"stays", "k")
         for number in range(64):
-            subject.put(EVENTS.name, b"%d" % number + bytes(32_768), partition=number % 2)
+            subject.put(EVENTS.name, b"%d" % number + b"\0" + noise(32_768), partition=number % 2)
             subject.tick()
 
     def test_the_oldest_events_go_and_what_was_decided_stays(self, embedded: Subject) -> None:
@@ -411,7 +412,9 @@ class TestSize:
         dropped, excess_bytes = subject.log.shrink(self.ROOM_BYTES, dict)
         assert excess_bytes == 0
         assert 32 <= dropped < 44
-        kept = sorted(int(each[:2].strip(b"\0")) for n in (0, 1) for each in subject.values(EVENTS.name, n))
+        kept = sorted(
+            int(each.partition(b"\0")[0]) for n in (0, 1) for each in subject.values(EVENTS.name, n)
+        )
         assert kept == list(range(dropped, 64))
         assert [subject.values(topic.name) for topic in (DECISIONS, BANS, STATE)] == [[b"stays"]] * 3
         assert subject.log.shrink(self.ROOM_BYTES, dict) == (0, 0)
@@ -432,7 +435,7 @@ class TestSize:
         subject.put(EVENTS.name)
         for number in range(64):
             topic = (ENFORCEMENTS, DEADLETTERS)[number % 2]
-            subject.put(topic.name, bytes(32_768))
+            subject.put(topic.name, noise(32_768))
             subject.tick()
         dropped, excess_bytes = subject.log.shrink(self.ROOM_BYTES, dict)
         assert (subject.values(EVENTS.name), excess_bytes) == ([], 0)

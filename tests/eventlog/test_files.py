@@ -19,6 +19,7 @@ from eventlog.contract import Append
 from eventlog.sqlite import SqliteLog
 from schemas.errors import LogError, Transient
 from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS
+from tests.eventlog.filling import noise
 
 NOBODY = 65_534
 
@@ -210,8 +211,8 @@ class TestRefusals:
     def test_a_newer_format_is_refused(self, path: Path) -> None:
         """A log of a newer version says which format it has and which this version reads."""
         SqliteLog.open(path).close()
-        edit(path, "PRAGMA user_version = 3")
-        with pytest.raises(LogError, match="newer banstream, in format 3; this one reads up to 2; upgrade"):
+        edit(path, "PRAGMA user_version = 4")
+        with pytest.raises(LogError, match="newer banstream, in format 4; this one reads up to 3; upgrade"):
             SqliteLog.open(path)
 
     def test_a_log_of_before_commands_had_a_topic_is_made_one_of_now(self, path: Path) -> None:
@@ -228,7 +229,7 @@ class TestRefusals:
         with closing(SqliteLog.open(path)) as new:
             assert new.append([Append(COMMANDS.name, b"said")]) == [0]
             assert [message.value for message in new.read(EVENTS.name, 0, 0)] == [b"kept"]
-        assert header(path) == 2
+        assert header(path) == 3
 
     def test_another_number_of_partitions_is_refused(self, path: Path) -> None:
         """The number of partitions is fixed when the log is made; asking for none takes what is there."""
@@ -278,7 +279,7 @@ def fill(log: SqliteLog) -> None:
     writer = log.writer("decider")
     for number in range(60):
         appends = [
-            Append(EVENTS.name, b"e" * 9_000),
+            Append(EVENTS.name, noise(9_000)),
             Append(DECISIONS.name, b"d" * 300),
             Append(BANS.name, b"b" * 200 * (number % 3), key=f"192.0.2.{number}"),
         ]

@@ -11,6 +11,7 @@ from eventlog.contract import Append, Writer
 from eventlog.sqlite import SqliteLog
 from schemas.errors import Transient
 from schemas.topics import BANS, EVENTS
+from tests.eventlog.filling import noise
 
 FRAME_BYTES = 9_000
 
@@ -30,7 +31,7 @@ def occupy(disk: Path, leave_bytes: int = 0) -> Path:
 def commit(writer: Writer, number: int) -> None:
     """Commit message `number`, and the position after it."""
     appends = [
-        Append(EVENTS.name, b"%d" % number + b" " * FRAME_BYTES),
+        Append(EVENTS.name, b"%d\0" % number + noise(FRAME_BYTES)),
         Append(BANS.name, b"%d" % number, key="only"),
     ]
     writer.commit(appends, {"reader": b"%d" % (number + 1)})
@@ -50,7 +51,7 @@ def check(log: SqliteLog, committed: int) -> None:
     """The log holds exactly the commits 0 to `committed`, each once."""
     numbers: list[int] = []
     while messages := log.read(EVENTS.name, 0, len(numbers)):
-        numbers += [int(message.value) for message in messages]
+        numbers += [int(message.value.partition(b"\0")[0]) for message in messages]
     assert numbers == list(range(committed))
     assert [int(message.value) for message in log.latest(BANS.name)] == [committed - 1]
     assert log.position("reader") == b"%d" % committed

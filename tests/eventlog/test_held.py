@@ -19,6 +19,7 @@ from eventlog.sqlite import SqliteLog
 from eventlog.sqlite_held import HoldingLog
 from schemas.errors import Fenced, LogError, Unwritable
 from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, STATE
+from tests.eventlog.filling import noise
 from tests.eventlog.subjects import START_MS, FixedClock
 from tests.eventlog.test_full_disk import FRAME_BYTES, occupy
 
@@ -54,7 +55,7 @@ def open_on(disk: Path, clock: FixedClock) -> HoldingLog:
 def commit(writer: Writer, number: int) -> list[int]:
     """Commit event `number`, a ban, and the position after it."""
     appends = [
-        Append(EVENTS.name, b"%d" % number + b" " * FRAME_BYTES),
+        Append(EVENTS.name, b"%d\0" % number + noise(FRAME_BYTES)),
         Append(BANS.name, b"%d" % number, key=str(number % 3)),
     ]
     return writer.commit(appends, {"reader": b"%d" % (number + 1)})
@@ -71,7 +72,7 @@ def until_held(log: HoldingLog, writer: Writer) -> int:
 
 def numbers(log: EventLog) -> list[int]:
     """The events in the log, in order."""
-    return [int(message.value) for message in everything(log, EVENTS.name)]
+    return [int(message.value.partition(b"\0")[0]) for message in everything(log, EVENTS.name)]
 
 
 def everything(log: EventLog, topic: str) -> list[Message]:
@@ -256,7 +257,7 @@ def test_what_is_refused_takes_nothing_that_is_held(
         decider.commit([Append(STATE.name, text, key=bucket), Append(STATE.name, text[:9], key="whole")], {})
 
     save("bucket1", b"1" * 15_000)
-    producer.commit([Append(EVENTS.name, b" " * 20_000)], {})
+    producer.commit([Append(EVENTS.name, noise(20_000))], {})
     with pytest.raises(Unwritable, match="no more may be"):
         save("bucket2", b"2" * 15_000)
     assert {each.key: each.value[:1] for each in log.latest(STATE.name)} == {"bucket1": b"1", "whole": b"1"}

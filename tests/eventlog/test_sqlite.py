@@ -13,6 +13,7 @@ import pytest
 from eventlog.contract import Append
 from eventlog.sqlite import READ_BYTES, SqliteLog
 from schemas.topics import BANS, EVENTS
+from tests.eventlog.filling import noise
 
 
 def test_a_read_stops_after_so_many_bytes(log: SqliteLog) -> None:
@@ -42,7 +43,7 @@ def test_a_log_at_its_size_uses_its_room_again(log: SqliteLog, path: Path) -> No
     room_bytes = 4 << 20
     sizes = []
     for _ in range(12):
-        log.append([Append(EVENTS.name, bytes(1_000))] * 2_000)
+        log.append([Append(EVENTS.name, noise(1_000))] * 2_000)
         log.shrink(room_bytes, dict)
         assert log.used_bytes() <= room_bytes
         sizes.append(path.stat().st_size)
