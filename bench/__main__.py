@@ -30,6 +30,10 @@ PARTS = (
 
 def main() -> int:
     """Run the parts named on the command line, or all; returns how many failed."""
+    wrong = [part for part in sys.argv[1:] if part not in PARTS]
+    if wrong:
+        print(f"python -m bench [PART]...: all parts, or some of {', '.join(PARTS)}")
+        return int(wrong not in (["--help"], ["-h"]))
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
     model = next((line.split(":")[1].strip() for line in cpuinfo if "model name" in line), platform.machine())
     machine = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from banstream.completion import complete_filter
 from banstream.options import json_option
 from banstream.show import json_line, note, say, show, table
 from producers.filters import NativeFilter, every_filter, load_native
@@ -73,16 +74,20 @@ def _wire(each: NativeFilter) -> dict[str, Any]:
 
 
 @filters_command.command("test")
-@click.argument("names", nargs=-1, metavar="[FILTER|FILE]...")
-def test_command(names: tuple[str, ...]) -> int:
+@click.argument("names", nargs=-1, metavar="[FILTER|FILE]...", shell_complete=complete_filter)
+@json_option
+def test_command(names: tuple[str, ...], as_json: bool) -> int:
     """Run filters [default: all] on their own samples; exit code 1 when one reads a line otherwise."""
     failed = 0
     for name in names or library_names():
         each = load_native(name)
         sentences = list(wrong(each))
         failed += len(sentences)
+        count = sum(len(written(each, sample)) for sample in each.samples)
+        if as_json:
+            json_line({"filter": name, "lines": count, "wrong": sentences})
+            continue
         for sentence in sentences:
             say(f"WRONG  {sentence}")
-        count = sum(len(written(each, sample)) for sample in each.samples)
         say(f"{name}: {count - len(sentences)} of {count} lines read as they should")
     return int(failed > 0)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 import orjson
 
+from banstream.completion import complete_filter
 from banstream.coverage import Coverage
 from banstream.instants import Instant
 from banstream.options import json_option
@@ -53,6 +54,7 @@ class MatchCounts:
 @click.option(
     "--filter",
     "names",
+    shell_complete=complete_filter,
     multiple=True,
     metavar="NAME|FILE",
     help="A filter [default: auto, whichever of the library a line is for].",

@@ -23,6 +23,7 @@ from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wir
 from banstream.watches import form_of_file
 from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
+from schemas.durations import format_duration
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
 from schemas.rules import Rules
@@ -94,16 +95,27 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
         for of_rules, decisions in zip(bans, decided, strict=True):
             of_rules.extend(each for each in decisions if isinstance(each, Ban))
     _conclude(rules, bans, options, counts)
-    _tell(counts, len(bans[0]), perf_counter() - started, options)
+    _tell(counts, rules[0], len(bans[0]), perf_counter() - started, options)
     return 0 if any(bans) else 1
 
 
-def _tell(counts: ReplayCounts, bans: int, seconds: float, options: ReplayOptions) -> None:
+def _thresholds(rules: Rules) -> str:
+    """What each jail bans at, in words."""
+    return "; ".join(
+        f"{jail.name} bans at {jail.maxretry} events ({', '.join(jail.kinds)}) "
+        f"within {format_duration(jail.findtime_ms)}"
+        for jail in rules.jails
+    )
+
+
+def _tell(counts: ReplayCounts, rules: Rules, bans: int, seconds: float, options: ReplayOptions) -> None:
     """What was gone through, and what is to be known of it."""
     if options.stats:
         _print_stats(counts, seconds)
     elif not options.as_json:
         note(f"{counts.lines} lines, {counts.events} events, {bans} bans in {seconds:.2f} s")
+        if not bans:
+            note(f"Nobody would have been banned: {_thresholds(rules)}.")
         for warning in warnings_of(counts):
             note(warning)
 

@@ -97,3 +97,23 @@ def test_filters_are_searched(tmp_path: Path) -> None:
     assert "web-auth" in both
     assert "nginx-forbidden" not in both
     assert "No filter has nosuch" in up.run("filters", "list", "nosuch", code=1).stderr
+
+
+def test_a_filters_name_is_completed(tmp_path: Path) -> None:
+    """After --filter; what begins no name is a file."""
+    up = Service(tmp_path)
+    up.env |= {"_BANSTREAM_COMPLETE": "bash_complete", "COMP_CWORD": "3"}
+    up.env["COMP_WORDS"] = "banstream match --filter ngi"
+    assert "plain,nginx-limit-req" in up.run().stdout.splitlines()
+    up.env["COMP_WORDS"] = "banstream match --filter ./x"
+    assert up.run().stdout.splitlines() == ["file,./x"]
+
+
+def test_filters_are_tested_in_json(tmp_path: Path) -> None:
+    """An object a filter."""
+    (facts,) = map(
+        orjson.loads, Service(tmp_path).run("filters", "test", "sshd", "--json").stdout.splitlines()
+    )
+    assert facts["filter"] == "sshd"
+    assert facts["lines"] > 50
+    assert facts["wrong"] == []
