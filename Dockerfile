@@ -2,6 +2,8 @@
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 COPY deploy/locks deploy/locks
+COPY deploy/completion deploy/completion
+COPY deploy/man deploy/man
 COPY pyproject.toml README.md LICENSE ./
 COPY banstream banstream
 COPY enforcers enforcers

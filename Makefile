@@ -8,7 +8,7 @@ LOCKS := deploy/locks
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links $(ARGS)
 
-.PHONY: install run demo test test-all lint lock audit format bench clean
+.PHONY: install run demo test test-all lint lock audit man format bench clean
 
 install: $(STAMP)
 
@@ -47,6 +47,9 @@ lock: $(STAMP)  ## pin what pyproject.toml asks for; ARGS=--upgrade: to the newe
 audit: $(STAMP)  ## ask PyPI what is known against the locked packages; needs its advisories
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes \
 		-r $(LOCKS)/build.lock -r $(LOCKS)/dev.lock
+
+man: $(STAMP)  ## the manual page, from the help of every command
+	$(BIN)/python -m banstream.manual deploy/man/banstream.1
 
 format: $(STAMP)
 	$(BIN)/ruff format .

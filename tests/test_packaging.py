@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from banstream.cli import VERSION
+from banstream.manual import page
 from schemas.records import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -97,8 +99,40 @@ def test_the_wheel_holds_all_that_is_needed(tmp_path: Path) -> None:
     held = set(ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert held >= modules | set(schemas()) | {f"{package}/py.typed" for package in PACKAGES}
-    assert {name.partition("/")[0] for name in held} == {*PACKAGES, f"banstream-{VERSION}.dist-info"}
+    data = f"banstream-{VERSION}.data"
+    assert {name.partition("/")[0] for name in held} == {*PACKAGES, f"banstream-{VERSION}.dist-info", data}
+    shared = {name.removeprefix(f"{data}/data/share/") for name in held if name.startswith(data)}
+    assert shared == {
+        "bash-completion/completions/banstream",
+        "fish/vendor_completions.d/banstream.fish",
+        "man/man1/banstream.1",
+        "zsh/site-functions/_banstream",
+    }
     assert f"banstream-{VERSION}.dist-info/licenses/LICENSE" in held
+
+
+def test_the_manual_page_says_what_help_says() -> None:
+    """`make man` makes it anew."""
+    assert (ROOT / "deploy/man/banstream.1").read_text(encoding="utf-8") == page()
+
+
+def test_bash_completes() -> None:
+    """With the file that the wheel puts where bash-completion looks: commands, and values of options."""
+    script = (
+        "source deploy/completion/banstream.bash; COMP_WORDS=(banstream {}); COMP_CWORD={}; "
+        '_banstream_completion banstream; echo "${{COMPREPLY[@]}}"'
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for words, at, wanted in (("stat", 1, "status"), ("match --filter nginx-forb", 3, "nginx-forbidden")):
+        done = subprocess.run(
+            ["bash", "-c", script.format(words, at)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == [wanted]
 
 
 def schemas() -> list[str]:

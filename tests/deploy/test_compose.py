@@ -113,7 +113,8 @@ def test_the_image_is_made_of_what_is_there(tmp_path: Path) -> None:
         (scripts,) = (made.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert {name.partition("/")[0] for name in names if "dist-info" not in name} == set(packages)
+    code = {name.partition("/")[0] for name in names}
+    assert {name for name in code if not name.endswith((".data", ".dist-info"))} == set(packages)
     (entrypoint,) = (rest for word, rest in instructions() if word == "ENTRYPOINT")
     (program,) = YAML(typ="safe").load(entrypoint)
     assert f"{program} = banstream.cli:main" in scripts
