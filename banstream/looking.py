@@ -1,0 +1,192 @@
+"""Looking into the log for people: what is newest, what is about somebody, what happened since.
+
+| asked | read |
+|---|---|
+| the last N | each partition from its end backwards, until there are N |
+| about an address or prefix | the messages that the index tells (eventlog.index) |
+| since an instant of the events | from where the log stood LEAD_MS before; earlier events are left out |
+
+Records of several partitions come in the order in which the log took them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from heapq import merge, nlargest
+from itertools import chain, islice, takewhile
+from pathlib import Path
+from typing import Final
+
+from banstream.config import Settings, state_directory
+from banstream.reading import messages, open_to_read
+from eventlog.contract import EventLog, Message, Place
+from eventlog.follower import Located, located
+from eventlog.index import Index
+from eventlog.kafka.options import parse_url
+from eventlog.subjects import about, span_of, spans_inside
+from eventlog.urls import is_shared, sqlite_path
+from schemas.prefixes import PrefixSet
+from schemas.records import AuthEvent
+from schemas.topics import EVENTS
+
+LEAD_MS: Final = 600_000
+"""An event is in the log after it happened; by so much a host's clock may be ahead of the log's."""
+FEWEST_BACK: Final = 8
+MOST_BACK: Final = 256
+"""So many messages are read at once, going backwards."""
+
+Records = Callable[[Message], Iterator[Located]]
+"""Takes out of a message the records that are wanted, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A log and its index, opened to be looked into."""
+
+    log: EventLog
+    index: Index
+
+    def last(
+        self,
+        topic: str,
+        count: int,
+        wanted: Records,
+        *,
+        inside: str | None = None,
+        read_ms: int | None = None,
+    ) -> list[Located]:
+        """The last of a topic's wanted records, oldest first.
+
+        Args:
+            topic: its name.
+            count: so many at most.
+            wanted: takes them out of a message.
+            inside: they are about what lies inside this prefix.
+            read_ms: only of what the log took from this instant on.
+        """
+        newest = (
+            islice(_reversed(self._back(place, inside, read_ms), wanted), count)
+            for place in self._places(topic)
+        )
+        return [each for _, each in reversed(nlargest(count, chain.from_iterable(newest), key=_order))]
+
+    def all(
+        self, topic: str, wanted: Records, *, inside: str | None = None, read_ms: int | None = None
+    ) -> Iterator[Located]:
+        """All of them, oldest first."""
+        streams = (_stamped(self._forth(place, inside, read_ms), wanted) for place in self._places(topic))
+        return (each for _, each in merge(*streams, key=lambda stamped: stamped[0]))
+
+    def back(self, topic: str, subjects: Iterable[str]) -> Iterator[Message]:
+        """The messages that may be about subjects, of one partition after another, each newest first."""
+        spans = [span_of(subject) for subject in subjects]
+        for place in self._places(topic):
+            yield from self.index.messages(place, spans)
+
+    def _places(self, topic: str) -> list[Place]:
+        return [(topic, number) for number in range(self.log.partitions)]
+
+    def _back(self, place: Place, inside: str | None, read_ms: int | None) -> Iterator[Message]:
+        spans = None if inside is None else spans_inside(inside)
+        start = self._start(place, read_ms)
+        if spans is None:
+            return pages_back(self.log, place, start)
+        newest = self.index.messages(place, spans)
+        return takewhile(lambda message: message.offset >= start, newest)
+
+    def _forth(self, place: Place, inside: str | None, read_ms: int | None) -> Iterator[Message]:
+        spans = None if inside is None else spans_inside(inside)
+        start = self._start(place, read_ms)
+        if spans is None:
+            yield from messages(self.log, *place, start)
+            return
+        newest = takewhile(lambda offset: offset >= start, self.index.offsets(place, spans))
+        for offset in reversed(list(newest)):
+            yield from self.log.read(*place, offset, limit=1)
+
+    def _start(self, place: Place, read_ms: int | None) -> int:
+        return self.log.begin(*place) if read_ms is None else self.log.offset_at(*place, read_ms)
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[Look]:
+    """The configured log, opened for reading only, with its index. Raises LogError when there is none yet."""
+    log = open_to_read(settings)
+    index = index_of(settings.log_url, log)
+    try:
+        yield Look(log, index)
+    finally:
+        index.close()
+        log.close()
+
+
+def index_of(url: str, log: EventLog) -> Index:
+    """The index of the log that a url names: beside its file, or in the user's own folder."""
+    if not is_shared(url):
+        path = sqlite_path(url)
+        return Index(log, Path(f"{path}.index"), path)
+    options = parse_url(url)
+    name = sha256(f"{options.place}/{options.prefix}".encode()).hexdigest()[:16]
+    return Index(log, state_directory() / "index" / f"{name}.index")
+
+
+def pages_back(log: EventLog, place: Place, start: int) -> Iterator[Message]:
+    """The messages of a place from its present end back to an offset."""
+    end, size = log.end(*place), FEWEST_BACK
+    while end > start:
+        begin = max(start, end - size)
+        yield from reversed(_between(log, place, begin, end))
+        end, size = begin, min(2 * size, MOST_BACK)
+
+
+def events_of(
+    prefix: str | None, since_ms: int | None = None, until_ms: int | None = None
+) -> Callable[[Message], Iterator[Located]]:
+    """What takes the events about a prefix (None: all) out of a message, of instants from one to another."""
+    topic = EVENTS.name
+    is_inside = _inside(prefix) if prefix is not None else None
+
+    def wanted(message: Message) -> Iterator[Located]:
+        found = located(topic, message) if is_inside is None else about(topic, message, is_inside)
+        for each in found:
+            if not isinstance(each.record, AuthEvent):
+                continue
+            at_ms = each.record.at_ms
+            if (since_ms is None or at_ms >= since_ms) and (until_ms is None or at_ms < until_ms):
+                yield each
+
+    return wanted
+
+
+def _inside(prefix: str) -> Callable[[str], bool]:
+    if "/" not in prefix:
+        return prefix.__eq__
+    members = PrefixSet([prefix])
+    return members.__contains__
+
+
+def _between(log: EventLog, place: Place, start: int, end: int) -> list[Message]:
+    found: list[Message] = []
+    while start < end and (some := log.read(*place, start, limit=end - start)):
+        found += some
+        start = some[-1].offset + 1
+    return [message for message in found if message.offset < end]
+
+
+def _reversed(newest_first: Iterator[Message], wanted: Records) -> Iterator[tuple[int, Located]]:
+    """The wanted records of messages, the last one first."""
+    for message in newest_first:
+        for each in reversed(list(wanted(message))):
+            yield message.at_ms, each
+
+
+def _stamped(found: Iterator[Message], wanted: Records) -> Iterator[tuple[int, Located]]:
+    return ((message.at_ms, each) for message in found for each in wanted(message))
+
+
+def _order(stamped: tuple[int, Located]) -> tuple[int, int, int, int]:
+    at_ms, each = stamped
+    return at_ms, each.partition, each.offset, each.index

@@ -1,0 +1,225 @@
+"""Where in a log something is told of a subject: an address, a prefix, a decision's id.
+
+It is never the truth. Whoever asks gets the messages that may be about it, newest first, and looks himself.
+None that is about it is missing: what the index does not have yet is looked through as it is asked.
+
+| found in the file | is |
+|---|---|
+| a block whose last message stands in the log as it did | believed: a log only grows, and loses its oldest |
+| the last block, where another or no message stands there | of another log, or of one put back: made again |
+| a block before the oldest message | forgotten |
+| a wrong seal, a file that is none | thrown away; all of it is made again |
+
+It is brought up to date by who asks, and kept where that may write (beside the log, or in a folder of the
+user's own where the log is on a cluster); else it goes with the process.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Final
+from zlib import crc32
+
+from eventlog.contract import EventLog, Message, Place
+from eventlog.index_file import (
+    HASH_BITS,
+    OFFSET_BITS,
+    SHARD_BITS,
+    Block,
+    IndexFile,
+    Pairs,
+    UnusableIndexError,
+)
+from eventlog.subjects import Span, hashes_of
+from schemas.errors import LogError
+
+PAGE: Final = 256
+FULL_PAIRS: Final = 65_536
+"""A block is closed once it has so many."""
+MOST_OFFSETS: Final = 1 << 31
+WORTH_KEEPING: Final = 16
+"""So few messages more are looked through again rather than kept."""
+MOST_TROUBLES: Final = 3
+"""A file that was damaged, or changed by others, so often while one command asks is done without."""
+OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
+
+
+class Index:
+    """The index of one log; not for two threads at once."""
+
+    def __init__(self, log: EventLog, path: Path | None = None, beside: Path | None = None) -> None:
+        """Nothing is read yet. `path`: where it is kept; `beside`: the log's file, where it has one."""
+        self._log = log
+        self._path, self._beside = path, beside
+        self._own = IndexFile.private()
+        self._kept: IndexFile | None = None
+        self._opened = False
+        self._begins: dict[Place, int] = {}
+        self._blocks: dict[Place, list[tuple[Block, IndexFile]]] = {}
+        self._troubles = 0
+
+    def messages(self, place: Place, spans: Sequence[Span]) -> Iterator[Message]:
+        """The messages of a place that may be about subjects of these hashes, newest first."""
+        for offset in self.offsets(place, spans):
+            yield from (
+                message for message in self._log.read(*place, offset, limit=1) if message.offset == offset
+            )
+
+    def offsets(self, place: Place, spans: Sequence[Span]) -> Iterator[int]:
+        """Where they stand, newest first. Raises LogError and Transient, as the log does."""
+        below: int | None = None
+        while True:
+            try:
+                for offset in self._offsets(place, spans, below):
+                    below = offset
+                    yield offset
+            except UnusableIndexError as error:
+                self._begin_anew(error)
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of its files; the log stays open. Idempotent."""
+        self._own.close()
+        if self._kept is not None:
+            self._kept.close()
+
+    def _offsets(self, place: Place, spans: Sequence[Span], below: int | None) -> Iterator[int]:
+        if place not in self._blocks:
+            self._take_in(place)
+        begin = self._begins[place]
+        for block, file in reversed(self._blocks[place]):
+            for offset in sorted(_found(file, block, spans), reverse=True):
+                if offset >= begin and (below is None or offset < below):
+                    yield offset
+
+    def _take_in(self, place: Place) -> None:
+        """Take in what the log has of a place: from then on it is all in blocks that are known."""
+        if not self._opened:
+            self._opened = True
+            self._kept = None if self._path is None else IndexFile.open(self._path, self._beside)
+        self._begins[place] = begin = self._log.begin(*place)
+        kept = self._kept
+        known = [] if kept is None else self._believed(kept, place, begin)
+        offset = known[-1].next if known else begin
+        growing = _Growing(place, offset)
+        keeps = kept is not None and kept.writable and self._log.end(*place) - offset >= WORTH_KEEPING
+        if kept is not None and keeps and known and known[-1].pairs < FULL_PAIRS:
+            last = known.pop()
+            growing = _Growing(place, last.first, last, kept.pairs(last))
+        blocks = [] if kept is None else [(block, kept) for block in known]
+        file = kept if kept is not None and keeps else self._own
+        while messages := self._log.read(*place, offset, limit=PAGE):
+            for message in messages:
+                growing.add(message)
+                if growing.full:
+                    block, file = self._close(growing, file)
+                    blocks.append((block, file))
+                    growing = _Growing(place, block.next)
+            offset = messages[-1].offset + 1
+        if growing.last is not None:
+            blocks.append(self._close(growing, file))
+        elif growing.instead is not None and kept is not None:
+            blocks.append((growing.instead, kept))
+        self._blocks[place] = blocks
+
+    def _close(self, growing: _Growing, file: IndexFile) -> tuple[Block, IndexFile]:
+        """Keep what has grown, in a file or, where others were first there, in this process."""
+        block, pairs = growing.block(), growing.sorted()
+        if file is not self._own and file.put(block, pairs, growing.instead):
+            return block, file
+        if not self._own.put(block, pairs):
+            raise LogError(f"the index of the log can be kept neither in memory nor in {gettempdir()}")
+        return block, self._own
+
+    def _believed(self, kept: IndexFile, place: Place, begin: int) -> list[Block]:
+        """The blocks in the file that still hold."""
+        stored = kept.blocks(place)
+        known = [block for block in stored if block.next > begin]
+        if known and known[0].first > begin:
+            known = []
+        while known and not self._stands(place, known[-1]):
+            known.pop()
+        if kept.writable and len(known) < len(stored):
+            kept.forget([block for block in stored if block not in known])
+        return known
+
+    def _stands(self, place: Place, block: Block) -> bool:
+        """Whether the last message of a block stands in the log as it did."""
+        return any(block.ends_with(message) for message in self._log.read(*place, block.last, limit=1))
+
+    def _begin_anew(self, error: UnusableIndexError) -> None:
+        """Throw the file away where it is damaged, look again where it has changed, or do without it."""
+        self._troubles += 1
+        if self._kept is not None and error.why == "damaged":
+            self._kept.discard()
+        elif self._kept is not None:
+            self._kept.close()
+        if error.why == "busy" or self._troubles > MOST_TROUBLES:
+            self._path = None
+        self._own.close()
+        self._own, self._kept, self._opened = IndexFile.private(), None, False
+        self._blocks.clear()
+
+
+class _Growing:
+    """A block that grows."""
+
+    def __init__(
+        self, place: Place, first: int, instead: Block | None = None, pairs: Pairs[int] | None = None
+    ) -> None:
+        """It begins at an offset. `instead`: the block that it goes on from, whose pairs these are."""
+        self.place, self.first, self.instead = place, first, instead
+        self.last: Message | None = None
+        self._pairs: Pairs[int] = array("Q") if pairs is None else pairs
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to close it."""
+        return len(self._pairs) >= FULL_PAIRS or (
+            self.last is not None and self.last.offset - self.first >= MOST_OFFSETS
+        )
+
+    def add(self, message: Message) -> None:
+        """Take in the next message."""
+        offset = message.offset - self.first
+        self._pairs.extend(
+            [number << OFFSET_BITS | offset for number in hashes_of(self.place[0], message.value)]
+        )
+        self.last = message
+
+    def block(self) -> Block:
+        """What it is; there is a message in it."""
+        if self.last is None:
+            raise ValueError("nothing has grown")
+        last = self.last
+        return Block(
+            *self.place,
+            self.first,
+            last.offset + 1,
+            last.offset,
+            last.at_ms,
+            crc32(last.value),
+            len(self._pairs),
+        )
+
+    def sorted(self) -> Pairs[int]:
+        """Its pairs, in order."""
+        return array("Q", sorted(self._pairs))
+
+
+def _found(file: IndexFile, block: Block, spans: Sequence[Span]) -> set[int]:
+    """The offsets in a block at which something may be of these hashes."""
+    found: set[int] = set()
+    shards: dict[int, Pairs[int]] = {}
+    for span in spans:
+        number = span.first >> (HASH_BITS - SHARD_BITS)
+        pairs = shards[number] = shards[number] if number in shards else file.shard(block, number)
+        start = bisect_left(pairs, span.first << OFFSET_BITS)
+        end = bisect_left(pairs, (span.last + 1) << OFFSET_BITS, start)
+        found.update(block.first + (pair & OFFSET_MASK) for pair in pairs[start:end])
+    return found
