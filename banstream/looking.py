@@ -12,7 +12,7 @@ Records of several partitions come in the order in which the log took them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from heapq import merge, nlargest
@@ -23,17 +23,20 @@ from typing import Final
 from banstream.config import Settings, state_directory
 from banstream.reading import messages, open_to_read
 from eventlog.contract import EventLog, Message, Place
-from eventlog.follower import Located, located
-from eventlog.index import Index
+from eventlog.follower import Located
+from eventlog.index import Index, read_at
 from eventlog.kafka.options import parse_url
-from eventlog.subjects import about, span_of, spans_inside
+from eventlog.subjects import span_of, spans_inside
 from eventlog.urls import is_shared, sqlite_path
+from schemas.codec import AuthLine, decode, lines_of, read_events
+from schemas.errors import InvalidMessage
 from schemas.prefixes import PrefixSet
 from schemas.records import AuthEvent
 from schemas.topics import EVENTS
 
 LEAD_MS: Final = 600_000
 """An event is in the log after it happened; by so much a host's clock may be ahead of the log's."""
+FOREVER_MS: Final = 1 << 62
 FEWEST_BACK: Final = 8
 MOST_BACK: Final = 256
 """So many messages are read at once, going backwards."""
@@ -104,8 +107,7 @@ class Look:
             yield from messages(self.log, *place, start)
             return
         newest = takewhile(lambda offset: offset >= start, self.index.offsets(place, spans))
-        for offset in reversed(list(newest)):
-            yield from self.log.read(*place, offset, limit=1)
+        yield from read_at(self.log, place, list(newest)[::-1])
 
     def _start(self, place: Place, read_ms: int | None) -> int:
         return self.log.begin(*place) if read_ms is None else self.log.offset_at(*place, read_ms)
@@ -133,30 +135,31 @@ def index_of(url: str, log: EventLog) -> Index:
     return Index(log, state_directory() / "index" / f"{name}.index")
 
 
-def pages_back(log: EventLog, place: Place, start: int) -> Iterator[Message]:
-    """The messages of a place from its present end back to an offset."""
-    end, size = log.end(*place), FEWEST_BACK
+def pages_back(log: EventLog, place: Place, start: int, end: int | None = None) -> Iterator[Message]:
+    """The messages of a place from before an offset (None: its present end) back to another."""
+    end, size = log.end(*place) if end is None else end, FEWEST_BACK
     while end > start:
         begin = max(start, end - size)
         yield from reversed(_between(log, place, begin, end))
         end, size = begin, min(2 * size, MOST_BACK)
 
 
-def events_of(
-    prefix: str | None, since_ms: int | None = None, until_ms: int | None = None
-) -> Callable[[Message], Iterator[Located]]:
+def events_of(prefix: str | None, since_ms: int | None = None, until_ms: int | None = None) -> Records:
     """What takes the events about a prefix (None: all) out of a message, of instants from one to another."""
-    topic = EVENTS.name
-    is_inside = _inside(prefix) if prefix is not None else None
+    is_inside = None if prefix is None else _inside(prefix)
+    first_ms = -FOREVER_MS if since_ms is None else since_ms
+    end_ms = FOREVER_MS if until_ms is None else until_ms
 
     def wanted(message: Message) -> Iterator[Located]:
-        found = located(topic, message) if is_inside is None else about(topic, message, is_inside)
-        for each in found:
-            if not isinstance(each.record, AuthEvent):
-                continue
-            at_ms = each.record.at_ms
-            if (since_ms is None or at_ms >= since_ms) and (until_ms is None or at_ms < until_ms):
-                yield each
+        with suppress(InvalidMessage):  # too large to be taken apart: nothing of it counts
+            lines: list[bytes] = []
+            for index, event in enumerate(read_events(message.value)):
+                if not isinstance(event, AuthLine | AuthEvent) or not first_ms <= event.at_ms < end_ms:
+                    continue
+                if is_inside is None or is_inside(event.ip):
+                    lines = lines or lines_of(message.value)
+                    record = decode(lines[index])
+                    yield Located(EVENTS.name, message.partition, message.offset, index, record)
 
     return wanted
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
@@ -38,6 +39,10 @@ from eventlog.subjects import Span, hashes_of
 from schemas.errors import LogError
 
 PAGE: Final = 256
+MOST_AHEAD: Final = 64
+"""So many messages are read ahead of who takes them, newest first."""
+NEAR: Final = 8
+"""Messages so close are read in one go, with what is between."""
 FULL_PAIRS: Final = 65_536
 """A block is closed once it has so many."""
 MOST_OFFSETS: Final = 1 << 31
@@ -64,10 +69,10 @@ class Index:
 
     def messages(self, place: Place, spans: Sequence[Span]) -> Iterator[Message]:
         """The messages of a place that may be about subjects of these hashes, newest first."""
-        for offset in self.offsets(place, spans):
-            yield from (
-                message for message in self._log.read(*place, offset, limit=1) if message.offset == offset
-            )
+        offsets, amount = self.offsets(place, spans), 1
+        while some := list(islice(offsets, amount)):
+            yield from reversed(list(read_at(self._log, place, some[::-1])))
+            amount = min(2 * amount, MOST_AHEAD)
 
     def offsets(self, place: Place, spans: Sequence[Span]) -> Iterator[int]:
         """Where they stand, newest first. Raises LogError and Transient, as the log does."""
@@ -164,6 +169,24 @@ class Index:
         self._own.close()
         self._own, self._kept, self._opened = IndexFile.private(), None, False
         self._blocks.clear()
+
+
+def read_at(log: EventLog, place: Place, offsets: Sequence[int]) -> Iterator[Message]:
+    """The messages at ascending offsets; those that lie close together are read at once."""
+    start = 0
+    for number, offset in enumerate(offsets, 1):
+        last = number == len(offsets) or offsets[number] - offset > NEAR
+        if last or offset - offsets[start] >= MOST_AHEAD:
+            wanted = set(offsets[start:number])
+            yield from (each for each in _run(log, place, offsets[start], offset) if each.offset in wanted)
+            start = number
+
+
+def _run(log: EventLog, place: Place, first: int, last: int) -> Iterator[Message]:
+    """The messages from one offset to another."""
+    while first <= last and (found := log.read(*place, first, limit=last - first + 1)):
+        yield from found
+        first = found[-1].offset + 1
 
 
 class _Growing:

@@ -4,7 +4,7 @@
 |---|---|
 | events | an address |
 | decisions | a prefix; and each has an id |
-| enforcements | a prefix |
+| enforcements | a decision, by its id |
 
 A subject's hash has 32 bits: the upper 16 of the CRC-32 of its network (the /24 or /64 of an address; of
 anything else itself), the lower 16 of its own. So one number finds an address, and a span its network.
@@ -52,7 +52,7 @@ class _Decision(msgspec.Struct, gc=False):
 class _Enforcement(msgspec.Struct, gc=False):
     """Of a record among the enforcements."""
 
-    prefix: str | None = None
+    decision: str | None = None
 
 
 _Form = type[_Event] | type[_Decision] | type[_Enforcement]
