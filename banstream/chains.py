@@ -233,7 +233,7 @@ def _step(log: EventLog, told: Told) -> OrderStep | None:
     if kind not in {decider.COMMAND, decider.TIME} or told.at_ms is None:
         return None
     place = DECISIONS.name, told.partition
-    begin = max(log.begin(*place), told.offset - STEP_MESSAGES)
+    begin = max(0, told.offset - STEP_MESSAGES)
     for message in pages_back(log, place, begin, told.offset):
         for step in steps_of(message):
             if _reaches(step, kind, int(cause[1:])):

@@ -13,7 +13,7 @@ from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.looking import Look, events_of
 from banstream.reading import heartbeat, is_up, messages
-from banstream.so_far import Counted, Deciding, deciding
+from banstream.so_far import Asked, Counted, Deciding, deciding
 from banstream.why_not import Reason, WhyNot
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
@@ -28,6 +28,8 @@ from schemas.topics import BANS, COMMANDS, EVENTS, partition_of
 MOST_EVENTS: Final = 200
 """Of somebody's events so many are looked at, the newest."""
 MOST_INSIDE: Final = 1_000
+CLOCK_MS: Final = 600_000
+"""A log's clock may have stepped back by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _chains(look: Look, told: Sequence[Told], *, shared: bool) -> list[Chain]:
 def _why_not(look: Look, answer: Answer, *, shared: bool) -> Answer:
     """The same, with why it is not banned."""
     subject, log, now = answer.subject, look.log, now_ms()
-    seen = _seen(look, subject)
+    seen = seen_of(look, subject)
     beat = None if shared else heartbeat(log)
     running = None if shared else is_up(log, beat, now)
     facts: dict[str, Any] = {}
@@ -143,13 +145,26 @@ def _why_not(look: Look, answer: Answer, *, shared: bool) -> Answer:
         offsets = (beat or {}).get("decider", {}).get("next_offsets", [])
         number = partition_of(subject, log.partitions)
         said = None if running is False else offsets[number] if number < len(offsets) else 0
-        known = deciding(look, subject, now, shared=shared, said=said)
+        asked = Asked(subject, now, first_ms(seen, answer.decided))
+        known = deciding(look, asked, shared=shared, said=said)
         facts["deciding"] = known
         if known.trouble is None:
             why_not = WhyNot(known, now, _allower(log, known))
             facts["counted"] = known.counted(now)
             facts["reasons"] = why_not.reasons(reversed(seen.events)) or why_not.spared()
     return replace(answer, seen=seen, running=running, **facts)
+
+
+def first_ms(seen: Seen, decided: Decided) -> int | None:
+    """When the log took the first that it has of somebody, or before; None where it has nothing.
+
+    Every event and decision changes the state of whom it is about, so that was saved after the last of them.
+    """
+    if not (seen.whole and decided.whole):
+        return 0
+    instants = [message.at_ms for message, _ in seen.events[-1:]]
+    instants += [each.at_ms for each in decided.told[-1:] if each.at_ms is not None]
+    return min(instants) - CLOCK_MS if instants else None
 
 
 def _containing(subject: str) -> list[str]:
@@ -174,7 +189,7 @@ def _in_force(log: EventLog, subject: str, holding: frozenset[str]) -> tuple[lis
     return holds, inside
 
 
-def _seen(look: Look, subject: str) -> Seen:
+def seen_of(look: Look, subject: str) -> Seen:
     """The newest events of a subject, or of what lies inside it."""
     wanted, spans = events_of(subject), spans_inside(subject)
     if spans is None:

@@ -94,23 +94,19 @@ class Look:
 
     def _back(self, place: Place, inside: str | None, read_ms: int | None) -> Iterator[Message]:
         spans = None if inside is None else spans_inside(inside)
-        start = self._start(place, read_ms)
+        start = None if read_ms is None else self.log.offset_at(*place, read_ms)
         if spans is None:
             return pages_back(self.log, place, start)
-        newest = self.index.messages(place, spans)
-        return takewhile(lambda message: message.offset >= start, newest)
+        return takewhile(lambda message: message.offset >= (start or 0), self.index.messages(place, spans))
 
     def _forth(self, place: Place, inside: str | None, read_ms: int | None) -> Iterator[Message]:
         spans = None if inside is None else spans_inside(inside)
-        start = self._start(place, read_ms)
+        start = 0 if read_ms is None else self.log.offset_at(*place, read_ms)
         if spans is None:
             yield from messages(self.log, *place, start)
             return
         newest = takewhile(lambda offset: offset >= start, self.index.offsets(place, spans))
         yield from read_at(self.log, place, list(newest)[::-1])
-
-    def _start(self, place: Place, read_ms: int | None) -> int:
-        return self.log.begin(*place) if read_ms is None else self.log.offset_at(*place, read_ms)
 
 
 @contextmanager
@@ -135,13 +131,19 @@ def index_of(url: str, log: EventLog) -> Index:
     return Index(log, state_directory() / "index" / f"{name}.index")
 
 
-def pages_back(log: EventLog, place: Place, start: int, end: int | None = None) -> Iterator[Message]:
-    """The messages of a place from before an offset (None: its present end) back to another."""
+def pages_back(
+    log: EventLog, place: Place, start: int | None = None, end: int | None = None
+) -> Iterator[Message]:
+    """The messages of a place from before an offset (None: its present end) back to another (None: all)."""
     end, size = log.end(*place) if end is None else end, FEWEST_BACK
-    while end > start:
-        begin = max(start, end - size)
-        yield from reversed(_between(log, place, begin, end))
-        end, size = begin, min(2 * size, MOST_BACK)
+    begin = start or 0
+    while end > begin:
+        first = max(begin, end - size)
+        found = _between(log, place, first, end)
+        yield from reversed(found)
+        if not found and start is None:  # there may be a gap, or nothing that is older
+            begin = start = log.begin(*place)
+        end, size = first, min(2 * size, MOST_BACK)
 
 
 def events_of(prefix: str | None, since_ms: int | None = None, until_ms: int | None = None) -> Records:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from banstream.looking import Look
+from banstream.looking import Look, pages_back
+from banstream.reading import messages
 from eventlog.contract import Message
 from eventlog.index import read_at
 from eventlog.subjects import span_of
@@ -35,6 +36,20 @@ from streams.window import at_ms_of
 
 FRESH_MS: Final = 10_000
 """Who decides is done within that, unless he is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of whom something is asked, and when.
+
+    Attributes:
+        now_ms: the instant at which it is asked.
+        since_ms: when the log took the first that it has of the address; None where it has nothing.
+    """
+
+    address: str
+    now_ms: int
+    since_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +109,62 @@ class Deciding:
         return None if past is None else past.free_from_ms
 
 
-def deciding(look: Look, address: str, now_ms: int, *, shared: bool, said: int | None = 0) -> Deciding:
+def deciding(look: Look, asked: Asked, *, shared: bool, said: int | None = 0) -> Deciding:
     """What is decided of an address at an instant.
 
     Args:
         look: at the log.
-        address: whom it is about.
-        now_ms: the instant.
+        asked: of whom, and when.
         shared: others than this machine write the log.
         said: the first message of its partition that `up` says it has not folded, as far as that is known;
             None: nobody decides now.
     """
-    log = look.log
+    log, address = look.log, asked.address
     number = partition_of(address, log.partitions)
-    begins = {topic: log.begin(topic, number) for topic in INPUTS}
+    place, end = (EVENTS.name, number), log.end(EVENTS.name, number)
+    begins = dict.fromkeys(INPUTS, 0)
     partition = Partition(number, partitions=log.partitions, begins=begins, shared=shared)
     wanted = {WHOLE, POSITION, f"{bucket_of(address):04x}"}
-    state = {
-        message.key or "": message.value
-        for message in log.latest(STATE.name, number)
-        if message.key in wanted
-    }
-    own, end = log.position(partition.reader), log.end(EVENTS.name, number)
+    state = _state(look, number, wanted, asked.since_ms, shared=shared)
+    own = None if shared else log.position(partition.reader)
     if own is not None:
         state[POSITION] = own
     try:
         again = partition.restore(state, begins, end)
         _fold_again(look, address, number, again)
         partition.resumed(again)
-        next_offset = max(partition.next_offset, said or 0)
-        old = log.offset_at(EVENTS.name, number, now_ms - FRESH_MS)
+        next_offset = max(partition.next_offset, said or 0) or log.begin(*place)
+        old = log.offset_at(*place, asked.now_ms - FRESH_MS) if next_offset < end else end
         if said is not None and old <= next_offset and partition.takes_events:
             next_offset = end
         partition.decide(_about(look, address, number, partition.next_offset, next_offset))
     except (LogError, Unfoldable) as error:
         return Deciding(address, partition, partition.next_offset, 0, str(error))
-    partition.decider.advance(now_ms)
+    partition.decider.advance(asked.now_ms)
     return Deciding(address, partition, next_offset, end - next_offset)
+
+
+def _state(
+    look: Look, number: int, wanted: set[str], since_ms: int | None, *, shared: bool
+) -> dict[str, bytes]:
+    """The newest values of these keys of a partition's state, as far as they are of that instant or later.
+
+    The whole is in every checkpoint, after the rest of it, and the position after that. A cluster has what was
+    replaced for a while, so that is read from the end; a file has the newest alone, which moves to its end.
+    """
+    place, log = (STATE.name, number), look.log
+    start = log.end(*place) if since_ms is None else log.offset_at(*place, since_ms)
+    state: dict[str, bytes] = {}
+    if not shared:
+        for message in messages(log, *place, start):
+            if message.key is not None and message.key in wanted:
+                state[message.key] = message.value
+    for message in pages_back(log, place, end=None if shared else start):
+        if WHOLE in state and (message.offset < start or wanted - {POSITION} <= state.keys()):
+            break
+        if message.key is not None and message.key in wanted:
+            state.setdefault(message.key, message.value)
+    return {key: value for key, value in state.items() if value}
 
 
 def _fold_again(look: Look, address: str, number: int, again: Again) -> None:

@@ -47,7 +47,8 @@ FULL_PAIRS: Final = 65_536
 """A block is closed once it has so many."""
 MOST_OFFSETS: Final = 1 << 31
 WORTH_KEEPING: Final = 16
-"""So few messages more are looked through again rather than kept."""
+WORTH_KEEPING_BYTES: Final = 1 << 20
+"""Fewer messages, and of fewer bytes, are looked through again rather than kept."""
 MOST_TROUBLES: Final = 3
 """A file that was damaged, or changed by others, so often while one command asks is done without."""
 OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
@@ -63,7 +64,6 @@ class Index:
         self._own = IndexFile.private()
         self._kept: IndexFile | None = None
         self._opened = False
-        self._begins: dict[Place, int] = {}
         self._blocks: dict[Place, list[tuple[Block, IndexFile]]] = {}
         self._troubles = 0
 
@@ -94,12 +94,13 @@ class Index:
             self._kept.close()
 
     def _offsets(self, place: Place, spans: Sequence[Span], below: int | None) -> Iterator[int]:
+        if not spans:
+            return
         if place not in self._blocks:
             self._take_in(place)
-        begin = self._begins[place]
         for block, file in reversed(self._blocks[place]):
             for offset in sorted(_found(file, block, spans), reverse=True):
-                if offset >= begin and (below is None or offset < below):
+                if below is None or offset < below:
                     yield offset
 
     def _take_in(self, place: Place) -> None:
@@ -107,55 +108,61 @@ class Index:
         if not self._opened:
             self._opened = True
             self._kept = None if self._path is None else IndexFile.open(self._path, self._beside)
-        self._begins[place] = begin = self._log.begin(*place)
         kept = self._kept
-        known = [] if kept is None else self._believed(kept, place, begin)
-        offset = known[-1].next if known else begin
-        growing = _Growing(place, offset)
-        keeps = kept is not None and kept.writable and self._log.end(*place) - offset >= WORTH_KEEPING
-        if kept is not None and keeps and known and known[-1].pairs < FULL_PAIRS:
-            last = known.pop()
-            growing = _Growing(place, last.first, last, kept.pairs(last))
+        known, page = self._believed(kept, place)
         blocks = [] if kept is None else [(block, kept) for block in known]
-        file = kept if kept is not None and keeps else self._own
-        while messages := self._log.read(*place, offset, limit=PAGE):
-            for message in messages:
+        file, growing = kept if kept is not None and kept.writable else self._own, _Growing(place)
+        while page:
+            for message in page:
                 growing.add(message)
                 if growing.full:
-                    block, file = self._close(growing, file)
-                    blocks.append((block, file))
-                    growing = _Growing(place, block.next)
-            offset = messages[-1].offset + 1
+                    file = self._close(growing, file, blocks)
+                    growing = _Growing(place)
+            page = self._log.read(*place, page[-1].offset + 1, limit=PAGE)
         if growing.last is not None:
-            blocks.append(self._close(growing, file))
-        elif growing.instead is not None and kept is not None:
-            blocks.append((growing.instead, kept))
+            self._close(growing, file if growing.worth_keeping else self._own, blocks)
         self._blocks[place] = blocks
 
-    def _close(self, growing: _Growing, file: IndexFile) -> tuple[Block, IndexFile]:
-        """Keep what has grown, in a file or, where others were first there, in this process."""
-        block, pairs = growing.block(), growing.sorted()
-        if file is not self._own and file.put(block, pairs, growing.instead):
-            return block, file
+    def _close(self, growing: _Growing, file: IndexFile, blocks: list[tuple[Block, IndexFile]]) -> IndexFile:
+        """Keep what has grown, in a file or, where others were first there, in this process; where it is."""
+        last, its_file = blocks[-1] if blocks else (None, None)
+        if file is not self._own:
+            small = last is not None and last.pairs < FULL_PAIRS and growing.fits(last)
+            before = last if small and its_file is file else None
+            block, pairs = growing.closed(before, None if before is None else file.pairs(before))
+            if file.put(block, pairs, before):
+                blocks[len(blocks) - (before is not None) :] = [(block, file)]
+                if block.pairs >= FULL_PAIRS:
+                    self._forget(file, growing.place)
+                return file
+        block, pairs = growing.closed()
         if not self._own.put(block, pairs):
             raise LogError(f"the index of the log can be kept neither in memory nor in {gettempdir()}")
-        return block, self._own
+        blocks.append((block, self._own))
+        return self._own
 
-    def _believed(self, kept: IndexFile, place: Place, begin: int) -> list[Block]:
-        """The blocks in the file that still hold."""
-        stored = kept.blocks(place)
-        known = [block for block in stored if block.next > begin]
-        if known and known[0].first > begin:
-            known = []
-        while known and not self._stands(place, known[-1]):
-            known.pop()
-        if kept.writable and len(known) < len(stored):
-            kept.forget([block for block in stored if block not in known])
-        return known
+    def _believed(self, kept: IndexFile | None, place: Place) -> tuple[list[Block], list[Message]]:
+        """The blocks in the file that still hold, and the first messages that are in none."""
+        stored = [] if kept is None else kept.blocks(place)
+        known, start = list(stored), 0
+        page: list[Message] = []
+        while known and not start:
+            last, *page = self._log.read(*place, known[-1].last, limit=PAGE) or (None,)
+            if last is not None and known[-1].ends_with(last):
+                start = known[-1].next
+            else:
+                known.pop()
+                page = []
+        if kept is not None and kept.writable and len(known) < len(stored):
+            kept.forget(stored[len(known) :])
+        return known, page or self._log.read(*place, start, limit=PAGE)
 
-    def _stands(self, place: Place, block: Block) -> bool:
-        """Whether the last message of a block stands in the log as it did."""
-        return any(block.ends_with(message) for message in self._log.read(*place, block.last, limit=1))
+    def _forget(self, file: IndexFile, place: Place) -> None:
+        """Forget the blocks of messages that the log has no longer."""
+        begin = self._log.begin(*place)
+        gone = [block for block in file.blocks(place) if block.next <= begin]
+        if gone:
+            file.forget(gone)
 
     def _begin_anew(self, error: UnusableIndexError) -> None:
         """Throw the file away where it is damaged, look again where it has changed, or do without it."""
@@ -190,49 +197,56 @@ def _run(log: EventLog, place: Place, first: int, last: int) -> Iterator[Message
 
 
 class _Growing:
-    """A block that grows."""
+    """Messages that come to be a block."""
 
-    def __init__(
-        self, place: Place, first: int, instead: Block | None = None, pairs: Pairs[int] | None = None
-    ) -> None:
-        """It begins at an offset. `instead`: the block that it goes on from, whose pairs these are."""
-        self.place, self.first, self.instead = place, first, instead
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.last: Message | None = None
-        self._pairs: Pairs[int] = array("Q") if pairs is None else pairs
+        self._first = self._messages = self._bytes = 0
+        self._pairs: Pairs[int] = array("Q")
 
     @property
     def full(self) -> bool:
         """Whether it is time to close it."""
         return len(self._pairs) >= FULL_PAIRS or (
-            self.last is not None and self.last.offset - self.first >= MOST_OFFSETS
+            self.last is not None and self.last.offset - self._first >= MOST_OFFSETS
         )
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether to look through them again would be more work than to keep them."""
+        return self._messages >= WORTH_KEEPING or self._bytes >= WORTH_KEEPING_BYTES
+
+    def fits(self, before: Block) -> bool:
+        """Whether they can be one with the block before."""
+        return self.last is not None and self.last.offset - before.first < MOST_OFFSETS
 
     def add(self, message: Message) -> None:
         """Take in the next message."""
-        offset = message.offset - self.first
+        if self.last is None:
+            self._first = message.offset
+        offset = message.offset - self._first
         self._pairs.extend(
             [number << OFFSET_BITS | offset for number in hashes_of(self.place[0], message.value)]
         )
         self.last = message
+        self._messages += 1
+        self._bytes += len(message.value)
 
-    def block(self) -> Block:
-        """What it is; there is a message in it."""
+    def closed(
+        self, before: Block | None = None, pairs: Pairs[int] | None = None
+    ) -> tuple[Block, Pairs[int]]:
+        """The block, one with the block before, whose pairs these are; and its pairs, in order."""
         if self.last is None:
-            raise ValueError("nothing has grown")
-        last = self.last
-        return Block(
-            *self.place,
-            self.first,
-            last.offset + 1,
-            last.offset,
-            last.at_ms,
-            crc32(last.value),
-            len(self._pairs),
-        )
-
-    def sorted(self) -> Pairs[int]:
-        """Its pairs, in order."""
-        return array("Q", sorted(self._pairs))
+            raise ValueError("there are no messages")
+        last, first = self.last, self._first
+        merged = self._pairs
+        if before is not None and pairs is not None:
+            moved, first = self._first - before.first, before.first
+            merged = pairs + array("Q", [pair + moved for pair in self._pairs])
+        offsets = first, last.offset + 1, last.offset
+        block = Block(*self.place, *offsets, last.at_ms, crc32(last.value), len(merged))
+        return block, array("Q", sorted(merged))
 
 
 def _found(file: IndexFile, block: Block, spans: Sequence[Span]) -> set[int]:

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from banstream.chains import chain_of, decisions_about
+from banstream.chains import chain_of, decided_about, decisions_about
 from banstream.commands import explain
 from banstream.commands.explain import explain_command, show_chain
-from banstream.explaining import MOST_EVENTS, explained
+from banstream.explaining import MOST_EVENTS, explained, first_ms, seen_of
 from banstream.looking import Look
 from banstream.show import instant
-from banstream.so_far import Counted, deciding
+from banstream.so_far import Asked, Counted, deciding
 from eventlog.contract import Append, EventLog
 from eventlog.index import Index
 from eventlog.memory import MemoryLog
@@ -447,7 +447,9 @@ def test_what_is_counted_so_far_is_what_the_decider_has(
             now_ms = max(clock.now_ms, decider.now_ms) + later * MINUTE // 3
             decider.advance(now_ms)
             said = made.position if is_live else None
-            known = deciding(look, ALICE, now_ms, shared=False, said=said)
+            since_ms = first_ms(seen_of(look, ALICE), decided_about(look, [ALICE]))
+            asked = Asked(ALICE, now_ms, since_ms)
+            known = deciding(look, asked, shared=False, said=said)
             assert known.trouble is None
             mine, its = known.partition.decider.jails["sshd"], decider.jails["sshd"]
             assert mine.subjects.get(ALICE) == its.subjects.get(ALICE)
