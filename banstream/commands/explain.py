@@ -30,6 +30,7 @@ MOST_EVENTS: Final = 8
 MOST_HOSTS: Final = 6
 MOST_REASONS: Final = 6
 MOST_INSIDE: Final = 10
+OVER: Final = " (that is past, and nobody has decided so yet)"
 
 
 @click.command("explain")
@@ -133,7 +134,8 @@ def _show_holds(answer: Answer) -> None:
     for standing, hold in answer.holds():
         inside = "" if standing.prefix == answer.subject else f"inside {standing.prefix}, "
         ports = f", ports {', '.join(map(str, hold.ports))}" if hold.ports else ""
-        say(f"{answer.subject}: banned {inside}by jail {hold.jail} {until(hold.until_ms)}{ports}")
+        over = "" if hold.until_ms is None or hold.until_ms > now_ms() else OVER
+        say(f"{answer.subject}: banned {inside}by jail {hold.jail} {until(hold.until_ms)}{ports}{over}")
     if not answer.standings and answer.known:
         say(f"{answer.subject}: not banned")
     for standing in answer.inside[:MOST_INSIDE]:
@@ -253,11 +255,11 @@ def _ends(standing: Standing) -> str:
     return ", ".join(f"{until(hold.until_ms)} by jail {hold.jail}" for hold in standing.holds)
 
 
+def _many(amount: int, noun: str) -> str:
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
 def _clock(at_ms: int | None) -> str:
     """The time of day, with its day where that is not today."""
     text = instant(at_ms)
     return text.removeprefix(f"{instant(now_ms())[:10]} ")
-
-
-def _many(amount: int, noun: str) -> str:
-    return f"{amount} {noun}{'' if amount == 1 else 's'}"
