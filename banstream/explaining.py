@@ -139,7 +139,7 @@ def _why_not(look: Look, answer: Answer, *, shared: bool) -> Answer:
     subject, log, now = answer.subject, look.log, now_ms()
     seen = seen_of(look, subject)
     beat = None if shared else heartbeat(log)
-    running = None if shared else is_up(log, beat, now)
+    running = None if shared or look.url is None else is_up(look.url, log, beat, now)
     facts: dict[str, Any] = {}
     if "/" not in subject:
         offsets = (beat or {}).get("decider", {}).get("next_offsets", [])

@@ -11,6 +11,7 @@ Records of several partitions come in the order in which the log took them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import Final
 
 from banstream.config import Settings, state_directory
 from banstream.reading import messages, open_to_read
+from banstream.show import note
 from eventlog.contract import EventLog, Message, Place
 from eventlog.follower import Located
 from eventlog.index import Index, read_at
@@ -47,10 +49,11 @@ Records = Callable[[Message], Iterator[Located]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A log and its index, opened to be looked into."""
+    """A log and its index, opened to be looked into; `url`: by which name, where it has one."""
 
     log: EventLog
     index: Index
+    url: str | None = None
 
     def last(
         self,
@@ -115,7 +118,7 @@ def looking(settings: Settings) -> Iterator[Look]:
     log = open_to_read(settings)
     index = index_of(settings.log_url, log)
     try:
-        yield Look(log, index)
+        yield Look(log, index, settings.log_url)
     finally:
         index.close()
         log.close()
@@ -125,10 +128,16 @@ def index_of(url: str, log: EventLog) -> Index:
     """The index of the log that a url names: beside its file, or in the user's own folder."""
     if not is_shared(url):
         path = sqlite_path(url)
-        return Index(log, Path(f"{path}.index"), path)
+        return Index(log, Path(f"{path}.index"), path, _wait)
     options = parse_url(url)
     name = sha256(f"{options.place}/{options.prefix}".encode()).hexdigest()[:16]
-    return Index(log, state_directory() / "index" / f"{name}.index")
+    return Index(log, state_directory() / "index" / f"{name}.index", wait=_wait)
+
+
+def _wait() -> None:
+    """Say to who sits there what takes so long."""
+    if sys.stderr.isatty():
+        note("Looking through what has come into the log since somebody looked last; that is done once.")
 
 
 def pages_back(

@@ -150,7 +150,8 @@ def _state(
     """The newest values of these keys of a partition's state, as far as they are of that instant or later.
 
     The whole is in every checkpoint, after the rest of it, and the position after that. A cluster has what
-    was replaced for a while, so that is read from the end; a file has the newest alone, which moves to its end.
+    was replaced for a while, so that is read from the end; a file has the newest alone, which moves to its
+    end.
     """
     place, log = (STATE.name, number), look.log
     start = log.end(*place) if since_ms is None else log.offset_at(*place, since_ms)

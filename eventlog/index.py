@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import gettempdir
@@ -49,6 +49,8 @@ MOST_OFFSETS: Final = 1 << 31
 WORTH_KEEPING: Final = 16
 WORTH_KEEPING_BYTES: Final = 1 << 20
 """Fewer messages, and of fewer bytes, are looked through again rather than kept."""
+LONG_BYTES: Final = 128 << 20
+"""To read so much takes a second."""
 MOST_TROUBLES: Final = 3
 """A file that was damaged, or changed by others, so often while one command asks is done without."""
 OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
@@ -57,9 +59,23 @@ OFFSET_MASK: Final = (1 << OFFSET_BITS) - 1
 class Index:
     """The index of one log; not for two threads at once."""
 
-    def __init__(self, log: EventLog, path: Path | None = None, beside: Path | None = None) -> None:
-        """Nothing is read yet. `path`: where it is kept; `beside`: the log's file, where it has one."""
+    def __init__(
+        self,
+        log: EventLog,
+        path: Path | None = None,
+        beside: Path | None = None,
+        wait: Callable[[], None] | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            log: the log.
+            path: where it is kept.
+            beside: the log's file, where it has one.
+            wait: called once, where to bring it up to date takes long.
+        """
         self._log = log
+        self._wait, self._read_bytes = wait, 0
         self._path, self._beside = path, beside
         self._own = IndexFile.private()
         self._kept: IndexFile | None = None
@@ -113,6 +129,7 @@ class Index:
         blocks = [] if kept is None else [(block, kept) for block in known]
         file, growing = kept if kept is not None and kept.writable else self._own, _Growing(place)
         while page:
+            self._count(page)
             for message in page:
                 growing.add(message)
                 if growing.full:
@@ -122,6 +139,12 @@ class Index:
         if growing.last is not None:
             self._close(growing, file if growing.worth_keeping else self._own, blocks)
         self._blocks[place] = blocks
+
+    def _count(self, page: Sequence[Message]) -> None:
+        self._read_bytes += sum(len(message.value) for message in page)
+        if self._wait is not None and self._read_bytes >= LONG_BYTES:
+            self._wait()
+            self._wait = None
 
     def _close(self, growing: _Growing, file: IndexFile, blocks: list[tuple[Block, IndexFile]]) -> IndexFile:
         """Keep what has grown, in a file or, where others were first there, in this process; where it is."""

@@ -226,7 +226,8 @@ def test_it_says_what_is_not_decided_yet(
     made.fail(ALICE, 5)
     made.fail(BOB)
     with closing(SqliteLog.open(tmp_path / "log.db", read_only=True)) as log, closing(Index(log)) as index:
-        answer = explained(Look(log, index), ALICE, last=3, shared=False)
+        url = f"sqlite://{tmp_path}/log.db"
+        answer = explained(Look(log, index, url), ALICE, last=3, shared=False)
     assert answer.deciding is not None
     assert answer.deciding.behind == 6
     assert [(each.jail.name, each.failures) for each in answer.counted] == [("sshd", 1)]

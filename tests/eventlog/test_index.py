@@ -373,3 +373,14 @@ def test_addresses_of_a_network_share_the_upper_half_of_their_hashes() -> None:
     """So that a span finds them; another network's lie elsewhere."""
     assert hash_of("192.0.2.7") >> 16 == hash_of("192.0.2.200") >> 16 != hash_of("192.0.3.7") >> 16
     assert hash_of("2001:db8::1") >> 16 == hash_of("2001:db8::a:1") >> 16 != hash_of("2001:db8:0:1::1") >> 16
+
+
+def test_who_waits_is_told_once(log: SqliteLog, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where much has come; not where little has."""
+    monkeypatch.setattr(indexes, "LONG_BYTES", 10_000)
+    told: list[str] = []
+    grow(log, Random(1), 100)
+    for expected in (["wait"], ["wait"]):
+        with closing(Index(log, kept, kept.with_suffix(".db"), lambda: told.append("wait"))) as index:
+            list(index.offsets(PLACE, [span_of(ADDRESSES[0])]))
+        assert told == expected
