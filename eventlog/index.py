@@ -40,7 +40,8 @@ from schemas.errors import LogError
 
 PAGE: Final = 256
 MOST_AHEAD: Final = 64
-"""So many messages are read ahead of who takes them, newest first."""
+MOST_AHEAD_BYTES: Final = 8 << 20
+"""So many messages, and about so many bytes, are read ahead of who takes them, newest first."""
 NEAR: Final = 8
 """Messages so close are read in one go, with what is between."""
 FULL_PAIRS: Final = 65_536
@@ -87,8 +88,10 @@ class Index:
         """The messages of a place that may be about subjects of these hashes, newest first."""
         offsets, amount = self.offsets(place, spans), 1
         while some := list(islice(offsets, amount)):
-            yield from reversed(list(read_at(self._log, place, some[::-1])))
-            amount = min(2 * amount, MOST_AHEAD)
+            messages = list(read_at(self._log, place, some[::-1]))
+            large = sum(len(message.value) for message in messages) >= MOST_AHEAD_BYTES
+            amount = max(1, amount // 2) if large else min(2 * amount, MOST_AHEAD)
+            yield from reversed(messages)
 
     def offsets(self, place: Place, spans: Sequence[Span]) -> Iterator[int]:
         """Where they stand, newest first. Raises LogError and Transient, as the log does."""
