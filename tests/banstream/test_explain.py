@@ -170,6 +170,24 @@ def test_below_the_threshold_it_says_how_many_and_until_when(made: Decided, said
     assert "of 3 in jail" not in said(ALICE, code=1)
 
 
+def test_a_failure_counts_for_findtime_to_the_millisecond(made: Decided, said: Say) -> None:
+    """As for the decider, which takes first and last that far apart for within it."""
+    made.fail(ALICE)
+    made.turn()
+    made.clock.now_ms += 10 * MINUTE
+    assert "1 of 3 in jail sshd" in said(ALICE, code=1)
+    made.clock.now_ms += 1
+    assert "of 3 in jail" not in said(ALICE, code=1)
+
+
+def test_a_ban_whose_end_nobody_noticed_hides_nothing(made: Decided, said: Say) -> None:
+    """What it used up is told, as after the unban that the decider will make of it."""
+    made.fail(ALICE, 3)
+    made.decider.catch_up()
+    made.clock.now_ms += 21 * MINUTE
+    assert "(that is past, and nobody has decided so yet)" in said(ALICE)
+
+
 def test_it_names_the_entry_that_ignores_or_allows(made: Decided, said: Say) -> None:
     """Of the jail's ignoreip, or an operator's word with its reason; also before any event."""
     made.fail("198.51.100.7", 4, filter="nginx")
@@ -416,7 +434,7 @@ ACTIONS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(ACTIONS, st.integers(1, 5), st.integers(0, 30))
+@given(ACTIONS, st.integers(1, 5), st.integers(0, 90))
 def test_what_is_counted_so_far_is_what_the_decider_has(
     actions: list[tuple[str, str, int]], maxretry: int, later: int
 ) -> None:
