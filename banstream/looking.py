@@ -125,13 +125,17 @@ def looking(settings: Settings) -> Iterator[Look]:
 
 
 def index_of(url: str, log: EventLog) -> Index:
-    """The index of the log that a url names: beside its file, or in the user's own folder."""
+    """The index of the log that a url names."""
+    return Index(log, index_path(url), None if is_shared(url) else sqlite_path(url), _wait)
+
+
+def index_path(url: str) -> Path:
+    """Where that is kept: beside the log's file, or in the user's own folder."""
     if not is_shared(url):
-        path = sqlite_path(url)
-        return Index(log, Path(f"{path}.index"), path, _wait)
+        return Path(f"{sqlite_path(url)}.index")
     options = parse_url(url)
     name = sha256(f"{options.place}/{options.prefix}".encode()).hexdigest()[:16]
-    return Index(log, state_directory() / "index" / f"{name}.index", wait=_wait)
+    return state_directory() / "index" / f"{name}.index"
 
 
 def _wait() -> None:

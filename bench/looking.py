@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from banstream.looking import index_path
 from bench.figures import say
 from eventlog.contract import Append, EventLog
 from eventlog.sqlite import SqliteLog
@@ -182,6 +183,7 @@ def on_kafka(folder: Path, events: int) -> None:
             cluster.start()
         url = cluster.url(partitions=PARTITIONS)
         look(folder, events, url, open_log(url), [0])
+        index_path(url).unlink(missing_ok=True)
         cluster.drop(url)
     finally:
         if isinstance(cluster, Broker):
