@@ -11,6 +11,7 @@ Records of several partitions come in the order in which the log took them.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,7 +117,7 @@ class Look:
 def looking(settings: Settings) -> Iterator[Look]:
     """The configured log, opened for reading only, with its index. Raises LogError when there is none yet."""
     log = open_to_read(settings)
-    index = index_of(settings.log_url, log)
+    index = index_of(settings, log)
     try:
         yield Look(log, index, settings.log_url)
     finally:
@@ -124,18 +125,16 @@ def looking(settings: Settings) -> Iterator[Look]:
         log.close()
 
 
-def index_of(url: str, log: EventLog) -> Index:
-    """The index of the log that a url names."""
-    return Index(log, index_path(url), None if is_shared(url) else sqlite_path(url), _wait)
-
-
-def index_path(url: str) -> Path:
-    """Where that is kept: beside the log's file, or in the user's own folder."""
+def index_of(settings: Settings, log: EventLog) -> Index:
+    """The index of the configured log: beside its file; of a cluster among what this host or user keeps."""
+    url = settings.log_url
     if not is_shared(url):
-        return Path(f"{sqlite_path(url)}.index")
+        path = sqlite_path(url)
+        return Index(log, Path(f"{path}.index"), path, _wait)
     options = parse_url(url)
     name = sha256(f"{options.place}/{options.prefix}".encode()).hexdigest()[:16]
-    return state_directory() / "index" / f"{name}.index"
+    folder = Path(settings.ship.directory) if os.geteuid() == 0 else state_directory()
+    return Index(log, folder / "index" / f"{name}.index", wait=_wait)
 
 
 def _wait() -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from banstream.looking import index_path
 from bench.figures import say
 from eventlog.contract import Append, EventLog
 from eventlog.sqlite import SqliteLog
@@ -128,7 +127,7 @@ def enforce(log: EventLog) -> str:
                     log.append([Append(ENFORCEMENTS.name, encode_frame(frame))])
                     frame = []
             offset = messages[-1].offset + 1
-    return max(bans, key=lambda ip: bans[ip])
+    return max(bans, key=lambda ip: bans[ip], default=UNKNOWN)
 
 
 def measure(name: str, config: Path, often: str) -> None:
@@ -183,7 +182,6 @@ def on_kafka(folder: Path, events: int) -> None:
             cluster.start()
         url = cluster.url(partitions=PARTITIONS)
         look(folder, events, url, open_log(url), [0])
-        index_path(url).unlink(missing_ok=True)
         cluster.drop(url)
     finally:
         if isinstance(cluster, Broker):
@@ -193,7 +191,8 @@ def on_kafka(folder: Path, events: int) -> None:
 def look(folder: Path, events: int, url: str, log: EventLog, clock: list[int]) -> None:
     """Fill a log, let go of it, and look into it."""
     config = folder / "banstream.toml"
-    config.write_text(f'[log]\nurl = "{url}"\n[jail.sshd]\n[decider]\nrequire_enrolled = false\n')
+    ship = f'[ship]\ndirectory = "{folder}"\n'
+    config.write_text(f'[log]\nurl = "{url}"\n{ship}[jail.sshd]\n[decider]\nrequire_enrolled = false\n')
     started = time.perf_counter()
     often = fill(log, events, clock)
     log.close()
