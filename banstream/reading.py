@@ -17,11 +17,10 @@ from eventlog.follower import Located, located
 from eventlog.urls import check_reach, is_shared, open_log, sqlite_path
 from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
-from schemas.records import OrderStep, Record, RulesChanged
+from schemas.records import Record, RulesChanged
 from schemas.rules import Rules
-from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
+from schemas.topics import COMMANDS, EVENTS, RULES
 from streams import decider
-from streams.order import steps_of
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
@@ -121,22 +120,3 @@ def cause_of(log: EventLog, decision: str) -> Record | None:
             return None
         case _:
             return at(log, EVENTS.name, f"{partition}-{offset}-{index}")
-
-
-def step_of(log: EventLog, decision: str) -> OrderStep | None:
-    """Where the cause of a decision took effect between the events; None where it is one of them."""
-    partition, offset, _, _ = decision.split("-")
-    kind, place = offset[:1], offset[1:]
-    if kind not in {decider.COMMAND, decider.TIME}:
-        return None
-    begin = log.begin(DECISIONS.name, int(partition))
-    for message in messages(log, DECISIONS.name, int(partition), begin):
-        for step in steps_of(message):
-            reached = (
-                step.at_ms == int(place)
-                if kind == decider.TIME
-                else step.commands is not None and step.commands >= int(place)
-            )
-            if reached:
-                return step
-    return None

@@ -7,7 +7,24 @@ import click
 from banstream.show import instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
-from schemas.records import AuthEvent, Ban, Command, Decision, Obeyed, Prolong, Record, Unban
+from schemas.errors import InvalidMessage
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Command,
+    DeadLetter,
+    Decision,
+    Enforcement,
+    Heartbeat,
+    Obeyed,
+    Prolong,
+    Record,
+    RulesChanged,
+    Standing,
+    Tick,
+    Unban,
+)
+from schemas.rules import Rules
 from schemas.topics import EVENTS
 
 
@@ -15,7 +32,7 @@ def is_told(each: Located) -> bool:
     """Whether a record is for people: among the events nothing else counts, and steps are for machines."""
     if each.topic == EVENTS.name:
         return isinstance(each.record, AuthEvent)
-    return not isinstance(each.record, Obeyed)
+    return not isinstance(each.record, Obeyed | Tick)
 
 
 def print_record(each: Located, *, as_json: bool) -> None:
@@ -46,30 +63,50 @@ def unnamed(count: int) -> str:
 def sentence(record: Record) -> str:
     """A record in one line for people; text from logs is made harmless by whoever prints it."""
     match record:
-        case AuthEvent():
-            user = f" user={record.user}" if record.user else ""
-            return f"{instant(record.at_ms)}  {record.kind:9} {record.ip}  {record.filter}{user}"
+        case Ban() | Unban() | Prolong():
+            return _decision(record)
+        case Obeyed() | Standing():
+            return record.TYPE
+        case _:
+            return f"{instant(record.at_ms)}  {_fact(record)}"
+
+
+def _decision(record: Decision) -> str:
+    match record:
         case Ban():
             why = f"  {record.count} failures" if record.who is None else _by(record)
-            return (
-                f"{instant(record.at_ms)}  BAN       {record.prefix}  {record.jail}"
-                f"  {until(record.until_ms)}{why}"
-            )
+            said = f"BAN       {record.prefix}  {record.jail}  {until(record.until_ms)}{why}"
         case Unban():
-            return (
-                f"{instant(record.at_ms)}  UNBAN     {record.prefix}  {record.jail}"
-                f"  {record.reason}{_by(record)}"
-            )
+            said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"
         case Prolong():
-            return (
-                f"{instant(record.at_ms)}  PROLONG   {record.prefix}  {record.jail}"
-                f"  {until(record.until_ms)}{_by(record)}"
-            )
+            said = f"PROLONG   {record.prefix}  {record.jail}  {until(record.until_ms)}{_by(record)}"
+    return f"{instant(record.at_ms)}  {said}"
+
+
+def _fact(record: AuthEvent | Command | RulesChanged | Enforcement | Tick | Heartbeat | DeadLetter) -> str:
+    match record:
+        case AuthEvent():
+            user = f" user={record.user}" if record.user else ""
+            return f"{record.kind:9} {record.ip}  {record.filter}{user}"
         case Command():
             whom = record.prefix or record.host or "everything"
-            return f"{instant(record.at_ms)}  {record.verb:9} {whom}{_by(record)}"
-        case _:
-            return f"{record.TYPE}"
+            return f"{record.verb:9} {whom}{_by(record)}"
+        case RulesChanged():
+            return f"rules     {record.version}  {_jails(record)}"
+        case Enforcement():
+            detail = f": {record.detail}" if record.detail else ""
+            return f"enforced  {record.prefix}  {record.host}  {record.verb} {record.outcome}{detail}"
+        case Tick() | Heartbeat() | DeadLetter():
+            return record.TYPE
+
+
+def _jails(record: RulesChanged) -> str:
+    """The jails that hold from then on."""
+    try:
+        names = [jail.name for jail in Rules.from_state(record.rules).jails]
+    except (InvalidMessage, KeyError, TypeError):
+        return "in force"
+    return f"in force: {', '.join(names) or 'no jail'}"
 
 
 def _by(record: Command | Decision) -> str:

@@ -18,6 +18,7 @@ PARTS = (
     "decider",
     "signing",
     "eventlog",
+    "looking",
     "enforcers",
     "pipeline",
     "idle",

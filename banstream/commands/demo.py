@@ -121,7 +121,8 @@ class Demo:
         self._explain(last_only=True)
 
     def _explain(self, *, last_only: bool = False) -> None:
-        from banstream.commands.explain import chain_of, decisions_about, show_chain
+        from banstream.chains import chain_of, decisions_about
+        from banstream.commands.explain import show_chain
         from eventlog.urls import open_log
 
         log = open_log(f"sqlite://{self.folder}/log.db", read_only=True)

@@ -1,91 +1,61 @@
-"""`banstream explain`: the chain from lines to packets, for a prefix or a decision."""
+"""`banstream explain`: the chain from lines to packets, for a prefix or a decision; or why there is none."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
 
 import click
 
+from banstream.chains import Chain
 from banstream.config import load_settings
-from banstream.enrolled import Vouchers, hosts_of
+from banstream.explaining import Answer, Seen, explained, explained_decision
+from banstream.instants import now_ms
+from banstream.looking import looking
 from banstream.options import config_option, json_option
-from banstream.reading import at, cause_of, messages, open_to_read, records, step_of
 from banstream.sentences import sentence
-from banstream.show import instant, json_line, printable, say
+from banstream.show import instant, json_line, say, until
 from banstream.values import prefix as read_prefix
-from eventlog.contract import EventLog
-from eventlog.follower import located
 from eventlog.urls import is_shared
 from schemas.codec import to_wire
 from schemas.durations import format_duration
-from schemas.records import (
-    AuthEvent,
-    Ban,
-    Decision,
-    Enforcement,
-    OrderStep,
-    Prolong,
-    Record,
-    RulesChanged,
-    Unban,
-)
-from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
-from streams.hosts import Hosts
+from schemas.records import AuthEvent, Ban, Enforcement, Record, Standing
 
-DECISION_ID = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
-MOST_EVENTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One decision with all that belongs to it.
-
-    Attributes:
-        evidence: the events that decided it, with their places; None where one is no longer kept.
-        cause: the input that caused it: a line's event, or a command; None where it was time.
-        step: where that took effect between the events; None where an event caused it.
-        jail: its jail's rules, as they were then; None where they are no longer known.
-        enforcements: what enforcers say they did, and whether the host that is named has signed it; None on a
-            log of this machine's own, where nobody else could have written it.
-    """
-
-    decision: Decision
-    evidence: list[tuple[str, Record | None]]
-    cause: Record | None
-    step: OrderStep | None
-    jail: dict[str, Any] | None
-    enforcements: list[tuple[Enforcement, bool | None]]
-
-    def to_wire(self) -> dict[str, Any]:
-        """The chain as a JSON object."""
-        return {
-            "decision": to_wire(self.decision),
-            "evidence": [
-                {"place": place, "event": to_wire(event) if event else None} for place, event in self.evidence
-            ],
-            "cause": to_wire(self.cause) if self.cause else None,
-            "after_event": self.step.events if self.step else None,
-            "jail": self.jail,
-            "enforcements": [
-                to_wire(each) | ({} if signed is None else {"signed": signed})
-                for each, signed in self.enforcements
-            ],
-        }
+DECISION_ID: Final = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
+USUAL_LAST: Final = 3
+MOST_FAILURES: Final = 3
+MOST_EVENTS: Final = 8
+MOST_HOSTS: Final = 6
+MOST_REASONS: Final = 6
+MOST_INSIDE: Final = 10
+OVER: Final = " (that is past, and nobody has decided so yet)"
 
 
 @click.command("explain")
 @click.argument("subject", metavar="PREFIX|DECISION")
+@click.option(
+    "--last",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"The last N decisions about it [default: {USUAL_LAST}; with --json all].",
+)
+@click.option("--all", "every", is_flag=True, help="All decisions, and every failure behind each.")
 @json_option
 @config_option
-def explain_command(subject: str, as_json: bool, config_file: str | None) -> int:
+def explain_command(
+    subject: str, last: int | None, *, every: bool, as_json: bool, config_file: str | None
+) -> int:
     r"""Why was it banned, or why not: the lines, the events, the rules, the decision, the enforcement.
 
     \b
     banstream explain 192.0.2.7
     banstream explain 0-1234-17-0
+
+    First whether it is banned now, by itself or inside a banned network, and how often it was; if it is not,
+    what was counted so far, and why the rest was not. Then the decisions, newest first (with --json: oldest
+    first). Exit code 1 where there is no decision about it.
     """
     by_id = DECISION_ID.fullmatch(subject) is not None
     if not by_id:
@@ -93,113 +63,203 @@ def explain_command(subject: str, as_json: bool, config_file: str | None) -> int
             subject = read_prefix(subject)
         except ValueError as error:
             raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
+    if every and last is not None:
+        raise click.UsageError("--all and --last exclude each other")
+    most = None if every or (as_json and last is None) else last or USUAL_LAST
     settings = load_settings(config_file, check="log")
-    log = open_to_read(settings)
-    try:
-        hosts = hosts_of(log) if is_shared(settings.log_url) else None
-        chains = [chain_of(log, decision, hosts) for decision in decisions_about(log, subject, by_id=by_id)]
-        if chains:
-            for chain in chains:
-                json_line(chain.to_wire()) if as_json else show_chain(chain)
-            return 0
-        return _undecided(log, subject, as_json=as_json)
-    finally:
-        log.close()
+    with looking(settings) as look:
+        shared = is_shared(settings.log_url)
+        answer = (
+            explained_decision(look, subject, shared=shared)
+            if by_id
+            else explained(look, subject, last=most, shared=shared)
+        )
+    if as_json:
+        _tell(answer)
+    else:
+        _show(answer, whole=every or by_id, by_id=by_id)
+    return 0 if answer.decided.told else 1
 
 
-def decisions_about(log: EventLog, subject: str, *, by_id: bool = False) -> list[Decision]:
-    """The decisions about a prefix, or the one of an id, oldest first."""
-    containing = f'"id":"{subject}"' if by_id else f'"prefix":"{subject}"'
-    return [
-        each.record
-        for each in records(log, DECISIONS.name, containing=containing.encode())
-        if isinstance(each.record, Ban | Unban | Prolong)
-    ]
+def _tell(answer: Answer) -> None:
+    """A JSON object for each chain; for each event where there is none; `about` in each is what is known."""
+    about = answer.to_wire()
+    wires = [chain.to_wire() for chain in reversed(answer.chains)]
+    if not wires and answer.seen is not None:
+        wires = [{"event": to_wire(each.record)} for _, each in reversed(answer.seen.events)]
+    for wire in wires or ([{}] if answer.known else []):
+        json_line({**wire, "about": about})
 
 
-def chain_of(log: EventLog, decision: Decision, hosts: Hosts | None = None) -> Chain:
-    """All that the log knows about a decision; `hosts`: those enrolled in a fleet."""
-    places = decision.evidence if isinstance(decision, Ban) else ()
-    jail = None
-    if isinstance(decision, Ban):
-        jail = _jail(log, decision.rules, decision.jail)
-    enforced = decision.ban if isinstance(decision, Unban) else decision.id
-    verb = "unban" if isinstance(decision, Unban) else "ban"
-    return Chain(
-        decision=decision,
-        evidence=[(place, at(log, EVENTS.name, place)) for place in places],
-        cause=cause_of(log, decision.id),
-        step=step_of(log, decision.id),
-        jail=jail,
-        enforcements=list(_enforced(log, enforced, verb, hosts)),
-    )
+def _show(answer: Answer, *, whole: bool, by_id: bool) -> None:
+    """Print it for people."""
+    if not by_id:
+        _show_now(answer)
+    for number, chain in enumerate(answer.chains):
+        if number or not by_id:
+            click.echo()
+        show_chain(chain, most_failures=None if whole else MOST_FAILURES)
+    if not answer.decided.told:
+        _show_undecided(answer)
 
 
-def _enforced(
-    log: EventLog, decision: str, verb: str, hosts: Hosts | None
-) -> Iterator[tuple[Enforcement, bool | None]]:
-    """What enforcers say they did about a ban, and whether the host that each names has signed it."""
-    vouchers = None if hosts is None else Vouchers(hosts)
-    containing, topic = f'"decision":"{decision}"'.encode(), ENFORCEMENTS.name
-    for partition in range(log.partitions):
-        for message in messages(log, topic, partition, log.begin(topic, partition)):
-            found = [each.record for each in located(topic, message, containing)]
-            signer = vouchers.signer(message) if found and vouchers is not None else None
-            for record in found:
-                if isinstance(record, Enforcement) and record.verb == verb:
-                    yield record, None if vouchers is None else signer == record.host
+def _show_now(answer: Answer) -> None:
+    """Whether it is banned now, how often it was, and what is counted."""
+    _show_holds(answer)
+    bans = answer.bans
+    if bans:
+        more = "" if answer.decided.whole else "more than "
+        times = "once" if len(bans) == 1 and not more else f"{more}{len(bans)} times"
+        say(f"  banned   {times} since {instant(bans[-1].at_ms)}")
+    for each in answer.counted:
+        say(
+            f"  so far   {each.failures} of {each.jail.maxretry} in jail {each.jail.name},"
+            f" until {_clock(each.until_ms)}"
+        )
+    for reason in answer.reasons[:MOST_REASONS]:
+        amount = (
+            "" if not reason.events else f"{_many(reason.events, 'event')}, last {_clock(reason.at_ms)}: "
+        )
+        say(f"  why not  {amount}{reason.text}")
+    _show_waiting(answer)
+    if len(answer.decided.told) > len(answer.chains):
+        more = "" if answer.decided.whole else "more than "
+        say(
+            f"  below    the last {len(answer.chains)} of {more}{len(answer.decided.told)} decisions,"
+            " newest first; --all for all"
+        )
 
 
-def _jail(log: EventLog, version: str, name: str) -> dict[str, Any] | None:
-    for each in records(log, RULES.name, containing=f'"version":"{version}"'.encode()):
-        if isinstance(each.record, RulesChanged):
-            return next((jail for jail in each.record.rules["jails"] if jail["name"] == name), None)
-    return None
+def _show_holds(answer: Answer) -> None:
+    for standing, hold in answer.holds():
+        inside = "" if standing.prefix == answer.subject else f"inside {standing.prefix}, "
+        ports = f", ports {', '.join(map(str, hold.ports))}" if hold.ports else ""
+        over = "" if hold.until_ms is None or hold.until_ms > now_ms() else OVER
+        say(f"{answer.subject}: banned {inside}by jail {hold.jail} {until(hold.until_ms)}{ports}{over}")
+    if not answer.standings and answer.known:
+        say(f"{answer.subject}: not banned")
+    for standing in answer.inside[:MOST_INSIDE]:
+        say(f"  inside   {standing.prefix} is banned {_ends(standing)}")
+    if len(answer.inside) > MOST_INSIDE:
+        say(f"  inside   and {len(answer.inside) - MOST_INSIDE} more")
+    in_force = {hold.ban for _, hold in answer.holds()}
+    for chain in answer.chains:
+        if isinstance(chain.decision, Ban) and chain.decision.id in in_force:
+            for each in chain.refusals[:MOST_HOSTS]:
+                say(f"  BUT      {each.outcome} by {_enforced(each)}")
 
 
-def show_chain(chain: Chain) -> None:
-    """Print a chain for people."""
-    say(f"{sentence(chain.decision)}  (decision {chain.decision.id})")
-    if chain.jail is not None and isinstance(chain.decision, Ban):
+def _show_waiting(answer: Answer) -> None:
+    """What has not been decided yet, and whether anybody decides."""
+    known = answer.deciding
+    if known is not None and known.trouble is not None:
+        say(f"  unknown  what was counted so far: {known.trouble}")
+    elif known is not None and known.behind > 0:
+        number, behind = known.partition.number, _many(known.behind, "message")
+        why = "" if known.ruled else "; there are no rules in force yet, and events wait for them"
+        say(f"  waiting  partition {number} is {behind} behind: what they tell is not decided yet{why}")
+    if answer.running is False:
+        say("  waiting  `banstream up` is not running: nothing is read, and nothing is decided")
+
+
+def _show_undecided(answer: Answer) -> None:
+    """That no decision is about it, and its last events."""
+    seen = answer.seen
+    if seen is None or not (seen.events or not seen.whole):
+        say(f"Nothing is known about {answer.subject}: no decision, no event.")
+    elif not seen.events:
+        say(f"No decision about {answer.subject}; its events: banstream events {answer.subject}")
+    else:
+        _show_events(answer.subject, seen)
+
+
+def _show_events(subject: str, seen: Seen) -> None:
+    amount = f"{len(seen.events)}" if seen.whole else f"more than {len(seen.events)}"
+    say(f"No decision about {subject}. Its last events, of {amount}:")
+    said = ((each.record, sentence(each.record)) for _, each in seen.events)
+    shown = [(text, len(list(same))) for text, same in groupby(text for _, text in said)]
+    for text, times in shown[:MOST_EVENTS]:
+        say(f"  {text}{f'  ({times} times)' if times > 1 else ''}")
+    if len(shown) > MOST_EVENTS or not seen.whole:
+        say(f"  earlier ones: banstream events {subject}")
+
+
+def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:
+    """Print a chain for people; `most_failures`: so many of them at most (None: all)."""
+    decision = chain.decision
+    say(f"{sentence(decision)}  (decision {decision.id})")
+    if chain.jail is not None and isinstance(decision, Ban):
         say(
             f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} failures within "
             f"{format_duration(chain.jail['findtime_ms'])} ban for "
-            f"{format_duration(chain.jail['bantime_ms'])}"
-            f" (rules {chain.decision.rules})"
+            f"{format_duration(chain.jail['bantime_ms'])} (rules {decision.rules})"
         )
-    for place, event in chain.evidence:
-        if isinstance(event, AuthEvent):
-            say(f"  failure  {instant(event.at_ms)}  {event.source} at {event.position}  ({place})")
-            click.echo(f"           {printable(event.line)}")
-        else:
+    _show_failures(chain.evidence, most_failures)
+    _show_cause(chain)
+    _show_enforcements(chain.enforcements)
+
+
+def _show_failures(evidence: Sequence[tuple[str, Record | None]], most: int | None) -> None:
+    left_out = 0 if most is None else max(0, len(evidence) - most)
+    line = ""
+    for number, (place, event) in enumerate(evidence):
+        if left_out and 1 <= number <= left_out:
+            if number == left_out:
+                say(f"  ...      and {_many(left_out, 'failure')} between; --all shows them")
+            continue
+        if not isinstance(event, AuthEvent):
             say(f"  failure  {place}: no longer in the log")
-    if chain.step is not None:
+            continue
+        host = f"{event.host}  " if event.host else ""
+        say(f"  failure  {instant(event.at_ms)}  {host}{event.source} at {event.position}  ({place})")
+        if event.line != line:
+            say(f"           {event.line}")
+        line = event.line
+
+
+def _show_cause(chain: Chain) -> None:
+    if chain.expired:
+        say("  cause    its time was over")
+    elif chain.step is not None:
         cause = "time had passed" if chain.cause is None else sentence(chain.cause)
-        partition = chain.decision.id.partition("-")[0]
-        before = (
-            "before any event" if chain.step.events < 0 else f"after event {partition}-{chain.step.events}"
-        )
+        partition, events = chain.decision.id.partition("-")[0], chain.step.events
+        before = "before any event" if events < 0 else f"after event {partition}-{events}"
         say(f"  cause    {cause}  ({before})")
     elif not chain.evidence and chain.cause is not None:
         say(f"  cause    {sentence(chain.cause)}")
-    for each, signed in chain.enforcements:
-        detail = f": {each.detail}" if each.detail else ""
-        says = f"{each.host} {each.backend} {each.verb} {each.outcome}{detail}"
-        say(f"  enforced {instant(each.at_ms)}  {says}{'  (not signed by it)' if signed is False else ''}")
-    if not chain.enforcements:
+
+
+def _show_enforcements(enforcements: Iterable[tuple[Enforcement, bool | None]]) -> None:
+    """What each host did; of many that took it alike, how many there are."""
+    done = [each for each in enforcements if each[0].outcome == "applied" and each[1] is not False]
+    shown = [each for each in enforcements if each not in done]
+    if len(done) > MOST_HOSTS:
+        first, last = min(each.at_ms for each, _ in done), max(each.at_ms for each, _ in done)
+        hosts = len({each.host for each, _ in done})
+        say(f"  enforced {instant(first)}  by {_many(hosts, 'host')}, the last at {_clock(last)}")
+    else:
+        shown = [*done, *shown]
+    for each, signed in shown:
+        unsigned = "  (not signed by it)" if signed is False else ""
+        say(f"  enforced {instant(each.at_ms)}  {_enforced(each)}{unsigned}")
+    if not shown and not done:
         say("  enforced not (yet) acknowledged by any enforcer")
 
 
-def _undecided(log: EventLog, subject: str, *, as_json: bool) -> int:
-    """No decision is about it: what is known instead."""
-    events = [each.record for each in records(log, EVENTS.name, containing=f'"ip":"{subject}"'.encode())]
-    if as_json:
-        for event in events:
-            json_line({"event": to_wire(event)})
-    elif events:
-        say(f"No decision about {subject}. Its last events, of {len(events)}:")
-        for event in events[-MOST_EVENTS:]:
-            say(f"  {sentence(event)}")
-    else:
-        say(f"Nothing is known about {subject}: no decision, no event.")
-    return 1
+def _enforced(each: Enforcement) -> str:
+    detail = f": {each.detail}" if each.detail else ""
+    return f"{each.host} {each.backend} {each.verb} {each.outcome}{detail}"
+
+
+def _ends(standing: Standing) -> str:
+    return ", ".join(f"{until(hold.until_ms)} by jail {hold.jail}" for hold in standing.holds)
+
+
+def _many(amount: int, noun: str) -> str:
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
+
+
+def _clock(at_ms: int | None) -> str:
+    """The time of day, with its day where that is not today."""
+    text = instant(at_ms)
+    return text.removeprefix(f"{instant(now_ms())[:10]} ")

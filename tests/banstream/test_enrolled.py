@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from banstream.commands.explain import chain_of
+from banstream.chains import chain_of
 from banstream.enrolled import LATE_MS, Vouchers, hosts_of
 from banstream.fleet import Heard, heartbeats
 from enforcers.recorder import Recorder, Result

@@ -1,0 +1,212 @@
+"""What the decider knows of one address now: its own state, as the log has it, folded to where it stands.
+
+Of the checkpoint only the address' own share is taken, then of what was decided since only the messages that
+may be about the address, in the order that was told, as the decider does after a crash. So the answer is the
+decider's, without a million others.
+
+| a message after the last commit | is |
+|---|---|
+| before what `up` says it has folded, or all within FRESH_MS of now and somebody decides | decided |
+| any other | not decided yet |
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+from banstream.looking import Look, pages_back
+from banstream.reading import messages
+from eventlog.contract import Message
+from eventlog.index import read_at
+from eventlog.subjects import span_of
+from schemas.errors import LogError
+from schemas.prefixes import PrefixSet
+from schemas.rules import Jail
+from schemas.topics import EVENTS, STATE, partition_of
+from streams.barrier import Unfoldable
+from streams.decider import Decider
+from streams.jail import JailState
+from streams.order import Again, read_page
+from streams.partition import INPUTS, POSITION, UNRULED, Partition
+from streams.state import WHOLE, bucket_of
+from streams.window import at_ms_of
+
+FRESH_MS: Final = 10_000
+"""Who decides is done within that, unless he is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of whom something is asked, and when.
+
+    Attributes:
+        now_ms: the instant at which it is asked.
+        since_ms: when the log took the first that it has of the address; None where it has nothing.
+    """
+
+    address: str
+    now_ms: int
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How a jail stands to an address.
+
+    Attributes:
+        failures: so many lie within findtime, now.
+        until_ms: until when they do; None where there are none.
+        at_ms: when they were, sorted.
+    """
+
+    jail: Jail
+    failures: int
+    until_ms: int | None
+    at_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Where the partition of an address stands, and what it knows of the address.
+
+    Attributes:
+        partition: folded as far as the address goes.
+        next_offset: the first message of the events that is not decided; `behind`: how many there are.
+        trouble: why its state cannot be read; then the rest says nothing.
+    """
+
+    subject: str
+    partition: Partition
+    next_offset: int
+    behind: int
+    trouble: str | None = None
+
+    @property
+    def ruled(self) -> bool:
+        """Whether there are rules."""
+        return self.partition.decider.version != UNRULED.version
+
+    def counted(self, now_ms: int) -> list[Counted]:
+        """The jails that have failures of the address within findtime, now."""
+        found = (counted(jail, self.subject, now_ms) for jail in _ruling(self.partition.decider))
+        return [each for each in found if each.failures]
+
+    def ignored_by(self, jail: Jail) -> str | None:
+        """The entry of a jail's ignoreip that holds the address; None where none does."""
+        return PrefixSet(jail.ignoreip).covering(self.subject)
+
+    def allowed_by(self) -> str | None:
+        """The prefix that an operator allowed, and that holds the address; None where none does."""
+        return PrefixSet(self.partition.decider.allowed).covering(self.subject)
+
+    def free_from_ms(self, jail: str) -> int | None:
+        """When its last ban by a jail was over; None where there was none."""
+        state = self.partition.decider.jails.get(jail)
+        past = None if state is None else state.history.get(self.subject)
+        return None if past is None else past.free_from_ms
+
+
+def deciding(look: Look, asked: Asked, *, shared: bool, said: int | None = 0) -> Deciding:
+    """What is decided of an address at an instant.
+
+    Args:
+        look: at the log.
+        asked: of whom, and when.
+        shared: others than this machine write the log.
+        said: the first message of its partition that `up` says it has not folded, as far as that is known;
+            None: nobody decides now.
+    """
+    log, address = look.log, asked.address
+    number = partition_of(address, log.partitions)
+    place, end = (EVENTS.name, number), log.end(EVENTS.name, number)
+    begins = dict.fromkeys(INPUTS, 0)
+    partition = Partition(number, partitions=log.partitions, begins=begins, shared=shared)
+    wanted = {WHOLE, POSITION, f"{bucket_of(address):04x}"}
+    state = _state(look, number, wanted, asked.since_ms, shared=shared)
+    own = None if shared else log.position(partition.reader)
+    if own is not None:
+        state[POSITION] = own
+    try:
+        again = partition.restore(state, begins, end)
+        _fold_again(look, address, number, again)
+        partition.resumed(again)
+        next_offset = max(partition.next_offset, said or 0) or log.begin(*place)
+        old = log.offset_at(*place, asked.now_ms - FRESH_MS) if next_offset < end else end
+        if said is not None and old <= next_offset and partition.takes_events:
+            next_offset = end
+        partition.decide(_about(look, address, number, partition.next_offset, next_offset))
+    except (LogError, Unfoldable) as error:
+        return Deciding(address, partition, partition.next_offset, 0, str(error))
+    partition.decider.advance(asked.now_ms)
+    return Deciding(address, partition, next_offset, end - next_offset)
+
+
+def _state(
+    look: Look, number: int, wanted: set[str], since_ms: int | None, *, shared: bool
+) -> dict[str, bytes]:
+    """The newest values of these keys of a partition's state, as far as they are of that instant or later.
+
+    The whole is in every checkpoint, after the rest of it, and the position after that. A cluster has what
+    was replaced for a while, so that is read from the end; a file has the newest alone, which moves to its
+    end.
+    """
+    place, log = (STATE.name, number), look.log
+    start = log.end(*place) if since_ms is None else log.offset_at(*place, since_ms)
+    state: dict[str, bytes] = {}
+    if not shared:
+        for message in messages(log, *place, start):
+            if message.key is not None and message.key in wanted:
+                state[message.key] = message.value
+    for message in pages_back(log, place, end=None if shared else start):
+        if WHOLE in state and (message.offset < start or wanted - {POSITION} <= state.keys()):
+            break
+        if message.key is not None and message.key in wanted:
+            state.setdefault(message.key, message.value)
+    return {key: value for key, value in state.items() if value}
+
+
+def _fold_again(look: Look, address: str, number: int, again: Again) -> None:
+    """Fold again what was decided since the checkpoint, of the events those about an address. LogError."""
+    while want := again.want():
+        if want.topic != EVENTS.name:
+            read_page(look.log, number, again, want)
+            continue
+        end = look.log.end(EVENTS.name, number)
+        until = end if want.end is None else min(want.end, end)
+        again.take(EVENTS.name, _about(look, address, number, want.begin, until), until, end)
+    again.goal = again.goal._replace(digest=None)  # it is of all messages
+
+
+def _about(look: Look, address: str, number: int, first: int, end: int) -> list[Message]:
+    """The messages of the events that may be about an address, from one offset to before another."""
+    place = EVENTS.name, number
+    newest = look.index.offsets(place, [span_of(address)])
+    offsets = takewhile(lambda offset: offset >= first, newest)
+    return list(read_at(look.log, place, [offset for offset in offsets if offset < end][::-1]))
+
+
+def counted(state: JailState, subject: str, now_ms: int) -> Counted:
+    """How many failures a jail has counted of a subject that one more now would be added to.
+
+    As many as lie with `now_ms` in one stretch of findtime; one more bans where that makes maxretry.
+    """
+    failures = [at_ms_of(each) for each in state.failures_of(subject)]
+    jail, findtime_ms = state.rules, state.rules.findtime_ms
+    near = [at_ms for at_ms in failures if abs(at_ms - now_ms) <= findtime_ms]
+    insort(near, now_ms)
+    best: list[int] = []
+    for start, at_ms in enumerate(near):
+        if at_ms > now_ms:
+            break
+        end = bisect_left(near, at_ms + findtime_ms + 1)
+        if end - start - 1 > len(best):
+            best = near[start:end]
+            best.remove(now_ms)
+    return Counted(jail, len(best), best[0] + findtime_ms if best else None, tuple(failures))
+
+
+def _ruling(decider: Decider) -> list[JailState]:
+    return [decider.jails[jail.name] for jail in decider.rules.jails]
