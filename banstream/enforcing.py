@@ -13,6 +13,7 @@ from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
 from banstream.loop import Works
+from banstream.telling import Telling
 from enforcers.backends import open_backend
 from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
@@ -46,16 +47,17 @@ class Enforcing:
         self._log = event_log
         self._now_ms = now_ms
         self._backend, self.observing = open_backend(settings.enforcer.backend)
+        self._telling = Telling(now_ms)
         self._enforcer: Enforcer | None = None
         self._wakeup: Wakeup | None = None
 
     def works(self) -> Works:
-        """The one stage."""
-        return {"enforcer": self._turn}
+        """The one stage, and what is said of it."""
+        return {"enforcer": self._turn, "telling": self._telling.turn}
 
     def endings(self) -> Works:
         """Stop listening, let go of the firewall and the log; bans stay, as configured."""
-        return {"stopping the enforcer": self._stop}
+        return {"stopping the enforcer": self._stop, "telling": self._telling.close}
 
     def filenos(self) -> Iterable[int]:
         """The firewall's descriptors, and the log's."""
@@ -113,7 +115,14 @@ class Enforcing:
 
     def _made(self, settings: Settings) -> Enforcer:
         config = enforcer_config(settings.enforcer, HEARTBEAT_MS, self._private)
-        return Enforcer(self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms)
+        return Enforcer(
+            self._log,
+            self._backend,
+            config,
+            observing=self.observing,
+            now_ms=self._now_ms,
+            tell=self._telling.tell,
+        )
 
     def _wait(self, timeout_ms: int) -> bool:
         return self._enforcer is not None and self._enforcer.follower.wait(timeout_ms)

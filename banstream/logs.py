@@ -25,6 +25,10 @@ FACT: Final = re.compile(r"(?: (\w+)=)?%[-+ #0]*\d*(?:\.\d+)?[sdrif]")
 """A place where a value goes, and the name of the fact that it is, if it has one."""
 BARE: Final = re.compile(r"[^\s\"'=\\]+").fullmatch
 FORMATS: Final = ("text", "json")
+NOTICE: Final = 25
+"""What fail2ban says of bans at: above INFO, below WARNING."""
+
+logging.addLevelName(NOTICE, "NOTICE")
 
 
 def logging_options(command: Any) -> Any:
@@ -86,13 +90,15 @@ class JsonLines(logging.Formatter):
 
 
 def taken_apart(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
-    """The sentence of a record, and its facts by name."""
+    """The sentence of a record, and its facts by name; those too that stand within the sentence."""
+    within: dict[str, Any] = getattr(record, "facts", {})
     arguments = record.args if isinstance(record.args, tuple) else (record.args,) if record.args else ()
     template = str(record.msg)
     places = list(FACT.finditer(template))
     if len(places) != len(arguments):
-        return record.getMessage(), {}
-    facts = {place[1]: value for place, value in zip(places, arguments, strict=True) if place[1]}
+        return record.getMessage(), {**within}
+    named = {place[1]: value for place, value in zip(places, arguments, strict=True) if place[1]}
+    facts = {**named, **within}
     rest = tuple(value for place, value in zip(places, arguments, strict=True) if not place[1])
     sentence = FACT.sub(lambda place: "" if place[1] else place[0], template)
     return sentence % rest if rest else sentence, facts

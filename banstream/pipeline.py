@@ -71,6 +71,7 @@ class Pipeline:
             "decider": self._decide,
             "time": stages.decider.tick,
             "enforcer": stages.enforcer.poll,
+            "telling": stages.telling.turn,
             "housekeeping": self._keep_house,
         }
 
@@ -81,6 +82,7 @@ class Pipeline:
             "stopping the producer": stages.producer.close,
             "stopping the decider": stages.decider.close,
             "stopping the enforcer": stages.enforcer.close,
+            "telling": stages.telling.close,
         }
 
     def filenos(self) -> Iterable[int]:

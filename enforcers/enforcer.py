@@ -28,6 +28,7 @@ from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
+from enforcers.saying import Tell
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
 from enforcers.seals import RecordSigning
 from enforcers.status import EnforcerStatus
@@ -95,8 +96,11 @@ class Enforcer:
         *,
         observing: str | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
+        tell: Tell | None = None,
     ) -> None:
         """Take an opened backend, and why it only observes, as enforcers.backends.open_backend gives them.
+
+        `tell` is told what takes effect.
 
         Raises LogError and Transient.
         """
@@ -109,7 +113,9 @@ class Enforcer:
         self._recorder = Recorder(log, config.host, backend.name, seal)
         self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))
-        self._register = Register(backend, self._judge, self._recorder, observing=observing is not None)
+        self._register = Register(
+            backend, self._judge, self._recorder, observing=observing is not None, tell=tell
+        )
         self._loaded = self._reconciled = self._dirty = False
         self._repairs = 0
         self._lag_ms = 0
@@ -148,6 +154,7 @@ class Enforcer:
         Nothing can fail here: what the old one has not recorded yet, this one will.
         """
         self._recorder.succeed(old._recorder)
+        self._register.succeed(old._register)
         self._dirty = True
 
     def filenos(self) -> Sequence[int]:

@@ -12,6 +12,7 @@ from enforcers.contract import Element, Failure
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
 from enforcers.safety import BreakerLimits
+from enforcers.saying import Said
 from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
 from schemas.codec import decode
@@ -55,15 +56,33 @@ class Rig:
         self.backend = TroubledBackend(self.clock)
         self.config = config or EnforcerConfig(host="h1")
         self.observing = observing
+        self.said: list[Said] = []
         if bans:
             self.log.append(bans)
         self.enforcer = self.another()
 
     def another(self) -> Enforcer:
         """A new enforcer, started."""
-        enforcer = Enforcer(self.log, self.backend, self.config, observing=self.observing, now_ms=self.clock)
+        enforcer = self.made()
         enforcer.start()
         return enforcer
+
+    def made(self) -> Enforcer:
+        """A new enforcer."""
+        return Enforcer(
+            self.log,
+            self.backend,
+            self.config,
+            observing=self.observing,
+            now_ms=self.clock,
+            tell=self.said.append,
+        )
+
+    def heard(self) -> list[str]:
+        """What was said since it was last asked, in few words."""
+        said = [f"[{each.jail}] {f'{each.manner} {each.word}'.strip()} {each.prefix}" for each in self.said]
+        self.said.clear()
+        return said
 
     def follow(self, *bans: Append, after_ms: int = 0) -> bool:
         """Let time pass, append bans and poll once."""
