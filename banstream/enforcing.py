@@ -114,14 +114,13 @@ class Enforcing:
         return self._enforcer
 
     def _made(self, settings: Settings) -> Enforcer:
-        config = enforcer_config(settings.enforcer, HEARTBEAT_MS, self._private)
+        config = enforcer_config(settings.enforcer, self._telling.tell, HEARTBEAT_MS, self._private)
         return Enforcer(
             self._log,
             self._backend,
             config,
             observing=self.observing,
             now_ms=self._now_ms,
-            tell=self._telling.tell,
         )
 
     def _wait(self, timeout_ms: int) -> bool:

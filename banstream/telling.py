@@ -15,12 +15,16 @@ from typing import Any, Final, NamedTuple
 
 from banstream.logs import NOTICE, quoted
 from enforcers.saying import Said
+from schemas.codec import decode
 from schemas.durations import format_duration
-from schemas.records import Ban, Decision, Prolong, Unban
+from schemas.records import Ban, Decision, Prolong, Record, Unban
 
 MOST_A_SECOND: Final = 20
 MOST_KEPT: Final = 8_192
 LEVELS: Final = {"Refused": logging.WARNING, "Failed": logging.ERROR}
+WORDS: Final = {f'{{"type":"{each.TYPE}"'.encode(): each.__name__ for each in (Ban, Unban, Prolong)}
+"""A decision's word, by how its line begins."""
+EXPIRED: Final = b'"expired":true'
 EXPIRED_MS: Final = 2_000
 """A hold that ends so close to its end has expired."""
 
@@ -76,16 +80,17 @@ class Telling:
             facts["decision"] = known
         say(LEVELS.get(manner or word, NOTICE), name, jail, prefix, facts)
 
-    def decided(self, decision: Decision) -> None:
-        """Say what was decided, where others enforce it."""
-        word = type(decision).__name__
-        if isinstance(decision, Ban) and decision.expired:
-            return
-        if not self._room(word):
-            return
-        end = {} if isinstance(decision, Unban) else {"until": ending(decision.until_ms)}
-        facts = {**dict(facts_of(decision)), **end, "decision": decision.id}
-        say(NOTICE, word, decision.jail, decision.prefix, facts)
+    def committed(self, frame: bytes) -> None:
+        """Say the decisions of a frame; nothing of bans that had ended before they were decided."""
+        lines = iter(frame.split(b"\n"))
+        for line in lines:
+            word = WORDS.get(line[: line.find(b",")])
+            if word is None:
+                continue
+            if word == "Ban" and EXPIRED in line:
+                next(lines, None)  # its unban
+            elif self._room(word):
+                self._decided(decode(line))
 
     def turn(self) -> None:
         """Sum up what there was no room for."""
@@ -95,6 +100,13 @@ class Telling:
     def close(self) -> None:
         """Sum up; no more comes."""
         self._sum_up()
+
+    @staticmethod
+    def _decided(decision: Record) -> None:
+        if isinstance(decision, Ban | Unban | Prolong):
+            end = {} if isinstance(decision, Unban) else {"until": ending(decision.until_ms)}
+            facts = {**dict(facts_of(decision)), **end, "decision": decision.id}
+            say(NOTICE, type(decision).__name__, decision.jail, decision.prefix, facts)
 
     def _room(self, word: str, manner: str = "") -> bool:
         """Whether there is room for a line; else it is counted."""
@@ -116,8 +128,9 @@ class Telling:
             for (word, manner), count in sorted(self._more.items())
         }
         self._more.clear()
-        template = "And more in the same second, which `banstream bans` and `watch` have"
-        log.log(NOTICE, template + "".join(f" {name}=%d" for name in facts), *facts.values())
+        names = "".join(f" {name}=%d" for name in facts)
+        template = f"And more in the same second, which `banstream bans` and `watch` have{names}"
+        log.log(NOTICE, template, *facts.values())
 
 
 def facts_of(decision: Decision) -> tuple[tuple[str, str | int], ...]:

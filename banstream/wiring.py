@@ -62,10 +62,9 @@ class Stages:
         enforcer = Enforcer(
             event_log,
             backend,
-            enforcer_config(settings.enforcer),
+            enforcer_config(settings.enforcer, telling.tell),
             observing=observing,
             now_ms=now_ms,
-            tell=telling.tell,
         )
         enforcer.start()
         producer = Producer(event_log, watches(settings.jails, settings.ship.labels), now_ms=now_ms)
@@ -95,10 +94,9 @@ class Stages:
         enforcer = Enforcer(
             self.event_log,
             self.backend,
-            enforcer_config(settings.enforcer),
+            enforcer_config(settings.enforcer, self.telling.tell),
             observing=self.observing,
             now_ms=self.now_ms,
-            tell=self.telling.tell,
         )
         enforcer.load()
         producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))

@@ -28,8 +28,8 @@ from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
-from enforcers.saying import Tell
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.saying import Tell
 from enforcers.seals import RecordSigning
 from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
@@ -65,6 +65,7 @@ class EnforcerConfig:
         heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
         private: the key with which it signs what it tells the log; None: it does not sign.
+        tell: is told what takes effect, as it does.
     """
 
     host: str
@@ -77,6 +78,7 @@ class EnforcerConfig:
     heeded: Heeded = ALL
     heartbeat_ms: int | None = None
     private: Ed25519PrivateKey | None = None
+    tell: Tell | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError with the key of what is wrong; put never_ban into canonical form."""
@@ -96,11 +98,8 @@ class Enforcer:
         *,
         observing: str | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
-        tell: Tell | None = None,
     ) -> None:
         """Take an opened backend, and why it only observes, as enforcers.backends.open_backend gives them.
-
-        `tell` is told what takes effect.
 
         Raises LogError and Transient.
         """
@@ -114,7 +113,7 @@ class Enforcer:
         self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))
         self._register = Register(
-            backend, self._judge, self._recorder, observing=observing is not None, tell=tell
+            backend, self._judge, self._recorder, observing=observing is not None, tell=config.tell
         )
         self._loaded = self._reconciled = self._dirty = False
         self._repairs = 0

@@ -1,4 +1,4 @@
-"""What is said as it takes effect: which jail's ban of a prefix is new here, which is over, which was refused.
+"""What is said as it takes effect: which jail's ban of a prefix is new here, or over, or was refused.
 
 | the firewall | is said of each jail whose hold is |
 |---|---|
@@ -13,9 +13,9 @@ Each is said once. What was said last of a prefix is kept only while its newest 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, NamedTuple, Protocol, cast
+from typing import Final, Literal, NamedTuple, Protocol
 
-from enforcers.standing import HostBan, Holders, Packed, spread
+from enforcers.standing import Holders, HostBan, Packed, spread
 
 Manner = Literal["", "Restore", "Would", "Failed"]
 Word = Literal["Ban", "Unban", "Prolong", "Refused"]
@@ -79,14 +79,15 @@ class Sayings:
 
     def settled(self, ban: HostBan, was: str | None, detail: str | None, *, start: bool) -> None:
         """Tell what came of the newest word on a prefix; `was`: its outcome before."""
-        prefix, wanted, older = ban.prefix, (ban.holders, ban.wanted), self._older
+        prefix, jail, older = ban.prefix, ban.holders, self._older
+        wanted: Grip = (jail, ban.wanted)
         before = self._told.pop(prefix, None) if self._told else None
         manner: Manner = "Restore" if start and older is None and not self._done else self._done
         if before is None:
-            if was is None and older is None and wanted[0].__class__ is str and ban.outcome == "applied":
-                end = wanted[1]  # as nearly all are, and there may be a hundred thousand
+            if was is None and older is None and isinstance(jail, str) and ban.outcome == "applied":
+                end = ban.wanted  # as nearly all are, and there may be a hundred thousand
                 until_ms = end if isinstance(end, int) else end[0][1]
-                self._tell(Said("Ban", manner, cast("str", wanted[0]), prefix, ban.decision, until_ms, None))
+                self._tell(Said("Ban", manner, jail, prefix, ban.decision, until_ms, None))
                 return
             before = wanted if was == "applied" else self._inherited(ban, was)
         match ban.outcome:

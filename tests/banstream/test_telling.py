@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from banstream.logs import JsonLines, Lines
 from banstream.telling import MOST_A_SECOND, MOST_KEPT, Telling
 from enforcers.saying import Said
-from schemas.records import Ban, Unban
+from schemas.codec import encode, frame_of
+from schemas.records import Ban, Obeyed, Unban
 from tests.banstream.service import Service, eventually, service
 from tests.namespaces import fleet
 
@@ -89,7 +91,8 @@ def test_a_ban_is_told_in_fail2bans_words_with_its_reason(heard: Heard) -> None:
         }
     else:
         assert re.search(
-            rf" NOTICE \[sshd\] Ban {re.escape(ATTACKER)} failures=5 within=10m until=2023-\S+ decision=0-12-3-0$",
+            rf" NOTICE \[sshd\] Ban {re.escape(ATTACKER)} failures=5 within=10m until=2023-\S+"
+            r" decision=0-12-3-0$",
             line,
         )
 
@@ -129,17 +132,22 @@ def test_what_others_wrote_steers_no_terminal_and_forges_no_line(heard: Heard) -
     heard.telling.tell(said(reason=evil, jail="x] Ban 192.0.2.1"))
     (line,) = heard.lines()
     assert "\x1b" not in line
-    assert (
-        not line.startswith("{") and '["x] Ban 192.0.2.1"] Ban' in line or orjson.loads(line)["why"] == evil
-    )
+    assert (not line.startswith("{") and '["x] Ban 192.0.2.1"] Ban' in line) or orjson.loads(line)[
+        "why"
+    ] == evil
 
 
 def test_who_decides_for_others_says_what_was_decided(heard: Heard) -> None:
-    """An expiry has no operator; a ban that had ended already is nobody's news."""
-    heard.telling.decided(Unban(id="0-t5-0-0", prefix=OTHER, jail="sshd", at_ms=5, ban="b", reason="expired"))
-    (line,) = heard.lines()
-    assert f"[sshd] Unban {OTHER}" in line
-    assert "expired" in line
+    """A ban, an expiry without an operator; a ban that had ended already is nobody's news, nor is its end."""
+    unban = Unban(id="0-t5-0-0", prefix=OTHER, jail="sshd", at_ms=5, ban="b", reason="expired")
+    old = replace(ban("192.0.2.1"), expired=True)
+    frame = [Obeyed(first=0, steps=()), old, replace(unban, prefix="192.0.2.1"), ban(), unban]
+    heard.telling.committed(frame_of([encode(each) for each in frame]))
+    first, second = heard.lines()
+    assert f"[sshd] Ban {ATTACKER}" in first
+    assert "failures" in first
+    assert f"[sshd] Unban {OTHER}" in second
+    assert "expired" in second
 
 
 @pytest.fixture
@@ -173,7 +181,7 @@ def test_up_says_each_ban_when_the_firewall_has_it(up: Service) -> None:
     up.run("ban", up.host.ip4, *config, code=1)
     eventually(lambda: len(notices(up)) == 4, "it says the refusal, and the end")
     assert notices(up)[1].startswith(f'[manual] Ban {OTHER} by=root why="ticket 4711" until=')
-    assert sorted(notices(up)[2:])[0].startswith(f"[manual] Refused {up.host.ip4} ")
+    assert min(notices(up)[2:]).startswith(f"[manual] Refused {up.host.ip4} ")
     assert sorted(notices(up)[2:])[1].startswith(f"[manual] Unban {OTHER} reason=expired")
     up.stop()
     before = len(notices(up))

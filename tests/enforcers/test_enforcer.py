@@ -69,14 +69,8 @@ class Rig:
 
     def made(self) -> Enforcer:
         """A new enforcer."""
-        return Enforcer(
-            self.log,
-            self.backend,
-            self.config,
-            observing=self.observing,
-            now_ms=self.clock,
-            tell=self.said.append,
-        )
+        config = replace(self.config, tell=self.said.append)
+        return Enforcer(self.log, self.backend, config, observing=self.observing, now_ms=self.clock)
 
     def heard(self) -> list[str]:
         """What was said since it was last asked, in few words."""
