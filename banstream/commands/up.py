@@ -10,7 +10,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
-from banstream.logs import logging_options, to_stderr
+from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import sqlite_path
@@ -39,7 +39,7 @@ def up_command(config_file: str | None, **logging: Any) -> int:
     from eventlog.sqlite import SqliteLog
     from eventlog.sqlite_held import HoldingLog
 
-    to_stderr(**logging)
+    begin_logging(**logging)
     open_more_files()
     settings = settings_to_watch(config_file)
     if settings.log_url.startswith("kafka://"):

@@ -1,0 +1,49 @@
+"""What a role says, as a real journal has it: over stderr, over syslog's socket, and with a field for each fact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.machines.machine import run
+
+pytestmark = [pytest.mark.real("machine"), pytest.mark.timeout(600)]
+CONFIG = """
+[jail.sshd]
+source = "file:/var/log/auth.log"
+"""
+SCRIPT = """
+systemd-sysusers; touch /var/log/auth.log; chgrp adm /var/log/auth.log; chmod 640 /var/log/auth.log
+systemd-tmpfiles --create
+for target in stderr syslog journal; do
+  mkdir -p /run/systemd/system/banstream.service.d
+  printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/banstream up --log-to %s\\n' $target \
+    > /run/systemd/system/banstream.service.d/target.conf
+  systemctl daemon-reload
+  systemctl restart banstream
+  banstream ban 192.0.2.7 --for 1h --why $target > /dev/null
+  banstream unban 192.0.2.7 > /dev/null
+  systemctl stop banstream
+  journalctl --sync
+done
+journalctl -u banstream -p notice..notice -o json --no-pager
+echo PROBE DONE
+"""
+
+
+def test_bans_are_notices_in_the_journal_whatever_the_way(tmp_path: Path) -> None:
+    """fail2ban's words with their priority; by the journal's own protocol each fact is a field, too."""
+    said = run(tmp_path, SCRIPT, {"/etc/banstream/banstream.toml": CONFIG})
+    entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    bans = [entry for entry in entries if "NOTICE [manual] Ban 192.0.2.7" in entry["MESSAGE"]]
+    assert [entry["_TRANSPORT"] for entry in bans] == ["stdout", "syslog", "journal"]
+    assert {entry["PRIORITY"] for entry in bans} == {"5"}
+    assert bans[1]["SYSLOG_IDENTIFIER"] == bans[2]["SYSLOG_IDENTIFIER"] == "banstream"
+    fields = {name.removeprefix("BANSTREAM_"): value for name, value in bans[2].items()}
+    assert (fields["JAIL"], fields["VERB"], fields["PREFIX"], fields["WHY"]) == (
+        *("manual", "Ban", "192.0.2.7"),
+        "journal",
+    )
+    assert fields["DECISION"].startswith("0-c")
