@@ -2,8 +2,8 @@
 
 | target | a line is |
 |---|---|
-| stderr | as logs.Lines or logs.JsonLines write it; where stderr is the journal, `<5>` before it (sd-daemon(3)) |
-| syslog | `<29>banstream[PID]: NOTICE [sshd] Ban ...` to /dev/log or another socket (RFC 3164, without its time) |
+| stderr | as logs.Lines or logs.JsonLines write it; after `<5>` where stderr is the journal (sd-daemon(3)) |
+| syslog | `<29>banstream[PID]: NOTICE [sshd] Ban ...` (RFC 3164, no time), to /dev/log or another socket |
 | journal | fields, by systemd's Native Journal Protocol |
 
 Nothing here waits: where nobody takes a line, it goes to stderr, and the next one tries again.
@@ -45,7 +45,7 @@ Format = Callable[[logging.LogRecord], bytes]
 
 
 def handler(target: str, *, log_format: str) -> logging.Handler:
-    """What takes a role's lines to a target; ConfigError where there is no such target, or it is not there."""
+    """What takes a role's lines to a target; ConfigError where there is no such, or nobody there."""
     formatter = JsonLines() if log_format == "json" else Lines()
     name, _, place = target.partition(":")
     if name == "stderr" and not place:

@@ -175,7 +175,7 @@ def test_several_files_are_replayed_as_one_stream_in_time(quiet: Service) -> Non
         (["ban", "192.0.2.1/24"], 2, "without bits beyond the prefix length"),
         (["ban", "192.0.2.1", "--for", "soon"], 2, "a duration such as"),
         (["ban", "192.0.2.1", "--jail", "nosuch"], 2, "there is no such jail; known are manual, sshd"),
-        (["unban"], 2, "name one address or prefix, or --all"),
+        (["unban"], 2, "name one address or prefix, or more, or --all"),
         (["explain", "nonsense"], 2, "or a decision's id"),
         (["nosuch"], 2, "No such command 'nosuch'"),
         (["bans"], 3, "log.db"),

@@ -63,7 +63,7 @@ def test_a_daemon_that_comes_back_is_found_and_meanwhile_stderr_has_it(
 
 def test_a_target_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     """With what to do; and so is a word that is no target."""
-    with pytest.raises(ConfigError, match="nobody listens at .*/none .*log to stderr"):
+    with pytest.raises(ConfigError, match=r"nobody listens at .*/none .*log to stderr"):
         handler(f"syslog:{tmp_path}/none", log_format="text")
     with pytest.raises(ConfigError, match="expected stderr, syslog or journal"):
         handler("sylog", log_format="text")

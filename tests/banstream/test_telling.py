@@ -16,7 +16,7 @@ from banstream.logs import JsonLines, Lines
 from banstream.telling import MOST_A_SECOND, MOST_KEPT, Telling
 from enforcers.saying import Said
 from schemas.codec import encode, frame_of
-from schemas.records import Ban, Obeyed, Unban
+from schemas.records import Ban, Obeyed, Record, Unban
 from tests.banstream.service import Service, eventually, service
 from tests.namespaces import fleet
 
@@ -141,7 +141,7 @@ def test_who_decides_for_others_says_what_was_decided(heard: Heard) -> None:
     """A ban, an expiry without an operator; a ban that had ended already is nobody's news, nor is its end."""
     unban = Unban(id="0-t5-0-0", prefix=OTHER, jail="sshd", at_ms=5, ban="b", reason="expired")
     old = replace(ban("192.0.2.1"), expired=True)
-    frame = [Obeyed(first=0, steps=()), old, replace(unban, prefix="192.0.2.1"), ban(), unban]
+    frame: list[Record] = [Obeyed(first=0, steps=()), old, replace(unban, prefix="192.0.2.1"), ban(), unban]
     heard.telling.committed(frame_of([encode(each) for each in frame]))
     first, second = heard.lines()
     assert f"[sshd] Ban {ATTACKER}" in first

@@ -1,4 +1,4 @@
-"""What a role says, as a real journal has it: over stderr, over syslog's socket, and with a field for each fact."""
+"""What a role says, as a real journal has it: over stderr, syslog's socket, and with fields for facts."""
 
 from __future__ import annotations
 
