@@ -49,7 +49,13 @@ class Enforcing:
         self._backend, self.observing = open_backend(settings.enforcer.backend)
         self._telling = Telling(now_ms)
         self._enforcer: Enforcer | None = None
+        self._flushed = False
         self._wakeup: Wakeup | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self._settings
 
     def works(self) -> Works:
         """The one stage, and what is said of it."""
@@ -81,6 +87,7 @@ class Enforcing:
             new.succeed(self._enforcer)
             self._enforcer = new
         self._settings = settings
+        self._flushed = False
 
     def account(self) -> Account:
         """How the enforcer is; nothing before it has started."""
@@ -97,7 +104,17 @@ class Enforcing:
         if self._enforcer is not None:
             self._enforcer.reset_breaker()
 
+    def flush(self) -> None:
+        """Take every ban out of the firewall, until `renew`, whether or not the log is there."""
+        self._flushed = True
+        if self._enforcer is None:
+            self._backend.flush()
+        else:
+            self._enforcer.flush()
+
     def _turn(self) -> bool:
+        if self._flushed and self._enforcer is None:
+            return False
         more = self._started().poll()
         if self._wakeup is not None:
             self._wakeup.clear()

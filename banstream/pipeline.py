@@ -63,6 +63,11 @@ class Pipeline:
         self._writer.close()
         self._log.close()
 
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self.stages.settings
+
     def works(self) -> Works:
         """The stages from left to right, time among what is decided, then housekeeping."""
         stages = self.stages
@@ -111,6 +116,10 @@ class Pipeline:
     def reset_breaker(self) -> None:
         """Let new bans through again."""
         self.stages.enforcer.reset_breaker()
+
+    def flush(self) -> None:
+        """Take every ban out of the firewall, until `renew`."""
+        self.stages.enforcer.flush()
 
     def _decide(self) -> bool:
         more = self.stages.decider.poll()

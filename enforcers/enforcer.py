@@ -47,6 +47,7 @@ BATCH: Final = 4_096
 REPAIR_GAP_MS: Final = 500
 FIRST_RETRY_MS: Final = 1_000
 LAST_RETRY_MS: Final = 60_000
+FLUSHED: Final = "an operator flushed the firewall; `banstream reload` puts the bans back"
 
 logger = logging.getLogger("banstream.enforcers")
 
@@ -116,6 +117,7 @@ class Enforcer:
             backend, self._judge, self._recorder, observing=observing is not None, tell=config.tell
         )
         self._loaded = self._reconciled = self._dirty = False
+        self._flushed: str | None = None
         self._repairs = 0
         self._lag_ms = 0
         self._repair_timer, self._retry_timer, self._refresh_timer = Interval(), Interval(), Interval()
@@ -153,7 +155,8 @@ class Enforcer:
         Nothing can fail here: what the old one has not recorded yet, this one will.
         """
         self._recorder.succeed(old._recorder)
-        self._register.succeed(old._register)
+        if not old._flushed:
+            self._register.succeed(old._register)
         self._dirty = True
 
     def filenos(self) -> Sequence[int]:
@@ -173,6 +176,11 @@ class Enforcer:
             LogError, Transient: the log cannot be read. The firewall has been looked after all the same.
         """
         now_ms = self._now_ms()
+        if self._flushed:
+            self._backend.changed()  # heard, and let be
+            self._beat(now_ms)
+            self._recorder.commit()
+            return False
         try:
             followed = self._follow(now_ms)
         except Transient:
@@ -186,13 +194,19 @@ class Enforcer:
     def reset_breaker(self) -> None:
         """An operator's word: let new bans through again, and look anew at those that were refused."""
         self._judge.breaker.reset()
-        self._register.settle(self._register.refused(), self._now_ms())
+        if not self._flushed:
+            self._register.settle(self._register.refused(), self._now_ms())
         self._recorder.commit()
 
     def flush(self) -> None:
-        """Take every ban out of the firewall, until the next start; raises EnforcementFailed."""
+        """Take every ban out of the firewall; nothing is banned until another takes over, or a start.
+
+        Raises EnforcementFailed.
+        """
         self._backend.flush()
-        self._register.forget_held()
+        self._register.flush(self._now_ms())
+        self._flushed = FLUSHED
+        self._recorder.commit()
 
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
@@ -212,7 +226,7 @@ class Enforcer:
         return EnforcerStatus(
             host=self._config.host,
             backend=self._backend.name,
-            observing=self._observing,
+            observing=self._observing or self._flushed,
             in_force=self._register.in_force(self._now_ms()),
             **self._recorder.totals,
             repairs=self._repairs,

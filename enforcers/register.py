@@ -19,6 +19,7 @@ from enforcers.tally import Tally
 from schemas.records import EnforcementVerb, Outcome
 
 REPAIRED: Final = "repaired: others had changed the firewall"
+FLUSHED: Final = "flushed by an operator"
 OBSERVED: Final = "observing only"
 SLICE: Final = 8_192
 """A reconcile settles as many prefixes at once, so that memory stays bounded."""
@@ -152,6 +153,13 @@ class Register:
     def all(self) -> list[str]:
         """Every prefix."""
         return list(self._bans)
+
+    def flush(self, now_ms: int) -> None:
+        """The firewall was emptied by an operator's word; the account says it of each prefix."""
+        for ban in self._bans.values():
+            if ban.outcome == "applied" and ban.wanted:
+                self._recorder.note("unban", ban.prefix, Result(ban.decision, "applied", FLUSHED), now_ms)
+        self.forget_held()
 
     def forget_held(self) -> None:
         """The firewall holds nothing any more."""

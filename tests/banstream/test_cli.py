@@ -64,11 +64,11 @@ def test_every_command_has_help_a_stranger_can_follow(quiet: Service, command: s
 
 
 def test_shell_completion_knows_the_commands(quiet: Service) -> None:
-    """Bash, asked what may follow `banstream re`, is told `replay`."""
+    """Bash, asked what may follow `banstream rep`, is told `replay`."""
     env = {
         **os.environ,
         "_BANSTREAM_COMPLETE": "bash_complete",
-        "COMP_WORDS": "banstream re",
+        "COMP_WORDS": "banstream rep",
         "COMP_CWORD": "1",
     }
     done = subprocess.run(BANSTREAM, env=env, capture_output=True, text=True, check=False, cwd=quiet.folder)

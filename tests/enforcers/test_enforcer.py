@@ -9,7 +9,7 @@ import pytest
 
 from enforcers.bans import Heeded
 from enforcers.contract import Element, Failure
-from enforcers.enforcer import Enforcer, EnforcerConfig
+from enforcers.enforcer import FLUSHED, Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
 from enforcers.safety import BreakerLimits
 from enforcers.saying import Said
@@ -374,13 +374,19 @@ def test_stopping_leaves_bans_in_place_unless_told_otherwise() -> None:
     assert rig.held == {}
 
 
-def test_a_flush_empties_the_firewall_and_new_bans_still_come() -> None:
-    """What was flushed stays out until the next start."""
+def test_a_flush_empties_the_firewall_until_the_next_start() -> None:
+    """Nothing is banned meanwhile, whatever the log says, others do or the breaker lets through."""
     rig = Rig(standing("203.0.113.1"))
     rig.enforcer.flush()
-    rig.follow(standing("203.0.113.2"))
-    assert set(rig.held) == {"203.0.113.2"}
-    assert rig.enforcer.status().in_force == 1
+    rig.backend.was_changed = True
+    rig.follow(standing("203.0.113.2"), after_ms=120_000)
+    rig.enforcer.reset_breaker()
+    assert rig.held == {}
+    status = rig.enforcer.status()
+    assert (status.in_force, status.observing) == (0, FLUSHED)
+    assert enforcements(rig.log)[-1].detail == "flushed by an operator"
+    rig.another()
+    assert set(rig.held) == {"203.0.113.1", "203.0.113.2"}
 
 
 def test_a_newer_enforcer_of_the_host_fences_the_older() -> None:
