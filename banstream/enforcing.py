@@ -13,6 +13,7 @@ from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
 from banstream.loop import Works
+from banstream.serving import say_never_banned
 from banstream.telling import Telling
 from enforcers.backends import open_backend
 from enforcers.enforcer import Enforcer
@@ -146,7 +147,7 @@ class Enforcing:
     def _announce(self, enforcer: Enforcer) -> None:
         status = enforcer.status()
         jails = ",".join(self._settings.enforcer.jails) or "all"
-        log.info("Never banned prefixes=%s", ",".join(status.never_ban))
+        say_never_banned(status.never_ban)
         if self.observing:
             log.warning("OBSERVING ONLY, nothing is enforced reason=%s", self.observing)
         else:

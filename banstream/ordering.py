@@ -5,6 +5,7 @@ They work while `up` runs, and while it does not: then they are applied when it 
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 from collections.abc import Sequence
@@ -163,6 +164,7 @@ def submit(log: EventLog, command: Command) -> dict[int, int]:
 def jail_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The jails that complete what was typed: those of the configuration, for the shell."""
     del param
+    logging.disable()  # a broken file is no word to complete
     try:
         settings = load_settings(ctx.params.get("config_file"), check="log")
     except Exception:  # noqa: BLE001 - a shell that completes wants no error

@@ -91,6 +91,8 @@ def settings_to_watch(config_file: str | None) -> Settings:
 
 def announce(settings: Settings, stages: Stages) -> None:
     """Say what is watched, by which rules, with which firewall, and what is never banned."""
+    from banstream.serving import say_never_banned
+
     for source in stages.producer.describe():
         log.info("Watching source=%s", source)
     for jail in settings.jails:
@@ -106,7 +108,7 @@ def announce(settings: Settings, stages: Stages) -> None:
             ",".join(rules.ignoreip),
         )
     status = stages.enforcer.status()
-    log.info("Never banned prefixes=%s", ",".join(status.never_ban))
+    say_never_banned(status.never_ban)
     if stages.observing:
         log.warning("OBSERVING ONLY, nothing is enforced reason=%s", stages.observing)
     else:

@@ -215,3 +215,19 @@ def test_a_reason_that_no_record_holds_is_refused(quiet: Service) -> None:
     """Before anything is written: a decider would refuse the command, and nobody would hear of it."""
     said = quiet.run("ban", "192.0.2.7", "--why", "x" * 1_025, "--config", str(quiet.config), code=2).stderr
     assert "1025 characters; 1024 at most" in " ".join(said.split())
+
+
+def test_shell_completion_knows_the_jails(quiet: Service) -> None:
+    """Also of a configuration that is broken elsewhere, and without a word on stderr."""
+    quiet.config.write_text(
+        '[jail.sshd]\n[jail.sshd-hard]\nfilter = "sshd"\nmaxretry = "x"\n', encoding="utf-8"
+    )
+    words = f"banstream unban --config {quiet.config} --jail ss"
+    env = {
+        **os.environ,
+        "_BANSTREAM_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(BANSTREAM, env=env, capture_output=True, text=True, check=False, cwd=quiet.folder)
+    assert (done.stdout.split(), done.stderr) == (["plain,sshd", "plain,sshd-hard"], "")
