@@ -72,7 +72,10 @@ class Outcomes:
                 return self._undecided(order, undecided)
             if not answers:
                 return self._unanswered(order, before)
-            return max(self._tell_answer(answer) for answer in answers)
+            code = max(self._tell_answer(answer) for answer in answers)
+            if undecided and order.command.verb != "ban":  # which one partition decides for all
+                code = max(code, self._undecided(order, undecided))
+            return code
 
         return self._with_notes(order.command, told)
 

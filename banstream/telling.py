@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from logging import getLogger
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from banstream.logs import NOTICE, quoted
 from enforcers.saying import Said
@@ -20,7 +20,7 @@ from schemas.durations import format_duration
 from schemas.records import Ban, Decision, Prolong, Record, Unban
 
 MOST_A_SECOND: Final = 20
-MOST_KEPT: Final = 8_192
+MOST_KEPT: Final = 1_024
 LEVELS: Final = {"Refused": logging.WARNING, "Failed": logging.ERROR}
 WORDS: Final = {f'{{"type":"{each.TYPE}"'.encode(): each.__name__ for each in (Ban, Unban, Prolong)}
 """A decision's word, by how its line begins."""
@@ -31,13 +31,6 @@ EXPIRED_MS: Final = 2_000
 log = getLogger("banstream.bans")
 
 
-class Why(NamedTuple):
-    """What a decider knows of a decision, and an enforcer does not."""
-
-    decision: str
-    facts: tuple[tuple[str, str | int], ...]
-
-
 class Telling:
     """One role's word on bans. `turn` at least once a second."""
 
@@ -45,7 +38,7 @@ class Telling:
         """`clock` gives seconds and never goes back."""
         self._now_ms = now_ms
         self._clock = clock
-        self._why: dict[tuple[str, str], Why] = {}
+        self._why: dict[tuple[str, str], Decision] = {}
         self._second = 0
         self._left = MOST_A_SECOND
         self._more: dict[tuple[str, str], int] = {}
@@ -53,10 +46,10 @@ class Telling:
     def hear(self, decisions: Iterable[Decision]) -> None:
         """Keep what was decided, until it takes effect."""
         for each in decisions:
+            if len(self._why) >= MOST_KEPT:
+                return
             if not (isinstance(each, Ban) and each.expired):
-                self._why[each.prefix, each.jail] = Why(each.id, facts_of(each))
-                if len(self._why) > MOST_KEPT:
-                    del self._why[next(iter(self._why))]
+                self._why[each.prefix, each.jail] = each
 
     def tell(self, said: Said) -> None:
         """Say what took effect."""
@@ -67,7 +60,7 @@ class Telling:
         if not self._room(word, manner):
             return
         name = f"{manner} {word}" if manner else word
-        facts: dict[str, str | int] = dict(why.facts) if why is not None else {}
+        facts: dict[str, str | int] = dict(facts_of(why)) if why is not None else {}
         if why is None and word == "Unban" and until_ms is not None:
             if until_ms - self._now_ms() < EXPIRED_MS:
                 facts["reason"] = "expired"
@@ -75,7 +68,7 @@ class Telling:
             facts["until"] = ending(until_ms)
         if reason is not None:
             facts["because"] = reason
-        known = decision if why is None else why.decision
+        known = decision if why is None else why.id
         if known:
             facts["decision"] = known
         say(LEVELS.get(manner or word, NOTICE), name, jail, prefix, facts)
@@ -93,7 +86,9 @@ class Telling:
                 self._decided(decode(line))
 
     def turn(self) -> None:
-        """Sum up what there was no room for."""
+        """Sum up what there was no room for; let go of what has piled up and took no effect."""
+        if len(self._why) >= MOST_KEPT:
+            self._why.clear()
         if int(self._clock()) != self._second:
             self._sum_up()
 

@@ -51,7 +51,7 @@ def _ask(settings: Settings, each: Running, *, as_json: bool) -> int:
     _tell(
         each.role,
         before,
-        f"flushed: {before} bans are out of this machine's firewall, and stay in the log. `{each.role}` bans "
+        f"flushed: {_bans(before)} out of this machine's firewall, kept in the log. `{each.role}` bans "
         "nobody here until `banstream reload`, or its next start, puts them back",
         as_json=as_json,
     )
@@ -86,11 +86,15 @@ def _remove(settings: Settings, *, as_json: bool) -> int:
     _tell(
         None,
         count,
-        f"flushed: {count} bans are out of this machine's firewall, and its table is gone; they stay in the "
-        f"log, and the next start of `banstream {role}` puts those in force back{unseen}",
+        f"flushed: {_bans(count)} out of this machine's firewall, and its table is gone. The log keeps them, "
+        f"and the next start of `banstream {role}` puts those in force back{unseen}",
         as_json=as_json,
     )
     return 0
+
+
+def _bans(count: int) -> str:
+    return "1 ban is" if count == 1 else f"{count} bans are"
 
 
 def _tell(role: str | None, count: int | None, sentence: str, *, as_json: bool) -> None:

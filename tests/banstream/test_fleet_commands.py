@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.banstream.fleet import Role, relay, role
+from banstream.instants import now_ms
+from eventlog.kafka.log import KafkaLog
+from tests.banstream.fleet import Role, ban, relay, role
 from tests.banstream.service import eventually
 from tests.broker import Cluster
 from tests.namespaces import fleet
@@ -64,3 +66,38 @@ def test_a_ban_says_on_which_hosts_it_is_and_who_decides(tmp_path: Path, broker:
 
 def _says(role: Role, what: str) -> bool:
     return what in role.errors
+
+
+@pytest.mark.real("kafka", "nftables")
+def test_an_enforcer_is_flushed_reloaded_and_stopped(tmp_path: Path, broker: Cluster) -> None:
+    """By what it says of itself in $RUNTIME_DIRECTORY; one on another configuration is left alone."""
+    url = broker.url(1)
+    with ExitStack() as stack:
+        net = stack.enter_context(fleet("web1"))
+        stack.enter_context(relay(int(broker.address.rpartition(":")[2]), net["web1"]))
+        log = stack.enter_context(closing(KafkaLog.open(url)))
+        web1 = stack.enter_context(role("enforce", tmp_path / "web1", net["web1"]))
+        web1.env["RUNTIME_DIRECTORY"] = str(tmp_path)
+        web1.settle(url, '[enforcer]\nhost = "web1"')
+        web1.begin("Enforcing")
+        ban(log, ATTACKER, now_ms() + 3_600_000, now_ms())
+        eventually(lambda: web1.elements() == {ATTACKER}, "the ban")
+        eventually(lambda: f"NOTICE [sshd] Ban {ATTACKER} until=" in web1.errors, "it says so")
+        other = tmp_path / "other.toml"
+        other.write_text(web1.config.read_text(encoding="utf-8"), encoding="utf-8")
+        assert web1.run("stop", "--config", str(other), code=3).stdout == ""
+        eventually(lambda: "flushed: 1 ban is out" in say(web1, "flush"), "the flush")
+        assert not has_table(web1)
+        web1.settle(url, '[enforcer]\nhost = "web1"\nmost_per_minute = 100')
+        assert "enforce: enforcer.most_per_minute = 100, was 30000" in say(web1, "reload")
+        eventually(lambda: web1.elements() == {ATTACKER}, "the ban is back")
+        assert "`enforce` (process " in say(web1, "stop")
+        assert web1.process is not None
+        assert web1.process.wait(10) == 0
+    broker.drop(url)
+
+
+def has_table(host: Role) -> bool:
+    """Whether the firewall has the table."""
+    assert host.host is not None
+    return host.host.run(["nft", "list", "table", "inet", "banstream"], check=False).returncode == 0

@@ -48,7 +48,7 @@ def table(up: Service) -> bool:
 def test_a_flush_empties_the_firewall_until_a_reload(up: Service) -> None:
     """Also for who is banned meanwhile, and whatever others do; the log keeps all, `status` says it."""
     say(up, "ban", ATTACKER)
-    assert "flushed: 1 bans are out" in say(up, "flush")
+    assert "flushed: 1 ban is out" in say(up, "flush")
     assert not table(up)
     say(up, "ban", OTHER)
     assert up.host is not None

@@ -123,6 +123,8 @@ def test_what_is_kept_until_it_takes_effect_has_a_bound() -> None:
     for number in range(MOST_KEPT + 100):
         telling.hear([ban(f"2001:db8::{number:x}")])
     assert len(telling._why) == MOST_KEPT  # noqa: SLF001
+    telling.turn()
+    assert not telling._why  # noqa: SLF001
 
 
 def test_what_others_wrote_steers_no_terminal_and_forges_no_line(heard: Heard) -> None:
