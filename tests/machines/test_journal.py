@@ -29,6 +29,13 @@ for target in stderr syslog journal; do
   journalctl --sync
 done
 journalctl -u banstream -p notice..notice -o json --no-pager
+systemctl start banstream
+banstream ban 192.0.2.9 > /dev/null
+echo "reload: $(banstream reload)"
+echo "flush: $(banstream flush)"
+nft list table inet banstream > /dev/null 2>&1 || echo "table gone"
+echo "stop: $(banstream stop 2>&1)"
+systemctl is-active banstream
 echo PROBE DONE
 """
 
@@ -47,3 +54,13 @@ def test_bans_are_notices_in_the_journal_whatever_the_way(tmp_path: Path) -> Non
         "journal",
     )
     assert fields["DECISION"].startswith("0-c")
+
+
+def test_a_unit_is_reloaded_flushed_and_left_to_systemd(tmp_path: Path) -> None:
+    """Root's commands reach another user's process; what systemd would start again they do not stop."""
+    said = run(tmp_path, SCRIPT, {"/etc/banstream/banstream.toml": CONFIG}).splitlines()
+    assert "reload: up: read again; nothing has changed" in said
+    assert any(line.startswith("flush: flushed: 1 ban is out of") for line in said)
+    assert "table gone" in said
+    assert any("systemctl stop banstream.service" in line for line in said)
+    assert "active" in said
