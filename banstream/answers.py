@@ -20,7 +20,7 @@ ASK_S: Final = 0.3
 """How often a fleet's log is asked how far it is decided."""
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """A decision, and what came of it, by host; whoever has nothing to change in a firewall says nothing."""
 
     decision: Decision
@@ -76,10 +76,10 @@ class Answers:
             if decided and all(self._enough(order, hosts) for order in orders):
                 return
 
-    def of(self, order: Order) -> list[Answer]:
+    def of(self, order: Order) -> list[Reply]:
         """What came of a command so far."""
         enforced = self._enforced
-        return [Answer(each, enforced.get((each.prefix, verb_of(each)), {})) for each in order.decisions]
+        return [Reply(each, enforced.get((each.prefix, verb_of(each)), {})) for each in order.decisions]
 
     def undecided(self, order: Order) -> list[int]:
         """The partitions in which nobody has come to the command yet."""

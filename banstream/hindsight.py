@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from banstream.reading import records
-from eventlog.contract import EventLog
+from eventlog.contract import EventLog, Message
 from schemas.codec import decode
 from schemas.errors import InvalidMessage, LogError
 from schemas.prefixes import PrefixSet
@@ -55,16 +55,27 @@ def allowances(log: EventLog, now_ms: int) -> dict[str, str]:
 
 
 def holders_around(log: EventLog, prefix: str) -> Iterator[Standing]:
-    """The banned prefixes that are wider than this one, and contain it."""
+    """The banned prefixes that contain this one, it among them."""
     for message in log.latest(BANS.name):
-        if "/" not in (message.key or "") or message.key == prefix or not message.value:
-            continue
-        try:
-            standing = decode(message.value)
-            if isinstance(standing, Standing) and PrefixSet([standing.prefix]).covering(prefix) is not None:
+        if ("/" in (message.key or "") or message.key == prefix) and message.value:
+            standing = _standing(message)
+            if standing is not None and PrefixSet([standing.prefix]).covering(prefix) is not None:
                 yield standing
-        except InvalidMessage:  # the dead letters have it
-            continue
+
+
+def holds_any(log: EventLog, jail: str) -> bool:
+    """Whether a jail holds a prefix: one that is gone from the rules may."""
+    found = (_standing(message) for message in log.latest(BANS.name) if message.value)
+    return any(hold.jail == jail for standing in found if standing is not None for hold in standing.holds)
+
+
+def _standing(message: Message) -> Standing | None:
+    """What a message of the bans holds; None where it cannot be read."""
+    try:
+        standing = decode(message.value)
+    except InvalidMessage:
+        return None
+    return standing if isinstance(standing, Standing) else None
 
 
 def failing(log: EventLog, prefix: str, jail: str | None) -> dict[str, int] | None:

@@ -17,6 +17,7 @@ import click
 
 from banstream.answers import Answers, Order
 from banstream.config import Settings, load_settings
+from banstream.hindsight import holds_any
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, REASON
 from banstream.reading import heartbeat, is_up, rules_in_force
@@ -109,7 +110,9 @@ def give_all(commands: Sequence[Command], asking: Asking) -> int:
     try:
         running = shared or is_up(settings.log_url, log, heartbeat(log), now_ms())
         rules = _rules(settings, rules_in_force(log), running=running)
-        commands = [_settled(each, rules, usual=asking.usual) for each in commands]
+        commands = [
+            replace(_settled(log, each, rules, usual=asking.usual), at_ms=now_ms()) for each in commands
+        ]
         outcomes = Outcomes(log, settings, rules, as_json=asking.as_json)
         before = {each.id: outcomes.known_before(each) for each in commands}
         answers = Answers(log, shared=shared)
@@ -136,12 +139,14 @@ def _rules(settings: Settings, in_force: Rules | None, *, running: bool) -> Rule
     return replace(in_force, jails=(*settings.rules().jails, *gone))
 
 
-def _settled(command: Command, rules: Rules, *, usual: bool) -> Command:
+def _settled(log: EventLog, command: Command, rules: Rules, *, usual: bool) -> Command:
     """A command whose jail there is; `usual`: a ban of that jail lasts as long as its bans do."""
     if command.jail is None or command.jail == MANUAL:
         return command
     jails = {jail.name: jail for jail in rules.jails}
     if command.jail not in jails:
+        if command.verb == "unban" and holds_any(log, command.jail):
+            return command
         raise ConfigError(
             f"--jail {command.jail}: there is no such jail; known are {', '.join([MANUAL, *jails])}"
         )

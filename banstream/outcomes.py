@@ -3,19 +3,17 @@
 | command | what there is to add |
 |---|---|
 | ban | that an `ignoreip` or an `allow` spares the address: it is banned all the same |
-| unban | that a wider prefix holds the address still: exit code 1 |
+| unban | that a wider prefix, or another jail, holds the address still: exit code 1 |
 | forgive | how many failures were forgotten, or that none were known |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from banstream.answers import Answer, Order, verb_of
+from banstream.answers import Order, Reply, verb_of
 from banstream.config import Settings
-from banstream.enrolled import Vouchers, hosts_of
-from banstream.fleet import QUIET_MS, Heard, heartbeats
 from banstream.hindsight import failing, holders_around, spared
 from banstream.instants import now_ms
 from banstream.reading import heartbeat
@@ -26,7 +24,12 @@ from schemas.codec import to_wire
 from schemas.records import Ban, Command, Enforcement, Prolong
 from schemas.rules import MANUAL, Rules
 
+if TYPE_CHECKING:
+    from banstream.fleet import Heard
+
 MOST_NAMED: Final = 10
+HEARD_MS: Final = 30_000
+"""Three heartbeats of an enforcer: who was not heard of for longer is not waited for."""
 HELD: Final = "held"
 OBSERVED: Final = "observing only"
 NOT_RUNNING: Final = "`banstream up` is not running and applies it at start"
@@ -43,16 +46,12 @@ class Outcomes:
         self._rules = rules
         self._as_json = as_json
         self._noted: list[dict[str, Any]] = []
-        self._fleet: dict[str, Heard] | None = None
-        if is_shared(settings.log_url):
-            self._fleet = heartbeats(log, now_ms(), Vouchers(hosts_of(log)))
+        self._fleet = heard_of(log) if is_shared(settings.log_url) else None
 
     def listeners(self) -> set[str]:
         """The fleet's hosts that ought to answer: their enforcers were heard of just now."""
-        now, heard = now_ms(), self._fleet or {}
-        return {
-            host for host, each in heard.items() if not each.beat.stopped and now - each.at_ms <= QUIET_MS
-        }
+        now, heard = now_ms(), (self._fleet or {}).items()
+        return {host for host, each in heard if not each.beat.stopped and now - each.at_ms <= HEARD_MS}
 
     def known_before(self, command: Command) -> Counted:
         """What `forgive` is going to forget, by jail; None of other commands, or where that is not known."""
@@ -64,7 +63,7 @@ class Outcomes:
         """Say that it waits in this machine's log; the exit code."""
         return self._with_notes(order.command, lambda: self._settle(order, "recorded", NOT_RUNNING))
 
-    def tell(self, order: Order, answers: Sequence[Answer], undecided: Sequence[int], before: Counted) -> int:
+    def tell(self, order: Order, answers: Sequence[Reply], undecided: Sequence[int], before: Counted) -> int:
         """Say what came of a command; the exit code."""
 
         def told() -> int:
@@ -109,7 +108,7 @@ class Outcomes:
         told = ", ".join(f"{count} in jail {jail}" for jail, count in sorted(before.items()))
         return self._settle(order, "done", f"failures forgotten: {told}", forgotten=before)
 
-    def _tell_answer(self, answer: Answer) -> int:
+    def _tell_answer(self, answer: Reply) -> int:
         decision = answer.decision
         end = f" {until(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
         begin = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{end}"
@@ -139,7 +138,7 @@ class Outcomes:
             return f"decided, and only observed: nothing is enforced here ({why})"
         return f"{enforcement.outcome}{f': {enforcement.detail}' if enforcement.detail else ''}"
 
-    def _there(self, answer: Answer) -> str:
+    def _there(self, answer: Reply) -> str:
         """What came of it on the fleet's hosts."""
         done = "in force on" if verb_of(answer.decision) == "ban" else "lifted on"
         by_word: dict[str, list[str]] = {}
@@ -170,10 +169,15 @@ class Outcomes:
                 yield sentence, {"note": "spared", "entry": entry, "by": by}
         if prefix is not None and command.verb == "unban":
             for standing in holders_around(self._log, prefix):
-                jails = ", ".join(f"{hold.jail}, {until(hold.until_ms)}" for hold in standing.holds)
+                own = standing.prefix == prefix
+                holds = [each for each in standing.holds if not own or command.jail not in {None, each.jail}]
+                if not holds:
+                    continue
+                jails = ", ".join(f"{hold.jail}, {until(hold.until_ms)}" for hold in holds)
+                where = "is held by other jails" if own else f"lies inside {standing.prefix}"
                 sentence = (
-                    f"STILL BANNED: {prefix} lies inside {standing.prefix} ({jails}); `banstream unban "
-                    f"{standing.prefix}` ends that, for all of it"
+                    f"STILL BANNED: {prefix} {where} ({jails}); `banstream unban {standing.prefix}` ends "
+                    + ("them all" if own else "that, for all of it")
                 )
                 yield sentence, {"note": HELD, "by": standing.prefix, "standing": to_wire(standing)}
 
@@ -188,6 +192,14 @@ class Outcomes:
             json_line({**wire, **({"notes": self._noted} if self._noted else {})})
         else:
             say(sentence)
+
+
+def heard_of(log: EventLog) -> dict[str, Heard]:
+    """A fleet's enforcers, by host; what says so is loaded for a fleet alone."""
+    from banstream.enrolled import Vouchers, hosts_of
+    from banstream.fleet import heartbeats
+
+    return heartbeats(log, now_ms(), Vouchers(hosts_of(log)))
 
 
 def named(hosts: Sequence[str]) -> str:

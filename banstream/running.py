@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from banstream.config import Settings
-from banstream.fleet import shipper
 from banstream.health import health
 from banstream.reading import heartbeat, open_to_read
 from eventlog.claim import Claim
@@ -53,6 +52,8 @@ def facts_of(settings: Settings, role: str) -> Mapping[str, Any]:
             finally:
                 log.close()
         case "ship":
+            from banstream.fleet import shipper
+
             return shipper(settings)
         case _:
             return health(role).facts

@@ -9,7 +9,6 @@ from typing import Final
 from banstream.authority import caution
 from banstream.config import Settings
 from banstream.loop import Listener
-from enforcers.safety import ALWAYS
 from eventlog.urls import is_shared, url_warning
 from schemas.prefixes import PrefixSet
 
@@ -31,6 +30,8 @@ def say_settings(settings: Settings) -> None:
 
 def say_never_banned(entries: Sequence[str]) -> None:
     """Say what the enforcer never bans, `10.0.0.0/8 (operator)` each: shortly what is this machine's own."""
+    from enforcers.safety import ALWAYS
+
     always = PrefixSet(ALWAYS)
     own = [entry for entry in entries if always.covering(entry.partition(" ")[0]) is None]
     own.sort(key=lambda entry: "(operator)" not in entry)

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from logging import getLogger
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from banstream.logs import NOTICE, quoted
-from enforcers.saying import Said
 from schemas.codec import decode
 from schemas.durations import format_duration
 from schemas.records import Ban, Decision, Prolong, Record, Unban
+
+if TYPE_CHECKING:
+    from enforcers.saying import Said
 
 MOST_A_SECOND: Final = 20
 MOST_KEPT: Final = 1_024

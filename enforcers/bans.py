@@ -41,5 +41,5 @@ def read_standing(value: bytes, heeded: Heeded = ALL) -> HostBan:
     if heeded is not ALL:
         holds = [hold for hold in holds if heeded.counts(hold.jail, hold.labels)]
     wanted = packed(ends_of(holds))
-    holders = holders_of(holds)
+    holders = holders_of(holds, record.decision)
     return HostBan(record.prefix, record.decision, wanted, record.decided_at_ms, holders=holders)

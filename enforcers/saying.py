@@ -27,7 +27,7 @@ class Said(NamedTuple):
     Attributes:
         word: what; `manner`: how: done, restored at the start, would be done, or tried in vain.
         jail, prefix: whose hold on what.
-        decision: the id of the decision behind it; None where the prefix was freed.
+        decision: the id of the decision behind it, of a ban its own; None where the prefix was freed.
         until_ms: when the hold ends; None for ever.
         reason: why not; None where it was done.
     """
@@ -47,7 +47,7 @@ Grip = tuple[Holders, Packed]
 NO_GRIP: Final[Grip] = ((), ())
 
 
-class Known(Protocol):
+class Elder(Protocol):
     """Who can say what is known of a prefix."""
 
     def known(self, prefix: str) -> HostBan | None:
@@ -62,9 +62,9 @@ class Sayings:
         self._tell = tell
         self._done: Manner = "Would" if observing else ""
         self._told: dict[str, Grip] = {}
-        self._older: Known | None = None
+        self._older: Elder | None = None
 
-    def succeed(self, older: Known) -> None:
+    def succeed(self, older: Elder) -> None:
         """Until `started` only what differs from an older register is news."""
         self._older = older
 
@@ -105,9 +105,10 @@ class Sayings:
     def _say(
         self, ban: HostBan, before: Grip, after: Grip, manner: Manner, reason: str | None = None
     ) -> None:
-        decision = ban.decision if ban.wanted else None
+        newest = ban.decision if ban.wanted else None
         for word, jail, until_ms in changes(before, after):
             how: Manner = self._done if manner == "Restore" and word != "Ban" else manner
+            decision = own_ban(ban, jail) if word == "Ban" else newest
             self._tell(Said(word, how, jail, ban.prefix, decision, until_ms, reason))
 
     def _in_force(self, known: HostBan) -> Grip:
@@ -142,4 +143,12 @@ def changes(before: Grip, after: Grip) -> Iterator[tuple[Word, str, int | None]]
 def by_jail(grip: Grip) -> dict[str, int | None]:
     """Until when each jail holds."""
     holders, wanted = grip
-    return {holders: spread(wanted)[0][1]} if isinstance(holders, str) else dict(holders)
+    if isinstance(holders, str):
+        return {holders: spread(wanted)[0][1]}
+    return {jail: until_ms for jail, until_ms, _ in holders}
+
+
+def own_ban(ban: HostBan, jail: str) -> str:
+    """The id of the ban by which a jail holds a prefix."""
+    others = () if isinstance(ban.holders, str) else ban.holders
+    return next((own for name, _, own in others if name == jail), ban.decision)

@@ -21,8 +21,8 @@ End = tuple[Ports, int | None]
 Ends = tuple[End, ...]
 Packed = int | Ends
 """Ends as they are kept: one for all ports as its instant alone; false where there are none."""
-Holders = str | tuple[tuple[str, int | None], ...]
-"""The one jail that holds a prefix; of none or several each with its end."""
+Holders = str | tuple[tuple[str, int | None, str], ...]
+"""The one jail that holds a prefix by the newest decision; else each with its end and its ban."""
 
 TOLERANCE_MS: Final = 2_000
 """An element that ends this close to its ban's end is right: the kernel and a listing round differently."""
@@ -95,11 +95,11 @@ def ends_of(holds: Sequence[Hold | HoldLine]) -> Ends:
     return tuple(ends.items())
 
 
-def holders_of(holds: Sequence[Hold | HoldLine]) -> Holders:
+def holders_of(holds: Sequence[Hold | HoldLine], decision: str) -> Holders:
     """Which jails these holds are of; names are kept once, whatever the number of bans."""
-    if len(holds) == 1:
+    if len(holds) == 1 and holds[0].ban == decision:
         return intern(holds[0].jail)
-    return tuple((intern(hold.jail), hold.until_ms) for hold in holds)
+    return tuple((intern(hold.jail), hold.until_ms, hold.ban) for hold in holds)
 
 
 def live(ends: Ends, now_ms: int) -> Ends:

@@ -86,7 +86,7 @@ def _remove(settings: Settings, *, as_json: bool) -> int:
     _tell(
         None,
         count,
-        f"flushed: {_bans(count)} out of this machine's firewall, and its table is gone. The log keeps them, "
+        f"flushed: {_bans(count)} out of this machine's firewall, and its table is gone. The log keeps all, "
         f"and the next start of `banstream {role}` puts those in force back{unseen}",
         as_json=as_json,
     )
@@ -94,7 +94,7 @@ def _remove(settings: Settings, *, as_json: bool) -> int:
 
 
 def _bans(count: int) -> str:
-    return "1 ban is" if count == 1 else f"{count} bans are"
+    return {0: "no ban was there to take", 1: "1 ban is"}.get(count, f"{count} bans are")
 
 
 def _tell(role: str | None, count: int | None, sentence: str, *, as_json: bool) -> None:

@@ -34,7 +34,8 @@ def reload_command(role: str | None, as_json: bool, config_file: str | None) -> 
     settings = load_settings(config_file, check="log")
     found = [each for each in running(settings) if each.role in ({role} if role else RELOADABLE)]
     if not found:
-        raise LogError(f"{role or 'no role that reloads'} does not run here on this configuration's log")
+        whom = f"`{role}`" if role else f"none of {', '.join(RELOADABLE)}"
+        raise LogError(f"no role to reload: {whom} was found running here on this configuration's log")
     if role == "decide":
         raise LogError("`decide` does not reload: it follows the rules in force (`banstream rules push`)")
     return max(_reload(settings, each, as_json=as_json) for each in found)

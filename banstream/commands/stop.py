@@ -30,7 +30,8 @@ def stop_command(role: str | None, as_json: bool, config_file: str | None) -> in
     """
     found = [each for each in running(load_settings(config_file, check="log")) if role in {None, each.role}]
     if not found:
-        raise LogError(f"{role or 'no role'} runs here on this configuration's log")
+        whom = f"`{role}`" if role else f"none of {', '.join(ROLES)}"
+        raise LogError(f"no role to stop: {whom} was found running here on this configuration's log")
     if len(found) > 1:
         raise click.UsageError(f"several run here, name one: {', '.join(each.role for each in found)}")
     (each,) = found

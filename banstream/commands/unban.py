@@ -26,7 +26,7 @@ def unban_command(
 ) -> int:
     """End the bans of addresses, of prefixes and all that lies inside them, or of everything (--all).
 
-    Exit code 1 when there was nothing to end, or when a wider prefix is banned still.
+    Exit code 1 when there was nothing to end, or when a wider prefix or another jail holds it still.
     """
     if everything == bool(prefixes):
         raise click.UsageError("name one address or prefix, or more, or --all")

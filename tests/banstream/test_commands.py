@@ -360,3 +360,18 @@ def test_who_only_observes_says_that_a_ban_is_observed(off: Service) -> None:
     off.start()
     said = say(off, "ban", ATTACKER, code=1)
     assert "decided, and only observed: nothing is enforced here (the null backend is configured" in said
+
+
+def test_an_unban_in_one_jails_name_says_which_others_hold(up: Service) -> None:
+    """Exit code 1: the address is banned still; a jail that is gone may let go of what it holds."""
+    say(up, "ban", ATTACKER)
+    say(up, "ban", ATTACKER, "--jail", "sshd")
+    said = say(up, "unban", ATTACKER, "--jail", "manual", code=1)
+    assert f"STILL BANNED: {ATTACKER} is held by other jails (sshd, until " in said
+    up.config.write_text(
+        up.config.read_text(encoding="utf-8").replace("[jail.sshd]", '[jail.new]\nfilter = "sshd"')
+    )
+    say(up, "reload")
+    assert "no such jail" in up.run("ban", OTHER, "--jail", "sshd", "--config", str(up.config), code=2).stderr
+    assert "applied" in say(up, "unban", ATTACKER, "--jail", "sshd")
+    assert up.elements() == set()

@@ -79,7 +79,7 @@ def test_a_flush_without_a_role_removes_the_table(up: Service) -> None:
     assert up.elements() == {ATTACKER}
     assert "its table is gone" in say(up, "flush")
     assert not table(up)
-    assert "runs here" in up.run("stop", "--config", str(up.config), code=3).stderr
+    assert "no role to stop" in up.run("stop", "--config", str(up.config), code=3).stderr
     up.start()
     assert up.elements() == {ATTACKER}
 

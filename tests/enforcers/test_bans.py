@@ -34,7 +34,7 @@ def by_codec(value: bytes) -> Any:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage("not a standing")
-    wanted, holders = packed(ends_of(record.holds)), holders_of(record.holds)
+    wanted, holders = packed(ends_of(record.holds)), holders_of(record.holds, record.decision)
     return HostBan(record.prefix, record.decision, wanted, record.decided_at_ms, holders=holders)
 
 

@@ -16,7 +16,7 @@ END_MS = NOW_MS + HOUR_MS
 def test_each_jail_says_when_it_holds_and_when_it_lets_go() -> None:
     """The second jail's ban is news though the firewall does not change; so is that one lets go."""
     rig = Rig()
-    sshd, dovecot = hold(END_MS), hold(END_MS, jail="dovecot")
+    sshd, dovecot = hold(END_MS), replace(hold(END_MS, jail="dovecot"), ban="0-2-0-0")
     rig.follow(standing(IP, sshd))
     assert rig.heard() == [f"[sshd] Ban {IP}"]
     rig.follow(standing(IP, dovecot, sshd, decision="0-2-0-0"))
@@ -120,3 +120,14 @@ def test_a_reload_says_what_differs_alone() -> None:
     ]
     rig.follow(freed(IP))
     assert rig.heard() == [f"[sshd] Unban {IP}"]
+
+
+def test_a_restored_ban_names_its_own_decision() -> None:
+    """Not the one that last changed the prefix: another jail's unban."""
+    rig = Rig(standing(IP, hold(END_MS), decision="0-7-0-0"))
+    assert [(each.manner, each.decision, each.until_ms) for each in rig.said] == [
+        ("Restore", "0-1-0-0", END_MS)
+    ]
+    rig.said.clear()
+    rig.follow(standing(IP, hold(END_MS), decision="0-8-0-0"))
+    assert rig.heard() == []
