@@ -117,7 +117,7 @@ class Enforcer:
             backend, self._judge, self._recorder, observing=observing is not None, tell=config.tell
         )
         self._loaded = self._reconciled = self._dirty = False
-        self._flushed: str | None = None
+        self._flushed: int | None = None
         self._repairs = 0
         self._lag_ms = 0
         self._repair_timer, self._retry_timer, self._refresh_timer = Interval(), Interval(), Interval()
@@ -155,7 +155,7 @@ class Enforcer:
         Nothing can fail here: what the old one has not recorded yet, this one will.
         """
         self._recorder.succeed(old._recorder)
-        if not old._flushed:
+        if old._flushed is None:
             self._register.succeed(old._register)
         self._dirty = True
 
@@ -176,7 +176,7 @@ class Enforcer:
             LogError, Transient: the log cannot be read. The firewall has been looked after all the same.
         """
         now_ms = self._now_ms()
-        if self._flushed:
+        if self._flushed is not None:
             self._backend.changed()  # heard, and let be
             self._beat(now_ms)
             self._recorder.commit()
@@ -194,7 +194,7 @@ class Enforcer:
     def reset_breaker(self) -> None:
         """An operator's word: let new bans through again, and look anew at those that were refused."""
         self._judge.breaker.reset()
-        if not self._flushed:
+        if self._flushed is None:
             self._register.settle(self._register.refused(), self._now_ms())
         self._recorder.commit()
 
@@ -204,8 +204,8 @@ class Enforcer:
         Raises EnforcementFailed.
         """
         self._backend.flush()
-        self._register.flush(self._now_ms())
-        self._flushed = FLUSHED
+        taken = self._register.flush(self._now_ms())
+        self._flushed = taken + (self._flushed or 0)
         self._recorder.commit()
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ class Enforcer:
         return EnforcerStatus(
             host=self._config.host,
             backend=self._backend.name,
-            observing=self._observing or self._flushed,
+            observing=self._observing if self._flushed is None else FLUSHED,
             in_force=self._register.in_force(self._now_ms()),
             **self._recorder.totals,
             repairs=self._repairs,
@@ -238,6 +238,7 @@ class Enforcer:
             breaker_refused=breaker.refused,
             lag_ms=self._lag_ms,
             never_ban=tuple(self._judge.never_ban),
+            flushed=self._flushed,
         )
 
     def _read(self) -> None:

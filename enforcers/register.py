@@ -154,12 +154,15 @@ class Register:
         """Every prefix."""
         return list(self._bans)
 
-    def flush(self, now_ms: int) -> None:
-        """The firewall was emptied by an operator's word; the account says it of each prefix."""
+    def flush(self, now_ms: int) -> int:
+        """The firewall was emptied by an operator's word; the account says it of each prefix, of how many."""
+        count = 0
         for ban in self._bans.values():
-            if ban.outcome == "applied" and ban.wanted:
+            if ban.outcome == "applied" and ban.holding:
+                count += 1
                 self._recorder.note("unban", ban.prefix, Result(ban.decision, "applied", FLUSHED), now_ms)
         self.forget_held()
+        return count
 
     def forget_held(self) -> None:
         """The firewall holds nothing any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
@@ -38,7 +39,6 @@ def flush_command(as_json: bool, config_file: str | None) -> int:
 
 def _ask(settings: Settings, each: Running, *, as_json: bool) -> int:
     """Have a role do it."""
-    before = (facts_of(settings, each.role).get("enforcer") or {}).get("in_force", 0)
     asked_ms = int(time.time() * 1_000)
     send(each.pid, signal.SIGUSR2)
     deadline = time.monotonic() + WAIT_S
@@ -48,23 +48,21 @@ def _ask(settings: Settings, each: Running, *, as_json: bool) -> int:
             _tell(each.role, None, f"`{each.role}` has not answered yet. {waiting}", as_json=as_json)
             return 1
         time.sleep(LOOK_S)
+    count = (facts.get("enforcer") or {}).get("flushed", 0)
     _tell(
         each.role,
-        before,
-        f"flushed: {_bans(before)} out of this machine's firewall, kept in the log. `{each.role}` bans "
+        count,
+        f"flushed: {_bans(count)} out of this machine's firewall, kept in the log. `{each.role}` bans "
         "nobody here until `banstream reload`, or its next start, puts them back",
         as_json=as_json,
     )
     return 0
 
 
-def _is_flushed(facts: Any, asked_ms: int) -> bool:
-    from enforcers.enforcer import FLUSHED
-
-    enforcer = facts.get("enforcer") or {}
-    return facts.get("at_ms", 0) >= asked_ms and (
-        enforcer.get("observing") == FLUSHED or enforcer.get("in_force") == 0
-    )
+def _is_flushed(facts: Mapping[str, Any], asked_ms: int) -> bool:
+    """Whether a role said so since; where its log is away it has taken up no ban yet, and says nothing."""
+    enforcer = facts.get("enforcer") or {"flushed": 0}
+    return facts.get("at_ms", 0) >= asked_ms and enforcer.get("flushed") is not None
 
 
 def _remove(settings: Settings, *, as_json: bool) -> int:
