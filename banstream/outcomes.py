@@ -34,7 +34,7 @@ HELD: Final = "held"
 OBSERVED: Final = "observing only"
 NOT_RUNNING: Final = "`banstream up` is not running and applies it at start"
 BUSY: Final = "`banstream up` is busy, and applies it when it gets there"
-Counted = dict[str, int] | None
+Forgotten = dict[str, int] | None
 
 
 class Outcomes:
@@ -53,7 +53,7 @@ class Outcomes:
         now, heard = now_ms(), (self._fleet or {}).items()
         return {host for host, each in heard if not each.beat.stopped and now - each.at_ms <= HEARD_MS}
 
-    def known_before(self, command: Command) -> Counted:
+    def known_before(self, command: Command) -> Forgotten:
         """What `forgive` is going to forget, by jail; None of other commands, or where that is not known."""
         if command.verb != "forgive" or command.prefix is None:
             return None
@@ -63,7 +63,9 @@ class Outcomes:
         """Say that it waits in this machine's log; the exit code."""
         return self._with_notes(order.command, lambda: self._settle(order, "recorded", NOT_RUNNING))
 
-    def tell(self, order: Order, answers: Sequence[Reply], undecided: Sequence[int], before: Counted) -> int:
+    def tell(
+        self, order: Order, answers: Sequence[Reply], undecided: Sequence[int], before: Forgotten
+    ) -> int:
         """Say what came of a command; the exit code."""
 
         def told() -> int:
@@ -95,7 +97,7 @@ class Outcomes:
         self._settle(order, "recorded", sentence, partitions=list(partitions))
         return 1
 
-    def _unanswered(self, order: Order, before: Counted) -> int:
+    def _unanswered(self, order: Order, before: Forgotten) -> int:
         """Nothing was decided."""
         command = order.command
         if command.verb in {"ban", "unban"}:
