@@ -24,16 +24,22 @@ NOTHING: Final[Mapping[str, str]] = {}
 
 @dataclass(slots=True)
 class Life:
-    """A role's life in this process: since when, by which clock, and whether it has ended cleanly."""
+    """A role's life in this process: since when, by which clock, its last reload, whether it ended."""
 
     role: str
     now_ms: Callable[[], int]
     started_at_ms: int = field(init=False)
     stopped: bool = False
+    reload: Reload | None = None
 
     def __post_init__(self) -> None:
         """It begins now."""
         self.started_at_ms = self.now_ms()
+
+    def reloaded(self, *, problems: tuple[str, ...] = (), changes: tuple[str, ...] = ()) -> None:
+        """The configuration was read again; `problems`: and refused."""
+        count = 1 if self.reload is None else self.reload.count + 1
+        self.reload = Reload(count=count, at_ms=self.now_ms(), problems=problems, changes=changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,23 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """What came of the last reload of the configuration.
+
+    Attributes:
+        count: how many there were since the start, with this one.
+        at_ms: when it was.
+        problems: why it was refused, and the old configuration goes on; none where it was taken.
+        changes: what it changed, a sentence each.
+    """
+
+    count: int
+    at_ms: int
+    problems: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleStatus:
     """How a role is.
 
@@ -67,6 +90,7 @@ class RoleStatus:
         started_at_ms, at_ms: since when it runs, and when it said so.
         stopped: it ended cleanly, and this is its last word.
         waiting: the stages that met a passing error and try again, and what they met.
+        reload: what came of the last reload; None before the first.
     """
 
     role: str
@@ -77,6 +101,7 @@ class RoleStatus:
     stopped: bool
     waiting: Mapping[str, str]
     account: Account
+    reload: Reload | None = None
 
     @classmethod
     def now(cls, life: Life, account: Account, waiting: Mapping[str, str] = NOTHING) -> RoleStatus:
@@ -90,6 +115,7 @@ class RoleStatus:
             stopped=life.stopped,
             waiting=waiting,
             account=account,
+            reload=life.reload,
         )
 
     def to_wire(self) -> dict[str, Any]:

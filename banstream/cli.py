@@ -34,6 +34,9 @@ COMMANDS: Final[dict[str, str]] = {
     "forgive": "Forget the failures counted so far.",
     "allow": "Unban an address or prefix, and never ban it.",
     "breaker": "Whether the breaker refuses new bans on this machine; reset it.",
+    "flush": "Every ban out of this machine's firewall at once; the log keeps them.",
+    "reload": "Have the roles that run here read their configuration again.",
+    "stop": "Stop the role that runs here.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",
     "config": "Check or show the configuration.",
     "filters": "List filters, or test them on their own samples.",
@@ -43,6 +46,34 @@ COMMANDS: Final[dict[str, str]] = {
     "log": "Make an embedded log small again, or move it to a Kafka cluster.",
     "doctor": "Check what this machine has and lacks.",
 }
+
+HINTS: Final[dict[str, str]] = {
+    "banip": "`banstream ban ADDRESS [--jail JAIL]` does that",
+    "unbanip": "`banstream unban ADDRESS [--jail JAIL]` does that",
+    "banned": "`banstream bans` lists them",
+    "start": "`banstream up` does that, or `systemctl start banstream`",
+    "restart": "`banstream reload` takes a new configuration; else `banstream stop`, then `banstream up`",
+    "ping": "`banstream status --health up` does that",
+    "version": "`banstream --version` says it",
+    "get": "`banstream config show` has what is configured, `banstream status` and `bans` what is in force",
+    "set": "`banstream ban ADDRESS --jail JAIL` and `unban` are banip and unbanip; all else is in the "
+    "configuration, then `banstream reload`",
+    "add": "a jail is a table [jail.NAME] in the configuration, then `banstream reload`",
+    "fail2ban-regex": "`banstream match FILE` does that",
+    "regex": "`banstream match FILE` does that",
+    "log-level": "a role has --quiet and --debug",
+    "loglevel": "a role has --quiet and --debug",
+    "logtarget": "a role has --log-to stderr|syslog|journal",
+    "flushlogs": "nothing keeps a log file open: lines go to stderr, syslog or the journal",
+    "dbpurgeage": "[log] max_size bounds what is kept (docs/operating.md)",
+    "statistics": "`banstream status` has them",
+    "jail": "`banstream status JAIL` shows one",
+    "jails": "`banstream status` shows them",
+    "decisions": "`banstream bans` lists those in force, `banstream ban` and `unban` make and end them",
+    "alerts": "`banstream events` and `banstream explain ADDRESS` have them",
+    "metrics": "`banstream status`, and [metrics] listen for Prometheus",
+}
+"""fail2ban's and CrowdSec's words, and what does that here."""
 
 
 class LazyCommands(click.Group):
@@ -68,6 +99,16 @@ class LazyCommands(click.Group):
             each.help = (each.help or "").replace("\\b\n", "\b\n")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with; for who names another, what does that here."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            hint = HINTS.get(name.lower()) or _nearest(name)
+            ctx.fail(f"No such command {name!r}{f'; {hint}' if hint else '.'}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands with their sentences, from the table: `--help` imports none of them."""
         del ctx
@@ -88,6 +129,14 @@ def banstream() -> None:
     Log lines become events, events become decisions, decisions become firewall rules, and the log in
     between explains every one of them.
     """
+
+
+def _nearest(name: str) -> str | None:
+    """The command that was meant, perhaps."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f"did you mean `banstream {near[0]}`?" if near else None
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from banstream.config import EnforcerSettings
 from enforcers.bans import Heeded
 from enforcers.enforcer import EnforcerConfig
 from enforcers.safety import BreakerLimits
+from enforcers.saying import Tell
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 def enforcer_config(
     settings: EnforcerSettings,
+    tell: Tell,
     heartbeat_ms: int | None = None,
     private: Ed25519PrivateKey | None = None,
 ) -> EnforcerConfig:
-    """The enforcer's configuration on this host; `heartbeat_ms` and `private`: as EnforcerConfig says."""
+    """The enforcer's configuration on this host; the rest is as EnforcerConfig says."""
     return EnforcerConfig(
         host=settings.host,
         never_ban=settings.never_ban,
@@ -28,4 +30,5 @@ def enforcer_config(
         heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
         heartbeat_ms=heartbeat_ms,
         private=private,
+        tell=tell,
     )

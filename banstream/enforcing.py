@@ -13,6 +13,8 @@ from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
 from banstream.loop import Works
+from banstream.serving import say_never_banned
+from banstream.telling import Telling
 from enforcers.backends import open_backend
 from enforcers.enforcer import Enforcer
 from eventlog.contract import EventLog
@@ -46,16 +48,23 @@ class Enforcing:
         self._log = event_log
         self._now_ms = now_ms
         self._backend, self.observing = open_backend(settings.enforcer.backend)
+        self._telling = Telling(now_ms)
         self._enforcer: Enforcer | None = None
+        self._flushed = False
         self._wakeup: Wakeup | None = None
 
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self._settings
+
     def works(self) -> Works:
-        """The one stage."""
-        return {"enforcer": self._turn}
+        """The one stage, and what is said of it."""
+        return {"enforcer": self._turn, "telling": self._telling.turn}
 
     def endings(self) -> Works:
         """Stop listening, let go of the firewall and the log; bans stay, as configured."""
-        return {"stopping the enforcer": self._stop}
+        return {"stopping the enforcer": self._stop, "telling": self._telling.close}
 
     def filenos(self) -> Iterable[int]:
         """The firewall's descriptors, and the log's."""
@@ -79,6 +88,7 @@ class Enforcing:
             new.succeed(self._enforcer)
             self._enforcer = new
         self._settings = settings
+        self._flushed = False
 
     def account(self) -> Account:
         """How the enforcer is; nothing before it has started."""
@@ -95,7 +105,17 @@ class Enforcing:
         if self._enforcer is not None:
             self._enforcer.reset_breaker()
 
+    def flush(self) -> None:
+        """Take every ban out of the firewall, until `renew`, whether or not the log is there."""
+        self._flushed = True
+        if self._enforcer is None:
+            self._backend.flush()
+        else:
+            self._enforcer.flush()
+
     def _turn(self) -> bool:
+        if self._flushed and self._enforcer is None:
+            return False
         more = self._started().poll()
         if self._wakeup is not None:
             self._wakeup.clear()
@@ -112,8 +132,14 @@ class Enforcing:
         return self._enforcer
 
     def _made(self, settings: Settings) -> Enforcer:
-        config = enforcer_config(settings.enforcer, HEARTBEAT_MS, self._private)
-        return Enforcer(self._log, self._backend, config, observing=self.observing, now_ms=self._now_ms)
+        config = enforcer_config(settings.enforcer, self._telling.tell, HEARTBEAT_MS, self._private)
+        return Enforcer(
+            self._log,
+            self._backend,
+            config,
+            observing=self.observing,
+            now_ms=self._now_ms,
+        )
 
     def _wait(self, timeout_ms: int) -> bool:
         return self._enforcer is not None and self._enforcer.follower.wait(timeout_ms)
@@ -121,7 +147,7 @@ class Enforcing:
     def _announce(self, enforcer: Enforcer) -> None:
         status = enforcer.status()
         jails = ",".join(self._settings.enforcer.jails) or "all"
-        log.info("Never banned prefixes=%s", ",".join(status.never_ban))
+        say_never_banned(status.never_ban)
         if self.observing:
             log.warning("OBSERVING ONLY, nothing is enforced reason=%s", self.observing)
         else:

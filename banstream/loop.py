@@ -12,11 +12,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import CDLL
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import Final, Protocol
 
 from banstream.account import Account, Life, RoleStatus
+from banstream.changes import changed
 from banstream.config import Settings
 from banstream.health import Pulse
 from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Transient
@@ -25,6 +26,8 @@ FIREWALL_RETRY_MS: Final = 1_000
 TRIM_MS: Final = 5_000
 WAITING_MS: Final = 200
 """While a stage waits for better times nothing wakes the loop, so it looks as often."""
+MOST_CHANGES: Final = 50
+MOST_PROBLEMS: Final = 5
 MOST_SAID: Final = 1_000
 """So many sentences are logged; `status` has all."""
 
@@ -36,6 +39,11 @@ Works = Mapping[str, Callable[[], object]]
 
 class Role(Protocol):
     """Stages that a loop turns."""
+
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        ...
 
     def works(self) -> Works:
         """What to do in each turn. What raises Transient or EnforcementFailed is tried again later."""
@@ -70,6 +78,10 @@ class Role(Protocol):
 
     def reset_breaker(self) -> None:
         """An operator's word, by SIGUSR1: let new bans through again. Raises as `works`."""
+        ...
+
+    def flush(self) -> None:
+        """An operator's word, by SIGUSR2: ban nobody here until `renew`, or a start. Raises as `works`."""
         ...
 
 
@@ -115,7 +127,7 @@ class Loop:
         self._pulse = Pulse(name)
         self._retries: dict[str, Retry] = {}
         self._said: set[str] = set()
-        self.stopping = self._reloading = self._resetting = False
+        self.stopping = self._reloading = self._resetting = self._flushing = False
         self._trim_at_ms = 0
 
     def run(self) -> None:
@@ -125,11 +137,14 @@ class Loop:
             signal.SIGINT: self._stop,
             signal.SIGHUP: self._hang_up,
             signal.SIGUSR1: self._reset,
+            signal.SIGUSR2: self._want_flush,
         }
         with _signals(calls) as woken:
             while not self.stopping:
                 if self._reloading:
                     self._try("reload", self._take_new_settings)
+                if self._flushing:
+                    self._try("flushing the firewall", self._flush)
                 if self._resetting:
                     self._try("resetting the breaker", self._reset_breaker)
                 busy = self.turn()
@@ -161,11 +176,22 @@ class Loop:
 
     def status(self) -> RoleStatus:
         """How the role is now."""
-        return RoleStatus.now(self._life, self._role.account(), self.waiting())
+        account = self._role.account()
+        if refused := self._refused():
+            account = replace(account, notices={**account.notices, **refused})
+        return RoleStatus.now(self._life, account, self.waiting())
+
+    def _refused(self) -> dict[str, int]:
+        """What is wrong with the configuration that was not taken, until another is."""
+        last = self._life.reload
+        if last is None:
+            return {}
+        begin = "the configuration was refused at the last reload, and the old one goes on: "
+        return {begin + problem: 1 for problem in last.problems[:MOST_PROBLEMS]}
 
     def _tell(self) -> None:
-        status = self.status()
-        self._warn(status.account.notices)
+        status, refused = self.status(), self._refused()  # which has been said
+        self._warn({what: count for what, count in status.account.notices.items() if what not in refused})
         self._pulse.beat(status)
         if self._listener is not None:
             self._listener.status = status
@@ -204,19 +230,33 @@ class Loop:
 
     def _take_new_settings(self) -> None:
         self._reloading = False
+        old = self._role.settings
         try:
             settings = self._reload()
             self._role.renew(settings)
         except ConfigError as error:
             for problem in error.problems:
                 log.error("Configuration refused, going on with the old one problem=%s", problem)  # noqa: TRY400 - a fact for people, not a traceback
+            self._life.reloaded(problems=error.problems)
         except (Transient, EnforcementFailed):
             self._reloading = True
             raise
         except BanstreamError as error:
             log.error("Configuration not taken, going on with the old one reason=%s", error)  # noqa: TRY400 - as above
+            self._life.reloaded(problems=(str(error),))
         else:
-            log.info("Configuration reloaded rules=%s", settings.rules().version)
+            changes = changed(old, settings)
+            log.info("Configuration reloaded rules=%s changes=%d", settings.rules().version, len(changes))
+            for change in changes[:MOST_CHANGES]:
+                log.info("Changed what=%s", change)
+            self._life.reloaded(changes=tuple(changes[:MOST_CHANGES]))
+        self._tell()
+
+    def _flush(self) -> None:
+        self._role.flush()
+        self._flushing = False
+        log.warning("An operator has flushed the firewall: nothing is banned here until a reload or a start")
+        self._tell()
 
     def _reset_breaker(self) -> None:
         self._role.reset_breaker()
@@ -249,6 +289,9 @@ class Loop:
 
     def _reset(self) -> None:
         self._resetting = True
+
+    def _want_flush(self) -> None:
+        self._flushing = True
 
 
 def give_memory_back() -> None:

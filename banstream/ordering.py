@@ -5,46 +5,84 @@ They work while `up` runs, and while it does not: then they are applied when it 
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
-import time
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 from uuid import uuid4
 
 import click
 
+from banstream.answers import Answers, Order
 from banstream.config import Settings, load_settings
+from banstream.hindsight import holds_any
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, REASON
-from banstream.reading import heartbeat, is_up
-from banstream.show import json_line, say, until
+from banstream.reading import heartbeat, is_up, rules_in_force
 from eventlog.contract import Append, EventLog
-from eventlog.follower import Follower
-from eventlog.urls import open_log
-from schemas.codec import encode, to_wire
+from eventlog.urls import is_shared, open_log
+from schemas.codec import encode
 from schemas.errors import ConfigError
-from schemas.records import Ban, Command, Decision, Enforcement, Prolong, Unban, Verb
-from schemas.rules import MANUAL
-from schemas.topics import COMMANDS, DECISIONS, ENFORCEMENTS, partition_of, spans_partitions
+from schemas.records import Command, Verb
+from schemas.rules import MANUAL, Rules
+from schemas.topics import COMMANDS, partition_of, spans_partitions
 
-WAIT_S = 5.0
-SETTLE_S = 0.5
-LOOK_MS = 100
-NOT_RUNNING = "`banstream up` is not running and applies it at start"
-BUSY = "`banstream up` is busy, and applies it when it gets there"
+WAIT_MS: Final = 5_000
+FOREVER_MS: Final = -1
+
+
+class BanTime(DurationType):
+    """A duration, or -1: for ever, as `bantime` says it."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The duration in milliseconds; FOREVER_MS for ever."""
+        if str(value).strip() in {"-1", "ever", "for ever"}:
+            return FOREVER_MS
+        return super().convert(value, param, ctx)
+
 
 why_option = click.option(
     "--why", default="", type=REASON, metavar="TEXT", help="The reason, kept in the audit trail."
 )
-jail_option = click.option("--jail", metavar="JAIL", help="Only this jail [default: all].")
 for_option = click.option(
-    "--for", "duration_ms", type=DurationType(), metavar="DURATION", help="For this long [default: for ever]."
+    "--for",
+    "duration_ms",
+    type=BanTime(),
+    metavar="DURATION",
+    help="For this long; -1: for ever [default: for ever].",
+)
+wait_option = click.option(
+    "--wait",
+    "wait_ms",
+    type=DurationType(),
+    default=WAIT_MS,
+    metavar="DURATION",
+    help="How long to wait for what comes of it [default: 5s].",
 )
 prefix_argument = click.argument("prefix", type=PREFIX)
+prefixes_argument = click.argument("prefixes", type=PREFIX, nargs=-1, required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How a command is given.
+
+    Attributes:
+        usual: a ban of a jail lasts that jail's bantime, unless the command says how long.
+    """
+
+    config_file: str | None
+    as_json: bool
+    wait_ms: int = WAIT_MS
+    usual: bool = False
 
 
 def command(verb: Verb, **facts: str | int | None) -> Command:
     """A command of this operator, now."""
+    if facts.get("duration_ms") == FOREVER_MS:
+        facts["duration_ms"] = None
     return Command(id=uuid4().hex, verb=verb, at_ms=now_ms(), who=operator(), **facts)  # type: ignore[arg-type]
 
 
@@ -59,63 +97,62 @@ def operator() -> str:
 
 
 def give(config_file: str | None, command: Command, *, as_json: bool) -> int:
-    """Append a command, wait for what comes of it, and say that; the exit code."""
-    settings = load_settings(config_file, check="log")
-    _check_jail(settings, command)
-    log = open_log(settings.log_url)
+    """Give one command, as `give_all` does."""
+    return give_all([command], Asking(config_file=config_file, as_json=as_json))
+
+
+def give_all(commands: Sequence[Command], asking: Asking) -> int:
+    """Append commands, wait for what comes of them, and say that; the exit code, the worst of all."""
+    from banstream.outcomes import Outcomes
+
+    settings = load_settings(asking.config_file, check="log")
+    log, shared = open_log(settings.log_url), is_shared(settings.log_url)
     try:
-        watcher = Answers(log)
-        causes = submit(log, command)
-        if not is_up(settings.log_url, log, heartbeat(log), now_ms()):
-            return _settle(command, "recorded", NOT_RUNNING, as_json=as_json)
-        answers = watcher.wait(causes)
-        if not answers and not watcher.decided(causes):
-            return _settle(
-                command,
-                "recorded",
-                BUSY,
-                as_json=as_json,
-            )
-        return _report(command, answers, as_json=as_json)
+        running = shared or is_up(settings.log_url, log, heartbeat(log), now_ms())
+        rules = _rules(settings, rules_in_force(log), running=running)
+        commands = [
+            replace(_settled(log, each, rules, usual=asking.usual), at_ms=now_ms()) for each in commands
+        ]
+        outcomes = Outcomes(log, settings, rules, as_json=asking.as_json)
+        before = {each.id: outcomes.known_before(each) for each in commands}
+        answers = Answers(log, shared=shared)
+        orders = [Order(each, submit(log, each)) for each in commands]
+        if not running:
+            return max(outcomes.not_running(order) for order in orders)
+        answers.wait(orders, outcomes.listeners(), asking.wait_ms / 1_000)
+        return max(
+            outcomes.tell(order, answers.of(order), answers.undecided(order), before[order.command.id])
+            for order in orders
+        )
     finally:
         log.close()
 
 
-def _report(command: Command, answers: list[tuple[Decision, Enforcement | None]], *, as_json: bool) -> int:
-    code = 0
-    for decision, enforcement in answers:
-        outcome = enforcement.outcome if enforcement else "decided"
-        detail = f": {enforcement.detail}" if enforcement and enforcement.detail else ""
-        end = f" {until(decision.until_ms)}" if isinstance(decision, Ban | Prolong) else ""
-        sentence = f"{decision.TYPE} {decision.prefix} jail={decision.jail}{end}: {outcome}{detail}"
-        wires = {"decision": to_wire(decision), "enforcement": to_wire(enforcement) if enforcement else None}
-        _tell({"outcome": outcome, **wires}, sentence, as_json=as_json)
-        code = code if outcome in {"applied", "decided"} else 1
-    if not answers and command.verb in {"ban", "unban"}:
-        return _settle(command, "unchanged", "nothing to change", as_json=as_json) or int(
-            command.verb == "unban"
+def _rules(settings: Settings, in_force: Rules | None, *, running: bool) -> Rules:
+    """The rules that a command is about: those in force; where none decides now, the file's jails as well."""
+    if in_force is None:
+        return settings.rules()
+    if running:
+        return in_force
+    names = {jail.name for jail in settings.rules().jails}
+    gone = tuple(jail for jail in in_force.jails if jail.name not in names)
+    return replace(in_force, jails=(*settings.rules().jails, *gone))
+
+
+def _settled(log: EventLog, command: Command, rules: Rules, *, usual: bool) -> Command:
+    """A command whose jail there is; `usual`: a ban of that jail lasts as long as its bans do."""
+    if command.jail is None or command.jail == MANUAL:
+        return command
+    jails = {jail.name: jail for jail in rules.jails}
+    if command.jail not in jails:
+        if command.verb == "unban" and holds_any(log, command.jail):
+            return command
+        raise ConfigError(
+            f"--jail {command.jail}: there is no such jail; known are {', '.join([MANUAL, *jails])}"
         )
-    return code if answers else _settle(command, "done", as_json=as_json)
-
-
-def _settle(command: Command, outcome: str, sentence: str = "", *, as_json: bool) -> int:
-    """Say what came of a command that no decision answers."""
-    said = f"{outcome}: {sentence}" if sentence else outcome
-    _tell({"outcome": outcome, "command": to_wire(command)}, said, as_json=as_json)
-    return 0
-
-
-def _tell(wire: dict[str, Any], sentence: str, *, as_json: bool) -> None:
-    if as_json:
-        json_line(wire)
-    else:
-        say(sentence)
-
-
-def _check_jail(settings: Settings, command: Command) -> None:
-    names = [MANUAL, *(jail.rules.name for jail in settings.jails)]
-    if command.jail is not None and command.jail not in names:
-        raise ConfigError(f"--jail {command.jail}: there is no such jail; known are {', '.join(names)}")
+    if command.verb == "ban" and usual and command.duration_ms is None:
+        return replace(command, duration_ms=jails[command.jail].bantime_ms)
+    return command
 
 
 def submit(log: EventLog, command: Command) -> dict[int, int]:
@@ -129,47 +166,18 @@ def submit(log: EventLog, command: Command) -> dict[int, int]:
     return dict(zip(partitions, offsets, strict=True))
 
 
-class Answers:
-    """What comes of a command: the decisions it causes, and what this host's enforcer does with them."""
-
-    def __init__(self, log: EventLog) -> None:
-        """Follow the log from where it ends now."""
-        self._log = log
-        self._follower = Follower(log, (DECISIONS, ENFORCEMENTS), start="end")
-        self._decisions: list[Ban | Unban | Prolong] = []
-        self._enforced: dict[tuple[str, str], Enforcement] = {}
-
-    def wait(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
-        """The decisions and enforcements of a command at these offsets by partition, after WAIT_S at most."""
-        deadline = time.monotonic() + WAIT_S
-        while (now := time.monotonic()) < deadline:
-            decided = self.decided(causes)
-            if decided:  # what changes nothing in the firewall is not recorded there
-                deadline = min(deadline, now + SETTLE_S)
-            self._follower.wait(LOOK_MS)
-            answers = self._answers(causes)
-            # a command's decisions are one commit a partition
-            whole = decided or (answers and len(causes) == 1)
-            if whole and all(enforcement for _, enforcement in answers):
-                return answers
-        return self._answers(causes)
-
-    def decided(self, causes: dict[int, int]) -> bool:
-        """Whether `up` has said that it is past these offsets: no more decisions come of them."""
-        offsets = (heartbeat(self._log) or {}).get("decider", {}).get("next_commands", [])
-        return all(number < len(offsets) and offsets[number] > offset for number, offset in causes.items())
-
-    def _answers(self, causes: dict[int, int]) -> list[tuple[Decision, Enforcement | None]]:
-        causing = tuple(f"{partition}-c{offset}-" for partition, offset in causes.items())
-        for each in self._follower.records():
-            match each.record:
-                case Ban() | Unban() | Prolong() as decision if decision.id.startswith(causing):
-                    self._decisions.append(decision)
-                case Enforcement() as enforcement:
-                    self._enforced[enforcement.prefix, enforcement.verb] = enforcement
-        return [(each, self._enforced.get((each.prefix, _verb(each)))) for each in self._decisions]
+def jail_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The jails that complete what was typed: those of the configuration, for the shell."""
+    del param
+    logging.disable()  # a broken file is no word to complete
+    try:
+        settings = load_settings(ctx.params.get("config_file"), check="log")
+    except Exception:  # noqa: BLE001 - a shell that completes wants no error
+        return []
+    names: list[Any] = [MANUAL, *(jail.rules.name for jail in settings.jails)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
-def _verb(decision: Decision) -> Literal["ban", "unban"]:
-    """What an enforcer does about a decision: a prolonged ban is banned anew."""
-    return "unban" if isinstance(decision, Unban) else "ban"
+jail_option = click.option(
+    "--jail", metavar="JAIL", shell_complete=jail_names, help="Only this jail [default: all]."
+)

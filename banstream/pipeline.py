@@ -63,6 +63,11 @@ class Pipeline:
         self._writer.close()
         self._log.close()
 
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self.stages.settings
+
     def works(self) -> Works:
         """The stages from left to right, time among what is decided, then housekeeping."""
         stages = self.stages
@@ -71,6 +76,7 @@ class Pipeline:
             "decider": self._decide,
             "time": stages.decider.tick,
             "enforcer": stages.enforcer.poll,
+            "telling": stages.telling.turn,
             "housekeeping": self._keep_house,
         }
 
@@ -81,6 +87,7 @@ class Pipeline:
             "stopping the producer": stages.producer.close,
             "stopping the decider": stages.decider.close,
             "stopping the enforcer": stages.enforcer.close,
+            "telling": stages.telling.close,
         }
 
     def filenos(self) -> Iterable[int]:
@@ -109,6 +116,10 @@ class Pipeline:
     def reset_breaker(self) -> None:
         """Let new bans through again."""
         self.stages.enforcer.reset_breaker()
+
+    def flush(self) -> None:
+        """Take every ban out of the firewall, until `renew`."""
+        self.stages.enforcer.flush()
 
     def _decide(self) -> bool:
         more = self.stages.decider.poll()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from logging import getLogger
+from typing import Final
 
 from banstream.authority import caution
 from banstream.config import Settings
 from banstream.loop import Listener
 from eventlog.urls import is_shared, url_warning
+from schemas.prefixes import PrefixSet
+
+MOST_SHOWN: Final = 4
+"""`status --json` has all."""
 
 log = getLogger("banstream")
 
@@ -20,6 +26,17 @@ def say_settings(settings: Settings) -> None:
         log.warning("The event log is not protected on its way reason=%s", warning)
     if not is_shared(settings.log_url) and (own := caution(settings)) is not None:
         log.warning("Nothing that this machine reads counts reason=%s", own)
+
+
+def say_never_banned(entries: Sequence[str]) -> None:
+    """Say what the enforcer never bans, `10.0.0.0/8 (operator)` each: shortly what is this machine's own."""
+    from enforcers.safety import ALWAYS
+
+    always = PrefixSet(ALWAYS)
+    own = [entry for entry in entries if always.covering(entry.partition(" ")[0]) is None]
+    own.sort(key=lambda entry: "(operator)" not in entry)
+    shown = ", ".join(own[:MOST_SHOWN]) or "none of its own"
+    log.info("Never banned prefixes=%s more=%d", shown, len(entries) - len(own[:MOST_SHOWN]))
 
 
 def listener(settings: Settings, nth: int = 0) -> Listener | None:

@@ -66,6 +66,11 @@ class Shipping:
         """Whether its thread has ended, so that the log and the spool may be closed."""
         return self._uplink.ended
 
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self._settings
+
     def works(self) -> Works:
         """Read, and see to the thread."""
         return {"producer": self._read, "log": self._uplink.check}
@@ -112,6 +117,9 @@ class Shipping:
 
     def reset_breaker(self) -> None:
         """Nothing: who ships has none."""
+
+    def flush(self) -> None:
+        """Nothing: who ships has no firewall."""
 
     def _read(self) -> bool:
         if self._spool.known_partitions is None and not self._uplink.away:

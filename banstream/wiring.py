@@ -10,6 +10,7 @@ from typing import Final
 from banstream.account import Account
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
+from banstream.telling import Telling
 from banstream.watches import watches
 from enforcers.backends import open_backend
 from enforcers.contract import Backend
@@ -47,17 +48,23 @@ class Stages:
     decider: EmbeddedDecider
     producer: Producer
     enforcer: Enforcer
+    telling: Telling
 
     @classmethod
     def connect(cls, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> Stages:
         """Put the rules in force, then open the firewall, then the sources."""
-        decider = EmbeddedDecider(event_log, now_ms=now_ms)
+        telling = Telling(now_ms)
+        decider = EmbeddedDecider(event_log, now_ms=now_ms, hear=telling.hear)
         decider.catch_up()
         decider.govern(settings.rules())
         decider.catch_up()
         backend, observing = open_backend(settings.enforcer.backend)
         enforcer = Enforcer(
-            event_log, backend, enforcer_config(settings.enforcer), observing=observing, now_ms=now_ms
+            event_log,
+            backend,
+            enforcer_config(settings.enforcer, telling.tell),
+            observing=observing,
+            now_ms=now_ms,
         )
         enforcer.start()
         producer = Producer(event_log, watches(settings.jails, settings.ship.labels), now_ms=now_ms)
@@ -70,6 +77,7 @@ class Stages:
             decider=decider,
             producer=producer,
             enforcer=enforcer,
+            telling=telling,
         )
 
     def renewed(self, settings: Settings) -> Stages:
@@ -86,7 +94,7 @@ class Stages:
         enforcer = Enforcer(
             self.event_log,
             self.backend,
-            enforcer_config(settings.enforcer),
+            enforcer_config(settings.enforcer, self.telling.tell),
             observing=self.observing,
             now_ms=self.now_ms,
         )

@@ -18,6 +18,7 @@ from banstream.account import Account, Life, RoleStatus
 from banstream.health import BEAT_S, SOCKET, Pulse, health
 from banstream.instants import now_ms
 from banstream.serving import listener
+from banstream.telling import Telling
 from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ async def _work(here: Here, *, leash: int | None) -> int:
                 now_ms=now_ms,
                 rules=version,
                 membership=settings.decider.membership,
+                told=here.telling.committed,
             )
             here.worker = Worker(plan)
             await here.worker.run(stopped)
@@ -111,6 +113,7 @@ class Here:
     endpoint: Listener | None = None
     worker: Worker | None = None
     waiting: dict[str, str] = field(default_factory=dict)
+    telling: Telling = field(default_factory=lambda: Telling(now_ms))
 
     def account(self) -> Account:
         """How its worker is."""
@@ -124,6 +127,7 @@ async def _beat(name: str, here: Here) -> None:
         while True:
             status = RoleStatus.now(life, here.account(), here.waiting)
             pulse.beat(status)
+            here.telling.turn()
             if here.endpoint is not None:
                 here.endpoint.status = status
             await asyncio.sleep(BEAT_S)

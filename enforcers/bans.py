@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from enforcers.standing import HostBan, ends_of, packed
+from enforcers.standing import HostBan, ends_of, holders_of, packed
 from schemas import codec
 from schemas.codec import HoldLine
 from schemas.records import Hold
@@ -40,4 +40,6 @@ def read_standing(value: bytes, heeded: Heeded = ALL) -> HostBan:
     holds: Sequence[Hold | HoldLine] = record.holds
     if heeded is not ALL:
         holds = [hold for hold in holds if heeded.counts(hold.jail, hold.labels)]
-    return HostBan(record.prefix, record.decision, packed(ends_of(holds)), record.decided_at_ms)
+    wanted = packed(ends_of(holds))
+    holders = holders_of(holds, record.decision)
+    return HostBan(record.prefix, record.decision, wanted, record.decided_at_ms, holders=holders)

@@ -29,6 +29,7 @@ from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
 from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.saying import Tell
 from enforcers.seals import RecordSigning
 from enforcers.status import EnforcerStatus
 from eventlog.clock import wall_clock_ms
@@ -46,6 +47,7 @@ BATCH: Final = 4_096
 REPAIR_GAP_MS: Final = 500
 FIRST_RETRY_MS: Final = 1_000
 LAST_RETRY_MS: Final = 60_000
+FLUSHED: Final = "an operator flushed the firewall; `banstream reload` puts the bans back"
 
 logger = logging.getLogger("banstream.enforcers")
 
@@ -64,6 +66,7 @@ class EnforcerConfig:
         heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
         private: the key with which it signs what it tells the log; None: it does not sign.
+        tell: is told what takes effect, as it does.
     """
 
     host: str
@@ -76,6 +79,7 @@ class EnforcerConfig:
     heeded: Heeded = ALL
     heartbeat_ms: int | None = None
     private: Ed25519PrivateKey | None = None
+    tell: Tell | None = None
 
     def __post_init__(self) -> None:
         """Raise ConfigError with the key of what is wrong; put never_ban into canonical form."""
@@ -109,8 +113,11 @@ class Enforcer:
         self._recorder = Recorder(log, config.host, backend.name, seal)
         self._follower = Follower(log, [BANS])
         self._judge = Judge(NeverBan({}), Breaker(config.breaker))
-        self._register = Register(backend, self._judge, self._recorder, observing=observing is not None)
+        self._register = Register(
+            backend, self._judge, self._recorder, observing=observing is not None, tell=config.tell
+        )
         self._loaded = self._reconciled = self._dirty = False
+        self._flushed: int | None = None
         self._repairs = 0
         self._lag_ms = 0
         self._repair_timer, self._retry_timer, self._refresh_timer = Interval(), Interval(), Interval()
@@ -148,6 +155,8 @@ class Enforcer:
         Nothing can fail here: what the old one has not recorded yet, this one will.
         """
         self._recorder.succeed(old._recorder)
+        if old._flushed is None:
+            self._register.succeed(old._register)
         self._dirty = True
 
     def filenos(self) -> Sequence[int]:
@@ -167,6 +176,11 @@ class Enforcer:
             LogError, Transient: the log cannot be read. The firewall has been looked after all the same.
         """
         now_ms = self._now_ms()
+        if self._flushed is not None:
+            self._backend.changed()  # heard, and let be
+            self._beat(now_ms)
+            self._recorder.commit()
+            return False
         try:
             followed = self._follow(now_ms)
         except Transient:
@@ -180,13 +194,19 @@ class Enforcer:
     def reset_breaker(self) -> None:
         """An operator's word: let new bans through again, and look anew at those that were refused."""
         self._judge.breaker.reset()
-        self._register.settle(self._register.refused(), self._now_ms())
+        if self._flushed is None:
+            self._register.settle(self._register.refused(), self._now_ms())
         self._recorder.commit()
 
     def flush(self) -> None:
-        """Take every ban out of the firewall, until the next start; raises EnforcementFailed."""
+        """Take every ban out of the firewall; nothing is banned until another takes over, or a start.
+
+        Raises EnforcementFailed.
+        """
         self._backend.flush()
-        self._register.forget_held()
+        taken = self._register.flush(self._now_ms())
+        self._flushed = taken + (self._flushed or 0)
+        self._recorder.commit()
 
     def close(self) -> None:
         """Stop. Bans stay in the firewall unless `keep_on_stop` is off."""
@@ -206,7 +226,7 @@ class Enforcer:
         return EnforcerStatus(
             host=self._config.host,
             backend=self._backend.name,
-            observing=self._observing,
+            observing=self._observing if self._flushed is None else FLUSHED,
             in_force=self._register.in_force(self._now_ms()),
             **self._recorder.totals,
             repairs=self._repairs,
@@ -218,6 +238,7 @@ class Enforcer:
             breaker_refused=breaker.refused,
             lag_ms=self._lag_ms,
             never_ban=tuple(self._judge.never_ban),
+            flushed=self._flushed,
         )
 
     def _read(self) -> None:

@@ -13,11 +13,13 @@ from typing import Final
 from enforcers.contract import Backend, Element, Failure
 from enforcers.judge import Judge, Judgement
 from enforcers.recorder import Recorder, Result
+from enforcers.saying import Sayings, Tell
 from enforcers.standing import Ends, HostBan, Ports, live, missing, packed, surplus
 from enforcers.tally import Tally
 from schemas.records import EnforcementVerb, Outcome
 
 REPAIRED: Final = "repaired: others had changed the firewall"
+FLUSHED: Final = "flushed by an operator"
 OBSERVED: Final = "observing only"
 SLICE: Final = 8_192
 """A reconcile settles as many prefixes at once, so that memory stays bounded."""
@@ -34,7 +36,16 @@ class Register:
         repaired: how many prefixes were put right after others had changed them.
     """
 
-    def __init__(self, backend: Backend, judge: Judge, recorder: Recorder, *, observing: bool) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        judge: Judge,
+        recorder: Recorder,
+        *,
+        observing: bool,
+        tell: Tell | None = None,
+    ) -> None:
+        """Keep one host's bans; `tell` is told what takes effect."""
         self._backend = backend
         self._judge = judge
         self._recorder = recorder
@@ -42,6 +53,7 @@ class Register:
         self._bans: dict[str, HostBan] = {}
         self._tally = Tally()
         self.failed: set[str] = set()
+        self._sayings = None if tell is None else Sayings(tell, observing=observing)
         self.repaired = 0
 
     def take(self, word: HostBan, now_ms: int, *, start: bool = False) -> None:
@@ -55,7 +67,9 @@ class Register:
             return
         if known.decision != word.decision:
             self._supersede(known, now_ms)
-        known.outcome = None
+        if self._sayings is not None:
+            self._sayings.word_comes(known)
+        known.outcome, known.holders = None, word.holders
         known.decision, known.decided_at_ms, known.wanted = word.decision, word.decided_at_ms, word.wanted
 
     def free(self, prefix: str, now_ms: int, *, start: bool = False) -> None:
@@ -65,7 +79,9 @@ class Register:
             self._bans.pop(prefix, None)
         elif known is not None:
             self._supersede(known, now_ms)
-            known.wanted, known.decided_at_ms, known.outcome = (), None, None
+            if self._sayings is not None:
+                self._sayings.word_comes(known)
+            known.wanted, known.decided_at_ms, known.outcome, known.holders = (), None, None, ()
 
     def settle(self, prefixes: Iterable[str], now_ms: int, *, new: bool = True, repair: bool = False) -> None:
         """Bring these prefixes in line. Bans that are not `new` do not count for the breaker's rate."""
@@ -89,7 +105,10 @@ class Register:
                 self._hold(each, judgement[0])
                 if self.failed:
                     self.failed.discard(prefix)
+            was = each.outcome
             self._note(each, (outcome, detail), now_ms, acted=prefix in touched, repair=repair)
+            if self._sayings is not None and outcome != was:
+                self._sayings.settled(each, was, detail, start=not new and not repair)
         if repair:
             self.repaired += len(touched)
 
@@ -115,6 +134,17 @@ class Register:
         for first in range(0, len(prefixes), SLICE):
             self.settle(prefixes[first : first + SLICE], now_ms, new=False, repair=not start)
             self._recorder.commit()
+        if start and self._sayings is not None:
+            self._sayings.started()
+
+    def succeed(self, older: Register) -> None:
+        """Go on for another: what is as it was there is no news."""
+        if self._sayings is not None:
+            self._sayings.succeed(older)
+
+    def known(self, prefix: str) -> HostBan | None:
+        """What is known of a prefix; None where it is free."""
+        return self._bans.get(prefix)
 
     def refused(self) -> list[str]:
         """The prefixes that safety keeps out."""
@@ -123,6 +153,16 @@ class Register:
     def all(self) -> list[str]:
         """Every prefix."""
         return list(self._bans)
+
+    def flush(self, now_ms: int) -> int:
+        """The firewall was emptied by an operator's word; the account says it of each prefix, of how many."""
+        count = 0
+        for ban in self._bans.values():
+            if ban.outcome == "applied" and ban.holding:
+                count += 1
+                self._recorder.note("unban", ban.prefix, Result(ban.decision, "applied", FLUSHED), now_ms)
+        self.forget_held()
+        return count
 
     def forget_held(self) -> None:
         """The firewall holds nothing any more."""

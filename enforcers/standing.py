@@ -7,6 +7,7 @@ on all ports outlasts adds nothing and is left out. A hold that has ended wants 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -20,6 +21,8 @@ End = tuple[Ports, int | None]
 Ends = tuple[End, ...]
 Packed = int | Ends
 """Ends as they are kept: one for all ports as its instant alone; false where there are none."""
+Holders = str | tuple[tuple[str, int | None, str], ...]
+"""The one jail that holds a prefix by the newest decision; else each with its end and its ban."""
 
 TOLERANCE_MS: Final = 2_000
 """An element that ends this close to its ban's end is right: the kernel and a listing round differently."""
@@ -39,6 +42,7 @@ class HostBan(msgspec.Struct, gc=False):
         outcome: what came of the decision here; None before anything did.
         counted: the breaker counts it as banned.
         decided_at_ms: the decision's instant; None where the prefix was freed or held unasked.
+        holders: whose the decision is.
     """
 
     prefix: str
@@ -48,16 +52,17 @@ class HostBan(msgspec.Struct, gc=False):
     holding: Packed = ()
     outcome: Outcome | None = None
     counted: bool = False
+    holders: Holders = ()
 
     @property
     def ends(self) -> Ends:
         """What the decision wants."""
-        return _spread(self.wanted)
+        return spread(self.wanted)
 
     @property
     def held(self) -> Ends:
         """What the firewall holds."""
-        return _spread(self.holding)
+        return spread(self.holding)
 
 
 def packed(ends: Ends) -> Packed:
@@ -69,7 +74,8 @@ def packed(ends: Ends) -> Packed:
     return ends
 
 
-def _spread(kept: Packed) -> Ends:
+def spread(kept: Packed) -> Ends:
+    """Ends as they were before they were packed."""
     return (((), kept),) if isinstance(kept, int) else kept
 
 
@@ -87,6 +93,13 @@ def ends_of(holds: Sequence[Hold | HoldLine]) -> Ends:
             ports: end for ports, end in ends.items() if not ports or _later(everything, end) != everything
         }
     return tuple(ends.items())
+
+
+def holders_of(holds: Sequence[Hold | HoldLine], decision: str) -> Holders:
+    """Which jails these holds are of; names are kept once, whatever the number of bans."""
+    if len(holds) == 1 and holds[0].ban == decision:
+        return intern(holds[0].jail)
+    return tuple((intern(hold.jail), hold.until_ms, hold.ban) for hold in holds)
 
 
 def live(ends: Ends, now_ms: int) -> Ends:

@@ -22,6 +22,7 @@ class EnforcerStatus:
         breaker_refused: bans refused by it since the start.
         lag_ms: how long before it was read the newest ban had been appended, in ms; 0 when none came.
         never_ban: prefixes that it never bans.
+        flushed: how many bans an operator took out of the firewall, which bans nobody since; None: it bans.
     """
 
     host: str
@@ -41,3 +42,4 @@ class EnforcerStatus:
     breaker_refused: int
     lag_ms: int
     never_ban: tuple[str, ...]
+    flushed: int | None = None

@@ -12,7 +12,7 @@ from schemas.records import RulesChanged
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
 from streams.barrier import PassedOver, Unfoldable
-from streams.partition import Partition
+from streams.partition import Hear, Partition
 from streams.status import DeciderStatus
 
 MESSAGES_A_POLL = 16
@@ -32,9 +32,11 @@ class EmbeddedDecider:
     and tried again before anything else is folded, so nothing is lost and nothing is decided twice.
     """
 
-    def __init__(self, log: EventLog, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, log: EventLog, *, now_ms: Callable[[], int], hear: Hear | None = None) -> None:
+        """Take up what is in the log; `hear` is given new decisions as they are made."""
         self._log = log
         self._now_ms = now_ms
+        self._hear = hear
         self._writer = log.writer("decider")
         self.partitions = [self._loaded(number) for number in range(log.partitions)]
         self._pending: tuple[Partition, list[Append], dict[str, bytes]] | None = None
@@ -159,9 +161,12 @@ class EmbeddedDecider:
                 logger.error("A message cannot be folded, and is passed over reason=%s", error)
                 passed_over.add(error.topic, error.offset, error.reason)
             try:
-                return Partition.load(self._log, number, passed_over)
+                loaded = Partition.load(self._log, number, passed_over)
             except Unfoldable as another:
                 error = another
+            else:
+                loaded.hear = self._hear
+                return loaded
 
     def _read(self, topic: str, partition: Partition) -> list[Message]:
         offset = partition.next_offsets[topic]

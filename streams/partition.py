@@ -39,6 +39,7 @@ POSITION: Final = "position"
 FRAME_BYTES: Final = 1 << 20
 """A message that follows from a frame is closed once it has grown to this size."""
 FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
+Hear = Callable[[list[Decision]], None]
 UNRULED: Final = Rules(jails=())
 MOST_SHOWN: Final = 5
 """Of the senders whose messages are put aside so many are named."""
@@ -58,6 +59,7 @@ class Partition:
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
         passed_over: messages that cannot be folded.
+        hear: is given new decisions as they are made, before they are committed.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Partition:
         decider = Decider(UNRULED, partition=number, tracking=True)
         self.fold = Fold(decider, partitions=partitions, shared=shared)
         self.passed_over = PassedOver()
+        self.hear: Hear | None = None
         self._steps = Steps()
         self._begin = self.next_offset
         self._again = False
@@ -307,6 +310,8 @@ class Partition:
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
             return []
+        if self.hear is not None:
+            self.hear(decisions)
         last = {decision.prefix: decision for decision in decisions}
         appends = packed(DECISIONS.name, decisions, self.number)
         for prefix, decision in last.items():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -16,6 +14,7 @@ from banstream.health import health
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
 from banstream.reading import heartbeat, is_up, open_to_read
+from banstream.running import send
 from banstream.show import instant, json_line, say
 from schemas.errors import LogError
 
@@ -35,7 +34,7 @@ def breaker_command(reset: bool, as_json: bool, config_file: str | None) -> int:
     settings = load_settings(config_file, check="log")
     facts = _facts(settings)
     if reset:
-        os.kill(_pid(facts), signal.SIGUSR1)
+        send(int(facts["pid"]), signal.SIGUSR1)
         deadline = time.monotonic() + WAIT_S
         while _tripped(facts) and time.monotonic() < deadline:
             time.sleep(LOOK_S)
@@ -71,15 +70,3 @@ def _facts(settings: Settings) -> Mapping[str, Any]:
     finally:
         log.close()
     return beat
-
-
-def _pid(facts: Mapping[str, Any]) -> int:
-    """The process of a role, if it still is one of ours: a number may have been given to another since."""
-    pid = int(facts["pid"])
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError as error:
-        raise LogError(f"process {pid} is gone") from error
-    if b"banstream" not in command:
-        raise LogError(f"process {pid} is no banstream any more")
-    return pid

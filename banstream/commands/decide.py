@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from banstream.config import load_settings
-from banstream.logs import logging_options, to_stderr
+from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from schemas.errors import ConfigError
 
@@ -31,7 +31,7 @@ def decide_command(
     from banstream.serving import say_settings
     from banstream.workers import supervise, work
 
-    to_stderr(**logging)
+    begin_logging(**logging)
     settings = load_settings(config_file, check="names")
     if not settings.log_url.startswith("kafka://"):
         raise ConfigError(
@@ -46,7 +46,7 @@ def decide_command(
             *(["--config", config_file] if config_file else []),
             *["--quiet"] * logging["quiet"],
             *["--debug"] * logging["debug"],
-            *["--log-format", logging["log_format"]],
+            *["--log-format", logging["log_format"], "--log-to", logging["log_to"]],
         ]
         return supervise(options, count)
     return work(settings, leash=leash, nth=nth)

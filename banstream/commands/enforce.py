@@ -10,7 +10,7 @@ import click
 
 from banstream.config import EnforcerSettings, load_settings
 from banstream.instants import now_ms
-from banstream.logs import logging_options, to_stderr
+from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from eventlog.urls import open_log
 
@@ -35,7 +35,7 @@ def enforce_command(config_file: str | None, **logging: Any) -> int:
     from banstream.loop import Loop
     from banstream.serving import listener, say_settings
 
-    to_stderr(**logging)
+    begin_logging(**logging)
     settings = load_settings(config_file, check="names")
     say_settings(settings)
     private = _private(settings.enforcer)

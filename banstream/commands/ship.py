@@ -11,7 +11,7 @@ import click
 from banstream.config import load_settings
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
-from banstream.logs import logging_options, to_stderr
+from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import is_shared, open_log
@@ -36,7 +36,7 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     from producers.spool import Spool
     from schemas.signatures import fingerprint, public_text
 
-    to_stderr(**logging)
+    begin_logging(**logging)
     open_more_files()
     settings = load_settings(config_file)
     say_settings(settings)

@@ -10,7 +10,7 @@ import click
 from banstream.config import Settings, load_settings
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
-from banstream.logs import logging_options, to_stderr
+from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import sqlite_path
@@ -39,7 +39,7 @@ def up_command(config_file: str | None, **logging: Any) -> int:
     from eventlog.sqlite import SqliteLog
     from eventlog.sqlite_held import HoldingLog
 
-    to_stderr(**logging)
+    begin_logging(**logging)
     open_more_files()
     settings = settings_to_watch(config_file)
     if settings.log_url.startswith("kafka://"):
@@ -91,6 +91,8 @@ def settings_to_watch(config_file: str | None) -> Settings:
 
 def announce(settings: Settings, stages: Stages) -> None:
     """Say what is watched, by which rules, with which firewall, and what is never banned."""
+    from banstream.serving import say_never_banned
+
     for source in stages.producer.describe():
         log.info("Watching source=%s", source)
     for jail in settings.jails:
@@ -106,7 +108,7 @@ def announce(settings: Settings, stages: Stages) -> None:
             ",".join(rules.ignoreip),
         )
     status = stages.enforcer.status()
-    log.info("Never banned prefixes=%s", ",".join(status.never_ban))
+    say_never_banned(status.never_ban)
     if stages.observing:
         log.warning("OBSERVING ONLY, nothing is enforced reason=%s", stages.observing)
     else:

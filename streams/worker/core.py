@@ -255,12 +255,14 @@ class Core:
         """Commands come before events, whatever waits. Where it is not open, they come again."""
         if self.state is not State.OPEN:
             return
-        ruled = self.partition.takes_events
+        ruled, version = self.partition.takes_events, self.partition.decider.version
         try:
             self._batch.obey(message, self._now)
         except Unfoldable as error:
             self._pass_over(error)
             return
+        if self.partition.decider.version != version:
+            self._do(sayings.ruled(self.partition))
         if self.partition.takes_events and not ruled:
             self._do(self._from_here())
         self._go_on()

@@ -40,6 +40,7 @@ class Shared:
         commands: delivers its commands.
         partitions: how many the log has.
         fail: makes the whole worker end with an error.
+        told: is given each frame of decisions once it is committed.
     """
 
     cluster: Cluster
@@ -47,6 +48,7 @@ class Shared:
     commands: CommandReader
     partitions: int
     fail: Callable[[Exception], None]
+    told: Callable[[bytes], None] | None = None
 
 
 class Owner:
@@ -191,6 +193,10 @@ class Owner:
         decisions = [
             offset for append, offset in zip(appends, offsets, strict=True) if append.topic == DECISIONS.name
         ]
+        if self._shared.told is not None:
+            for append in appends:
+                if append.topic == DECISIONS.name:
+                    self._shared.told(append.value)
         return inputs.Committed(offsets[-1], decisions[-1] if decisions else None)
 
     def _abandon(self) -> None:

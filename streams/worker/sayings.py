@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.errors import BanstreamError
-from streams.partition import Partition
+from streams.partition import UNRULED, Partition
 from streams.worker.actions import ERROR, INFO, WARNING, Say
 
 
@@ -12,10 +12,16 @@ def deciding(partition: Partition, seconds: float) -> Say:
     facts = {
         "partition": partition.number,
         "next_offset": partition.next_offset,
-        "rules": partition.decider.version,
+        "rules": _version(partition),
         "seconds": round(seconds, 2),
     }
     return Say(INFO, "Deciding", facts)
+
+
+def ruled(partition: Partition) -> Say:
+    """Other rules hold from here on."""
+    facts = {"partition": partition.number, "rules": _version(partition)}
+    return Say(INFO, "Rules in force from here on", facts)
 
 
 def waiting(number: int, reason: str) -> Say:
@@ -40,3 +46,7 @@ def passed_over(error: BanstreamError) -> Say:
 def alarm(error: BanstreamError) -> Say:
     """Nobody goes on before a person has looked."""
     return Say(ERROR, str(error))
+
+
+def _version(partition: Partition) -> str:
+    return "none yet" if partition.decider.version == UNRULED.version else partition.decider.version

@@ -50,6 +50,7 @@ class WorkerPlan:
         now_ms: the clock, for the ends of bans.
         rules: the version of the rules in this host's configuration.
         membership: what joins the group.
+        told: is given each frame of decisions once it is committed.
     """
 
     cluster: Cluster
@@ -57,6 +58,7 @@ class WorkerPlan:
     now_ms: Callable[[], int]
     rules: str
     membership: MembershipName = "faust"
+    told: Callable[[bytes], None] | None = None
 
 
 class Worker:
@@ -69,7 +71,9 @@ class Worker:
         self._commands = CommandReader(plan.cluster, self.take)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = _host(plan, self)
-        self._shared = Shared(plan.cluster, self._host, self._commands, plan.partitions, self._fail)
+        self._shared = Shared(
+            plan.cluster, self._host, self._commands, plan.partitions, self._fail, plan.told
+        )
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()

@@ -64,11 +64,11 @@ def test_every_command_has_help_a_stranger_can_follow(quiet: Service, command: s
 
 
 def test_shell_completion_knows_the_commands(quiet: Service) -> None:
-    """Bash, asked what may follow `banstream re`, is told `replay`."""
+    """Bash, asked what may follow `banstream rep`, is told `replay`."""
     env = {
         **os.environ,
         "_BANSTREAM_COMPLETE": "bash_complete",
-        "COMP_WORDS": "banstream re",
+        "COMP_WORDS": "banstream rep",
         "COMP_CWORD": "1",
     }
     done = subprocess.run(BANSTREAM, env=env, capture_output=True, text=True, check=False, cwd=quiet.folder)
@@ -175,7 +175,7 @@ def test_several_files_are_replayed_as_one_stream_in_time(quiet: Service) -> Non
         (["ban", "192.0.2.1/24"], 2, "without bits beyond the prefix length"),
         (["ban", "192.0.2.1", "--for", "soon"], 2, "a duration such as"),
         (["ban", "192.0.2.1", "--jail", "nosuch"], 2, "there is no such jail; known are manual, sshd"),
-        (["unban"], 2, "name one address or prefix, or --all"),
+        (["unban"], 2, "name one address or prefix, or more, or --all"),
         (["explain", "nonsense"], 2, "or a decision's id"),
         (["nosuch"], 2, "No such command 'nosuch'"),
         (["bans"], 3, "log.db"),
@@ -215,3 +215,19 @@ def test_a_reason_that_no_record_holds_is_refused(quiet: Service) -> None:
     """Before anything is written: a decider would refuse the command, and nobody would hear of it."""
     said = quiet.run("ban", "192.0.2.7", "--why", "x" * 1_025, "--config", str(quiet.config), code=2).stderr
     assert "1025 characters; 1024 at most" in " ".join(said.split())
+
+
+def test_shell_completion_knows_the_jails(quiet: Service) -> None:
+    """Also of a configuration that is broken elsewhere, and without a word on stderr."""
+    quiet.config.write_text(
+        '[jail.sshd]\n[jail.sshd-hard]\nfilter = "sshd"\nmaxretry = "x"\n', encoding="utf-8"
+    )
+    words = f"banstream unban --config {quiet.config} --jail ss"
+    env = {
+        **os.environ,
+        "_BANSTREAM_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(BANSTREAM, env=env, capture_output=True, text=True, check=False, cwd=quiet.folder)
+    assert (done.stdout.split(), done.stderr) == (["plain,sshd", "plain,sshd-hard"], "")

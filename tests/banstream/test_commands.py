@@ -119,7 +119,8 @@ def test_forgive_forgets_the_failures_so_far(up: Service) -> None:
     """Two failures forgiven, two more do not ban, the third after does, for three."""
     up.fail(ATTACKER, 2)
     wait_for_events(up, 2)
-    assert say(up, "forgive", ATTACKER) == "done\n"
+    assert say(up, "forgive", ATTACKER) == "done: failures forgotten: 2 in jail sshd\n"
+    assert say(up, "forgive", ATTACKER) == f"done: no failure of {ATTACKER} was counted\n"
     up.fail(ATTACKER, 2)
     wait_for_events(up, 4)
     assert up.elements() == set()
@@ -168,7 +169,7 @@ def test_commands_while_up_is_down_are_applied_at_its_start_before_anything_else
     off.fail(OTHER, 3)
     off.start()
     assert "192.0.2.7" in off.elements()
-    assert off.errors.splitlines()[-1].endswith("in_force=1")
+    assert off.errors.splitlines()[-1].endswith("in_force=1") or "in_force=1\n" in off.errors
     eventually(lambda: OTHER in off.elements(), "the ban of the backlog")
     assert off.elements() == {"192.0.2.7", OTHER}
 
@@ -310,3 +311,67 @@ def test_explain_of_a_command_and_of_nothing(up: Service) -> None:
     assert "Nothing is known about 192.0.2.99" in say(up, "explain", "192.0.2.99", code=1)
     assert "Nothing is known about 0-99999-0-0" in say(up, "explain", "0-99999-0-0", code=1)
     assert up.json("explain", "192.0.2.99", code=1) == []
+
+
+def test_several_at_once_and_a_jails_own_bantime(up: Service) -> None:
+    """With --jail the bantime of the rules in force, whatever the file says meanwhile; -1 is for ever."""
+    up.configure("maxretry = 3\nbantime = 'broken'")
+    said = say(up, "ban", "192.0.2.1", "192.0.2.2", "192.0.2.1", "--jail", "sshd").splitlines()
+    assert [line.split()[1] for line in said] == ["192.0.2.1", "192.0.2.2"]
+    assert up.elements() == {"192.0.2.1", "192.0.2.2"}
+    say(up, "ban", "192.0.2.3", "--jail", "sshd", "--for", "-1")
+    assert [None if ban.until_ms is None else ban.until_ms - ban.at_ms for ban in up.bans()] == [
+        *(600_000, 600_000, None)
+    ]
+    assert "no such jail" in up.run("ban", OTHER, "--jail", "web", "--config", str(up.config), code=2).stderr
+    assert say(up, "unban", "192.0.2.1", "192.0.2.9", "192.0.2.2", code=1).count("applied") == 2
+    assert up.elements() == {"192.0.2.3"}
+
+
+def test_a_ban_of_whom_a_jail_ignores_or_an_operator_allows_says_so(up: Service) -> None:
+    """He is banned all the same; another is banned without a word."""
+    up.configure('maxretry = 3\nignoreip = ["192.0.2.0/24"]')
+    up.send(signal.SIGHUP)
+    eventually(lambda: "Configuration reloaded" in up.errors, "the rules are taken")
+    said = say(up, "ban", "192.0.2.5")
+    assert "192.0.2.5 lies in 192.0.2.0/24 (ignoreip of sshd)" in said
+    say(up, "allow", OTHER)
+    (answer,) = up.json("ban", OTHER, "--for", "1h")
+    assert [each["by"] for each in answer["notes"]] == ["`banstream allow` by ann"]
+    assert "NOTE" not in say(up, "ban", ATTACKER)
+    assert up.elements() == {"192.0.2.5", OTHER, ATTACKER}
+
+
+def test_an_unban_says_which_wider_prefix_holds_the_address_still(up: Service) -> None:
+    """Exit code 1, whether or not the address itself was banned; and how to lift it."""
+    say(up, "ban", "192.0.2.0/24", "2001:db8::/32")
+    said = say(up, "unban", "192.0.2.22", code=1)
+    assert "192.0.2.22 lies inside 192.0.2.0/24 (manual, for ever)" in said
+    assert "`banstream unban 192.0.2.0/24`" in said
+    say(up, "ban", "2001:db8::7")
+    (answer,) = up.json("unban", "2001:db8::7", code=1)
+    assert (answer["outcome"], answer["notes"][0]["by"]) == ("applied", "2001:db8::/32")
+    assert "STILL" not in say(up, "unban", "192.0.2.0/24")
+
+
+def test_who_only_observes_says_that_a_ban_is_observed(off: Service) -> None:
+    """It is decided, nothing is enforced, and why: exit code 1."""
+    off.configure(enforcer='backend = "null"')
+    off.start()
+    said = say(off, "ban", ATTACKER, code=1)
+    assert "decided, and only observed: nothing is enforced here (the null backend is configured" in said
+
+
+def test_an_unban_in_one_jails_name_says_which_others_hold(up: Service) -> None:
+    """Exit code 1: the address is banned still; a jail that is gone may let go of what it holds."""
+    say(up, "ban", ATTACKER)
+    say(up, "ban", ATTACKER, "--jail", "sshd")
+    said = say(up, "unban", ATTACKER, "--jail", "manual", code=1)
+    assert f"STILL BANNED: {ATTACKER} is held by other jails (sshd, until " in said
+    up.config.write_text(
+        up.config.read_text(encoding="utf-8").replace("[jail.sshd]", '[jail.new]\nfilter = "sshd"')
+    )
+    say(up, "reload")
+    assert "no such jail" in up.run("ban", OTHER, "--jail", "sshd", "--config", str(up.config), code=2).stderr
+    assert "applied" in say(up, "unban", ATTACKER, "--jail", "sshd")
+    assert up.elements() == set()

@@ -330,7 +330,10 @@ def check_observing(up: Service, reason: str) -> None:
     assert (enforcement.outcome, enforcement.detail) == ("skipped", "observing only")
     text = up.run("status", "--config", str(up.config)).stdout
     assert f"OBSERVING ONLY, nothing is enforced: {reason}" in text
-    assert "skipped: observing only" in up.run("ban", OTHER, "--config", str(up.config), code=1).stdout
+    assert (
+        "only observed: nothing is enforced here"
+        in up.run("ban", OTHER, "--config", str(up.config), code=1).stdout
+    )
     assert up.stop() == 0
 
 

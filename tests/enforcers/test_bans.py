@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforcers.bans import Heeded, read_standing
-from enforcers.standing import HostBan, ends_of, packed
+from enforcers.standing import HostBan, ends_of, holders_of, packed
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage
 from schemas.records import Standing, Tick
@@ -34,7 +34,8 @@ def by_codec(value: bytes) -> Any:
     record = decode(value)
     if not isinstance(record, Standing):
         raise InvalidMessage("not a standing")
-    return HostBan(record.prefix, record.decision, packed(ends_of(record.holds)), record.decided_at_ms)
+    wanted, holders = packed(ends_of(record.holds)), holders_of(record.holds, record.decision)
+    return HostBan(record.prefix, record.decision, wanted, record.decided_at_ms, holders=holders)
 
 
 def result(read: Any, value: bytes) -> Any:
@@ -60,8 +61,10 @@ def test_a_message_says_what_its_record_says(
 
 
 def test_the_usual_record_is_read() -> None:
-    """Prefix, decision and the one end."""
-    assert read_standing(orjson.dumps(USUAL)) == HostBan("192.0.2.7", "0-1-0-0", NOW_MS, NOW_MS)
+    """Prefix, decision, the one end and whose it is."""
+    assert read_standing(orjson.dumps(USUAL)) == HostBan(
+        "192.0.2.7", "0-1-0-0", NOW_MS, NOW_MS, holders="sshd"
+    )
 
 
 @pytest.mark.parametrize(("jail", "until_ms"), [("sshd", NOW_MS), ("web", NOW_MS + 1)])

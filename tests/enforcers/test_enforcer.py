@@ -9,9 +9,10 @@ import pytest
 
 from enforcers.bans import Heeded
 from enforcers.contract import Element, Failure
-from enforcers.enforcer import Enforcer, EnforcerConfig
+from enforcers.enforcer import FLUSHED, Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
 from enforcers.safety import BreakerLimits
+from enforcers.saying import Said
 from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
 from schemas.codec import decode
@@ -55,15 +56,27 @@ class Rig:
         self.backend = TroubledBackend(self.clock)
         self.config = config or EnforcerConfig(host="h1")
         self.observing = observing
+        self.said: list[Said] = []
         if bans:
             self.log.append(bans)
         self.enforcer = self.another()
 
     def another(self) -> Enforcer:
         """A new enforcer, started."""
-        enforcer = Enforcer(self.log, self.backend, self.config, observing=self.observing, now_ms=self.clock)
+        enforcer = self.made()
         enforcer.start()
         return enforcer
+
+    def made(self) -> Enforcer:
+        """A new enforcer."""
+        config = replace(self.config, tell=self.said.append)
+        return Enforcer(self.log, self.backend, config, observing=self.observing, now_ms=self.clock)
+
+    def heard(self) -> list[str]:
+        """What was said since it was last asked, in few words."""
+        said = [f"[{each.jail}] {f'{each.manner} {each.word}'.strip()} {each.prefix}" for each in self.said]
+        self.said.clear()
+        return said
 
     def follow(self, *bans: Append, after_ms: int = 0) -> bool:
         """Let time pass, append bans and poll once."""
@@ -361,13 +374,19 @@ def test_stopping_leaves_bans_in_place_unless_told_otherwise() -> None:
     assert rig.held == {}
 
 
-def test_a_flush_empties_the_firewall_and_new_bans_still_come() -> None:
-    """What was flushed stays out until the next start."""
+def test_a_flush_empties_the_firewall_until_the_next_start() -> None:
+    """Nothing is banned meanwhile, whatever the log says, others do or the breaker lets through."""
     rig = Rig(standing("203.0.113.1"))
     rig.enforcer.flush()
-    rig.follow(standing("203.0.113.2"))
-    assert set(rig.held) == {"203.0.113.2"}
-    assert rig.enforcer.status().in_force == 1
+    rig.backend.was_changed = True
+    rig.follow(standing("203.0.113.2"), after_ms=120_000)
+    rig.enforcer.reset_breaker()
+    assert rig.held == {}
+    status = rig.enforcer.status()
+    assert (status.in_force, status.observing) == (0, FLUSHED)
+    assert enforcements(rig.log)[-1].detail == "flushed by an operator"
+    rig.another()
+    assert set(rig.held) == {"203.0.113.1", "203.0.113.2"}
 
 
 def test_a_newer_enforcer_of_the_host_fences_the_older() -> None:

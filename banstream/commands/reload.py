@@ -1,0 +1,73 @@
+"""`banstream reload`: have a role read its configuration again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import click
+
+from banstream.config import Settings, load_settings
+from banstream.options import config_option, json_option
+from banstream.running import ROLES, Running, facts_of, running, send
+from banstream.show import json_line, say
+from schemas.durations import format_duration
+from schemas.errors import LogError
+
+WAIT_S: Final = 20.0
+LOOK_S: Final = 0.1
+RELOADABLE: Final = ("up", "ship", "enforce")
+
+
+@click.command("reload")
+@click.argument("role", required=False, type=click.Choice(ROLES))
+@json_option
+@config_option
+def reload_command(role: str | None, as_json: bool, config_file: str | None) -> int:
+    """Have the roles that run here read their configuration again, and say what came of it.
+
+    Whatever is wrong in it, the old one goes on: exit code 2. A worker (`decide`) follows the rules in force:
+    `banstream rules push`.
+    """
+    settings = load_settings(config_file, check="log")
+    found = [each for each in running(settings) if each.role in ({role} if role else RELOADABLE)]
+    if not found:
+        whom = f"`{role}`" if role else f"none of {', '.join(RELOADABLE)}"
+        raise LogError(f"no role to reload: {whom} was found running here on this configuration's log")
+    if role == "decide":
+        raise LogError("`decide` does not reload: it follows the rules in force (`banstream rules push`)")
+    return max(_reload(settings, each, as_json=as_json) for each in found)
+
+
+def _reload(settings: Settings, each: Running, *, as_json: bool) -> int:
+    before = _count(facts_of(settings, each.role))
+    send(each.pid, signal.SIGHUP)
+    deadline = time.monotonic() + WAIT_S
+    while _count(facts := facts_of(settings, each.role)) <= before:
+        if time.monotonic() >= deadline:
+            waiting = "; ".join((facts.get("waiting") or {}).values())
+            said = f"{each.role}: no answer within {format_duration(int(WAIT_S * 1_000))}"
+            _tell(each, {}, f"{said}{f', it waits: {waiting}' if waiting else ''}", as_json=as_json)
+            return 1
+        time.sleep(LOOK_S)
+    reload = facts["reload"]
+    sentences = [f"{each.role}: refused, the old one goes on: {problem}" for problem in reload["problems"]]
+    sentences = sentences or [f"{each.role}: {change}" for change in reload["changes"]]
+    _tell(each, reload, *(sentences or [f"{each.role}: read again; nothing has changed"]), as_json=as_json)
+    return 2 if reload["problems"] else 0
+
+
+def _tell(each: Running, reload: Mapping[str, Any], *sentences: str, as_json: bool) -> None:
+    if as_json:
+        taken = bool(reload) and not reload["problems"]
+        json_line({"role": each.role, "pid": each.pid, "taken": taken, **reload})
+    else:
+        for sentence in sentences:
+            say(sentence)
+
+
+def _count(facts: Mapping[str, Any]) -> int:
+    """How often a role has reloaded."""
+    return int((facts.get("reload") or {}).get("count", 0))

@@ -1,0 +1,117 @@
+"""What an operator should know of whom a command is about: who spares or holds it, what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from banstream.reading import records
+from eventlog.contract import EventLog, Message
+from schemas.codec import decode
+from schemas.errors import InvalidMessage, LogError
+from schemas.prefixes import PrefixSet
+from schemas.records import Command, Standing
+from schemas.rules import Rules
+from schemas.topics import BANS, COMMANDS, EVENTS, STATE, partition_of, spans_partitions
+from streams.barrier import Unfoldable
+from streams.order import read_again
+from streams.partition import INPUTS, Partition, is_own
+
+PAGE: Final = 256
+MOST_PAGES: Final = 64
+"""So much that no checkpoint has is folded again for one answer."""
+
+
+class Spared(NamedTuple):
+    """Why an address is not counted: an entry, and whose it is."""
+
+    entry: str
+    by: str
+
+
+def spared(log: EventLog, rules: Rules | None, prefix: str, jail: str | None, now_ms: int) -> list[Spared]:
+    """Who ignores or allows all of a prefix: these jails' `ignoreip` (None: any's), an operator's `allow`."""
+    found: dict[str, list[str]] = {}
+    for each in rules.jails if rules is not None else ():
+        if jail in {None, each.name} and (entry := PrefixSet(each.ignoreip).covering(prefix)) is not None:
+            found.setdefault(entry, []).append(each.name)
+    told = [Spared(entry, f"ignoreip of {', '.join(names)}") for entry, names in found.items()]
+    allowed = allowances(log, now_ms)
+    entry = PrefixSet(allowed).covering(prefix)
+    return told if entry is None else [*told, Spared(entry, f"`banstream allow` by {allowed[entry]}")]
+
+
+def allowances(log: EventLog, now_ms: int) -> dict[str, str]:
+    """The prefixes that operators allow now, and who did."""
+    allowed: dict[str, tuple[str, int | None]] = {}
+    for each in records(log, COMMANDS.name, containing=b'allow"'):
+        match each.record:
+            case Command(verb="allow", prefix=str(prefix)) as word:
+                end_ms = None if word.duration_ms is None else word.at_ms + word.duration_ms
+                allowed[prefix] = word.who, end_ms
+            case Command(verb="disallow", prefix=str(prefix)):
+                allowed.pop(prefix, None)
+    return {prefix: who for prefix, (who, end_ms) in allowed.items() if end_ms is None or end_ms > now_ms}
+
+
+def holders_around(log: EventLog, prefix: str) -> Iterator[Standing]:
+    """The banned prefixes that contain this one, it among them."""
+    for message in log.latest(BANS.name):
+        if ("/" in (message.key or "") or message.key == prefix) and message.value:
+            standing = _standing(message)
+            if standing is not None and PrefixSet([standing.prefix]).covering(prefix) is not None:
+                yield standing
+
+
+def holds_any(log: EventLog, jail: str) -> bool:
+    """Whether a jail holds a prefix: one that is gone from the rules may."""
+    found = (_standing(message) for message in log.latest(BANS.name) if message.value)
+    return any(hold.jail == jail for standing in found if standing is not None for hold in standing.holds)
+
+
+def _standing(message: Message) -> Standing | None:
+    """What a message of the bans holds; None where it cannot be read."""
+    try:
+        standing = decode(message.value)
+    except InvalidMessage:
+        return None
+    return standing if isinstance(standing, Standing) else None
+
+
+def failing(log: EventLog, prefix: str, jail: str | None) -> dict[str, int] | None:
+    """Failures counted now inside a prefix, by jail, as a decider knows; None where that cannot be known."""
+    wide = spans_partitions(prefix)
+    numbers = range(log.partitions) if wide else (partition_of(prefix, log.partitions),)
+    counted: dict[str, int] = {}
+    for number in numbers:
+        partition = _decided(log, number)
+        if partition is None:
+            return None
+        jails = partition.decider.jails
+        for name, state in jails.items():
+            count = sum(len(state.failures_of(ip)) for ip in state.inside(prefix, banned=False))
+            if count and jail in {None, name}:
+                counted[name] = counted.get(name, 0) + count
+    return counted
+
+
+def _decided(log: EventLog, number: int) -> Partition | None:
+    """A partition as its decider has it now, of whatever log; None where that is too much to fold again."""
+    try:
+        if is_own(log, number):
+            partition = Partition.load(log, number)
+        else:
+            begins = {topic: log.begin(topic, number) for topic in INPUTS}
+            partition = Partition(number, partitions=log.partitions, begins=begins)
+            state = {message.key or "": message.value for message in log.latest(STATE.name, number)}
+            again = partition.restore(state, begins, log.end(EVENTS.name, number))
+            read_again(log, number, again)
+            partition.resumed(again)
+        for _ in range(MOST_PAGES):
+            messages = log.read(EVENTS.name, number, partition.next_offset, limit=PAGE)
+            if not messages or not partition.takes_events:
+                return partition
+            partition.decide(messages)
+    except (LogError, Unfoldable):
+        return None
+    return None

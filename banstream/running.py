@@ -1,0 +1,110 @@
+"""The roles that run on this machine, and signals to them: only to a process that is banstream's still.
+
+`up` and `ship` hold a lock beside their files; `enforce` and `decide` say how they are in $RUNTIME_DIRECTORY,
+or their unit's (banstream.health). A role on another configuration's log is not ours.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from banstream.config import Settings
+from banstream.health import health
+from banstream.reading import heartbeat, open_to_read
+from eventlog.claim import Claim
+from eventlog.urls import is_shared, sqlite_path
+from schemas.errors import LogError
+
+ROLES: Final = ("up", "ship", "decide", "enforce")
+
+
+class Running(NamedTuple):
+    """A role of this machine: its name and its process."""
+
+    role: str
+    pid: int
+
+
+def running(settings: Settings) -> list[Running]:
+    """The roles that run here on this configuration's log."""
+    held = {"ship": settings.ship.spool}
+    if not is_shared(settings.log_url):
+        held["up"] = sqlite_path(settings.log_url)
+    pids = {role: _holder(path, role) for role, path in held.items()}
+    for role in ("decide", "enforce"):
+        found = health(role)
+        pids[role] = int(found.facts["pid"]) if found.alive and _is_ours(settings, found.facts) else None
+    return [Running(role, pid) for role in ROLES if (pid := pids.get(role)) is not None]
+
+
+def facts_of(settings: Settings, role: str) -> Mapping[str, Any]:
+    """What a role last said of itself; empty where it has said nothing yet."""
+    match role:
+        case "up":
+            log = open_to_read(settings)
+            try:
+                return heartbeat(log) or {}
+            finally:
+                log.close()
+        case "ship":
+            from banstream.fleet import shipper
+
+            return shipper(settings)
+        case _:
+            return health(role).facts
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal; LogError where the process is gone, is another program's, or another user's."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError as error:
+        raise LogError(f"process {pid} is gone") from error
+    try:
+        if not is_banstream(pid):
+            raise LogError(f"process {pid} is no banstream any more")
+        signal.pidfd_send_signal(descriptor, number)
+    except PermissionError as error:
+        raise LogError(f"process {pid} is another user's; ask as root, or as that user") from error
+    except ProcessLookupError as error:
+        raise LogError(f"process {pid} is gone") from error
+    finally:
+        os.close(descriptor)
+
+
+def is_banstream(pid: int) -> bool:
+    """Whether a process is one of banstream's: a number may have been given to another since."""
+    try:
+        return b"banstream" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def unit_of(pid: int) -> str | None:
+    """The service of systemd that a process belongs to, which would start it again; None: of none."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
+            name = line.rpartition("/")[2]
+            if name.endswith(".service") and Path("/run/systemd/system").is_dir():
+                return name
+    return None
+
+
+def _holder(path: Path, role: str) -> int | None:
+    """Who holds a role's lock, as the lock's file says."""
+    if not Claim.is_held(path, role):
+        return None
+    with suppress(OSError, ValueError):
+        return int(Path(f"{path}.{role}.lock").read_text(encoding="ascii"))
+    return None
+
+
+def _is_ours(settings: Settings, facts: Mapping[str, Any]) -> bool:
+    """Whether a role has read the files that this command has."""
+    ours, theirs = ({os.path.realpath(file) for file in files} for files in (settings.files, facts["files"]))
+    return ours == theirs
