@@ -41,7 +41,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Explanation:
     """What is known of a subject.
 
     Attributes:
@@ -106,12 +106,12 @@ class Answer:
         }
 
 
-def explained(look: Look, subject: str, *, last: int | None, shared: bool) -> Answer:
+def explained(look: Look, subject: str, *, last: int | None, shared: bool) -> Explanation:
     """All that is known of an address or prefix; `last`: so many of the decisions (None: all)."""
     holding = _containing(subject)
     decided = decided_about(look, holding)
     standings, inside = _in_force(look.log, subject, frozenset(holding))
-    answer = Answer(
+    answer = Explanation(
         subject=subject,
         standings=standings,
         inside=inside,
@@ -121,11 +121,11 @@ def explained(look: Look, subject: str, *, last: int | None, shared: bool) -> An
     return answer if standings else _why_not(look, answer, shared=shared)
 
 
-def explained_decision(look: Look, decision: str, *, shared: bool) -> Answer:
+def explained_decision(look: Look, decision: str, *, shared: bool) -> Explanation:
     """The same of whom a decision is about, with the chain of that decision alone."""
     told = [each for each in decided_about(look, [decision]).told if each.decision.id == decision]
     if not told:
-        return Answer(subject=decision, standings=[], inside=[], decided=Decided([], whole=True))
+        return Explanation(subject=decision, standings=[], inside=[], decided=Decided([], whole=True))
     answer = explained(look, told[0].decision.prefix, last=0, shared=shared)
     return replace(answer, chains=_chains(look, told[:1], shared=shared))
 
@@ -134,7 +134,7 @@ def _chains(look: Look, told: Sequence[Told], *, shared: bool) -> list[Chain]:
     return chains_of(look, told, hosts_of(look.log) if shared and told else None)
 
 
-def _why_not(look: Look, answer: Answer, *, shared: bool) -> Answer:
+def _why_not(look: Look, answer: Explanation, *, shared: bool) -> Explanation:
     """The same, with why it is not banned."""
     subject, log, now = answer.subject, look.log, now_ms()
     seen = seen_of(look, subject)

@@ -35,7 +35,7 @@ from eventlog.index_file import (
     Pairs,
     UnusableIndexError,
 )
-from eventlog.subjects import Span, hashes_of
+from eventlog.subjects import HashSpan, hashes_of
 from schemas.errors import LogError
 
 PAGE: Final = 256
@@ -84,7 +84,7 @@ class Index:
         self._blocks: dict[Place, list[tuple[Block, IndexFile]]] = {}
         self._troubles = 0
 
-    def messages(self, place: Place, spans: Sequence[Span]) -> Iterator[Message]:
+    def messages(self, place: Place, spans: Sequence[HashSpan]) -> Iterator[Message]:
         """The messages of a place that may be about subjects of these hashes, newest first."""
         offsets, amount = self.offsets(place, spans), 1
         while some := list(islice(offsets, amount)):
@@ -93,7 +93,7 @@ class Index:
             amount = max(1, amount // 2) if large else min(2 * amount, MOST_AHEAD)
             yield from reversed(messages)
 
-    def offsets(self, place: Place, spans: Sequence[Span]) -> Iterator[int]:
+    def offsets(self, place: Place, spans: Sequence[HashSpan]) -> Iterator[int]:
         """Where they stand, newest first. Raises LogError and Transient, as the log does."""
         below: int | None = None
         while True:
@@ -112,7 +112,7 @@ class Index:
         if self._kept is not None:
             self._kept.close()
 
-    def _offsets(self, place: Place, spans: Sequence[Span], below: int | None) -> Iterator[int]:
+    def _offsets(self, place: Place, spans: Sequence[HashSpan], below: int | None) -> Iterator[int]:
         if not spans:
             return
         if place not in self._blocks:
@@ -275,7 +275,7 @@ class _Growing:
         return block, array("Q", sorted(merged))
 
 
-def _found(file: IndexFile, block: Block, spans: Sequence[Span]) -> set[int]:
+def _found(file: IndexFile, block: Block, spans: Sequence[HashSpan]) -> set[int]:
     """The offsets in a block at which something may be of these hashes."""
     found: set[int] = set()
     shards: dict[int, Pairs[int]] = {}

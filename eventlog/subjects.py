@@ -69,7 +69,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for text that is no such record; schemas.codec may know better."""
 
 
-class Span(NamedTuple):
+class HashSpan(NamedTuple):
     """Hashes from the first to the last."""
 
     first: int
@@ -89,13 +89,13 @@ def hash_of(subject: str) -> int:
     return network >> NETWORK_BITS << NETWORK_BITS | own & OWN_MASK
 
 
-def span_of(subject: str) -> Span:
+def span_of(subject: str) -> HashSpan:
     """The one hash of a subject, as a span."""
     number = hash_of(subject)
-    return Span(number, number)
+    return HashSpan(number, number)
 
 
-def spans_inside(prefix: str) -> list[Span] | None:
+def spans_inside(prefix: str) -> list[HashSpan] | None:
     """The hashes that addresses inside a prefix can have; None where they would be too many to look for."""
     if "/" not in prefix:
         return [span_of(prefix)]
@@ -156,7 +156,7 @@ def _one_by_one(topic: str, value: bytes) -> Iterator[tuple[int, bytes, tuple[st
         yield index, line, tuple(getattr(record, field, None) for field in fields)
 
 
-def _span_of_network(network: Network) -> Span:
+def _span_of_network(network: Network) -> HashSpan:
     """The hashes of the addresses in the /24 or /64 that a network lies in."""
     if isinstance(network, IPv4Network):
         text = str(network.network_address).encode()
@@ -164,7 +164,7 @@ def _span_of_network(network: Network) -> Span:
     else:
         high = crc32(network.network_address.packed[:8])
     first = high >> NETWORK_BITS << NETWORK_BITS
-    return Span(first, first | OWN_MASK)
+    return HashSpan(first, first | OWN_MASK)
 
 
 def _crc_of_64(subject: str, own: int) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from banstream.config import load_settings
-from banstream.doctor.finding import Finding, Look
+from banstream.doctor.finding import Check, Finding
 from banstream.doctor.fixing import close_files, close_keys, make_folder
 from banstream.doctor.machine import (
     look_at_clock,
@@ -26,7 +26,7 @@ from banstream.options import config_option, json_option
 from banstream.show import json_line, say
 from schemas.errors import ConfigError
 
-LOOKS: Final[tuple[Look, ...]] = (
+LOOKS: Final[tuple[Check, ...]] = (
     look_at_sources,
     look_at_firewall,
     look_at_neighbours,

@@ -11,7 +11,7 @@ import click
 
 from banstream.chains import Chain
 from banstream.config import load_settings
-from banstream.explaining import Answer, Seen, explained, explained_decision
+from banstream.explaining import Explanation, Seen, explained, explained_decision
 from banstream.instants import now_ms
 from banstream.looking import looking
 from banstream.options import config_option, json_option
@@ -81,7 +81,7 @@ def explain_command(
     return 0 if answer.decided.told else 1
 
 
-def _tell(answer: Answer) -> None:
+def _tell(answer: Explanation) -> None:
     """A JSON object for each chain; for each event where there is none; `about` in each is what is known."""
     about = answer.to_wire()
     wires = [chain.to_wire() for chain in reversed(answer.chains)]
@@ -91,7 +91,7 @@ def _tell(answer: Answer) -> None:
         json_line({**wire, "about": about})
 
 
-def _show(answer: Answer, *, whole: bool, by_id: bool) -> None:
+def _show(answer: Explanation, *, whole: bool, by_id: bool) -> None:
     """Print it for people."""
     if not by_id:
         _show_now(answer)
@@ -103,7 +103,7 @@ def _show(answer: Answer, *, whole: bool, by_id: bool) -> None:
         _show_undecided(answer)
 
 
-def _show_now(answer: Answer) -> None:
+def _show_now(answer: Explanation) -> None:
     """Whether it is banned now, how often it was, and what is counted."""
     _show_holds(answer)
     bans = answer.bans
@@ -130,7 +130,7 @@ def _show_now(answer: Answer) -> None:
         )
 
 
-def _show_holds(answer: Answer) -> None:
+def _show_holds(answer: Explanation) -> None:
     for standing, hold in answer.holds():
         inside = "" if standing.prefix == answer.subject else f"inside {standing.prefix}, "
         ports = f", ports {', '.join(map(str, hold.ports))}" if hold.ports else ""
@@ -149,7 +149,7 @@ def _show_holds(answer: Answer) -> None:
                 say(f"  BUT      {each.outcome} by {_enforced(each)}")
 
 
-def _show_waiting(answer: Answer) -> None:
+def _show_waiting(answer: Explanation) -> None:
     """What has not been decided yet, and whether anybody decides."""
     known = answer.deciding
     if known is not None and known.trouble is not None:
@@ -162,7 +162,7 @@ def _show_waiting(answer: Answer) -> None:
         say("  waiting  `banstream up` is not running: nothing is read, and nothing is decided")
 
 
-def _show_undecided(answer: Answer) -> None:
+def _show_undecided(answer: Explanation) -> None:
     """That no decision is about it, and its last events."""
     seen = answer.seen
     if seen is None or not (seen.events or not seen.whole):

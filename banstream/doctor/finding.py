@@ -20,5 +20,5 @@ class Finding:
     found: str
 
 
-Look = Callable[[Settings], Iterator[Finding]]
+Check = Callable[[Settings], Iterator[Finding]]
 """A look at one side of a machine with a configuration; it changes nothing."""
