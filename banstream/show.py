@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 import orjson
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from banstream.tables import Bad, Table, lines
 
 STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -59,24 +60,35 @@ def flush() -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table whose cells are plain text: nothing in them is markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(str(cell))) for cell in row))
-    return made
+    """A table whose cells are plain text, made harmless; what is `Bad` stays so."""
+    return Table(printable(title), columns, [[_cell(cell) for cell in row] for row in rows])
 
 
-def show(renderable: object) -> None:
-    """Print a table or text for people on stdout."""
-    from rich.console import Console
+def show(made: Table) -> None:
+    """Print a table on stdout: as wide as the terminal, in a pipe as wide as its words."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = lines(made, width, bold=bold, red=red)
+    click.echo("\n".join(shown))
 
-    width = None if sys.stdout.isatty() else 160
-    Console(highlight=False, soft_wrap=False, width=width).print(renderable, markup=False)
+
+def bold(text: str) -> str:
+    """A text that leads, where stdout shows colours."""
+    return click.style(text, bold=True) if text and has_colours() else text
+
+
+def red(text: str) -> str:
+    """A text that says something is wrong, where stdout shows colours."""
+    return click.style(text, fg="red") if text and has_colours() else text
+
+
+def has_colours() -> bool:
+    """Whether stdout shows colours: a terminal, and nobody said otherwise (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """So many of something: `1 ban`, `2 bans`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def say(sentence: str) -> None:
@@ -87,3 +99,13 @@ def say(sentence: str) -> None:
 def note(sentence: str) -> None:
     """A sentence for people beside the output, on stderr."""
     click.echo(printable(sentence), err=True)
+
+
+def warn(sentence: str) -> None:
+    """A warning for people, on stdout: its head is red where there are colours."""
+    click.echo(f"{red('WARNING:')} {printable(sentence)}")
+
+
+def _cell(value: object) -> str:
+    text = printable(str(value)).rstrip()
+    return Bad(text) if isinstance(value, Bad) else text

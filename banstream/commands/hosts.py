@@ -14,7 +14,7 @@ from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
 from banstream.reading import open_to_read
-from banstream.show import instant, json_line, note, say, show, table
+from banstream.show import counted, instant, json_line, note, say, show, table
 from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
@@ -198,7 +198,7 @@ def list_command(as_json: bool, config_file: str | None) -> int:
         json_line({"host": name, **_named(key.public_key), **facts})
     if found and not as_json:
         rows = [(name, fingerprint(key.public_key), instant(key.since_ms), _end(key)) for name, key in found]
-        show(table(f"{len(found)} hosts", ("host", "key", "enrolled", "revoked"), rows))
+        show(table(counted(len(found), "host"), ("host", "key", "enrolled", "revoked"), rows))
     elif not as_json:
         say("No host is enrolled; `banstream hosts --help` says how.")
     unlike = [name for name in names if len({_facts(hosts, name) for hosts in known}) > 1]
