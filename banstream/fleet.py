@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from banstream.authority import UNSIGNED, caution, caution_in_force
 from banstream.config import Settings
-from banstream.enforcing import HEARTBEAT_MS
 from banstream.enrolled import Vouchers, hosts_of
+from banstream.heard import Heard, heartbeats
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, messages, open_to_read, rules_in_force
+from banstream.reading import SILENT_MS, open_to_read, rules_in_force
 from banstream.shipping import SHIPPER
-from banstream.show import instant, json_line, note, say, show, table
+from banstream.show import counted, instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
-from eventlog.follower import located
 from producers.spool import Spool
 from schemas.codec import to_wire
-from schemas.records import Heartbeat
-from schemas.topics import DEADLETTERS, ENFORCEMENTS
+from schemas.topics import DEADLETTERS
 from streams.partition import newest_position
 
-HEARD_MS: Final = 3_600_000
-"""A host that was not heard of for longer is not shown."""
-QUIET_MS: Final = 3 * HEARTBEAT_MS
 CLOCK_S: Final = 60
 COLUMNS: Final = (
     "host",
@@ -40,20 +35,6 @@ COLUMNS: Final = (
     "refused",
     "drift",
 )
-
-
-class Heard(NamedTuple):
-    """A heartbeat, and when the log had it, by the log's clock: a host's own may be wrong.
-
-    Attributes:
-        signed: by the host that it names; else anybody who may write enforcements may have said it.
-        forged: how many came after it in that host's name that the host did not sign.
-    """
-
-    beat: Heartbeat
-    at_ms: int
-    signed: bool = False
-    forged: int = 0
 
 
 def show_shipper(settings: Settings, *, as_json: bool) -> int:
@@ -124,7 +105,7 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     finally:
         log.close()
     now = now_ms()
-    rows = [(each, _state(each, now)) for each in heard]
+    rows = [(each, each.state(now)) for each in heard]
     if as_json:
         for each, state in rows:
             facts = {
@@ -136,7 +117,7 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
             }
             json_line({**to_wire(each.beat), **facts})
     elif rows:
-        show(table(f"{len(rows)} hosts", COLUMNS, [_cells(each, state) for each, state in rows]))
+        show(table(counted(len(rows), "host"), COLUMNS, [_cells(each, state) for each, state in rows]))
         _warn(heard)
     else:
         say("No enforcer was heard of within the last hour.")
@@ -175,33 +156,8 @@ def _warn(heard: Iterable[Heard]) -> None:
             say(f"WARNING: the clock of {beat.host} is off by {off_s:+.0f} s, and so are its bans' ends")
 
 
-def heartbeats(log: EventLog, now: int, vouchers: Vouchers) -> dict[str, Heard]:
-    """Each host's newest heartbeat; of one that signs the newest that it signed."""
-    found: dict[str, Heard] = {}
-    for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
-        beats = [each.record for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"')]
-        signer = vouchers.signer(message) if beats else None
-        for beat in beats:
-            if isinstance(beat, Heartbeat):
-                known, signed = found.get(beat.host), signer == beat.host
-                if known is not None and known.signed and not signed:
-                    found[beat.host] = known._replace(forged=known.forged + 1)
-                else:
-                    found[beat.host] = Heard(beat, message.at_ms, signed)
-    return found
-
-
 def _cells(heard: Heard, state: str) -> tuple[object, ...]:
     beat = heard.beat
     counts = (beat.in_force, beat.failing, beat.failed, beat.refused, beat.drift)
     signed = "yes" if heard.signed else "no"
     return (beat.host, signed, instant(heard.at_ms), state, beat.lag_ms, *counts)
-
-
-def _state(heard: Heard, now: int) -> str:
-    """How an enforcer is, in a word or two."""
-    if heard.beat.stopped:
-        return "stopped"
-    if now - heard.at_ms > QUIET_MS:
-        return "silent"
-    return "observing" if heard.beat.observing else "running"

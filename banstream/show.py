@@ -37,6 +37,14 @@ def instant(at_ms: int | None) -> str:
     return datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def moment(at_ms: int | None, now_ms: int) -> str:
+    """An instant in local time, as short as can be: of today the time, else the day and the minute."""
+    if at_ms is None:
+        return "for ever"
+    said, today = instant(at_ms), instant(now_ms)[:10]
+    return said[11:] if said.startswith(today) else said[:16]
+
+
 def until(at_ms: int | None) -> str:
     """When something ends, in a sentence."""
     return "for ever" if at_ms is None else f"until {instant(at_ms)}"
