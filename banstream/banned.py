@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from banstream.enforced import HERE, Believed, Words, last_words
-from banstream.enrolled import Vouchers, hosts_of
-from banstream.heard import Heard, heartbeats
 from banstream.reading import heartbeat, is_up
 from banstream.show import counted, instant
 from banstream.standings import StandingBan, bans_of, give_reasons, judge, standings
 from eventlog.contract import EventLog
 from eventlog.urls import is_shared
+
+if TYPE_CHECKING:
+    from banstream.heard import Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ def banned_in(log: EventLog, url: str, now_ms: int) -> Banned:
     lines = {each.prefix: line for line, each in found}
     wanted = {each.prefix: each.decided_at_ms for _, each in found}
     if is_shared(url):
+        from banstream.enrolled import Vouchers, hosts_of
+        from banstream.heard import heartbeats
+
         heard = heartbeats(log, now_ms, vouchers := Vouchers(hosts_of(log)))
         hosts, notes = sorted(heard), list(_of_hosts(heard, now_ms))
         believed = Believed({name for name, each in heard.items() if each.signed}, vouchers)

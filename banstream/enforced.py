@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from banstream.backwards import backwards
-from banstream.enrolled import Vouchers
 from eventlog.contract import EventLog, Message
 from schemas.codec import EnforcementLine, decode, lines_of
 from schemas.errors import InvalidMessage
 from schemas.records import Enforcement, EnforcementVerb, Outcome
 from schemas.topics import ENFORCEMENTS
+
+if TYPE_CHECKING:
+    from banstream.enrolled import Vouchers
 
 HERE: Final = ""
 """The one host of a log that is a machine's own, whatever it was called when."""

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import click
@@ -34,7 +35,12 @@ def instant(at_ms: int | None) -> str:
     """An instant in local time, to the second; `for ever` for None."""
     if at_ms is None:
         return "for ever"
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _second(at_ms // 1_000)
+
+
+@lru_cache(maxsize=4_096)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def moment(at_ms: int | None, now_ms: int) -> str:

@@ -40,11 +40,15 @@ def lines(table: Table, width: int | None, *, bold: Style = str, red: Style = st
 
     `bold`, `red`: how titles and what is wrong are shown.
     """
-    widths = _widths(table, width)
+    natural = _natural(table)
+    widths = natural if width is None else _shrunk(natural, width)
     yield bold(table.title)
     yield from _line([str(name) for name in table.columns], widths, lambda text, _: bold(text))
     for row in table.rows:
-        yield from _line(row, widths, lambda text, cell: red(text) if isinstance(cell, Bad) else text)
+        if widths is natural and "".join(row).isascii() and not any(isinstance(cell, Bad) for cell in row):
+            yield (" " * GAP).join(map(str.ljust, row, widths)).rstrip()
+        else:
+            yield from _line(row, widths, lambda text, cell: red(text) if isinstance(cell, Bad) else text)
 
 
 def cells(text: str) -> int:
@@ -85,18 +89,25 @@ def _head(word: str, width: int) -> str:
     return word[:taken]
 
 
-def _widths(table: Table, width: int | None) -> list[int]:
-    """How wide each column is: the widest give way until all fit."""
+def _natural(table: Table) -> list[int]:
+    """How wide each column is by itself."""
     widths = [cells(name) for name in table.columns]
     for row in table.rows:
         for nth, cell in enumerate(row):
-            widths[nth] = max(widths[nth], cells(cell))
-    if width is not None:
-        excess = sum(widths) + GAP * (len(widths) - 1) - width
-        while excess > 0 and max(widths) > NARROWEST:
-            widest = widths.index(max(widths))
-            widths[widest] -= 1
-            excess -= 1
+            if len(cell) > widths[nth] or not cell.isascii():
+                widths[nth] = max(widths[nth], cells(cell))
+    return widths
+
+
+def _shrunk(widths: list[int], width: int) -> list[int]:
+    """The same where they fit a width; else the widest give way until they do."""
+    excess = sum(widths) + GAP * (len(widths) - 1) - width
+    if excess <= 0:
+        return widths
+    widths = list(widths)
+    while excess > 0 and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+        excess -= 1
     return widths
 
 
