@@ -42,8 +42,8 @@ class Banned:
         return self.here if host == HERE else host
 
 
-def banned_in(log: EventLog, url: str, now_ms: int) -> Banned:
-    """Read what is banned. Raises Transient and LogError."""
+def banned_in(log: EventLog, url: str, now_ms: int, *, reasons: bool = True) -> Banned:
+    """Read what is banned; `reasons`: and what for. Raises Transient and LogError."""
     found = list(standings(log))
     bans = bans_of(each for _, each in found)
     lines = {each.prefix: line for line, each in found}
@@ -62,7 +62,8 @@ def banned_in(log: EventLog, url: str, now_ms: int) -> Banned:
     words = last_words(log, wanted, now_ms, hosts, believed)
     notes += _unchecked(words)
     judge(bans, words, hosts, now_ms)
-    give_reasons(log, bans)
+    if reasons:
+        give_reasons(log, bans)
     return Banned(now_ms, bans, lines, hosts, here, notes)
 
 

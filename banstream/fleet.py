@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from banstream.authority import UNSIGNED, caution, caution_in_force
+from banstream.authority import caution_in_force
 from banstream.config import Settings
 from banstream.enrolled import Vouchers, hosts_of
 from banstream.heard import Heard, heartbeats
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, open_to_read, rules_in_force
-from banstream.shipping import SHIPPER
+from banstream.reading import open_to_read, rules_in_force
 from banstream.show import counted, instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
-from producers.spool import Spool
 from schemas.codec import to_wire
 from schemas.topics import DEADLETTERS
 from streams.partition import newest_position
@@ -35,63 +30,6 @@ COLUMNS: Final = (
     "refused",
     "drift",
 )
-
-
-def show_shipper(settings: Settings, *, as_json: bool) -> int:
-    """Show how this host's `ship` is, from its spool, whether or not the broker is there; the exit code."""
-    facts = shipper(settings)
-    if as_json:
-        json_line(facts)
-    elif "pid" not in facts:
-        say("`banstream ship` has never run here; `banstream status --fleet` shows every host's enforcer.")
-    else:
-        state = "running" if facts["running"] else "not running; last heard of"
-        say(f"banstream ship: {state} (process {facts['pid']}, {instant(facts['at_ms'])})")
-        uplink = facts["uplink"]
-        if uplink["away"]:
-            say(f"THE LOG IS AWAY for {uplink['away_s']} s, events wait in the spool: {uplink['away']}")
-        shown = ("spooled_frames", "spooled_bytes", "spool_bytes", "spool_refusals", "acknowledged")
-        show(table("Spool", ("fact", "value"), [(name, uplink[name]) for name in shown]))
-        show(
-            table(
-                "Sources",
-                ("source",),
-                [(source,) for source in (facts.get("producer") or {}).get("sources", ())],
-            )
-        )
-        for problem, count in facts["notices"].items():
-            say(f"WARNING: {problem} ({count})")
-    for warning in _signing(settings):
-        note(f"WARNING: {warning}")
-    return 0 if facts["running"] else 1
-
-
-def _signing(settings: Settings) -> Iterator[str]:
-    """What is to be said of whether this host signs, and others have to."""
-    if settings.ship.key_file is None:
-        yield UNSIGNED
-    if (own := caution(settings)) is not None:
-        yield own
-
-
-def shipper(settings: Settings) -> dict[str, Any]:
-    """What this host's shipper last said of itself, and whether it runs."""
-    path = settings.ship.spool
-    if not path.exists():
-        return {"running": False}
-    spool = Spool.open(path, settings.ship.spool_bytes, read_only=True)
-    try:
-        value = spool.position(SHIPPER)
-    finally:
-        spool.close()
-    facts: dict[str, Any] = {} if value is None else orjson.loads(value)
-    running = (
-        value is not None
-        and not facts["stopped"]
-        and now_ms() - facts["at_ms"] < SILENT_MS
-        and Path(f"/proc/{facts['pid']}").exists()
-    )
-    return {"running": running, **facts}
 
 
 def show_fleet(settings: Settings, *, as_json: bool) -> int:

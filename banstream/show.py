@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from banstream.tables import Bad, Table, lines
+from banstream.tables import Bad, Style, Table, fold, lines
 
 STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -80,9 +80,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def show(made: Table) -> None:
     """Print a table on stdout: as wide as the terminal, in a pipe as wide as its words."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    shown = lines(made, width, bold=bold, red=red)
+    shown = lines(made, terminal_width(), bold=bold, red=red)
     click.echo("\n".join(shown))
+
+
+def terminal_width() -> int | None:
+    """How many cells a line of the terminal has; None where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def bold(text: str) -> str:
@@ -115,9 +119,19 @@ def note(sentence: str) -> None:
     click.echo(printable(sentence), err=True)
 
 
+def tell(sentence: str, *, wrong: bool = False) -> None:
+    """A sentence for people, on stdout, its lines broken between words; red where something is `wrong`."""
+    _print_folded(sentence, red if wrong else str)
+
+
 def warn(sentence: str) -> None:
-    """A warning for people, on stdout: its head is red where there are colours."""
-    click.echo(f"{red('WARNING:')} {printable(sentence)}")
+    """A warning for people, on stdout, its lines broken between words; its head is red."""
+    _print_folded(f"WARNING: {sentence}", lambda text: text.replace("WARNING:", red("WARNING:"), 1))
+
+
+def _print_folded(sentence: str, styled: Style) -> None:
+    said, width = printable(sentence), terminal_width()
+    click.echo(styled("\n".join([said] if width is None else fold(said, width))))
 
 
 def _cell(value: object) -> str:

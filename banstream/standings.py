@@ -34,6 +34,7 @@ Sort = Literal["since", "until", "prefix", "jail"]
 SORTS: Final[tuple[Sort, ...]] = ("since", "until", "prefix", "jail")
 FOR_EVER_MS: Final = 1 << 62
 LONG_AGO: Final = "as far as is known: its enforcer's word on it is no longer kept, or too far back"
+LATEST: Final = 10_000
 MOST_DECISIONS: Final = 200_000
 """So many are read back for what a ban was for."""
 _STATES: Final[Mapping[tuple[str, str], State]] = {
@@ -66,6 +67,14 @@ class Reason(msgspec.Struct, gc=False):
         if self.who is not None:
             return f"by {self.who}: {self.why}" if self.why else f"by {self.who}"
         return f"{self.count} failure{'' if self.count == 1 else 's'}"
+
+
+class LastBan(Reason, gc=False, kw_only=True):
+    """The same, of a ban by itself."""
+
+    prefix: str
+    jail: str
+    until_ms: int | None
 
 
 @dataclass(slots=True)
@@ -188,6 +197,19 @@ def give_reasons(log: EventLog, bans: Collection[StandingBan]) -> None:
                     mine.discard(reason.id)
             if not mine or read > MOST_DECISIONS:
                 break
+
+
+def last_ban(log: EventLog) -> LastBan | None:
+    """The ban that was decided last, by the time of the log's lines; of the last LATEST decisions."""
+    decode, found = msgspec.json.Decoder(LastBan).decode, []
+    for partition in range(log.partitions):
+        for read, message in enumerate(backwards(log, DECISIONS.name, partition)):
+            lines = _bans(message.value)
+            if lines:
+                found.append(decode(lines[-1]))
+            if lines or read > LATEST:
+                break
+    return max(found, key=lambda ban: ban.at_ms, default=None)
 
 
 def _bans(frame: bytes) -> list[bytes]:

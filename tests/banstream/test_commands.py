@@ -209,7 +209,7 @@ def test_status_shows_jails_sources_and_the_firewall(up: Service) -> None:
     assert (facts["running"], facts["enforcer"]["backend"]) == (True, "nftables")
     assert facts["enforcer"]["in_force"] == 1
     text = say(up, "status")
-    for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "own address"):
+    for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "(own address)"):
         assert said in text
     assert (
         "there is no jail 'nosuch'; known are"
