@@ -12,17 +12,20 @@ MOST: Final = 4_096
 GROWTH: Final = 4
 
 
-def backwards(log: EventLog, topic: str, partition: int = 0, *, least: int = 0) -> Iterator[Message]:
+def backwards(
+    log: EventLog, topic: str, partition: int = 0, *, least: int = 0, most: int = MOST
+) -> Iterator[Message]:
     """The messages of a partition from its present end back to an offset, newest first.
 
-    They are read in stretches, each larger than the one before: who stops soon has read little.
+    They are read in stretches, each larger than the one before, of up to `most` messages: who stops soon has
+    read little.
     """
-    end, size = log.end(topic, partition), FIRST
+    end, size = log.end(topic, partition), min(FIRST, most)
     begin = max(log.begin(topic, partition), least)
     while end > begin:
         start = max(begin, end - size)
         yield from reversed(_stretch(log, topic, partition, start, end))
-        end, size = start, min(size * GROWTH, MOST)
+        end, size = start, min(size * GROWTH, most)
 
 
 def _stretch(log: EventLog, topic: str, partition: int, start: int, end: int) -> list[Message]:
