@@ -11,7 +11,7 @@ from banstream.config import Settings
 from banstream.enrolled import Vouchers, hosts_of
 from banstream.heard import Heard, heartbeats
 from banstream.instants import now_ms
-from banstream.partitions import PartitionView, owners, partitions
+from banstream.partitions import PartitionView, owners, partitions, troubles
 from banstream.reading import open_to_read, rules_in_force
 from banstream.shippers import Shipper, shippers
 from banstream.show import counted, instant, json_line, moment, note, say, show, table, tell, warn
@@ -49,9 +49,7 @@ class Fleet:
 
     def troubles(self) -> Iterator[str]:
         """What needs a look, the worst first."""
-        for view in self.partitions:
-            if (said := view.trouble(self.at_ms)) is not None:
-                yield said
+        yield from troubles(self.partitions, self.at_ms)
         if not self.heard:
             yield "no enforcer was heard of within the last hour"
         for each in self.heard:
@@ -62,19 +60,19 @@ class Fleet:
 def show_fleet(settings: Settings, *, as_json: bool) -> int:
     """Show a fleet; the exit code."""
     found = look(settings)
-    troubles = list(found.troubles())
+    wrong = list(found.troubles())
     if as_json:
         _print_json(found)
     else:
-        for said in troubles:
-            tell(said[:1].upper() + said[1:], wrong=True)
+        for said in wrong:
+            tell(said, wrong=True)
         _show_hosts(found)
         _show_partitions(found)
         for said in _clocks(found.heard):
             warn(said)
     for warning in found.warnings:
         note(f"WARNING: {warning}")
-    return 1 if troubles else 0
+    return 1 if wrong else 0
 
 
 def look(settings: Settings) -> Fleet:
@@ -133,8 +131,9 @@ def _show_hosts(found: Fleet) -> None:
 
 
 def _row(at_ms: int, name: str, heard: Heard | None, shipper: Shipper | None) -> tuple[object, ...]:
-    roles = [*(["enforce"] if heard else []), *(["ship"] if shipper else [])]
-    last = "" if shipper is None else _ago(at_ms, shipper.last_ms)
+    ships = shipper is not None and shipper.last_ms is not None
+    roles = [*(["enforce"] if heard else []), *(["ship"] if ships else [])] or ["not heard of"]
+    last = "" if shipper is None or shipper.last_ms is None else _ago(at_ms, shipper.last_ms)
     if heard is None:
         return name, ", ".join(roles), "", "", last, "", ""
     state = heard.state(at_ms)
@@ -191,9 +190,9 @@ def _show_partitions(found: Fleet) -> None:
     show(table(counted(len(rows), "partition"), PARTITIONS, rows))
 
 
-def _ago(at_ms: int, then_ms: int | None) -> str:
+def _ago(at_ms: int, then_ms: int) -> str:
     """How long before an instant another was, as people say it."""
-    return "none lately" if then_ms is None else f"{format_duration(max(0, at_ms - then_ms))} ago"
+    return f"{format_duration(max(0, at_ms - then_ms))} ago"
 
 
 def _forged(heard: Sequence[Heard]) -> Iterator[str]:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 
 from banstream.backwards import backwards
 from banstream.config import Settings
+from banstream.phrases import some
 from banstream.show import counted, moment
 from eventlog.contract import EventLog, Message
 from eventlog.kafka import clients
@@ -31,6 +32,7 @@ from streams.worker.connection import Cluster
 
 LATE_MS: Final = 30_000
 """Longer than a group takes to share out the partitions of a worker that is gone."""
+MOST_NAMED: Final = 8
 SETTLED: Final = frozenset({"Stable", "Empty", "Dead"})
 
 State = Literal["decided", "joining", "behind", "nobody decides"]
@@ -73,15 +75,11 @@ class PartitionView:
         if self.state in {"decided", "joining"}:
             return None
         if self.state == "behind":
-            said = f"{self.owner or 'its worker'} falls behind"
-        elif self.owner is None:
-            said = "nobody decides"
-        else:
-            last = "never" if self.committed_ms is None else f"not since {moment(self.committed_ms, now_ms)}"
-            said = f"nobody decides: {self.owner} has it, and committed {last}"
-        waits = f"{counted(self.waiting, 'message')} wait{'s' if self.waiting == 1 else ''}"
-        since = "" if self.since_ms is None else f", {waits} since {moment(self.since_ms, now_ms)}"
-        return f"partition {self.number}: {said}{since}"
+            return f"{self.owner or 'its worker'} falls behind"
+        if self.owner is None:
+            return "nobody decides"
+        last = "never" if self.committed_ms is None else f"not since {moment(self.committed_ms, now_ms)}"
+        return f"nobody decides: {self.owner} has it, and committed {last}"
 
     def to_wire(self) -> dict[str, Any]:
         """As `status --fleet --json` has it."""
@@ -94,6 +92,21 @@ class PartitionView:
             "waiting_since_ms": self.since_ms,
             "committed_at_ms": self.committed_ms,
         }
+
+
+def troubles(views: Iterable[PartitionView], now_ms: int) -> Iterator[str]:
+    """What is wrong with partitions, those of one trouble together."""
+    found: dict[str, list[PartitionView]] = {}
+    for view in views:
+        if (said := view.trouble(now_ms)) is not None:
+            found.setdefault(said, []).append(view)
+    for said, same in found.items():
+        numbers = some([view.number for view in same], MOST_NAMED)
+        waiting = sum(view.waiting for view in same)
+        since_ms = min((view.since_ms for view in same if view.since_ms is not None), default=None)
+        waits = f"{counted(waiting, 'message')} wait{'s' if waiting == 1 else ''}"
+        since = "" if since_ms is None else f", {waits} since {moment(since_ms, now_ms)}"
+        yield f"partition{'s' if len(same) > 1 else ''} {numbers}: {said}{since}"
 
 
 def owners(settings: Settings) -> Owners | None:

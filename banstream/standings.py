@@ -110,7 +110,7 @@ class StandingBan:
     @property
     def everywhere(self) -> bool:
         """Whether every firewall does."""
-        return all(state == "in force" for state in self.states)
+        return bool(self.hosts) and all(state == "in force" for state in self.states)
 
     def key(self, sort: Sort) -> Any:
         """What it is sorted by."""

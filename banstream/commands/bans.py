@@ -138,8 +138,8 @@ def _title(found: Banned, shown: Sequence[StandingBan]) -> Iterator[str]:
         partly = sum(ban.in_force and not ban.everywhere for ban in shown)
         if partly:
             yield f"{partly} of them not everywhere"
-        if in_force < len(shown):
-            yield f"{len(shown) - in_force} nowhere"
+        nowhere = Counter(_one([*set(ban.states)]) for ban in shown if not ban.in_force)
+        yield from (f"{count} {said}" for said, count in nowhere.items())
         return
     name = found.name(found.hosts[0])
     counts = Counter(state for ban in shown for state in ban.states)
@@ -154,16 +154,24 @@ def _title(found: Banned, shown: Sequence[StandingBan]) -> Iterator[str]:
             yield f"{counts[cast('State', state)]} {words}"
 
 
+def _one(states: Sequence[State]) -> str:
+    """How a ban is that no firewall holds."""
+    return states[0] if len(states) == 1 else "in force nowhere"
+
+
 def _state(found: Banned, ban: StandingBan) -> str:
     """How a ban is: on one host, or on how many of how many, and why not on the others."""
     wrong = WRONG.intersection(ban.states)
-    if len(ban.hosts) == 1:
+    if not ban.hosts:
+        said = "nobody knows: no enforcer was heard of"
+    elif len(ban.hosts) == 1:
         (told,) = ban.hosts.values()
         said = told.state if told.why is None or told.state == "in force" else f"{told.state}: {told.why}"
     else:
         there = ban.states.count("in force")
         others = [_others(ban, state) for state in dict.fromkeys(ban.states) if state != "in force"]
-        said = "; ".join([f"in force on {there} of {len(found.hosts)}", *others])
+        held = [f"in force on {there} of {len(found.hosts)}"] if there or not others else []
+        said = "; ".join([*held, *others])
     return Bad(said) if wrong else said
 
 
