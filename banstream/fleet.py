@@ -135,7 +135,8 @@ def _row(at_ms: int, name: str, heard: Heard | None, shipper: Shipper | None) ->
     roles = [*(["enforce"] if heard else []), *(["ship"] if ships else [])] or ["not heard of"]
     last = "" if shipper is None or shipper.last_ms is None else _ago(at_ms, shipper.last_ms)
     if heard is None:
-        return name, ", ".join(roles), "", "", last, "", ""
+        stranger = "not enrolled" if shipper is not None and ships and not shipper.enrolled else ""
+        return name, ", ".join(roles), "", "", last, "", stranger
     state = heard.state(at_ms)
     shown: object = state if _is_well(heard, state) else Bad(state)
     trouble = ", ".join(_counts(heard))

@@ -68,7 +68,7 @@ class Machine:
             yield from self._of_up()
         if self.drift is not None:
             yield self.drift
-        not_held = sum(not ban.in_force and "ended" not in ban.states for ban in self.banned.bans)
+        not_held = sum(ban.is_missing(self.at_ms) for ban in self.banned.bans)
         if not_held and self.beat.get("enforcer", {}).get("observing") is None:
             yield f"{counted(not_held, 'ban')} not in force: `banstream bans --refused` says why"
         for problem, count in self.notices.items():
@@ -133,7 +133,7 @@ def _first_ms(log: EventLog) -> int | None:
 
 def _drift(beat: Mapping[str, Any], settings: Settings, config_file: str | None) -> str | None:
     """What is to be said where the files that `up` has read were changed since; they are read only then."""
-    if not settings.files or list(settings.files) != list(beat["files"]):
+    if not settings.files or not _is_same(settings.files[0], beat):
         return None
     changed_ms = max(map(_changed_ms, settings.files))
     if changed_ms < beat["started_at_ms"]:
@@ -151,6 +151,15 @@ def _drift(beat: Mapping[str, Any], settings: Settings, config_file: str | None)
         f"the configuration has other rules, {wanted}, than those in force, {beat['rules']}: reload them "
         f"(`systemctl reload banstream`, or `kill -HUP {beat['pid']}`)"
     )
+
+
+def _is_same(file: str, beat: Mapping[str, Any]) -> bool:
+    """Whether `up` read its configuration from this file; where it is in `conf.d` may differ."""
+    try:
+        here = Path(file).is_absolute() or Path(f"/proc/{beat['pid']}/cwd").samefile(Path.cwd())
+    except OSError:
+        return False
+    return here and file == next(iter(beat["files"]), None)
 
 
 def _changed_ms(file: str) -> int:

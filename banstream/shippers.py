@@ -15,6 +15,9 @@ MOST_BYTES: Final = 4 << 20
 MOST_MESSAGES: Final = 2_000
 """Of each partition so much is read; each may be a signature to be checked."""
 
+MOST_STRANGERS: Final = 100
+"""Whoever may write events may give himself any name: so many that are not enrolled are shown."""
+
 
 class Shipper(NamedTuple):
     """A host that ships, or is enrolled to.
@@ -48,7 +51,8 @@ def shippers(log: EventLog, hosts: Hosts) -> list[Shipper]:
         size, seen = 0, set[str]()
         for nth, message in enumerate(backwards(log, EVENTS.name, number, most=STRETCH)):
             shipment = shipment_of(message.key)
-            if shipment is not None and shipment.host not in seen and _is_theirs(hosts, message):
+            known = shipment is not None and (shipment.host in enrolled or len(found) < MOST_STRANGERS)
+            if shipment is not None and known and shipment.host not in seen and _is_theirs(hosts, message):
                 seen.add(shipment.host)
                 _take(found, message.at_ms, shipment, enrolled=shipment.host in enrolled)
             size += len(message.value)

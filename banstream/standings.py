@@ -34,6 +34,8 @@ Sort = Literal["since", "until", "prefix", "jail"]
 SORTS: Final[tuple[Sort, ...]] = ("since", "until", "prefix", "jail")
 FOR_EVER_MS: Final = 1 << 62
 LONG_AGO: Final = "as far as is known: its enforcer's word on it is no longer kept, or too far back"
+PENDING_MS: Final = 10_000
+"""A ban that no enforcer has taken up yet is told once it is as old."""
 LATEST: Final = 10_000
 MOST_DECISIONS: Final = 200_000
 """So many are read back for what a ban was for."""
@@ -111,6 +113,12 @@ class StandingBan:
     def everywhere(self) -> bool:
         """Whether every firewall does."""
         return bool(self.hosts) and all(state == "in force" for state in self.states)
+
+    def is_missing(self, now_ms: int) -> bool:
+        """Whether no firewall holds it that should, and had the time to."""
+        if self.in_force or "ended" in self.states:
+            return False
+        return "pending" not in self.states or now_ms - self.decided_at_ms > PENDING_MS
 
     def key(self, sort: Sort) -> Any:
         """What it is sorted by."""

@@ -180,8 +180,10 @@ def _others(ban: StandingBan, state: State) -> str:
     hosts = [(host, told) for host, told in ban.hosts.items() if told.state == state]
     names = ", ".join(host for host, _ in hosts[:MOST_NAMED])
     more = f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else ""
+    if state == "pending":
+        return f"no word of {names}{more}"
     first: Told = hosts[0][1]
-    why = f": {first.why}" if first.why and state != "pending" else ""
+    why = f": {first.why}" if first.why else ""
     return f"{state} on {names}{more}{why}"
 
 
