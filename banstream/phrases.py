@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from banstream.show import counted
 from schemas.durations import format_duration
 from schemas.rules import Jail
 
-MEGABYTE = 1_000_000
+MEGABYTE: Final = 1 << 20
 
 
 def threshold(jail: Jail) -> str:
@@ -21,10 +21,9 @@ def threshold(jail: Jail) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """A size as people read it."""
-    return (
-        f"{size_bytes / MEGABYTE:,.1f} MB" if size_bytes >= MEGABYTE / 10 else f"{size_bytes / 1_000:.0f} kB"
-    )
+    """A size as people read it: a MB is 2**20 bytes, as in the configuration."""
+    small = size_bytes < MEGABYTE // 10
+    return f"{size_bytes / 1_024:.0f} kB" if small else f"{size_bytes / MEGABYTE:,.1f} MB"
 
 
 def some(names: Sequence[Any], most: int, rest: str = "") -> str:

@@ -158,6 +158,6 @@ def test_jails_sizes_and_lists_in_words() -> None:
     assert threshold(jail) == "1 failure within 10m ban for ever"
     probed = Jail(name="web", filters=("web-scan",), kinds=("failed", "probed"))
     assert threshold(probed) == "5 events (failed or probed) within 10m ban for 10m"
-    assert [size(each) for each in (2_000, 1_234_567)] == ["2 kB", "1.2 MB"]
+    assert [size(each) for each in (2_048, 256 << 20)] == ["2 kB", "256.0 MB"]
     assert some(["a", "b", "c"], 2, ": see") == "a, b, and 1 more: see"
     assert some(["a", "b"], 2) == "a, b"
