@@ -217,6 +217,17 @@ def test_a_partition_is_read_backwards_whole_and_once() -> None:
     )
 
 
+def test_gaps_between_offsets_give_no_message_twice() -> None:
+    """As a compacted topic has them, and a broker's transactions: a read may go further than the stretch."""
+    log = MemoryLog(1)
+    keys = ["a"] * 70 + [str(nth) for nth in range(50)] + ["b"] * 70
+    log.append([Append(BANS.name, b"x", key=key) for key in keys])
+    log.retain(0)
+    kept = [each.offset for each in log.read(BANS.name, 0, 0)]
+    assert kept == [69, *range(70, 120), 189]
+    assert [each.offset for each in backwards(log, BANS.name)] == kept[::-1]
+
+
 def test_a_prefix_finds_what_holds_it_and_what_it_holds() -> None:
     """Itself as well; not its neighbours, nor the other protocol's."""
     around = Around("192.0.2.0/24")
