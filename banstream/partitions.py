@@ -35,7 +35,7 @@ LATE_MS: Final = 30_000
 MOST_NAMED: Final = 8
 SETTLED: Final = frozenset({"Stable", "Empty", "Dead"})
 
-State = Literal["decided", "joining", "behind", "nobody decides"]
+PartitionState = Literal["decided", "joining", "behind", "nobody decides"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class PartitionView:
     """
 
     number: int
-    state: State
+    state: PartitionState
     owner: str | None
     waiting: int
     since_ms: int | None
@@ -160,7 +160,7 @@ def _view(log: EventLog, number: int, owned: Owners | None, now_ms: int) -> Part
     )
 
 
-def _state(owner: str | None, owned: Owners | None, *, late: bool, alive: bool) -> State:
+def _state(owner: str | None, owned: Owners | None, *, late: bool, alive: bool) -> PartitionState:
     if late:
         return "behind" if alive and (owner is not None or owned is None) else "nobody decides"
     if owner is not None or owned is None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from banstream.tables import Bad, Style, Table, fold, lines
+from banstream.tables import Bad, Style, TextTable, fold, lines
 
 STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -73,12 +73,12 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> TextTable:
     """A table whose cells are plain text, made harmless; what is `Bad` stays so."""
-    return Table(printable(title), columns, [[_cell(cell) for cell in row] for row in rows])
+    return TextTable(printable(title), columns, [[_cell(cell) for cell in row] for row in rows])
 
 
-def show(made: Table) -> None:
+def show(made: TextTable) -> None:
     """Print a table on stdout: as wide as the terminal, in a pipe as wide as its words."""
     shown = lines(made, terminal_width(), bold=bold, red=red)
     click.echo("\n".join(shown))

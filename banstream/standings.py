@@ -29,7 +29,7 @@ from schemas.errors import InvalidMessage
 from schemas.records import Hold, Standing
 from schemas.topics import BANS, DECISIONS
 
-State = Literal["in force", "refused", "failed", "observed only", "pending", "ended"]
+BanState = Literal["in force", "refused", "failed", "observed only", "pending", "ended"]
 Sort = Literal["since", "until", "prefix", "jail"]
 SORTS: Final[tuple[Sort, ...]] = ("since", "until", "prefix", "jail")
 FOR_EVER_MS: Final = 1 << 62
@@ -39,7 +39,7 @@ PENDING_MS: Final = 10_000
 LATEST: Final = 10_000
 MOST_DECISIONS: Final = 200_000
 """So many are read back for what a ban was for."""
-_STATES: Final[Mapping[tuple[str, str], State]] = {
+_STATES: Final[Mapping[tuple[str, str], BanState]] = {
     ("ban", "applied"): "in force",
     ("ban", "refused"): "refused",
     ("ban", "failed"): "failed",
@@ -49,7 +49,7 @@ _STATES: Final[Mapping[tuple[str, str], State]] = {
 class Told(NamedTuple):
     """How a ban is on one host, why it is not in force, and since when that is said (Unix milliseconds)."""
 
-    state: State
+    state: BanState
     why: str | None = None
     at_ms: int | None = None
 
@@ -100,7 +100,7 @@ class StandingBan:
         return self.decided_at_ms if self.reason is None else self.reason.at_ms
 
     @property
-    def states(self) -> list[State]:
+    def states(self) -> list[BanState]:
         """How it is, host by host."""
         return [told.state for told in self.hosts.values()]
 

@@ -27,7 +27,7 @@ class Bad(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """Rows of cells under a title; cells hold nothing that could steer a terminal."""
 
     title: str
@@ -35,7 +35,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def lines(table: Table, width: int | None, *, bold: Style = str, red: Style = str) -> Iterable[str]:
+def lines(table: TextTable, width: int | None, *, bold: Style = str, red: Style = str) -> Iterable[str]:
     """The lines of a table that is to fit a width in cells; None: any.
 
     `bold`, `red`: how titles and what is wrong are shown.
@@ -89,7 +89,7 @@ def _head(word: str, width: int) -> str:
     return word[:taken]
 
 
-def _natural(table: Table) -> list[int]:
+def _natural(table: TextTable) -> list[int]:
     """How wide each column is by itself."""
     widths = [cells(name) for name in table.columns]
     for row in table.rows:

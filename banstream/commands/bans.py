@@ -16,8 +16,8 @@ from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import open_to_read
 from banstream.show import counted, json_line, moment, note, say, show, table
-from banstream.standings import SORTS, Around, Sort, StandingBan, State, Told
-from banstream.tables import Bad
+from banstream.standings import SORTS, Around, BanState, Sort, StandingBan, Told
+from banstream.tables import Bad, TextTable
 from schemas.codec import load_line
 
 WRONG: Final = frozenset({"refused", "failed"})
@@ -84,7 +84,7 @@ def _show_bans(asked: Asked, config_file: str | None, *, as_json: bool) -> int:
         _print_json(found, shown)
         return 0 if shown else 1
     if shown:
-        show(_table(found, shown))
+        show(table_of(found, shown))
     elif found.bans:
         say(f"No such bans, of {len(found.bans)}.")
     else:
@@ -114,7 +114,8 @@ def _hosts(found: Banned, ban: StandingBan) -> list[dict[str, Any]]:
     return [{"host": found.name(host), **told._asdict()} for host, told in ban.hosts.items()]
 
 
-def _table(found: Banned, shown: Sequence[StandingBan]) -> Any:
+def table_of(found: Banned, shown: Sequence[StandingBan]) -> TextTable:
+    """The table of these bans, under what is true of them."""
     columns = ("prefix", "jail", "since", "until", "for", "state")
     rows = [
         (
@@ -150,11 +151,11 @@ def _title(found: Banned, shown: Sequence[StandingBan]) -> Iterator[str]:
         ("pending", "pending"),
         ("ended", "ended"),
     ):
-        if counts[cast("State", state)]:
-            yield f"{counts[cast('State', state)]} {words}"
+        if counts[cast("BanState", state)]:
+            yield f"{counts[cast('BanState', state)]} {words}"
 
 
-def _one(states: Sequence[State]) -> str:
+def _one(states: Sequence[BanState]) -> str:
     """How a ban is that no firewall holds."""
     return states[0] if len(states) == 1 else "in force nowhere"
 
@@ -175,7 +176,7 @@ def _state(found: Banned, ban: StandingBan) -> str:
     return Bad(said) if wrong else said
 
 
-def _others(ban: StandingBan, state: State) -> str:
+def _others(ban: StandingBan, state: BanState) -> str:
     """On which hosts a ban is in a state, and why on the first of them."""
     hosts = [(host, told) for host, told in ban.hosts.items() if told.state == state]
     names = ", ".join(host for host, _ in hosts[:MOST_NAMED])

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from banstream import enforced
+from banstream import enforced, tables
 from banstream.backwards import FIRST, GROWTH, backwards
 from banstream.banned import Banned, banned_in
+from banstream.commands.bans import table_of as shown
 from banstream.standings import Around
 from enforcers.recorder import Recorder, Result
 from enforcers.seals import RecordSeal
@@ -177,6 +178,9 @@ def test_of_a_host_that_signs_only_what_it_signed_counts() -> None:
     assert states(found) == {ALICE: {"web1": "refused", "web2": "in force", "web9": "in force"}}
     (row,) = found.bans
     assert (row.in_force, row.everywhere) == (True, False)
+    title, _, line = tables.lines(shown(found, found.bans), None)
+    assert title == "1 ban in force, 1 of them not everywhere"
+    assert line.endswith("  5 failures  in force on 2 of 3; refused on web1: never banned")
 
 
 class Counted(MemoryLog):
