@@ -5,33 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from eventlog.contract import EventLog, Message
+from eventlog.contract import EventLog, Message, Place
 
-FIRST: Final = 64
-MOST: Final = 4_096
-GROWTH: Final = 4
+FEWEST_BACK: Final = 8
+MOST_BACK: Final = 256
+"""So many messages are read at once."""
 
 
-def backwards(
-    log: EventLog, topic: str, partition: int = 0, *, least: int = 0, most: int = MOST
+def pages_back(
+    log: EventLog, place: Place, start: int | None = None, end: int | None = None, most: int = MOST_BACK
 ) -> Iterator[Message]:
-    """The messages of a partition from its present end back to an offset, newest first.
+    """The messages of a place from before an offset (None: its present end) back to another (None: all).
 
     They are read in stretches, each larger than the one before, of up to `most` messages: who stops soon has
     read little.
     """
-    end, size = log.end(topic, partition), min(FIRST, most)
-    begin = max(log.begin(topic, partition), least)
+    end, size = log.end(*place) if end is None else end, FEWEST_BACK
+    begin = start or 0
     while end > begin:
-        start = max(begin, end - size)
-        yield from reversed(_stretch(log, topic, partition, start, end))
-        end, size = start, min(size * GROWTH, most)
+        first = max(begin, end - size)
+        found = _between(log, place, first, end)
+        yield from reversed(found)
+        if not found and start is None:  # there may be a gap, or nothing that is older
+            begin = start = log.begin(*place)
+        end, size = first, min(2 * size, most)
 
 
-def _stretch(log: EventLog, topic: str, partition: int, start: int, end: int) -> list[Message]:
-    """The messages between two offsets; a log may hand out fewer at once than it is asked for."""
+def _between(log: EventLog, place: Place, start: int, end: int) -> list[Message]:
+    """The messages between two offsets; a log may hand out fewer at once than it is asked for, or more."""
     found: list[Message] = []
-    while start < end and (batch := log.read(topic, partition, start, limit=end - start)):
-        found += [message for message in batch if message.offset < end]
-        start = batch[-1].offset + 1
-    return found
+    while start < end and (some := log.read(*place, start, limit=end - start)):
+        found += some
+        start = some[-1].offset + 1
+    return [message for message in found if message.offset < end]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from banstream.backwards import backwards
+from banstream.backwards import pages_back
 from eventlog.contract import EventLog, Message
 from schemas.codec import EnforcementLine, decode, lines_of
 from schemas.errors import InvalidMessage
@@ -28,6 +28,7 @@ HERE: Final = ""
 MOST_READ: Final = 1_000_000
 MOST_READ_SHARED: Final = 100_000
 """Words and messages; the heartbeats of a fleet are among them, and a broker takes ten times as long."""
+MANY: Final = 4_096
 BEYOND: Final = 50_000
 """So many are read beyond the instant at which the oldest ban was decided: a ban that was made longer
 changes nothing in a firewall that holds it longer still, and nobody says it again."""
@@ -105,7 +106,7 @@ def last_words(
     oldest_ms = min(wanted.values(), default=0) - LATE_MS
     if log.begin(ENFORCEMENTS.name):
         words.since_ms = now_ms
-    for message in backwards(log, ENFORCEMENTS.name):
+    for message in pages_back(log, (ENFORCEMENTS.name, 0), most=MANY):
         if words.since_ms is not None:
             words.since_ms = message.at_ms
         if missing == 0 or read > most or (read > BEYOND and message.at_ms < oldest_ms):

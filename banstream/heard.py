@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from banstream.backwards import backwards
+from banstream.backwards import pages_back
 from banstream.enforcing import HEARTBEAT_MS
 from banstream.enrolled import Vouchers
 from eventlog.contract import EventLog, Message
@@ -13,6 +13,8 @@ from schemas.records import Heartbeat
 from schemas.shipments import shipment_of
 from schemas.topics import ENFORCEMENTS
 
+MANY: Final = 4_096
+"""Heartbeats are small."""
 HEARD_MS: Final = 3_600_000
 """A host that was not heard of for longer is not shown."""
 QUIET_MS: Final = 3 * HEARTBEAT_MS
@@ -46,7 +48,7 @@ def heartbeats(log: EventLog, now_ms: int, vouchers: Vouchers) -> dict[str, Hear
     orders: dict[str, int] = {}
     unsigned: dict[str, int] = {}
     least = log.offset_at(ENFORCEMENTS.name, 0, now_ms - HEARD_MS)
-    for message in backwards(log, ENFORCEMENTS.name, least=least):
+    for message in pages_back(log, (ENFORCEMENTS.name, 0), least, most=MANY):
         for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"'):
             if isinstance(beat := each.record, Heartbeat):
                 order = _order(message, beat.host)

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import orjson
 from kafka.errors import KafkaError
 
-from banstream.backwards import backwards
+from banstream.backwards import pages_back
 from banstream.config import Settings
 from banstream.phrases import some
 from banstream.show import counted, moment
@@ -171,5 +171,5 @@ def _state(owner: str | None, owned: Owners | None, *, late: bool, alive: bool) 
 def _last_position(log: EventLog, number: int) -> Message | None:
     """The message that says how far a partition is decided: near the end of its state, where there is one."""
     least = max(log.begin(STATE.name, number), log.end(STATE.name, number) - LAST_MESSAGES)
-    found = (each for each in backwards(log, STATE.name, number, least=least) if each.key == POSITION)
+    found = (each for each in pages_back(log, (STATE.name, number), least) if each.key == POSITION)
     return next(found, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from banstream.backwards import backwards
+from banstream.backwards import pages_back
 from eventlog.contract import EventLog, Message
 from schemas.shipments import Shipment, shipment_of
 from schemas.topics import EVENTS
@@ -49,7 +49,7 @@ def shippers(log: EventLog, hosts: Hosts) -> list[Shipper]:
     found: dict[str, Shipper] = {}
     for number in range(log.partitions):
         size, seen = 0, set[str]()
-        for nth, message in enumerate(backwards(log, EVENTS.name, number, most=STRETCH)):
+        for nth, message in enumerate(pages_back(log, (EVENTS.name, number), most=STRETCH)):
             shipment = shipment_of(message.key)
             known = shipment is not None and (shipment.host in enrolled or len(found) < MOST_STRANGERS)
             if shipment is not None and known and shipment.host not in seen and _is_theirs(hosts, message):

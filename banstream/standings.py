@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from banstream.backwards import backwards
+from banstream.backwards import pages_back
 from banstream.enforced import HERE, Word, Words
 from enforcers.register import OBSERVED
 from eventlog.contract import EventLog
@@ -46,7 +46,7 @@ _STATES: Final[Mapping[tuple[str, str], BanState]] = {
 }
 
 
-class Told(NamedTuple):
+class HostWord(NamedTuple):
     """How a ban is on one host, why it is not in force, and since when that is said (Unix milliseconds)."""
 
     state: BanState
@@ -54,7 +54,7 @@ class Told(NamedTuple):
     at_ms: int | None = None
 
 
-class Reason(msgspec.Struct, gc=False):
+class BanReason(msgspec.Struct, gc=False):
     """What a ban was for: the part of a Ban that people ask for."""
 
     id: str
@@ -71,7 +71,7 @@ class Reason(msgspec.Struct, gc=False):
         return f"{self.count} failure{'' if self.count == 1 else 's'}"
 
 
-class LastBan(Reason, gc=False, kw_only=True):
+class LastBan(BanReason, gc=False, kw_only=True):
     """The same, of a ban by itself."""
 
     prefix: str
@@ -91,8 +91,8 @@ class StandingBan:
     prefix: str
     hold: Hold | HoldLine
     decided_at_ms: int
-    hosts: dict[str, Told] = field(default_factory=dict)
-    reason: Reason | None = None
+    hosts: dict[str, HostWord] = field(default_factory=dict)
+    reason: BanReason | None = None
 
     @property
     def since_ms(self) -> int:
@@ -167,33 +167,35 @@ def judge(bans: Iterable[StandingBan], words: Words, hosts: Collection[str], now
         known = words.of.get(ban.prefix, {})
         until_ms = ban.hold.until_ms
         if until_ms is not None and until_ms <= now_ms:
-            ban.hosts = dict.fromkeys(hosts, Told("ended"))
+            ban.hosts = dict.fromkeys(hosts, HostWord("ended"))
         else:
             ban.hosts = {host: _told(known.get(host), ban, words.since_ms, host) for host in hosts}
 
 
-def _told(word: Word | None, ban: StandingBan, read_since_ms: int | None, host: str) -> Told:
+def _told(word: Word | None, ban: StandingBan, read_since_ms: int | None, host: str) -> HostWord:
     if word is None:
         if read_since_ms is not None and ban.decided_at_ms < read_since_ms:
-            return Told("in force", LONG_AGO)
-        return Told("pending", f"no word of {host}" if host != HERE else "the firewall has not said so yet")
+            return HostWord("in force", LONG_AGO)
+        return HostWord(
+            "pending", f"no word of {host}" if host != HERE else "the firewall has not said so yet"
+        )
     if word.verb == "unban":
-        return Told("pending", "not taken up yet", word.at_ms)
+        return HostWord("pending", "not taken up yet", word.at_ms)
     state = _STATES.get((word.verb, word.outcome))
     if state is None:
         observed = word.outcome == "skipped" and word.detail == OBSERVED
-        return Told(*(("observed only", None) if observed else ("pending", word.detail)), word.at_ms)
-    return Told(state, word.detail if state != "in force" else None, word.at_ms)
+        return HostWord(*(("observed only", None) if observed else ("pending", word.detail)), word.at_ms)
+    return HostWord(state, word.detail if state != "in force" else None, word.at_ms)
 
 
 def give_reasons(log: EventLog, bans: Collection[StandingBan]) -> None:
     """Say of each ban what it was for, as far as that stands within the last MOST_DECISIONS decisions."""
     wanted = {ban.hold.ban: ban for ban in bans}
-    decode = msgspec.json.Decoder(Reason).decode
+    decode = msgspec.json.Decoder(BanReason).decode
     for partition in range(log.partitions):
         mine = {id_ for id_ in wanted if id_.startswith(f"{partition}-")}
         read = 0
-        for message in backwards(log, DECISIONS.name, partition) if mine else ():
+        for message in pages_back(log, (DECISIONS.name, partition)) if mine else ():
             for line in _bans(message.value):
                 read += 1
                 try:
@@ -211,7 +213,7 @@ def last_ban(log: EventLog) -> LastBan | None:
     """The ban that was decided last, by the time of the log's lines; of the last LATEST decisions."""
     decode, found = msgspec.json.Decoder(LastBan).decode, []
     for partition in range(log.partitions):
-        for read, message in enumerate(backwards(log, DECISIONS.name, partition)):
+        for read, message in enumerate(pages_back(log, (DECISIONS.name, partition))):
             lines = _bans(message.value)
             if lines:
                 found.append(decode(lines[-1]))

@@ -16,7 +16,7 @@ from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import open_to_read
 from banstream.show import counted, json_line, moment, note, say, show, table
-from banstream.standings import SORTS, Around, BanState, Sort, StandingBan, Told
+from banstream.standings import SORTS, Around, BanState, HostWord, Sort, StandingBan
 from banstream.tables import Bad, TextTable
 from schemas.codec import load_line
 
@@ -25,7 +25,7 @@ MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class BanFilter:
     """Which bans are asked for."""
 
     jail: str | None
@@ -67,12 +67,12 @@ def bans_command(as_json: bool, config_file: str | None, **asked: Any) -> int:
     """
     gc.disable()  # a hundred thousand bans hold no cycle, and looking for some takes as long as all the rest
     try:
-        return _show_bans(Asked(**asked), config_file, as_json=as_json)
+        return _show_bans(BanFilter(**asked), config_file, as_json=as_json)
     finally:
         gc.enable()
 
 
-def _show_bans(asked: Asked, config_file: str | None, *, as_json: bool) -> int:
+def _show_bans(asked: BanFilter, config_file: str | None, *, as_json: bool) -> int:
     settings = load_settings(config_file, check="log")
     log = open_to_read(settings)
     try:
@@ -183,7 +183,7 @@ def _others(ban: StandingBan, state: BanState) -> str:
     more = f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else ""
     if state == "pending":
         return f"no word of {names}{more}"
-    first: Told = hosts[0][1]
+    first: HostWord = hosts[0][1]
     why = f": {first.why}" if first.why else ""
     return f"{state} on {names}{more}{why}"
 
