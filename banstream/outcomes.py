@@ -25,7 +25,7 @@ from schemas.records import Ban, Command, Enforcement, Prolong
 from schemas.rules import MANUAL, Rules
 
 if TYPE_CHECKING:
-    from banstream.fleet import Heard
+    from banstream.heard import Heard
 
 MOST_NAMED: Final = 10
 HEARD_MS: Final = 30_000
@@ -199,7 +199,7 @@ class Outcomes:
 def heard_of(log: EventLog) -> dict[str, Heard]:
     """A fleet's enforcers, by host; what says so is loaded for a fleet alone."""
     from banstream.enrolled import Vouchers, hosts_of
-    from banstream.fleet import heartbeats
+    from banstream.heard import heartbeats
 
     return heartbeats(log, now_ms(), Vouchers(hosts_of(log)))
 

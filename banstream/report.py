@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from banstream.show import instant, printable
+from banstream.show import counted, instant, printable
 from schemas.durations import format_duration
 from schemas.errors import SourceError
 from schemas.records import Ban
@@ -87,7 +87,9 @@ def _page(
     warnings: Sequence[str],
 ) -> str:
     parts = [f"<!doctype html><meta charset=utf-8><title>banstream replay</title><style>{STYLE}</style>"]
-    parts.append(f"<h1>Replay</h1><p>{len(bans[0])} bans under rules {escape(rules[0].version)}.</p>")
+    parts.append(
+        f"<h1>Replay</h1><p>{counted(len(bans[0]), 'ban')} under rules {escape(rules[0].version)}.</p>"
+    )
     parts += [f"<p><b>{escape(warning)}</b></p>" for warning in warnings]
     parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[0])))
     if difference is not None:

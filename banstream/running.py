@@ -52,7 +52,7 @@ def facts_of(settings: Settings, role: str) -> Mapping[str, Any]:
             finally:
                 log.close()
         case "ship":
-            from banstream.fleet import shipper
+            from banstream.shipper import shipper
 
             return shipper(settings)
         case _:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import Any, Final
 
 import click
 import orjson
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from banstream.tables import Bad, Style, TextTable, fold, lines
 
 STEERING: Final = re.compile(
     "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
@@ -33,7 +35,20 @@ def instant(at_ms: int | None) -> str:
     """An instant in local time, to the second; `for ever` for None."""
     if at_ms is None:
         return "for ever"
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _second(at_ms // 1_000)
+
+
+@lru_cache(maxsize=4_096)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment(at_ms: int | None, now_ms: int) -> str:
+    """An instant in local time, as short as can be: of today the time, else the day and the minute."""
+    if at_ms is None:
+        return "for ever"
+    said, today = instant(at_ms), instant(now_ms)[:10]
+    return said[11:] if said.startswith(today) else said[:16]
 
 
 def until(at_ms: int | None) -> str:
@@ -58,25 +73,40 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table whose cells are plain text: nothing in them is markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(str(cell))) for cell in row))
-    return made
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> TextTable:
+    """A table whose cells are plain text, made harmless; what is `Bad` stays so."""
+    return TextTable(printable(title), columns, [[_cell(cell) for cell in row] for row in rows])
 
 
-def show(renderable: object) -> None:
-    """Print a table or text for people on stdout."""
-    from rich.console import Console
+def show(made: TextTable) -> None:
+    """Print a table on stdout: as wide as the terminal, in a pipe as wide as its words."""
+    shown = lines(made, terminal_width(), bold=bold, red=red)
+    click.echo("\n".join(shown))
 
-    width = None if sys.stdout.isatty() else 160
-    Console(highlight=False, soft_wrap=False, width=width).print(renderable, markup=False)
+
+def terminal_width() -> int | None:
+    """How many cells a line of the terminal has; None where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def bold(text: str) -> str:
+    """A text that leads, where stdout shows colours."""
+    return click.style(text, bold=True) if text and has_colours() else text
+
+
+def red(text: str) -> str:
+    """A text that says something is wrong, where stdout shows colours."""
+    return click.style(text, fg="red") if text and has_colours() else text
+
+
+def has_colours() -> bool:
+    """Whether stdout shows colours: a terminal, and nobody said otherwise (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """So many of something: `1 ban`, `2 bans`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def say(sentence: str) -> None:
@@ -87,3 +117,23 @@ def say(sentence: str) -> None:
 def note(sentence: str) -> None:
     """A sentence for people beside the output, on stderr."""
     click.echo(printable(sentence), err=True)
+
+
+def tell(sentence: str, *, wrong: bool = False) -> None:
+    """A sentence for people, on stdout, its lines broken between words; red where something is `wrong`."""
+    _print_folded(sentence, red if wrong else str)
+
+
+def warn(sentence: str) -> None:
+    """A warning for people, on stdout, its lines broken between words; its head is red."""
+    _print_folded(f"WARNING: {sentence}", lambda text: text.replace("WARNING:", red("WARNING:"), 1))
+
+
+def _print_folded(sentence: str, styled: Style) -> None:
+    said, width = printable(sentence), terminal_width()
+    click.echo(styled("\n".join([said] if width is None else fold(said, width))))
+
+
+def _cell(value: object) -> str:
+    text = printable(str(value)).rstrip()
+    return Bad(text) if isinstance(value, Bad) else text

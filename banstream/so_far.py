@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
-from banstream.looking import Look, pages_back
+from banstream.backwards import pages_back
+from banstream.looking import Look
 from banstream.reading import messages
 from eventlog.contract import Message
 from eventlog.index import read_at

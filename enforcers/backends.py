@@ -16,6 +16,7 @@ from schemas.errors import ConfigError, EnforcementFailed
 from schemas.registries import BACKENDS
 
 TABLE: Final = "banstream"
+CONFIGURED_NULL: Final = 'the null backend is configured; set enforcer.backend = "nftables" to ban'
 
 Opener = Callable[[str], Backend]
 
@@ -36,7 +37,7 @@ def open_backend(name: str, *, table: str = TABLE) -> tuple[Backend, str | None]
     except EnforcementFailed as error:
         return NullBackend(), str(error)
     if isinstance(backend, NullBackend):
-        return backend, 'the null backend is configured; set enforcer.backend = "nftables" to ban'
+        return backend, CONFIGURED_NULL
     return backend, None
 
 

@@ -118,12 +118,17 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesChanged:
-    """From here on these rules hold. `rules` is as schemas.rules writes it; `version` is its hash."""
+    """From here on these rules hold. `rules` is as schemas.rules writes it; `version` is its hash.
+
+    Attributes:
+        who: the operator who put them in force; None where it was a role, or nobody said.
+    """
 
     TYPE: ClassVar[str] = "rules"
     version: Name
     at_ms: ToldMs
     rules: Mapping[str, Any]
+    who: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,43 +1,198 @@
-"""`banstream bans`: the bans in force."""
+"""`banstream bans`: what is banned, and whether the firewalls hold it."""
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
 import click
 
+from banstream.banned import Banned, banned_in
 from banstream.config import load_settings
-from banstream.options import config_option, json_option
+from banstream.instants import DurationType, now_ms
+from banstream.options import PREFIX, config_option, json_option
 from banstream.reading import open_to_read
-from banstream.show import instant, json_line, say, show, table
-from schemas.codec import decode, to_wire
-from schemas.records import Standing
-from schemas.topics import BANS
+from banstream.show import counted, json_line, moment, note, say, show, table
+from banstream.standings import SORTS, Around, BanState, HostWord, Sort, StandingBan
+from banstream.tables import Bad, TextTable
+from schemas.codec import load_line
+
+WRONG: Final = frozenset({"refused", "failed"})
+MOST_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BanFilter:
+    """Which bans are asked for."""
+
+    jail: str | None
+    prefix: str | None
+    refused: bool
+    expiring_ms: int | None
+    sort: Sort
+
+    def of(self, bans: Sequence[StandingBan], at_ms: int) -> list[StandingBan]:
+        """Those of these bans, in order."""
+        around = None if self.prefix is None else Around(self.prefix)
+        end_ms = None if self.expiring_ms is None else at_ms + self.expiring_ms
+        found = [
+            ban
+            for ban in bans
+            if (self.jail is None or ban.hold.jail == self.jail)
+            and (end_ms is None or (ban.hold.until_ms is not None and ban.hold.until_ms <= end_ms))
+            and not (self.refused and ban.everywhere)
+            and (around is None or around(ban.prefix))
+        ]
+        return sorted(found, key=lambda ban: ban.key(self.sort))
 
 
 @click.command("bans")
+@click.option("--jail", metavar="JAIL", help="Only this jail's.")
+@click.option("--prefix", type=PREFIX, metavar="PREFIX", help="Only it, what it holds, and what holds it.")
+@click.option("--refused", is_flag=True, help="Only what is not in force everywhere, and why.")
+@click.option(
+    "--expiring", "expiring_ms", type=DurationType(), metavar="DURATION", help="Only what ends within."
+)
+@click.option("--sort", type=click.Choice(SORTS), default="since", show_default=True)
 @json_option
 @config_option
-def bans_command(as_json: bool, config_file: str | None) -> int:
-    """The bans in force, oldest decision first. Exit code 1 when there is none."""
-    log = open_to_read(load_settings(config_file, check="log"))
+def bans_command(as_json: bool, config_file: str | None, **asked: Any) -> int:
+    """What is banned, and whether the firewalls hold it: as their enforcers said last.
+
+    In force, refused (an address that is never banned, or the breaker), failed (tried again), observed only,
+    pending (not taken up yet), or ended. Exit code 1 when there is no such ban.
+    """
+    gc.disable()  # a hundred thousand bans hold no cycle, and looking for some takes as long as all the rest
     try:
-        standings = [decode(message.value) for message in log.latest(BANS.name)]
+        return _show_bans(BanFilter(**asked), config_file, as_json=as_json)
+    finally:
+        gc.enable()
+
+
+def _show_bans(asked: BanFilter, config_file: str | None, *, as_json: bool) -> int:
+    settings = load_settings(config_file, check="log")
+    log = open_to_read(settings)
+    try:
+        found = banned_in(log, settings.log_url, now_ms())
     finally:
         log.close()
-    holds = [
-        (standing, hold)
-        for standing in standings
-        if isinstance(standing, Standing)
-        for hold in standing.holds
-    ]
+    shown = asked.of(found.bans, found.at_ms)
     if as_json:
-        for standing in standings:
-            json_line(to_wire(standing))
-    elif holds:
-        rows = [
-            (standing.prefix, hold.jail, instant(standing.decided_at_ms), instant(hold.until_ms), hold.ban)
-            for standing, hold in holds
-        ]
-        show(table(f"{len(holds)} bans in force", ("prefix", "jail", "decided", "until", "decision"), rows))
+        _print_json(found, shown)
+        return 0 if shown else 1
+    if shown:
+        show(table_of(found, shown))
+    elif found.bans:
+        say(f"No such bans, of {len(found.bans)}.")
     else:
         say("No bans in force.")
-    return 0 if holds else 1
+    for each in (*found.notes, *_long_ago(shown)):
+        note(each)
+    return 0 if shown else 1
+
+
+def _print_json(found: Banned, shown: Sequence[StandingBan]) -> None:
+    """A standing a line, with those of its holds that are asked for, in the order of the first of them."""
+    bans: dict[str, list[StandingBan]] = {}
+    for ban in shown:
+        bans.setdefault(ban.prefix, []).append(ban)
+    for prefix, of_prefix in bans.items():
+        wire = load_line(found.lines[prefix])
+        by_jail = {ban.hold.jail: ban for ban in of_prefix}
+        holds = [
+            {**hold, **by_jail[hold["jail"]].to_wire(), "hosts": _hosts(found, by_jail[hold["jail"]])}
+            for hold in wire["holds"]
+            if hold["jail"] in by_jail
+        ]
+        json_line({**wire, "holds": holds, "in_force": any(ban.in_force for ban in of_prefix)})
+
+
+def _hosts(found: Banned, ban: StandingBan) -> list[dict[str, Any]]:
+    return [{"host": found.name(host), **told._asdict()} for host, told in ban.hosts.items()]
+
+
+def table_of(found: Banned, shown: Sequence[StandingBan]) -> TextTable:
+    """The table of these bans, under what is true of them."""
+    columns = ("prefix", "jail", "since", "until", "for", "state")
+    rows = [
+        (
+            ban.prefix,
+            ban.hold.jail,
+            moment(ban.since_ms, found.at_ms),
+            moment(ban.hold.until_ms, found.at_ms),
+            "" if ban.reason is None else ban.reason.sentence,
+            _state(found, ban),
+        )
+        for ban in shown
+    ]
+    return table(", ".join(_title(found, shown)), columns, rows)
+
+
+def _title(found: Banned, shown: Sequence[StandingBan]) -> Iterator[str]:
+    """How many are in force, and how many are not, by what came of them."""
+    in_force = sum(ban.in_force for ban in shown)
+    yield f"{counted(in_force, 'ban')} in force"
+    if len(found.hosts) != 1:
+        partly = sum(ban.in_force and not ban.everywhere for ban in shown)
+        if partly:
+            yield f"{partly} of them not everywhere"
+        nowhere = Counter(_one([*set(ban.states)]) for ban in shown if not ban.in_force)
+        yield from (f"{count} {said}" for said, count in nowhere.items())
+        return
+    name = found.name(found.hosts[0])
+    counts = Counter(state for ban in shown for state in ban.states)
+    for state, words in (
+        ("refused", f"refused by the firewall of {name}"),
+        ("failed", f"failed in the firewall of {name}"),
+        ("observed only", f"observed only: {name} enforces nothing"),
+        ("pending", "pending"),
+        ("ended", "ended"),
+    ):
+        if counts[cast("BanState", state)]:
+            yield f"{counts[cast('BanState', state)]} {words}"
+
+
+def _one(states: Sequence[BanState]) -> str:
+    """How a ban is that no firewall holds."""
+    return states[0] if len(states) == 1 else "in force nowhere"
+
+
+def _state(found: Banned, ban: StandingBan) -> str:
+    """How a ban is: on one host, or on how many of how many, and why not on the others."""
+    wrong = WRONG.intersection(ban.states)
+    if not ban.hosts:
+        said = "nobody knows: no enforcer was heard of"
+    elif len(ban.hosts) == 1:
+        (told,) = ban.hosts.values()
+        said = told.state if told.why is None or told.state == "in force" else f"{told.state}: {told.why}"
+    else:
+        there = ban.states.count("in force")
+        others = [_others(ban, state) for state in dict.fromkeys(ban.states) if state != "in force"]
+        held = [f"in force on {there} of {len(found.hosts)}"] if there or not others else []
+        said = "; ".join([*held, *others])
+    return Bad(said) if wrong else said
+
+
+def _others(ban: StandingBan, state: BanState) -> str:
+    """On which hosts a ban is in a state, and why on the first of them."""
+    hosts = [(host, told) for host, told in ban.hosts.items() if told.state == state]
+    names = ", ".join(host for host, _ in hosts[:MOST_NAMED])
+    more = f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else ""
+    if state == "pending":
+        return f"no word of {names}{more}"
+    first: HostWord = hosts[0][1]
+    why = f": {first.why}" if first.why else ""
+    return f"{state} on {names}{more}{why}"
+
+
+def _long_ago(shown: Sequence[StandingBan]) -> Iterator[str]:
+    """How many are in force as far as is known."""
+    count = sum(any(told.state == "in force" and told.why for told in ban.hosts.values()) for ban in shown)
+    if count:
+        yield (
+            f"{counted(count, 'ban')} in force as far as is known: what the enforcers said of them is no "
+            "longer kept, or too far back to be read"
+        )

@@ -8,7 +8,7 @@ from banstream.authority import caution
 from banstream.config import Settings, load_settings
 from banstream.doubts import doubts
 from banstream.options import config_option, json_option
-from banstream.show import json_line, say
+from banstream.show import counted, json_line, say
 from eventlog.urls import url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
@@ -44,7 +44,7 @@ def check_command(as_json: bool, config_file: str | None) -> int:
         facts = {"files": settings.files, "jails": jails, "rules": version}
         json_line({"good": True, **facts, "warnings": found})
         return 0
-    say(f"Good: {settings.origin}; {jails} jail{'' if jails == 1 else 's'}, rules {version}.")
+    say(f"Good: {settings.origin}; {counted(jails, 'jail')}, rules {version}.")
     for doubt in found:
         say(f"WARNING: {doubt}")
     return 0

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from banstream.config import load_settings
-from banstream.doctor.finding import Check, Finding
+from banstream.doctor.finding import Examination, Finding
 from banstream.doctor.fixing import close_files, close_keys, make_folder
 from banstream.doctor.machine import (
     look_at_clock,
@@ -26,7 +26,7 @@ from banstream.options import config_option, json_option
 from banstream.show import json_line, say
 from schemas.errors import ConfigError
 
-LOOKS: Final[tuple[Check, ...]] = (
+LOOKS: Final[tuple[Examination, ...]] = (
     look_at_sources,
     look_at_firewall,
     look_at_neighbours,
@@ -44,7 +44,7 @@ MARKS: Final = {"good": "ok  ", "warning": "warn", "bad": "BAD "}
 @json_option
 @config_option
 def doctor_command(fix: bool, as_json: bool, config_file: str | None) -> int:
-    """Check what this machine has and lacks. Exit code 1 when something is bad.
+    """Examination what this machine has and lacks. Exit code 1 when something is bad.
 
     The configuration, its logs and what the filters find in them, the firewall and who else bans here, the
     address that one is logged in from, disk and clock, and the event log, on this machine or on a cluster.

@@ -13,8 +13,8 @@ from banstream.enrolled import hosts_of
 from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
-from banstream.reading import open_to_read
-from banstream.show import instant, json_line, note, say, show, table
+from banstream.reading import open_to_read, records
+from banstream.show import counted, instant, json_line, note, say, show, table
 from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
@@ -23,6 +23,7 @@ from schemas.codec import to_wire
 from schemas.errors import ConfigError, InvalidMessage, LogError, Transient
 from schemas.records import Command
 from schemas.signatures import fingerprint, public_text
+from schemas.topics import COMMANDS
 from streams.hosts import HostKey, Hosts
 
 PLACE: Final = "/etc/banstream/host.key"
@@ -188,17 +189,26 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     """List the enrolled hosts, with the newest key of each. Exit code 1 when there are none."""
     log = open_to_read(load_settings(config_file, check="log"))
     try:
-        known = _hosts(log)
+        known, who = _hosts(log), _enrolled_by(log)
     finally:
         log.close()
     names = sorted({name for hosts in known for name in hosts.enrolled})
     found = [(name, key) for name in names if (key := _key_of(known, name))]
     for name, key in found if as_json else ():
         facts = {"enrolled_at_ms": key.since_ms, "revoked_since_ms": key.until_ms}
-        json_line({"host": name, **_named(key.public_key), **facts})
+        json_line({"host": name, **_named(key.public_key), **facts, "who": who.get(key.public_key)})
     if found and not as_json:
-        rows = [(name, fingerprint(key.public_key), instant(key.since_ms), _end(key)) for name, key in found]
-        show(table(f"{len(found)} hosts", ("host", "key", "enrolled", "revoked"), rows))
+        rows = [
+            (
+                name,
+                fingerprint(key.public_key),
+                instant(key.since_ms),
+                who.get(key.public_key, ""),
+                _end(key),
+            )
+            for name, key in found
+        ]
+        show(table(counted(len(found), "host"), ("host", "key", "enrolled", "by", "revoked"), rows))
     elif not as_json:
         say("No host is enrolled; `banstream hosts --help` says how.")
     unlike = [name for name in names if len({_facts(hosts, name) for hosts in known}) > 1]
@@ -268,6 +278,15 @@ def give_all(log: EventLog, known: list[Hosts], word: Command) -> None:
 def _hosts(log: EventLog) -> list[Hosts]:
     """The hosts as each partition's commands tell of them."""
     return [hosts_of(log, number) for number in range(log.partitions)]
+
+
+def _enrolled_by(log: EventLog) -> dict[str, str]:
+    """Who enrolled each key first."""
+    who: dict[str, str] = {}
+    for each in records(log, COMMANDS.name, containing=b'"verb":"enroll"'):
+        if isinstance(each.record, Command) and each.record.public_key is not None:
+            who.setdefault(each.record.public_key, each.record.who)
+    return who
 
 
 def _key_of(known: list[Hosts], name: str) -> HostKey | None:

@@ -18,7 +18,7 @@ from banstream.progress import progress
 from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
-from banstream.show import json_line, note, printable, say
+from banstream.show import counted, json_line, note, printable, say
 from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
 from producers.filters import filters_of, laid_out
@@ -113,7 +113,8 @@ def _tell(counts: ReplayCounts, rules: Rules, bans: int, seconds: float, options
     if options.stats:
         _print_stats(counts, seconds)
     elif not options.as_json:
-        note(f"{counts.lines} lines, {counts.events} events, {bans} bans in {seconds:.2f} s")
+        told = counted(counts.lines, "line"), counted(counts.events, "event"), counted(bans, "ban")
+        note(f"{', '.join(told)} in {seconds:.2f} s")
         if not bans:
             note(f"Nobody would have been banned: {_thresholds(rules)}.")
         for warning in warnings_of(counts):

@@ -9,10 +9,11 @@ from banstream.config import load_settings
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
+from banstream.ordering import operator
 from banstream.reading import open_to_read, rules_in_force, versions
 from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
-from eventlog.urls import open_log
+from eventlog.urls import is_shared, open_log
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import RulesChanged
 from schemas.rules import Rules, differences
@@ -20,7 +21,7 @@ from schemas.rules import Rules, differences
 
 @click.group("rules")
 def rules_command() -> None:
-    """Put rules in force in a fleet, and list them.
+    """Put rules in force in a fleet, list them, and go back to earlier ones.
 
     The jails of a configuration are its rules. In a fleet those hold that were pushed last, whatever the
     files of the workers say; on one machine `banstream up` puts those of its own file in force.
@@ -36,7 +37,7 @@ def push_command(as_json: bool, config_file: str | None) -> int:
     Failures counted so far and bans in force stay. Those in force already are not pushed again.
     """
     settings = load_settings(config_file, check="names")
-    if not settings.log_url.startswith("kafka://"):
+    if not is_shared(settings.log_url):
         raise ConfigError(
             f"log.url = {settings.log_url!r}: `banstream up` puts its own file's rules in force, at its "
             "start and on SIGHUP; rules are pushed to a log on Kafka"
@@ -45,14 +46,50 @@ def push_command(as_json: bool, config_file: str | None) -> int:
         raise ConfigError(
             "jail: no jail is enabled, and a fleet under such rules would ban nobody; enable one"
         )
-    rules = settings.rules()
     log = open_log(settings.log_url)
     try:
-        before = rules_in_force(log)
-        pushed = _push(log, rules)
-        warning = caution_in_force(rules, hosts_of(log))
+        return _put_in_force(log, settings.rules(), as_json=as_json)
     finally:
         log.close()
+
+
+@rules_command.command("roll-back")
+@click.argument("version")
+@json_option
+@config_option
+def roll_back_command(version: str, as_json: bool, config_file: str | None) -> int:
+    """Put rules that were in force before in force again, whatever this configuration says.
+
+    VERSION is one of `banstream rules list`, or as much of its beginning as no other has. Failures counted so
+    far and bans in force stay. No file is changed: the next `rules push` puts those of its file in force.
+    """
+    settings = load_settings(config_file, check="log")
+    if not is_shared(settings.log_url):
+        raise ConfigError(
+            f"log.url = {settings.log_url!r}: on one machine the file's rules are in force; change the file, "
+            "and send `banstream up` a SIGHUP"
+        )
+    log = open_log(settings.log_url)
+    try:
+        return _put_in_force(log, _rules_of(log, version), as_json=as_json)
+    finally:
+        log.close()
+
+
+def _rules_of(log: EventLog, version: str) -> Rules:
+    """The rules that had a version. Raises UsageError where no or several versions begin so."""
+    found = [each for each in versions(log) if each.version.startswith(version)]
+    if len(found) != 1:
+        which = "several versions begin" if found else "no version begins"
+        raise click.UsageError(f"{which} with {version!r}; `banstream rules list` shows them")
+    return Rules.from_state(found[0].rules)
+
+
+def _put_in_force(log: EventLog, rules: Rules, *, as_json: bool) -> int:
+    """Push rules, and say what that changes."""
+    before = rules_in_force(log)
+    pushed = _push(log, rules)
+    warning = caution_in_force(rules, hosts_of(log))
     changes = differences(before, rules) if pushed and before is not None else []
     if as_json:
         was = None if before is None else before.version
@@ -85,9 +122,9 @@ def list_command(as_json: bool, config_file: str | None) -> int:
     own = settings.rules().version
     for nth, change in enumerate(found) if as_json else ():
         facts = {"version": change.version, "in_force": nth == 0, "own": change.version == own}
-        json_line({**facts, "pushed_at_ms": change.at_ms, "rules": change.rules})
+        json_line({**facts, "pushed_at_ms": change.at_ms, "who": change.who, "rules": change.rules})
     if not as_json and found:
-        columns = ("version", "put in force", "", "jails")
+        columns = ("version", "put in force", "by", "", "jails")
         show(table("Rules", columns, [_row(nth, change) for nth, change in enumerate(found)]))
         if own != found[0].version:
             say(f"This configuration's rules are others, {own}: `banstream rules push` puts them in force.")
@@ -100,13 +137,13 @@ def _push(log: EventLog, rules: Rules) -> bool:
     from streams.worker.governing import push
 
     try:
-        return push(log, rules, now_ms())
+        return push(log, rules, now_ms(), operator())
     except Fenced as error:
         raise Transient(
             "somebody else pushes rules at this moment; look at `banstream rules list`"
         ) from error
 
 
-def _row(nth: int, change: RulesChanged) -> tuple[str, str, str, str]:
+def _row(nth: int, change: RulesChanged) -> tuple[str, ...]:
     jails = ", ".join(str(jail["name"]) for jail in change.rules["jails"])
-    return change.version, instant(change.at_ms), "" if nth else "in force", jails
+    return change.version, instant(change.at_ms), change.who or "", "" if nth else "in force", jails

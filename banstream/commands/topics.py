@@ -8,7 +8,7 @@ import click
 
 from banstream.config import load_settings
 from banstream.options import config_option, json_option
-from banstream.show import json_line, say, show, table
+from banstream.show import counted, json_line, say, show, table
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 
@@ -50,7 +50,8 @@ def create_command(
             json_line(_wire(topic))
         return 0
     for topic in made:
-        say(f"Made {options.prefix}{topic.name}: {topic.partitions} partitions, {topic.replication} copies.")
+        sizes = counted(topic.partitions, "partition"), counted(topic.replication, "copy", "copies")
+        say(f"Made {options.prefix}{topic.name}: {', '.join(sizes)}.")
     if not made:
         say("All topics are there, as they should be; nothing was changed.")
     return 0

@@ -20,5 +20,5 @@ class Finding:
     found: str
 
 
-Check = Callable[[Settings], Iterator[Finding]]
+Examination = Callable[[Settings], Iterator[Finding]]
 """A look at one side of a machine with a configuration; it changes nothing."""

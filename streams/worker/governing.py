@@ -48,8 +48,10 @@ def put_in_force(log: EventLog, rules: Rules, now_ms: int) -> str:
     return version
 
 
-def push(log: EventLog, rules: Rules, now_ms: int) -> bool:
+def push(log: EventLog, rules: Rules, now_ms: int, who: str | None = None) -> bool:
     """Put rules in force from here on; False when they are already, and nothing was written.
+
+    `who`: the operator.
 
     Raises:
         Fenced: another push came at the same moment.
@@ -57,7 +59,7 @@ def push(log: EventLog, rules: Rules, now_ms: int) -> bool:
     """
     changed = in_force(log) != rules.version
     if changed:
-        _settle(log, rules, now_ms, over=True)
+        _settle(log, rules, now_ms, who, over=True)
     return tell(log) or changed
 
 
@@ -88,9 +90,9 @@ def in_force(log: EventLog) -> str | None:
     return None if newest is None else newest.key
 
 
-def _settle(log: EventLog, rules: Rules, now_ms: int, *, over: bool = False) -> None:
+def _settle(log: EventLog, rules: Rules, now_ms: int, who: str | None = None, *, over: bool = False) -> None:
     """Make these the rules in force; `over`: over others. Raises Fenced where another does so, too."""
-    record = encode(RulesChanged(version=rules.version, at_ms=now_ms, rules=rules.to_wire()))
+    record = encode(RulesChanged(version=rules.version, at_ms=now_ms, rules=rules.to_wire(), who=who))
     writer = log.writer(WRITER)
     try:
         if over or in_force(log) is None:

@@ -145,6 +145,24 @@ def test_allow_frees_and_protects_until_it_is_taken_back(up: Service) -> None:
     eventually(lambda: up.elements() == {OTHER, ATTACKER}, "the ban after the allow")
 
 
+def test_who_is_allowed_is_listed(up: Service) -> None:
+    """By whom, why, until when; what was taken back or has ended no more; the configuration's besides."""
+    say(up, "allow", ATTACKER, "--for", "1h", "--why", "the auditors")
+    say(up, "allow", OTHER)
+    say(up, "allow", OTHER, "--remove")
+    say(up, "allow", "192.0.2.9", "--for", "1s")
+    eventually(lambda: len(up.json("allow", "--list")) < 4, "the last one has ended")
+    word, *others = up.json("allow", "--list")
+    assert (word["prefix"], word["who"], word["why"]) == (ATTACKER, "ann", "the auditors")
+    assert word["until_ms"] == word["at_ms"] + 3_600_000
+    assert {each["where"] for each in others} == {"ignoreip of every jail"}
+    text = say(up, "allow", "--list")
+    assert text.startswith("1 prefix allowed by operators\n")
+    assert "127.0.0.0/8" in text
+    assert "--list stands alone" in up.run("allow", ATTACKER, "--list", code=2).stderr
+    assert "an address or prefix is needed" in up.run("allow", code=2).stderr
+
+
 def test_an_allow_for_a_while_ends_by_itself(up: Service) -> None:
     """`allow --for 1s` protects for a second and no longer."""
     say(up, "allow", ATTACKER, "--for", "1s")
@@ -210,7 +228,7 @@ def test_status_shows_jails_sources_and_the_firewall(up: Service) -> None:
     assert (facts["running"], facts["enforcer"]["backend"]) == (True, "nftables")
     assert facts["enforcer"]["in_force"] == 1
     text = say(up, "status")
-    for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "own address"):
+    for said in ("running (process", "sshd", f"file:{up.log} with filter sshd", "nftables", "(own address)"):
         assert said in text
     assert (
         "there is no jail 'nosuch'; known are"

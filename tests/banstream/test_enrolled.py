@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from banstream.chains import chain_of
 from banstream.enrolled import LATE_MS, Vouchers, hosts_of
-from banstream.fleet import Heard, heartbeats
+from banstream.heard import Heard, heartbeats
 from enforcers.recorder import Recorder, Result
 from enforcers.seals import RecordSeal, RecordSigning
 from eventlog.contract import Append

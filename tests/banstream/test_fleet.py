@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,15 +67,31 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         first = roles["web1"][0]
         first.kill()
         assert roles["web2"][0].stop() == 0
-        shown = {each["host"]: each for each in first.json("status", "--fleet", code=1)}
+        told = first.json("status", "--fleet", code=1)
+        shown = {each["host"]: each for each in told if each["type"] == "heartbeat"}
         assert set(shown) == set(HOSTS)
         assert {each["backend"] for each in shown.values()} == {"nftables"}
         assert (shown["web2"]["state"], shown["web2"]["in_force"]) == ("stopped", 1)
         assert shown["web3"]["state"] == "running"
         assert {(each["signed"], each["forged"]) for each in shown.values()} == {(True, 0)}
+        _check_the_rest(first, told)
         (ban,) = first.json("explain", ATTACKER)
         assert [each["signed"] for each in ban["enforcements"]] == [True] * len(HOSTS)
     broker.drop(url)
+
+
+def _check_the_rest(asked: Role, told: list[dict[str, Any]]) -> None:
+    """`status --fleet` knows every shipper and partition, and `bans` each host's word."""
+    ships = {each["host"]: each for each in told if each["type"] == "shipper" and each["last_event_ms"]}
+    assert set(ships) == {f"{name}-ship" for name in HOSTS}
+    assert {each["signed"] for each in ships.values()} == {True}
+    found = [each for each in told if each["type"] == "partition"]
+    assert [(each["partition"], each["state"]) for each in found] == [
+        (number, "decided") for number in range(4)
+    ]
+    (standing,) = asked.json("bans")
+    states = {each["host"]: each["state"] for each in standing["holds"][0]["hosts"]}
+    assert states == dict.fromkeys(HOSTS, "in force")
 
 
 def _bans(enforcer: Role) -> bool:

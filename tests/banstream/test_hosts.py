@@ -113,6 +113,7 @@ def test_hosts_are_listed_as_they_stand(quiet: Service) -> None:
     (revoked,) = quiet.json("hosts", "revoke", "web2", "--since", "@1700000000", "--why", "stolen")
     assert (revoked["outcome"], revoked["command"]["since_ms"]) == ("revoked", 1_700_000_000_000)
     listed = quiet.json("hosts", "list")
+    assert {each["who"] for each in listed} == {words(quiet)[0].who}
     assert [(each["host"], each["public_key"], each["revoked_since_ms"]) for each in listed] == [
         ("web1", three, None),
         ("web2", two, 1_700_000_000_000),

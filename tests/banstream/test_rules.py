@@ -75,6 +75,14 @@ def test_a_push_changes_what_workers_decide_from_then_on(broker: Cluster, tmp_pa
             (pushed["version"], True),
             (first["version"], False),
         ]
+        assert [bool(each["who"]) for each in listed] == [True, False], "the worker put the first in force"
+        (back,) = ask(made, "rules", "roll-back", first["version"][:6])
+        assert (back["pushed"], back["version"]) == (True, first["version"])
+        assert back["changes"] == ["jail sshd: maxretry = 3, was 2"]
+        assert changes(made, 0)[-1] == ask(made, "rules", "list")[0]["version"] == first["version"]
+        assert ask(made, "rules", "roll-back", first["version"])[0]["pushed"] is False
+        assert ask(made, "rules", "roll-back", "nosuch", code=2) == []
+        ask(made, "rules", "push")
         made.configure(RULES)
         made.start()
         said = f"own={first['version']} in_force={pushed['version']}"

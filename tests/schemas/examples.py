@@ -96,6 +96,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             version="4b227777d4dd",
             at_ms=AT_MS,
             rules={"jails": {}, "nested": [[1, [2.5, None]], {"deep": {"er": True}}]},
+            who="root",
             extra={"by": "ann"},
         ),
     ),

@@ -1,0 +1,33 @@
+"""How people are told of jails, sizes and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from banstream.show import counted
+from schemas.durations import format_duration
+from schemas.rules import Jail
+
+MEGABYTE: Final = 1 << 20
+
+
+def threshold(jail: Jail) -> str:
+    """When a jail bans, and for how long."""
+    what = "failure" if jail.kinds == ("failed",) else "event"
+    kinds = "" if jail.kinds == ("failed",) else f" ({' or '.join(jail.kinds)})"
+    lasting = "for ever" if jail.bantime_ms is None else f"for {format_duration(jail.bantime_ms)}"
+    return f"{counted(jail.maxretry, what)}{kinds} within {format_duration(jail.findtime_ms)} ban {lasting}"
+
+
+def size(size_bytes: int) -> str:
+    """A size as people read it: a MB is 2**20 bytes, as in the configuration."""
+    small = size_bytes < MEGABYTE // 10
+    return f"{size_bytes / 1_024:.0f} kB" if small else f"{size_bytes / MEGABYTE:,.1f} MB"
+
+
+def some(names: Sequence[Any], most: int, rest: str = "") -> str:
+    """The first of some names, and how many more there are; `rest`: where they all are."""
+    left = len(names) - most
+    more = [f"and {left} more{rest}"] if left > 0 else []
+    return ", ".join([*map(str, names[:most]), *more])
