@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b85encode
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -43,9 +45,9 @@ class House:
         self.decider.catch_up()
 
     def noise(self) -> None:
-        """A failure each of a thousand others, with long lines: more than there is room for."""
-        line = "x" * 1_024
-        for number in range(1_000):
+        """A failure each of sixteen hundred others, with long lines: more than there is room for."""
+        for number in range(1_600):
+            line = b85encode(Random(number).randbytes(819)).decode("ascii")
             ip = f"198.51.{number % 100}.{number // 100}"
             self.append(failure(ip, self.now_ms, 1_000 + number, source="noise", line=line))
 
@@ -180,7 +182,8 @@ def test_status_says_that_events_were_dropped(tmp_path: Path) -> None:
         with closing(SqliteLog.open(tmp_path / "state/log.db")) as log:
             for number in range(70):
                 filler = failure("192.0.2.99", T0 + number * SECOND, number, source="old", line="x")
-                log.append([Append(EVENTS.name, encode(filler) + b"\n" + b" " * (1 << 20))])
+                padding = b',"padding":"%b"}' % b85encode(Random(number).randbytes(1 << 20))
+                log.append([Append(EVENTS.name, encode(filler).removesuffix(b"}") + padding)])
         up.start()
         eventually(lambda: "The log is at its size" in up.errors, "the log is made smaller")
         eventually(lambda: DROPPED in up.run("status", "--config", str(up.config)).stdout, "status says so")
