@@ -1,6 +1,33 @@
-"""`python -m banstream`: the same as the command."""
+"""The program's first step: `banstream`, and `python -m banstream`."""
 
-from banstream.cli import main
+from __future__ import annotations
+
+import os
+import sys
+
+from banstream.overview import VERSION, overview
+
+COMPLETE = "_BANSTREAM_COMPLETE"
+
+
+def main() -> None:
+    """Answer who asks what there is; load the command line for everybody else."""
+    match sys.argv[1:]:
+        case [] | ["-h"] | ["--help"] if COMPLETE not in os.environ:
+            answer = overview()
+        case ["--version"]:
+            answer = f"banstream {VERSION}\n"
+        case _:
+            from banstream.cli import main as run
+
+            run()
+            return
+    try:
+        sys.stdout.write(answer)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 if __name__ == "__main__":
     main()

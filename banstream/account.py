@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from banstream.cli import VERSION
+from banstream.overview import VERSION
 
 if TYPE_CHECKING:
     from enforcers.status import EnforcerStatus

@@ -13,39 +13,8 @@ from typing import Any, Final
 
 import click
 
+from banstream.overview import ABOUT, COMMANDS, VERSION, overview
 from schemas.errors import BanstreamError, ConfigError, LogError, SourceError, Transient
-
-VERSION: Final = "0.1.0"
-
-COMMANDS: Final[dict[str, str]] = {
-    "up": "Protect this machine: the whole pipeline in one process.",
-    "ship": "Send this machine's events to the fleet's log.",
-    "decide": "Decide on a log on Kafka: one worker or several, of any number on any hosts.",
-    "enforce": "Follow the fleet's bans with this machine's firewall.",
-    "demo": "Ten seconds that show what this is, without touching the machine.",
-    "match": "Lines to events: which lines of a log a filter matches.",
-    "replay": "What the rules would decide, over log files or over the event log.",
-    "status": "What is going on: jails, counts, the firewall, warnings.",
-    "bans": "The bans in force.",
-    "events": "The events read from the logs, oldest first.",
-    "watch": "Events and decisions as they happen.",
-    "ban": "Ban an address or prefix.",
-    "unban": "End bans of an address or prefix, or all.",
-    "forgive": "Forget the failures counted so far.",
-    "allow": "Unban an address or prefix, and never ban it.",
-    "breaker": "Whether the breaker refuses new bans on this machine; reset it.",
-    "flush": "Every ban out of this machine's firewall at once; the log keeps them.",
-    "reload": "Have the roles that run here read their configuration again.",
-    "stop": "Stop the role that runs here.",
-    "explain": "Why: lines, events, rules, decision, what the enforcer did.",
-    "config": "Check or show the configuration.",
-    "filters": "List filters, or test them on their own samples.",
-    "rules": "Put rules in force in a fleet, and list them.",
-    "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",
-    "topics": "Make or show the topics of the log on a Kafka cluster.",
-    "log": "Make an embedded log small again, or move it to a Kafka cluster.",
-    "doctor": "Check what this machine has and lacks.",
-}
 
 HINTS: Final[dict[str, str]] = {
     "banip": "`banstream ban ADDRESS [--jail JAIL]` does that",
@@ -109,26 +78,20 @@ class LazyCommands(click.Group):
             ctx.fail(f"No such command {name!r}{f'; {hint}' if hint else '.'}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their sentences, from the table: `--help` imports none of them."""
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview: `--help` imports no command."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        formatter.write(overview())
 
 
 @click.group(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `banstream demo`, then `banstream doctor` and `banstream up`. "
-    'Completion: eval "$(_BANSTREAM_COMPLETE=bash_source banstream)" (or zsh_source, fish_source).',
+    help=ABOUT,
 )
 @click.version_option(VERSION, message="banstream %(version)s")
 def banstream() -> None:
-    """Fail2ban for a fleet, as an event stream.
-
-    Log lines become events, events become decisions, decisions become firewall rules, and the log in
-    between explains every one of them.
-    """
+    """The program; its help is banstream.overview."""
 
 
 def _nearest(name: str) -> str | None:

@@ -9,7 +9,8 @@ from typing import Final
 
 import click
 
-from banstream.cli import COMMANDS, banstream
+from banstream.cli import banstream
+from banstream.overview import COMMANDS
 
 VERBATIM: Final = "\b"
 """How click marks a paragraph that is not to be filled."""

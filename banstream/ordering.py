@@ -20,9 +20,9 @@ from banstream.config import Settings, load_settings
 from banstream.hindsight import holds_any
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, REASON
-from banstream.reading import heartbeat, is_up, rules_in_force
+from banstream.reading import heartbeat, is_up, open_to_tell, rules_in_force
 from eventlog.contract import Append, EventLog
-from eventlog.urls import is_shared, open_log
+from eventlog.urls import is_shared
 from schemas.codec import encode
 from schemas.errors import ConfigError
 from schemas.records import Command, Verb
@@ -106,7 +106,7 @@ def give_all(commands: Sequence[Command], asking: Asking) -> int:
     from banstream.outcomes import Outcomes
 
     settings = load_settings(asking.config_file, check="log")
-    log, shared = open_log(settings.log_url), is_shared(settings.log_url)
+    log, shared = open_to_tell(settings), is_shared(settings.log_url)
     try:
         running = shared or is_up(settings.log_url, log, heartbeat(log), now_ms())
         rules = _rules(settings, rules_in_force(log), running=running)

@@ -34,6 +34,12 @@ def open_to_read(settings: Settings) -> EventLog:
     return open_log(settings.log_url, read_only=True)
 
 
+def open_to_tell(settings: Settings) -> EventLog:
+    """The log, opened for a command's words. Raises LogError, and Transient when it is away."""
+    check_reach(settings.log_url)
+    return open_log(settings.log_url)
+
+
 def messages(log: EventLog, topic: str, partition: int, start: int) -> Iterator[Message]:
     """The messages of a partition from an offset to its present end."""
     offset = start

@@ -15,8 +15,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from banstream.cli import VERSION
 from banstream.manual import page
+from banstream.overview import VERSION
 from schemas.records import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +71,7 @@ def test_every_folder_of_tests_is_a_package() -> None:
 def test_the_console_script_is_there_and_has_the_version_of_the_metadata() -> None:
     """`banstream --version`, the metadata, pyproject.toml and the constant agree."""
     (script,) = distribution("banstream").entry_points.select(group="console_scripts")
-    assert (script.name, script.value) == ("banstream", "banstream.cli:main")
+    assert (script.name, script.value) == ("banstream", "banstream.__main__:main")
     program = Path(sys.executable).with_name("banstream")
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     assert said == f"banstream {VERSION}\n"

@@ -13,12 +13,11 @@ from banstream.enrolled import hosts_of
 from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
 from banstream.ordering import command, submit, why_option
-from banstream.reading import open_to_read, records
+from banstream.reading import open_to_read, open_to_tell, records
 from banstream.show import counted, instant, json_line, note, say, show, table
 from banstream.undoing import caused_by
 from banstream.values import host
 from eventlog.contract import EventLog
-from eventlog.urls import open_log
 from schemas.codec import to_wire
 from schemas.errors import ConfigError, InvalidMessage, LogError, Transient
 from schemas.records import Command
@@ -108,7 +107,7 @@ def enroll_command(
     """
     settings = load_settings(config_file, check="names")
     host, file = _whom(settings, name, key_file, public_key)
-    log = open_log(settings.log_url)
+    log = open_to_tell(settings)
     try:
         known = _hosts(log)
         before = _key_of(known, host)
@@ -153,7 +152,7 @@ def revoke_command(
     """
     if since is not None and since > now_ms():
         raise ConfigError(f"--since {instant(since)} is yet to come; leave it out to revoke {name} now")
-    log = open_log(load_settings(config_file, check="log").log_url)
+    log = open_to_tell(load_settings(config_file, check="log"))
     try:
         known = _hosts(log)
         key = _key_of(known, name)

@@ -18,7 +18,7 @@ from eventlog.claim import Claim
 from eventlog.contract import EventLog
 from eventlog.sqlite import SqliteLog
 from eventlog.sqlite_room import compact
-from eventlog.urls import open_log, sqlite_path
+from eventlog.urls import check_reach, open_log, sqlite_path
 from schemas.errors import ConfigError, LogError
 from schemas.secrets import hidden
 from schemas.topics import EVENTS
@@ -90,6 +90,7 @@ def migrate_command(source: str, target: str, as_json: bool, config_file: str | 
     ship = load_settings(config_file, check="names").ship
     with _held(path, "up"), _held(ship.spool, "ship"):
         old = SqliteLog.open(path)
+        check_reach(target)
         new = open_log(target)
         spool = Spool.open(ship.spool, ship.spool_bytes)
         try:

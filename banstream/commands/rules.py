@@ -10,10 +10,10 @@ from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
 from banstream.ordering import operator
-from banstream.reading import open_to_read, rules_in_force, versions
+from banstream.reading import open_to_read, open_to_tell, rules_in_force, versions
 from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
-from eventlog.urls import is_shared, open_log
+from eventlog.urls import is_shared
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import RulesChanged
 from schemas.rules import Rules, differences
@@ -46,7 +46,7 @@ def push_command(as_json: bool, config_file: str | None) -> int:
         raise ConfigError(
             "jail: no jail is enabled, and a fleet under such rules would ban nobody; enable one"
         )
-    log = open_log(settings.log_url)
+    log = open_to_tell(settings)
     try:
         return _put_in_force(log, settings.rules(), as_json=as_json)
     finally:
@@ -69,7 +69,7 @@ def roll_back_command(version: str, as_json: bool, config_file: str | None) -> i
             f"log.url = {settings.log_url!r}: on one machine the file's rules are in force; change the file, "
             "and send `banstream up` a SIGHUP"
         )
-    log = open_log(settings.log_url)
+    log = open_to_tell(settings)
     try:
         return _put_in_force(log, _rules_of(log, version), as_json=as_json)
     finally:

@@ -83,7 +83,9 @@ def _options(config_file: str | None) -> KafkaOptions:
     if not url.startswith("kafka://"):
         raise ConfigError(f"log.url = {url!r}: has no topics to make; expected kafka://host:port,host:port")
     from eventlog.kafka.options import parse_url
+    from eventlog.urls import check_reach
 
+    check_reach(url)
     return parse_url(url)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from banstream.cli import COMMANDS
+from banstream.overview import COMMANDS
 from tests.banstream.service import BANSTREAM, Service, service
 
 ATTACK = "".join(
@@ -28,20 +28,24 @@ def quiet(tmp_path: Path) -> Service:
         return made
 
 
-def test_help_names_every_command_and_imports_none(tmp_path: Path) -> None:
-    """`--help` lists all commands, and loads neither SQLite, Rich nor a stage to do so."""
-    code = (
-        "import sys; from banstream.cli import main\n"
-        "try: main(['--help'])\n"
-        "finally: print('LOADED', *(n for n in sys.modules if n.split('.')[0] in "
-        "{'rich', 'sqlite3', 'streams', 'producers', 'enforcers', 'eventlog'}), file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0
-    assert all(f"  {name}" in done.stdout for name in COMMANDS)
-    assert done.stderr == "LOADED\n"
+def printed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What Python prints."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+
+
+@pytest.mark.parametrize("asked", [(), ("-h",), ("--help",), ("--version",)])
+def test_who_asks_what_there_is_waits_for_nothing(asked: tuple[str, ...], tmp_path: Path) -> None:
+    """Neither the command line nor a stage is loaded; the command line itself says the same."""
+    quick = printed(tmp_path, "-X", "importtime", *BANSTREAM[1:], *asked)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in quick.stderr.splitlines()}
+    assert "banstream" in loaded
+    assert not loaded & {"click", "orjson", "rich", "sqlite3", "producers", "streams", "eventlog"}
+    code = f"from banstream.cli import main; main({list(asked) or ['--help']!r})"
+    assert printed(tmp_path, "-c", code).stdout == quick.stdout
+    if "--version" not in asked:
+        assert all(f"  {name} " in quick.stdout for name in COMMANDS)
+        assert max(map(len, quick.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

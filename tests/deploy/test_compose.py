@@ -18,8 +18,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from banstream.cli import COMMANDS
 from banstream.config import load_settings
+from banstream.overview import COMMANDS
 from tests.banstream.fleet import failure, relay
 from tests.banstream.service import Service, eventually
 from tests.broker import Broker
@@ -117,7 +117,7 @@ def test_the_image_is_made_of_what_is_there(tmp_path: Path) -> None:
     assert {name for name in code if not name.endswith((".data", ".dist-info"))} == set(packages)
     (entrypoint,) = (rest for word, rest in instructions() if word == "ENTRYPOINT")
     (program,) = YAML(typ="safe").load(entrypoint)
-    assert f"{program} = banstream.cli:main" in scripts
+    assert f"{program} = banstream.__main__:main" in scripts
     assert [rest for word, rest in instructions() if word == "USER"] == ["banstream"]
     text = DOCKERFILE.read_text()
     assert f"--uid {UID} " in text

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from banstream.cli import COMMANDS
 from banstream.health import SILENT_S
+from banstream.overview import COMMANDS
 
 UNITS = sorted((Path(__file__).parents[2] / "deploy" / "systemd").glob("*.service"))
 SYSUSERS = UNITS[0].with_name("banstream.sysusers")
