@@ -102,8 +102,16 @@ def _show_banned(made: Machine) -> None:
 def _show_jails(made: Machine) -> None:
     columns = ("jail", "rule", "failing", "banned", "failures", "bans")
     rows = [
-        (name, _threshold(made, name), *(counts[key] for key in columns[2:]))
+        (
+            name,
+            _threshold(made, name),
+            counts["failing"],
+            banned,
+            counts["failures"],
+            max(counts["bans"], banned),
+        )
         for name, counts in made.jails.items()
+        for banned in (len(made.bans_of(name)),)  # the account is a second old, the bans are of now
     ]
     since = "" if made.counted_since_ms is None else f" since {instant(made.counted_since_ms)[:10]}"
     show(table(f"Jails: failing and banned now; failures and bans{since}", columns, rows))
