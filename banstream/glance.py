@@ -108,7 +108,7 @@ def _show_jails(made: Machine) -> None:
             counts["failing"],
             banned,
             counts["failures"],
-            max(counts["bans"], banned),
+            counts["bans"],
         )
         for name, counts in made.jails.items()
         for banned in (len(made.bans_of(name)),)  # the account is a second old, the bans are of now

@@ -44,7 +44,7 @@ MARKS: Final = {"good": "ok  ", "warning": "warn", "bad": "BAD "}
 @json_option
 @config_option
 def doctor_command(fix: bool, as_json: bool, config_file: str | None) -> int:
-    """Examination what this machine has and lacks. Exit code 1 when something is bad.
+    """Check what this machine has and lacks. Exit code 1 when something is bad.
 
     The configuration, its logs and what the filters find in them, the firewall and who else bans here, the
     address that one is logged in from, disk and clock, and the event log, on this machine or on a cluster.
