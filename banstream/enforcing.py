@@ -5,6 +5,7 @@ It starts while the broker is away, says so, and goes on when it is there. It im
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from logging import getLogger
 from typing import TYPE_CHECKING, Final
@@ -72,7 +73,9 @@ class Enforcing:
         return (*self._backend.filenos(), *wakeup)
 
     def idle_ms(self) -> int:
-        """Until the next heartbeat."""
+        """Until the next heartbeat; from here on the log may wake it again."""
+        if self._wakeup is not None:
+            self._wakeup.clear()
         return IDLE_MS
 
     def renew(self, settings: Settings) -> None:
@@ -116,10 +119,7 @@ class Enforcing:
     def _turn(self) -> bool:
         if self._flushed and self._enforcer is None:
             return False
-        more = self._started().poll()
-        if self._wakeup is not None:
-            self._wakeup.clear()
-        return more
+        return self._started().poll()
 
     def _started(self) -> Enforcer:
         """The enforcer, started when the log is there. Raises Transient, EnforcementFailed and LogError."""
@@ -142,6 +142,9 @@ class Enforcing:
         )
 
     def _wait(self, timeout_ms: int) -> bool:
+        if self._flushed:  # nobody reads on
+            time.sleep(timeout_ms / 1_000)
+            return False
         return self._enforcer is not None and self._enforcer.follower.wait(timeout_ms)
 
     def _announce(self, enforcer: Enforcer) -> None:

@@ -73,7 +73,7 @@ class Pipeline:
         stages = self.stages
         return {
             "producer": stages.producer.poll,
-            "decider": self._decide,
+            "decider": stages.decider.poll,
             "time": stages.decider.tick,
             "enforcer": stages.enforcer.poll,
             "telling": stages.telling.turn,
@@ -95,7 +95,8 @@ class Pipeline:
         return (*self.stages.producer.filenos(), *self.stages.enforcer.filenos(), self._wakeup.fileno)
 
     def idle_ms(self) -> int:
-        """Until the next ban ends, or the next heartbeat."""
+        """Until the next ban ends, or the next heartbeat; from here on the log may wake it again."""
+        self._wakeup.clear()
         expiry_ms = self.stages.decider.next_expiry_ms()
         until_expiry_ms = IDLE_MS if expiry_ms is None else expiry_ms - self._now_ms()
         return min(IDLE_MS, max(until_expiry_ms, 1))
@@ -120,11 +121,6 @@ class Pipeline:
     def flush(self) -> None:
         """Take every ban out of the firewall, until `renew`."""
         self.stages.enforcer.flush()
-
-    def _decide(self) -> bool:
-        more = self.stages.decider.poll()
-        self._wakeup.clear()
-        return more
 
     def _wait(self, timeout_ms: int) -> bool:
         return self._log.wait(self.stages.decider.offsets(), timeout_ms=timeout_ms)
