@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from banstream.config import EnforcerSettings
+from banstream.overview import VERSION
 from enforcers.bans import Heeded
 from enforcers.enforcer import EnforcerConfig
 from enforcers.safety import BreakerLimits
@@ -30,5 +31,6 @@ def enforcer_config(
         heeded=Heeded(frozenset(settings.jails) or None, settings.labels),
         heartbeat_ms=heartbeat_ms,
         private=private,
+        version=VERSION,
         tell=tell,
     )

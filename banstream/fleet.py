@@ -11,6 +11,7 @@ from banstream.config import Settings
 from banstream.enrolled import Vouchers, hosts_of
 from banstream.heard import Heard, heartbeats
 from banstream.instants import now_ms
+from banstream.overview import VERSION
 from banstream.partitions import PartitionView, owners, partitions, troubles
 from banstream.reading import open_to_read, rules_in_force
 from banstream.shippers import Shipper, shippers
@@ -66,7 +67,7 @@ def show_fleet(settings: Settings, *, as_json: bool) -> int:
     else:
         for said in wrong:
             tell(said, wrong=True)
-        _show_hosts(found)
+        show_hosts(found)
         _show_partitions(found)
         for said in _clocks(found.heard):
             warn(said)
@@ -117,7 +118,7 @@ def _print_json(found: Fleet) -> None:
         json_line(view.to_wire())
 
 
-def _show_hosts(found: Fleet) -> None:
+def show_hosts(found: Fleet) -> None:
     """Every host, those with trouble first."""
     heard = {each.beat.host: each for each in found.heard}
     ships = {each.host: each for each in found.shippers}
@@ -144,7 +145,7 @@ def _row(at_ms: int, name: str, heard: Heard | None, shipper: Shipper | None) ->
 
 
 def _counts(heard: Heard) -> Iterator[str]:
-    """What an enforcer has to complain of, and how often since its start."""
+    """What an enforcer has to complain of, how often since its start; its version where it is another."""
     beat = heard.beat
     if beat.failing:
         yield f"{beat.failing} failing now"
@@ -155,6 +156,8 @@ def _counts(heard: Heard) -> Iterator[str]:
         yield f"{format_duration(beat.lag_ms)} late"
     if not heard.signed:
         yield "not signed"
+    if beat.version != VERSION:
+        yield f"version {beat.version or 'unknown'}"
 
 
 def _is_well(heard: Heard, state: str) -> bool:

@@ -66,6 +66,7 @@ class EnforcerConfig:
         heeded: whose bans count here.
         heartbeat_ms: how often it tells the log how it is, in milliseconds; None for never.
         private: the key with which it signs what it tells the log; None: it does not sign.
+        version: of the program, for its heartbeats.
         tell: is told what takes effect, as it does.
     """
 
@@ -79,6 +80,7 @@ class EnforcerConfig:
     heeded: Heeded = ALL
     heartbeat_ms: int | None = None
     private: Ed25519PrivateKey | None = None
+    version: str | None = None
     tell: Tell | None = None
 
     def __post_init__(self) -> None:
@@ -305,6 +307,7 @@ class Enforcer:
             drift=status.repaired,
             observing=status.observing and status.observing[:STATEMENT_CHARACTERS],
             stopped=stopped,
+            version=self._config.version,
         )
 
     def _repair(self, now_ms: int) -> bool:

@@ -310,6 +310,7 @@ class Heartbeat:
         drift: how many prefixes others had changed, and were put right.
         observing: why nothing is enforced; None when the firewall is in use.
         stopped: it stopped cleanly after this.
+        version: of banstream there; None of one that did not say so yet.
     """
 
     TYPE: ClassVar[str] = "heartbeat"
@@ -324,6 +325,7 @@ class Heartbeat:
     drift: int = 0
     observing: Statement | None = None
     stopped: bool = False
+    version: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

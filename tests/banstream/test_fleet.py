@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from banstream.overview import VERSION
 from eventlog.kafka.log import KafkaLog
 from tests.banstream.fleet import Role, enforced, failure, relay, role
 from tests.banstream.service import eventually
@@ -71,6 +72,7 @@ def test_an_attacker_who_fails_once_on_each_of_five_hosts_is_banned_on_all(
         shown = {each["host"]: each for each in told if each["type"] == "heartbeat"}
         assert set(shown) == set(HOSTS)
         assert {each["backend"] for each in shown.values()} == {"nftables"}
+        assert {each["version"] for each in shown.values()} == {VERSION}
         assert (shown["web2"]["state"], shown["web2"]["in_force"]) == ("stopped", 1)
         assert shown["web3"]["state"] == "running"
         assert {(each["signed"], each["forged"]) for each in shown.values()} == {(True, 0)}

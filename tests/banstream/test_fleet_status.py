@@ -11,7 +11,9 @@ import pytest
 
 from banstream.enrolled import hosts_of
 from banstream.fleet import Fleet as FleetView
+from banstream.fleet import show_hosts
 from banstream.heard import Heard
+from banstream.overview import VERSION
 from banstream.partitions import Owners, partitions
 from banstream.shippers import shippers
 from enforcers.backends import CONFIGURED_NULL
@@ -152,6 +154,16 @@ def heard(name: str, **facts: Any) -> Heard:
 def troubles(*found: Heard, at_ms: int = T0) -> list[str]:
     """What is wrong with such enforcers."""
     return list(FleetView(at_ms=at_ms, heard=found, shippers=(), partitions=(), warnings=()).troubles())
+
+
+def test_another_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """While a fleet is upgraded: whose version is not that of who looks."""
+    found = (heard("web1", version=VERSION), heard("web2", version="0.0.9"), heard("web3"))
+    show_hosts(FleetView(at_ms=T0, heard=found, shippers=(), partitions=(), warnings=()))
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("web")}
+    assert "version" not in lines["web1"]
+    assert lines["web2"].rstrip().endswith("version 0.0.9")
+    assert lines["web3"].rstrip().endswith("version unknown")
 
 
 def test_an_enforcer_that_observes_as_configured_is_well() -> None:

@@ -236,6 +236,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             drift=4,
             observing="not root",
             stopped=True,
+            version="0.1.0",
             extra={"x": [1]},
         ),
     ),
