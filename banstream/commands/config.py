@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from banstream.authority import caution
-from banstream.config import Settings, load_settings
+from banstream.config import DeciderSettings, Settings, ShipSettings, load_settings, state_directory
 from banstream.doubts import doubts
 from banstream.options import config_option, json_option
 from banstream.show import counted, json_line, say
-from eventlog.urls import url_warning
+from eventlog.urls import is_shared, url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 
@@ -54,7 +54,7 @@ def check_command(as_json: bool, config_file: str | None) -> int:
 @json_option
 @config_option
 def show_command(as_json: bool, config_file: str | None) -> int:
-    """The configuration in force, every default filled in."""
+    """The configuration in force, every default filled in; of a fleet's roles where the log is a fleet's."""
     settings = load_settings(config_file, check="filters")
     if as_json:
         json_line(
@@ -83,11 +83,10 @@ def _toml(settings: Settings) -> list[str]:
     lines += [f"url = {_value(settings.log_url)}", f"max_size = {_value(max_size)}", "", "[decider]"]
     lines += [f"lateness = {_value(format_duration(settings.lateness_ms))}"]
     lines += [f"max_subjects = {settings.max_subjects}"]
-    workers = settings.decider
-    lines += [f"{name} = {_value(getattr(workers, name))}" for name in type(workers).__slots__]
-    lines += ["", "[ship]", f"directory = {_value(ship.directory)}", f"spool = {ship.spool_bytes}"]
-    lines += [f"host = {_value(ship.host)}", f"labels = {_value(ship.labels)}"]
-    lines += [] if ship.key_file is None else [f"key_file = {_value(ship.key_file)}"]
+    shared = is_shared(settings.log_url)
+    lines += _section(settings.decider, DeciderSettings(require_enrolled=shared), whole=shared)
+    ships = _section(ship, ShipSettings(directory=str(state_directory())), whole=shared)
+    lines += ["", "[ship]", *ships] if ships else []
     lines += ["", "[enforcer]"]
     given = {name: getattr(enforcer, name) for name in type(enforcer).__slots__}
     lines += [f"{name} = {_value(value)}" for name, value in given.items() if value is not None]
@@ -116,6 +115,16 @@ def _toml(settings: Settings) -> list[str]:
         lines += ["", f"[jail.{_value(rules.name)}]"]
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
     return lines
+
+
+def _section(settings: DeciderSettings | ShipSettings, usual: object, *, whole: bool) -> list[str]:
+    """The lines of a fleet's role; on a machine's own log only those that are not as usual."""
+    given = {name: getattr(settings, name) for name in type(settings).__slots__}
+    return [
+        f"{name.removesuffix('_bytes')} = {_value(value)}"
+        for name, value in given.items()
+        if value is not None and (whole or value != getattr(usual, name))
+    ]
 
 
 def _value(value: object) -> str:

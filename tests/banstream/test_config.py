@@ -359,6 +359,20 @@ def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -
     assert replace(first, files=()) == replace(second, files=())
 
 
+def test_show_has_of_a_fleets_roles_what_matters(tmp_path: Path) -> None:
+    """On one machine nothing of `ship` and of workers; on a fleet's log all of it, as it reads back."""
+    up = Service(tmp_path)
+    jail = '[jail.sshd]\nsource = "stdin"\n'
+    for url, there in (("sqlite:x.db", False), ("kafka://localhost:1", True)):
+        up.config.write_text(f'[log]\nurl = "{url}"\n{jail}', encoding="utf-8")
+        said = up.run("config", "show", "--config", str(up.config)).stdout
+        assert all((key in said) is there for key in ("[ship]", "membership", "require_enrolled"))
+        shown = tmp_path / "shown.toml"
+        shown.write_text(said, encoding="utf-8")
+        first, second = load_settings(str(up.config)), load_settings(str(shown))
+        assert replace(first, files=()) == replace(second, files=())
+
+
 def test_with_no_file_at_all_sshd_is_protected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The built-in jail: filter sshd, 5 within 10 minutes, 10 minutes."""
     monkeypatch.chdir(tmp_path)
