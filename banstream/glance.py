@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase as fnmatch
 from typing import Any, Final
 
+from banstream.instants import now_ms
 from banstream.machine import Machine
 from banstream.phrases import size, some, threshold
 from banstream.show import counted, instant, moment, say, show, table, tell, until, warn
@@ -15,6 +17,9 @@ from producers.library import AUTO
 from schemas.durations import format_duration
 from schemas.rules import MANUAL
 
+FILE: Final = "file:"
+SILENT_MS: Final = 86_400_000
+"""A log to which nobody has written for a day: a quiet service, or one that logs elsewhere now."""
 MOST_NAMED: Final = 10
 MOST_NEVER: Final = 3
 OWN: Final = ("(own address)", "(gateway)", "(operator)")
@@ -128,9 +133,28 @@ def show_sources(beat: Mapping[str, Any], notices: Mapping[str, int]) -> None:
 
 
 def _source_state(source: str, notices: Mapping[str, int]) -> str:
-    """Whether a warning is about a source."""
-    name = source.partition(" with filter ")[0].removeprefix("file:")
-    return Bad("see above") if any(name in notice for notice in notices) else "well"
+    """How a source is: whether a warning is about it, its file is there, and somebody writes to it."""
+    name = source.partition(" with filter ")[0]
+    if any(name.removeprefix(FILE) in notice for notice in notices):
+        return Bad("see above")
+    if not name.startswith(FILE):
+        return "well"
+    written_ms = _written_ms(name.removeprefix(FILE))
+    if written_ms is None:
+        return Bad("no such file")
+    silent = now_ms() - written_ms > SILENT_MS
+    return f"silent since {instant(written_ms)[:16]}" if silent else "well"
+
+
+def _written_ms(pattern: str) -> int | None:
+    """When the newest of a source's files was last written to; None where there is none."""
+    from producers.sources.folders import matching_files
+
+    newest = None
+    for file in matching_files(pattern):
+        with suppress(OSError):
+            newest = max(newest or 0, file.stat().st_mtime_ns // 1_000_000)
+    return newest
 
 
 def _firewall(made: Machine) -> Iterator[str]:

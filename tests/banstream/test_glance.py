@@ -125,6 +125,25 @@ def test_rules_on_disk_that_are_not_in_force_are_warned_of(observing: Service) -
     eventually(lambda: "WARNING" not in say(observing, "status"), "the rules are in force")
 
 
+def test_a_source_to_which_nobody_writes_is_told(observing: Service) -> None:
+    """For a day; and one whose file is not there."""
+    observing.log.touch()
+    eventually(lambda: "well" in source_line(observing), "it is well")
+    day_ago = now_ms() / 1_000 - 90_000
+    os.utime(observing.log, (day_ago, day_ago))
+    assert "silent since 20" in source_line(observing)
+    observing.log.unlink()
+    assert source_line(observing).endswith(("no such file", "see above")), "`up` may have seen it first"
+    observing.fail("192.0.2.7")
+    assert "no such file" not in source_line(observing)
+
+
+def source_line(up: Service) -> str:
+    """What `status` says of the one source."""
+    said = up.run("status", "--config", str(up.config)).stdout.splitlines()
+    return next((line for line in said if line.startswith(f"file:{up.log}")), "")
+
+
 def test_one_that_hangs_is_told_with_the_age_of_its_last_word(observing: Service) -> None:
     """It holds the log and says nothing."""
     eventually(lambda: look(observing, now_ms()).beat, "it has said something")
