@@ -14,7 +14,7 @@ from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of,
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
-from schemas.rules import MANUAL, Jail
+from schemas.rules import MANUAL, Increment, Jail
 
 JAIL_NAME_CHARACTERS: Final = 64
 FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
@@ -121,6 +121,7 @@ def _jail(
             labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
+            increment=_increment(table, rules.increment),
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
@@ -128,6 +129,21 @@ def _jail(
         timezone=table.take("timezone", values.timezone, usual.timezone),
         layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
     )
+
+
+def _increment(jail: Table, usual: Increment | None) -> Increment | None:
+    """How bans grow: as `[defaults.increment]` says, changed by the jail's own; None: they do not."""
+    named, table, kept = jail.has("increment"), jail.table("increment"), usual or Increment()
+    wanted = table.take("enabled", values.flag, default=named or usual is not None)
+    made = Increment(
+        factor=table.take("factor", values.factor, kept.factor),
+        multipliers=table.take("multipliers", values.factors, kept.multipliers),
+        maxtime_ms=table.take("maxtime", values.duration_ms, kept.maxtime_ms),
+        rndtime_ms=table.take("rndtime", values.duration_ms, kept.rndtime_ms),
+        forget_ms=table.take("forget", values.duration_ms, kept.forget_ms),
+    )
+    table.done()
+    return made if wanted else None
 
 
 def _counted(filters: tuple[str, ...]) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ OF_JAILS: Final = {
     "logencoding": "none is needed: UTF-8 and whatever else is there is read",
     "ignoreself": SAFE,
     "ignorecommand": "here it is ignoreip = [...], or `banstream allow ADDRESS`",
+    "bantime_increment": "here it is [jail.NAME.increment]",
     "ignorecache": "none is needed: no command is asked",
     "whitelist": 'here it is ignoreip = ["192.0.2.0/24"]',
     "allowlist": 'here it is ignoreip = ["192.0.2.0/24"]',

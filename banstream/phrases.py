@@ -17,7 +17,9 @@ def threshold(jail: Jail) -> str:
     what = "failure" if jail.kinds == ("failed",) else "event"
     kinds = "" if jail.kinds == ("failed",) else f" ({' or '.join(jail.kinds)})"
     lasting = "for ever" if jail.bantime_ms is None else f"for {format_duration(jail.bantime_ms)}"
-    return f"{counted(jail.maxretry, what)}{kinds} within {format_duration(jail.findtime_ms)} ban {lasting}"
+    growing = ", longer each time" if jail.increment is not None and jail.bantime_ms is not None else ""
+    within = format_duration(jail.findtime_ms)
+    return f"{counted(jail.maxretry, what)}{kinds} within {within} ban {lasting}{growing}"
 
 
 def size(size_bytes: int) -> str:

@@ -71,6 +71,10 @@ class Table:
         self._known: set[str] = set()
         self.refused: set[str] = set()
 
+    def has(self, key: str) -> bool:
+        """Whether a key that was not taken yet stands in it."""
+        return key in self._values
+
     def take(self, key: str, read: Callable[[Any], T], default: T) -> T:
         """The value of a key as `read` gives it, or the default; a wrong one is a problem."""
         self._known.add(key)

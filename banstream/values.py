@@ -17,6 +17,7 @@ from schemas.addresses import canonical_prefix
 from schemas.bounds import MOST_LABELS, MOST_PORT
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
+from schemas.rules import MOST_FACTOR, MOST_FACTORS
 from schemas.shipments import MOST_HOST_BYTES, is_host
 
 SIZE = re.compile(r"(\d{1,15})\s*([KMG]?)i?B?", re.IGNORECASE)
@@ -59,7 +60,7 @@ def flag(value: Any) -> bool:
 def duration_ms(value: Any) -> int:
     """A duration longer than nothing, in milliseconds; a bare number is seconds."""
     if isinstance(value, dict):
-        raise ValueError("one duration: it does not grow from ban to ban")  # noqa: TRY004 - as above
+        raise ValueError("one duration; how bans grow is [jail.NAME.increment]")  # noqa: TRY004 - as above
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError('a duration such as "10m", "1d12h" or a number of seconds')  # noqa: TRY004 - as above
     parsed = parse_duration(str(value))
@@ -148,6 +149,25 @@ def between(low: int, high: int) -> Callable[[Any], int]:
         return value
 
     return check
+
+
+def factor(value: Any) -> float:
+    """A number above nothing, such as 2 or 1.5; also in quotes, as fail2ban has it."""
+    try:
+        number = float(value) if not isinstance(value, bool) else 0.0
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number <= MOST_FACTOR:
+        raise ValueError(f"a number above 0, {MOST_FACTOR:g} at most")
+    return number
+
+
+def factors(value: Any) -> tuple[float, ...]:
+    """Several such numbers: an array, or fail2ban's "1 2 4 8"."""
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, list) or not words or len(words) > MOST_FACTORS:
+        raise ValueError(f'numbers such as [1, 2, 4, 8] or "1 2 4 8", {MOST_FACTORS} at most')
+    return tuple(map(factor, words))
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:

@@ -29,11 +29,36 @@ MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
 WindowKind = Literal["exact"]
+MOST_FACTOR: Final = 1_000_000.0
+MOST_FACTORS: Final = 100
 _MOST: Final[Mapping[str, int]] = {
     **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms"), LONGEST_MS),
     "maxretry": MOST_RETRY,
     "max_subjects": MOST_SUBJECTS,
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Increment:
+    """How the bans of one address grow in a jail, from its second on: fail2ban's `bantime.increment`.
+
+    Attributes:
+        factor: what every grown ban is multiplied with.
+        multipliers: by how many bans the address had before, the last for all beyond; empty: 2 to the power
+            of that number, 20 at most, and never less than bantime.
+        maxtime_ms: no longer than this; None: no limit.
+        rndtime_ms: up to so much is added after that, the same share on every replay; None: nothing.
+        forget_ms: so long after its last ban ended an address begins anew.
+    """
+
+    factor: Annotated[float, msgspec.Meta(gt=0, le=MOST_FACTOR)] = 1.0
+    multipliers: Annotated[
+        tuple[Annotated[float, msgspec.Meta(gt=0, le=MOST_FACTOR)], ...],
+        msgspec.Meta(max_length=MOST_FACTORS),
+    ] = ()
+    maxtime_ms: DurationMs | None = None
+    rndtime_ms: DurationMs | None = None
+    forget_ms: DurationMs = 30 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +77,7 @@ class Jail:
             labels say otherwise leaves them alone.
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
+        increment: how bans grow; None: each lasts bantime.
     """
 
     name: Name
@@ -67,6 +93,7 @@ class Jail:
     ports: tuple[Annotated[int, msgspec.Meta(ge=1, le=MOST_PORT)], ...] = ()
     forgive: bool = False
     window: WindowKind = "exact"
+    increment: Increment | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +120,14 @@ class Rules:
     def to_wire(self) -> dict[str, Any]:
         """The rules as a JSON object: every field, so that a reader needs no defaults.
 
-        But `require_enrolled` only where it is true: the version of all other rules stays what it was.
+        But `require_enrolled` only where it is true, and `increment` where there is one: the version of all
+        other rules stays what it was.
         """
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
+        for jail in wire["jails"]:
+            if jail["increment"] is None:
+                del jail["increment"]
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire

@@ -29,6 +29,7 @@ from typing import Any, Final
 from schemas.records import Ban, Command, Decision, Hold, Prolong, Standing, Tick, Unban, UnbanReason
 from schemas.rules import MANUAL, Jail, Rules
 from streams import commands
+from streams.growth import end_ms
 from streams.jail import Held, JailState
 from streams.routes import Routes
 from streams.runs import Run, addresses_of
@@ -45,7 +46,6 @@ FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
 ALLOWANCE: Final = ""
 """Stands for a jail's name where what ends is not a ban but an operator's allow."""
-HISTORY_MS: Final = 30 * 86_400_000
 FEWEST_KEPT: Final = 2
 """Fewer could not even take turns."""
 
@@ -141,9 +141,7 @@ class Decider:
                 continue
             ip, index = row[2], row[3]
             for jail in jails:
-                known: Any = jail.subjects.get(
-                    ip
-                )  # its class is asked once; streams.jail says what it may be
+                known: Any = jail.subjects.get(ip)  # streams.jail says what it may be
                 shape = known.__class__
                 if kind not in jail.kinds:
                     if kind == "succeeded" and jail.rules.forgive and (shape is int or shape is list):
@@ -214,7 +212,7 @@ class Decider:
 
     def release(self, jail: JailState, prefix: str, reason: UnbanReason, **facts: Any) -> None:
         """End a ban in force, if there is one. `facts` are the unban's: at_ms (default: now), who, why."""
-        held = jail.release(prefix, facts.setdefault("at_ms", self.now_ms))
+        held = jail.release(prefix, facts.setdefault("at_ms", self.now_ms), pardoned=reason != "expired")
         if held is None:
             return
         self.touched.add(prefix)
@@ -361,27 +359,28 @@ class Decider:
 
     def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: Callable[[], str | None]) -> None:
         rules, at_ms = jail.rules, at_ms_of(evidence[-1])
-        places = [reference_of(failure) for failure in evidence]
+        earlier, place = jail.next_ban_count(ip, at_ms) - 1, f"{self.partition}-{self._reference}-{ip}"
         line = line_of() if evidence[-1] & REFERENCE_MASK == self._reference else None
         self.ban(
             jail,
             ip,
             at_ms=at_ms,
-            until_ms=None if rules.bantime_ms is None else at_ms + rules.bantime_ms,
+            until_ms=end_ms(at_ms, rules, earlier, place),
             count=len(evidence),
             findtime_ms=rules.findtime_ms,
-            evidence=tuple(f"{self.partition}-{offset}-{index}" for offset, index in places),
+            evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
             lines=() if line is None else (line,),
         )
 
-    def ban(self, jail: JailState, prefix: str, *, until_ms: int | None, **facts: Any) -> None:
+    def ban(self, jail: JailState, prefix: str, *, at_ms: int, until_ms: int | None, **facts: Any) -> None:
         """Put a new ban in force; one whose end has passed ends at once. `facts` are the ban's."""
         ban = Ban(
             id=self._identity(),
             prefix=prefix,
             jail=jail.rules.name,
+            at_ms=at_ms,
             until_ms=until_ms,
-            ban_count=jail.next_ban_count(prefix),
+            ban_count=jail.next_ban_count(prefix, at_ms),
             rules=self.version,
             expired=until_ms is not None and until_ms <= min(self.now_ms, self.log_ms),
             ports=jail.rules.ports,
@@ -397,4 +396,4 @@ class Decider:
         """Forget what is too old to matter; at most every SWEEP_MS of event time."""
         self.sweep_at_ms = self.now_ms + SWEEP_MS
         for jail in self.jails.values():
-            self.touched |= jail.forget(self.now_ms - jail.keep_ms, self.now_ms - HISTORY_MS)
+            self.touched |= jail.forget(self.now_ms - jail.keep_ms, self.now_ms - jail.history_ms)

@@ -24,6 +24,7 @@ from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of
 
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
+HISTORY_MS: Final = 30 * 86_400_000
 
 
 class Past(NamedTuple):
@@ -68,6 +69,7 @@ class JailState:
         "failures",
         "findtime_ms",
         "history",
+        "history_ms",
         "ignored",
         "keep_ms",
         "kinds",
@@ -94,6 +96,8 @@ class JailState:
         self.trim_at = 2 * rules.maxretry + 8
         self.most = max(MOST_KEPT, rules.maxretry)
         self.keep_ms = rules.findtime_ms + lateness_ms
+        forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
+        self.history_ms = max(forget_ms, self.keep_ms)
 
     def spare(self, allowed: Iterable[str]) -> None:
         """Count nobody inside these prefixes or the rules' ignoreip from now on."""
@@ -192,13 +196,14 @@ class JailState:
         self.banned += self.held_by(prefix) is None
         self.subjects[prefix] = held
 
-    def release(self, prefix: str, free_from_ms: int) -> Held | None:
-        """End a ban in force, if there is one."""
+    def release(self, prefix: str, free_from_ms: int, *, pardoned: bool = False) -> Held | None:
+        """End a ban in force, if there is one; `pardoned`: where bans grow, the next is a first one again."""
         held = self.held_by(prefix)
         if held is not None:
             del self.subjects[prefix]
             self.banned -= 1
-            self.history[prefix] = Past(held.ban_count, free_from_ms)
+            count = 0 if pardoned and self.rules.increment is not None else held.ban_count
+            self.history[prefix] = Past(count, free_from_ms)
         return held
 
     def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
@@ -213,10 +218,13 @@ class JailState:
             if isinstance(known, Held) == banned and (within is None or name in within)
         )
 
-    def next_ban_count(self, prefix: str) -> int:
-        """The number that the next ban of this prefix gets, from 1."""
+    def next_ban_count(self, prefix: str, at_ms: int) -> int:
+        """The number that a ban of this prefix gets at an instant, from 1."""
         past = self.history.get(prefix)
-        return past.ban_count + 1 if past else 1
+        grown = self.rules.increment
+        if past is None or (grown is not None and at_ms - past.free_from_ms > grown.forget_ms):
+            return 1
+        return past.ban_count + 1
 
     def forget(self, failures_before_ms: int, bans_before_ms: int) -> set[str]:
         """Drop subjects whose newest failure is older, and bans that ended earlier; returns whom.

@@ -12,6 +12,7 @@ from banstream.show import counted, json_line, say
 from eventlog.urls import is_shared, url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
+from schemas.rules import Jail
 
 
 @click.group("config")
@@ -114,7 +115,21 @@ def _toml(settings: Settings) -> list[str]:
         }
         lines += ["", f"[jail.{_value(rules.name)}]"]
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
+        lines += _increment(rules)
     return lines
+
+
+def _increment(rules: Jail) -> list[str]:
+    """The lines that say how a jail's bans grow; none where they do not."""
+    grown = rules.increment
+    if grown is None:
+        return []
+    facts: dict[str, object] = {"factor": grown.factor, "multipliers": grown.multipliers or None}
+    for name in ("maxtime", "rndtime", "forget"):
+        duration_ms = getattr(grown, f"{name}_ms")
+        facts[name] = None if duration_ms is None else format_duration(duration_ms)
+    told = [f"{name} = {_value(value)}" for name, value in facts.items() if value is not None]
+    return ["", f"[jail.{_value(rules.name)}.increment]", *told]
 
 
 def _section(settings: DeciderSettings | ShipSettings, usual: object, *, whole: bool) -> list[str]:
@@ -131,7 +146,7 @@ def _value(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case int():
+        case int() | float():
             return str(value)
         case tuple():
             return f"[{', '.join(map(_value, value))}]"

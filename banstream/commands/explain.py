@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -184,15 +184,24 @@ def _show_events(subject: str, seen: Seen) -> None:
         say(f"  earlier ones: banstream events {subject}")
 
 
+def _grown(ban: Ban, jail: Mapping[str, Any]) -> str:
+    """That a ban is longer than the jail's bantime, since the address had others before."""
+    if jail.get("increment") is None or ban.until_ms is None or ban.ban_count == 1:
+        return ""
+    return (
+        f", longer each time: {format_duration(ban.until_ms - ban.at_ms)} as its ban number {ban.ban_count}"
+    )
+
+
 def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:
     """Print a chain for people; `most_failures`: so many of them at most (None: all)."""
     decision = chain.decision
     say(f"{sentence(decision)}  (decision {decision.id})")
     if chain.jail is not None and isinstance(decision, Ban):
+        lasting = f"{format_duration(chain.jail['bantime_ms'])}{_grown(decision, chain.jail)}"
         say(
             f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} failures within "
-            f"{format_duration(chain.jail['findtime_ms'])} ban for "
-            f"{format_duration(chain.jail['bantime_ms'])} (rules {decision.rules})"
+            f"{format_duration(chain.jail['findtime_ms'])} ban for {lasting} (rules {decision.rules})"
         )
     _show_failures(chain.evidence, most_failures)
     _show_cause(chain)

@@ -16,6 +16,7 @@ from banstream.watches import form_of_file, watches
 from producers.filters import load_filter
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
+from schemas.rules import Increment
 from tests.banstream.service import Service, eventually
 
 LABELS = "".join(f'l{number} = "x"\n' for number in range(MOST_LABELS + 1))
@@ -249,8 +250,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, kinds, labels, layout, maxretry, ports, source, start, "
-            "timezone, usedns; did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, increment, kinds, labels, layout, maxretry, ports, source, "
+            "start, timezone, usedns; did you mean maxretry?"
         ),
     ]
 
@@ -357,6 +358,65 @@ def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -
     shown.write_text(up.run("config", "show", "--config", str(up.config)).stdout, encoding="utf-8")
     first, second = load_settings(str(up.config)), load_settings(str(shown))
     assert replace(first, files=()) == replace(second, files=())
+
+
+def test_how_bans_grow_is_configured(tmp_path: Path) -> None:
+    """By [defaults.increment] or a jail's own, which changes it key by key, and can be without."""
+    file = tmp_path / "banstream.toml"
+    file.write_text(
+        """
+[defaults.increment]
+factor = 2
+maxtime = "5w"
+[jail.sshd]
+source = "stdin"
+[jail.dovecot]
+source = "stdin"
+[jail.dovecot.increment]
+multipliers = "1 2 4"
+rndtime = "5m"
+forget = "10d"
+[jail.postfix]
+source = "stdin"
+increment = { enabled = false }
+""",
+        encoding="utf-8",
+    )
+    sshd, dovecot, postfix = (jail.rules.increment for jail in load_settings(str(file)).jails)
+    week_ms, minute_ms = 604_800_000, 60_000
+    assert sshd == Increment(factor=2, maxtime_ms=5 * week_ms)
+    assert dovecot == Increment(
+        factor=2,
+        multipliers=(1, 2, 4),
+        maxtime_ms=5 * week_ms,
+        rndtime_ms=5 * minute_ms,
+        forget_ms=10 * 1_440 * minute_ms,
+    )
+    assert postfix is None
+    shown = tmp_path / "shown.toml"
+    up = Service(tmp_path)
+    shown.write_text(up.run("config", "show", "--config", str(file)).stdout, encoding="utf-8")
+    assert load_settings(str(shown)).rules() == load_settings(str(file)).rules()
+    file.write_text('[jail.sshd]\nsource = "stdin"\n[jail.sshd.increment]\n', encoding="utf-8")
+    assert load_settings(str(file)).jails[0].rules.increment == Increment()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("factor = 0", "a number above 0"),
+        ('factor = "x"', "a number above 0"),
+        ("multipliers = []", "numbers such as [1, 2, 4, 8]"),
+        ('multipliers = "1 2 x"', "a number above 0"),
+        ("maxtime = -1", "a duration"),
+        ('formula = "ban.Time"', "known are enabled, factor"),
+    ],
+)
+def test_what_does_not_say_how_bans_grow_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    """With the key."""
+    (problem,) = problems(tmp_path, f'[jail.sshd]\nsource = "stdin"\n[jail.sshd.increment]\n{line}\n')
+    assert f"jail.sshd.increment.{line.split(maxsplit=1)[0]}" in problem
+    assert said in problem
 
 
 def test_show_has_of_a_fleets_roles_what_matters(tmp_path: Path) -> None:

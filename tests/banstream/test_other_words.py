@@ -31,7 +31,7 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         (JAIL + 'action = "mail"', "there are no actions"),
         (JAIL + "ignoreself = true", "none is needed: own addresses and gateways are never banned"),
         (JAIL + "leakspeed = 10", 'here it is findtime = "10m"'),
-        (JAIL + "bantime.increment = true", "one duration: it does not grow from ban to ban"),
+        (JAIL + "bantime.increment = true", "one duration; how bans grow is [jail.NAME.increment]"),
         (JAIL + "maxretries = 3", "did you mean maxretry?"),
         ('[defaults]\nlogpath = "/x"\n' + JAIL, "defaults.logpath"),
         ("[DEFAULT]\nbantime = 60\n" + JAIL, "here it is [defaults]"),

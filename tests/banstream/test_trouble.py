@@ -134,6 +134,34 @@ def test_up_runs_from_taking_the_log_on(up: Service) -> None:
     assert not status["running"]
 
 
+def test_bans_grow_in_the_firewall(up: Service) -> None:
+    """The second ban of an address is longer, through a restart; `explain` and `status` say why."""
+    up.configure('maxretry = 2\nbantime = "3s"', more="[jail.sshd.increment]\nfactor = 300")
+    up.start()
+    up.fail(ATTACKER, 2)
+    eventually(lambda: up.elements() == {ATTACKER}, "banned")
+    eventually(lambda: up.elements() == set(), "free again")
+    assert up.stop() == 0
+    up.start()
+    up.fail(ATTACKER, 2)
+    eventually(lambda: up.elements() == {ATTACKER}, "banned again")
+    first, second = up.bans()
+    assert [each.until_ms - each.at_ms for each in (first, second) if each.until_ms] == [3_000, 1_800_000]
+    config = ("--config", str(up.config))
+    assert "longer each time: 30m as its ban number 2" in up.run("explain", ATTACKER, *config).stdout
+    assert "2 failures within 10m ban for 3s, longer each time" in up.run("status", *config).stdout
+    replayed = up.json("replay", str(up.log))
+    assert [each["until_ms"] for each in replayed if each["kind"] == "ban"] == [
+        first.until_ms,
+        second.until_ms,
+    ]
+    up.run("unban", ATTACKER, *config)
+    up.fail(ATTACKER, 2)
+    eventually(lambda: len(up.bans()) == 3, "banned once more")
+    assert up.bans()[-1].ban_count == 1, "an operator let it go: it begins anew"
+    assert up.stop() == 0
+
+
 def test_a_log_is_compacted_while_nobody_protects_by_it(up: Service) -> None:
     """Then its file is smaller, and `up` goes on with it; while `up` holds it, it is refused."""
     up.configure(enforcer='backend = "null"')
