@@ -76,6 +76,8 @@ def _bounded(hint: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
     """Integers between bounds; of texts and objects, short ones, and now and then the longest."""
     if hint is int:
         return st.integers(bounds.ge, bounds.le)  # type: ignore[arg-type]  # msgspec takes floats, too
+    if hint is float:
+        return st.floats(bounds.gt, bounds.le, exclude_min=True, allow_nan=False)
     if hint is str and bounds.max_length:
         return texts | st.just("\U0001f600" * bounds.max_length)
     return _values("", hint)
