@@ -31,6 +31,8 @@ def doubts(settings: Settings) -> Iterator[str]:
     """A sentence each, with the key, and with what to do about it."""
     if not settings.jails:
         yield "jail: every jail has enabled = false, so nothing is watched and nobody is banned"
+    if settings.jails and all(jail.rules.on == "bans" for jail in settings.jails):
+        yield 'jail: every jail has on = "bans", and there is none whose bans it could count'
     for jail in settings.jails:
         yield from (f"jail.{jail.rules.name}.{said}" for said in _of_jail(jail))
     yield from _of_networks("enforcer.never_ban", settings.enforcer.never_ban)

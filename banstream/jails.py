@@ -14,7 +14,7 @@ from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of,
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
-from schemas.rules import MANUAL, Increment, Jail
+from schemas.rules import MANUAL, Increment, Jail, JailInput
 
 JAIL_NAME_CHARACTERS: Final = 64
 FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
@@ -83,18 +83,24 @@ def _enabled_jail(
     name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
 ) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
-    own: tuple[str, ...] = (name,) if name in library_names() else ()
+    on = cast("JailInput", table.take("on", values.one_of(*get_args(JailInput)), "events"))
+    own: tuple[str, ...] = (name,) if name in library_names() and on == "events" else ()
     filters = table.take("filter", _filters(check), own)
-    if not filters and "filter" not in table.refused:
+    if on == "bans" and filters:
+        table.problem("filter", list(filters), 'none: with on = "bans" it counts what other jails ban')
+    elif on == "events" and not filters and "filter" not in table.refused:
         table.problem("filter", None, FILTER)
     if name == MANUAL or len(name) > JAIL_NAME_CHARACTERS or not name.isprintable():
         table.problem("", name, f"a name of up to {JAIL_NAME_CHARACTERS} characters other than {MANUAL}")
     unset: tuple[str, ...] = ()
     sources = table.take("source", _sources if check == "sources" else values.texts, unset)
-    sources = sources or defaults.sources or _usual_sources(filters, check)
+    if on == "bans" and sources:
+        table.problem("source", list(sources), 'none: with on = "bans" it reads no log')
+    elif on == "events":
+        sources = sources or defaults.sources or _usual_sources(filters, check)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
-    if not jail.rules.kinds:
-        jail = replace(jail, rules=replace(jail.rules, kinds=_counted(filters)))
+    kinds = jail.rules.kinds or _counted(filters)
+    jail = replace(jail, rules=replace(jail.rules, kinds=kinds, on=on))
     table.done()
     return jail if enabled else None
 

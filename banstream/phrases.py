@@ -14,8 +14,9 @@ MEGABYTE: Final = 1 << 20
 
 def threshold(jail: Jail) -> str:
     """When a jail bans, and for how long."""
-    what = "failure" if jail.kinds == ("failed",) else "event"
-    kinds = "" if jail.kinds == ("failed",) else f" ({' or '.join(jail.kinds)})"
+    plain = jail.kinds == ("failed",) or jail.on == "bans"
+    what = "ban" if jail.on == "bans" else "failure" if plain else "event"
+    kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     lasting = "for ever" if jail.bantime_ms is None else f"for {format_duration(jail.bantime_ms)}"
     growing = ", longer each time" if jail.increment is not None and jail.bantime_ms is not None else ""
     within = format_duration(jail.findtime_ms)

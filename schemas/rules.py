@@ -29,6 +29,7 @@ MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
 WindowKind = Literal["exact"]
+JailInput = Literal["events", "bans"]
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 _MOST: Final[Mapping[str, int]] = {
@@ -78,6 +79,8 @@ class Jail:
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
         increment: how bans grow; None: each lasts bantime.
+        on: what counts as a failure: events, or the bans that other jails decide on events (fail2ban's
+            recidive); the latter select no events themselves.
     """
 
     name: Name
@@ -94,6 +97,7 @@ class Jail:
     forgive: bool = False
     window: WindowKind = "exact"
     increment: Increment | None = None
+    on: JailInput = "events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +124,16 @@ class Rules:
     def to_wire(self) -> dict[str, Any]:
         """The rules as a JSON object: every field, so that a reader needs no defaults.
 
-        But `require_enrolled` only where it is true, and `increment` where there is one: the version of all
-        other rules stays what it was.
+        But `require_enrolled` only where it is true, `increment` where there is one, and `on` where it is
+        bans: the version of all other rules stays what it was.
         """
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
         for jail in wire["jails"]:
             if jail["increment"] is None:
                 del jail["increment"]
+            if jail["on"] == "events":
+                del jail["on"]
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire

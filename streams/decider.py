@@ -12,6 +12,7 @@ same decisions, byte for byte, wherever and whenever it is folded.
 | failing | is counted; bans when a window is full |
 | banned by this jail | is counted apart, in `while_banned` of the ban |
 | ignored, allowed | is counted as ignored, nothing else |
+| banned by it, in a jail on events | is counted by every jail on bans, as a failure at the same instant |
 | free again, but the failure is older than the end of its ban | belongs to that ban: not counted again |
 
 A ban whose end has already passed when it is decided (a backlog) is recorded as expired, with its unban.
@@ -92,7 +93,8 @@ class Decider:
                 self.jails[jail.name] = JailState(jail, rules.lateness_ms)
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
-        self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
+        self.routes = Routes(self.jails[jail.name] for jail in rules.jails if jail.on == "events")
+        self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
         self.lists_changed()
 
     def lists_changed(self) -> None:
@@ -216,17 +218,8 @@ class Decider:
         if held is None:
             return
         self.touched.add(prefix)
-        self._decisions.append(
-            Unban(
-                id=self._identity(),
-                prefix=prefix,
-                jail=jail.rules.name,
-                ban=held.ban,
-                reason=reason,
-                while_banned=held.while_banned,
-                **facts,
-            )
-        )
+        facts |= {"ban": held.ban, "reason": reason, "while_banned": held.while_banned}
+        self._decisions.append(Unban(id=self._identity(), prefix=prefix, jail=jail.rules.name, **facts))
 
     def prolong(self, jail: JailState, prefix: str, until_ms: int | None, **facts: Any) -> None:
         """Move the end of a ban in force, if it is another. `facts` are the prolongation's: who, why."""
@@ -353,9 +346,12 @@ class Decider:
         end = start + jail.maxretry
         self._ban(jail, ip, failures[start:end], line_of)
         for later in failures[end:]:
-            known = ip in jail.subjects
-            if jail.count(ip, later) if known else self._first(jail, ip, later):
-                self._judge(jail, ip, later, line_of)
+            self._count(jail, ip, later, line_of)
+
+    def _count(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
+        """Count a failure of a subject, and ban when it fills a window."""
+        if jail.count(ip, failure) if ip in jail.subjects else self._first(jail, ip, failure):
+            self._judge(jail, ip, failure, line_of)
 
     def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: Callable[[], str | None]) -> None:
         rules, at_ms = jail.rules, at_ms_of(evidence[-1])
@@ -371,6 +367,9 @@ class Decider:
             evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
             lines=() if line is None else (line,),
         )
+        for other in self._on_bans if jail not in self._on_bans else ():
+            other.failures += 1
+            self._count(other, ip, evidence[-1], line_of)
 
     def ban(self, jail: JailState, prefix: str, *, at_ms: int, until_ms: int | None, **facts: Any) -> None:
         """Put a new ban in force; one whose end has passed ends at once. `facts` are the ban's."""

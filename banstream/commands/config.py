@@ -97,6 +97,7 @@ def _toml(settings: Settings) -> list[str]:
         rules = jail.rules
         bantime = -1 if rules.bantime_ms is None else format_duration(rules.bantime_ms)
         facts = {
+            "on": () if rules.on == "events" else rules.on,
             "filter": rules.filters,
             "source": jail.sources,
             "start": jail.start,

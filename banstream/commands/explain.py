@@ -198,9 +198,10 @@ def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:
     decision = chain.decision
     say(f"{sentence(decision)}  (decision {decision.id})")
     if chain.jail is not None and isinstance(decision, Ban):
+        what = "bans by other jails" if chain.jail.get("on") == "bans" else "failures"
         lasting = f"{format_duration(chain.jail['bantime_ms'])}{_grown(decision, chain.jail)}"
         say(
-            f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} failures within "
+            f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} {what} within "
             f"{format_duration(chain.jail['findtime_ms'])} ban for {lasting} (rules {decision.rules})"
         )
     _show_failures(chain.evidence, most_failures)
@@ -252,7 +253,7 @@ def _show_enforcements(enforcements: Iterable[tuple[Enforcement, bool | None]]) 
         unsigned = "  (not signed by it)" if signed is False else ""
         say(f"  enforced {instant(each.at_ms)}  {_enforced(each)}{unsigned}")
     if not shown and not done:
-        say("  enforced not (yet) acknowledged by any enforcer")
+        say("  enforced no word of it: not yet, or another jail or a later decision had the last one")
 
 
 def _enforced(each: Enforcement) -> str:

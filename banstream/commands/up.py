@@ -77,7 +77,7 @@ def settings_to_watch(config_file: str | None) -> Settings:
     file = settings.files[-1] if settings.files else "configuration"
     if not settings.jails:
         raise ConfigError(f"{file}: jail: no jail is enabled, so there is nothing to do; enable one")
-    blind = [jail.rules.name for jail in settings.jails if not jail.sources]
+    blind = [jail.rules.name for jail in settings.jails if not jail.sources and jail.rules.on == "events"]
     if blind:
         raise ConfigError(
             *(
@@ -100,7 +100,7 @@ def announce(settings: Settings, stages: Stages) -> None:
         log.info(
             "Jail name=%s filter=%s counts=%s maxretry=%d findtime=%s bantime=%s ignoreip=%s",
             rules.name,
-            ",".join(rules.filters),
+            ",".join(rules.filters) or "none, it counts other jails' bans",
             ",".join(rules.kinds),
             rules.maxretry,
             format_duration(rules.findtime_ms),

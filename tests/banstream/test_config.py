@@ -250,8 +250,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, increment, kinds, labels, layout, maxretry, ports, source, "
-            "start, timezone, usedns; did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, increment, kinds, labels, layout, maxretry, on, ports, "
+            "source, start, timezone, usedns; did you mean maxretry?"
         ),
     ]
 
@@ -358,6 +358,27 @@ def test_show_gives_toml_that_reads_back_as_the_same(tmp_path: Path, key: str) -
     shown.write_text(up.run("config", "show", "--config", str(up.config)).stdout, encoding="utf-8")
     first, second = load_settings(str(up.config)), load_settings(str(shown))
     assert replace(first, files=()) == replace(second, files=())
+
+
+def test_a_jail_on_bans_has_neither_filter_nor_source(tmp_path: Path) -> None:
+    """And reads back as it is shown."""
+    up = Service(tmp_path)
+    up.config.write_text(
+        '[jail.sshd]\nsource = "stdin"\n[jail.recidive]\non = "bans"\nfindtime = "1d"\n', encoding="utf-8"
+    )
+    settings = load_settings(str(up.config))
+    _, recidive = settings.jails
+    assert (recidive.rules.on, recidive.rules.filters, recidive.sources) == ("bans", (), ())
+    assert settings_to_watch(str(up.config)).rules() == settings.rules()
+    shown = tmp_path / "shown.toml"
+    shown.write_text(up.run("config", "show", "--config", str(up.config)).stdout, encoding="utf-8")
+    assert load_settings(str(shown)).rules() == settings.rules()
+    for line in ('filter = "sshd"', 'source = "stdin"'):
+        (problem,) = problems(tmp_path, f'[jail.recidive]\non = "bans"\n{line}\n')
+        assert f"jail.recidive.{line.split()[0]}" in problem
+        assert 'with on = "bans"' in problem
+    (problem,) = problems(tmp_path, '[jail.x]\non = "decisions"\nfilter = "sshd"\nsource = "stdin"\n')
+    assert "expected one of events, bans" in problem
 
 
 def test_how_bans_grow_is_configured(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def found(tmp_path: Path, text: str) -> list[str]:
         ),
         ('[jail.sshd]\nsource = "stdin"\nenabled = false', "jail: every jail has enabled = false"),
         ('[jail.nginx]\nsource = "file:{folder}/*.log"', "finds nothing in access.log"),
+        ('[jail.recidive]\non = "bans"', "none whose bans it could count"),
         ('[jail.web-auth]\nsource = "file:{folder}/error.log"', "finds nothing in error.log"),
         ('[jail.sshd]\nsource = "stdin"\nignoreip = "0.0.0.0/0"', "hardly anybody can be banned"),
         ('[jail.sshd]\nsource = "stdin"\nkinds = ["succeeded"]', "users are banned for logging in"),

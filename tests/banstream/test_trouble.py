@@ -162,6 +162,33 @@ def test_bans_grow_in_the_firewall(up: Service) -> None:
     assert up.stop() == 0
 
 
+def test_whom_jails_ban_again_and_again_is_banned_for_longer(up: Service) -> None:
+    """By a jail on bans, through a restart; both jails hold it; `explain`, `status` and a replay agree."""
+    more = '[jail.recidive]\non = "bans"\nmaxretry = 2\nfindtime = "1d"\nbantime = "1w"'
+    up.configure('maxretry = 2\nbantime = "2s"', more=more)
+    up.start()
+    up.fail(ATTACKER, 2)
+    eventually(lambda: up.elements() == {ATTACKER}, "banned")
+    eventually(lambda: up.elements() == set(), "free again")
+    assert up.stop() == 0
+    up.start()
+    up.fail(ATTACKER, 2)
+    eventually(lambda: len(up.bans()) == 3, "banned by both")
+    time.sleep(3)
+    assert up.elements() == {ATTACKER}
+    config = ("--config", str(up.config))
+    assert [each.jail for each in up.bans()] == ["sshd", "sshd", "recidive"]
+    explained = up.run("explain", ATTACKER, "--all", *config).stdout
+    assert "2 bans by other jails within 1d ban for 7d" in explained
+    assert "2 bans within 1d ban for 7d" in up.run("status", *config).stdout
+    assert "[recidive] Ban 203.0.113.66" in up.errors
+    replayed = [each for each in up.json("replay", str(up.log)) if each["kind"] == "ban"]
+    assert [(each["jail"], each["until_ms"]) for each in replayed] == [
+        (each.jail, each.until_ms) for each in up.bans()
+    ]
+    assert up.stop() == 0
+
+
 def test_a_log_is_compacted_while_nobody_protects_by_it(up: Service) -> None:
     """Then its file is smaller, and `up` goes on with it; while `up` holds it, it is refused."""
     up.configure(enforcer='backend = "null"')
