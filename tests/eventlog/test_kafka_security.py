@@ -18,6 +18,8 @@ from urllib.parse import quote
 import pytest
 from kafka.errors import TopicAuthorizationFailedError, TransactionalIdAuthorizationFailedError
 
+from banstream.config import load_settings
+from banstream.partitions import owners
 from eventlog.contract import Append
 from eventlog.kafka import clients
 from eventlog.kafka.admin import create
@@ -58,6 +60,7 @@ from streams.worker.governing import push
 from streams.worker.membership import MembershipName
 from streams.worker.status import WorkerStatus
 from streams.worker.worker import Worker, WorkerPlan
+from tests.banstream.service import eventually
 from tests.broker import JARS, Broker
 from tests.eventlog.secured import PASSWORD, ROLES, SCRAM, admit, secured
 from tests.schemas.examples import EXAMPLES
@@ -214,6 +217,18 @@ def test_a_port_that_expects_something_else_is_named(fortress: Fortress, opened:
         check_reach(url)
     check_reach(fortress.url("TLS", ca="ca.pem", cert="shipper.pem", key="shipper.key"))
     assert time.monotonic() - began < 10
+
+
+def test_an_operator_sees_who_decides(fortress: Fortress, tmp_path: Path) -> None:
+    """By the permissions in the table; who has not got them is told nothing, and goes on."""
+    file = tmp_path / "banstream.toml"
+
+    def sees(role: str) -> bool:
+        file.write_text(f'[log]\nurl = "{fortress.role(role)}"\n', encoding="utf-8")
+        return owners(load_settings(str(file), check="log")) is not None
+
+    eventually(lambda: sees("operator"), "the broker has made what it keeps groups in")
+    assert not sees("shipper")
 
 
 def test_where_no_broker_is_a_command_says_so_at_once(fortress: Fortress) -> None:
