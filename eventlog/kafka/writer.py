@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import Final, Protocol
 
-from kafka.errors import IllegalStateError, KafkaError
+from kafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    OutOfOrderSequenceNumberError,
+    UnknownProducerIdError,
+)
 
 from eventlog.contract import Append
 from eventlog.kafka.errors import FENCED, away, from_kafka, told
@@ -20,6 +25,10 @@ from eventlog.kafka.options import KafkaOptions
 from eventlog.kafka.transactions import Transactions
 from eventlog.writer import fenced
 from schemas.errors import Fenced, LogError, Transient
+
+SPOILT: Final = (IllegalStateError, OutOfOrderSequenceNumberError, UnknownProducerIdError)
+"""What is over once the producer went on with its next epoch: the library fenced it back meanwhile, or the
+broker has not what it sent before (KIP-360). Nothing of the transaction was written."""
 
 
 class Log(Protocol):
@@ -120,7 +129,7 @@ class KafkaWriter:
                 # The library has many words for a producer that a newer one fenced: the broker has one.
                 self._transactions.give_up()
                 self._go_on()
-                if isinstance(error, IllegalStateError):  # it fenced back meanwhile
+                if isinstance(error, SPOILT):
                     raise self._transient(error) from error
             raise refused from error
         commit = _Commit(tuple(appends), dict(positions), tuple(zip(written, offsets, strict=True)))

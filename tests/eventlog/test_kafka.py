@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError, OutOfOrderSequenceNumberError, UnknownProducerIdError
 from kafka.producer.transaction_manager import TransactionState
 from kafka.structs import TopicPartition
 
@@ -299,3 +300,26 @@ def test_a_writer_whose_library_lost_its_transaction_may_try_again(
     with pytest.raises(Transient):
         writer.commit([Append(DECISIONS.name, b"1")], {})
     assert writer.commit([Append(DECISIONS.name, b"2")], {}) == [0]
+
+
+@pytest.mark.parametrize("error", [OutOfOrderSequenceNumberError, UnknownProducerIdError])
+def test_a_writer_whose_messages_the_broker_has_not_may_try_again(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch, error: type[KafkaError]
+) -> None:
+    """What of that commit is written counts for nobody; the next one goes through, once."""
+    writer = log.writer("w")
+    assert isinstance(writer, KafkaWriter)
+    transactions = writer._transactions  # noqa: SLF001 - the moment cannot be met otherwise
+    write = transactions.write
+
+    def written_and_refused(appends: Sequence[Append]) -> list[int]:
+        write(appends)
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transactions, "write", written_and_refused)
+        with pytest.raises(Transient):
+            writer.commit([Append(DECISIONS.name, b"1")], {"r": b"1"})
+    writer.commit([Append(DECISIONS.name, b"2")], {"r": b"2"})
+    assert [message.value for message in log.read(DECISIONS.name, 0, 0)] == [b"2"]
+    assert log.position("r") == b"2"
