@@ -96,9 +96,11 @@ def settled(fleet: Fleet, attack: Attack, by_hand: AbstractSet[str] = frozenset(
         fleet.alive()
         differing = sorted(fleet.decide.in_force() ^ wanted)
         print(len(differing), differing[:10], fleet.kills)  # noqa: T201 - to be seen where it failed
-    log = fleet.decide.log
-    events = [event for number in range(PARTITIONS) for event in distinct(records(log, EVENTS.name, number))]
-    assert Counter(event.ip for event in events) == attack.failures, "events missing or twice"
+    try:  # whoever failed too seldom for a ban may be in a spool still; what was written twice stays so
+        eventually(lambda: shipped(fleet) == attack.failures, "every failure is an event, once", 60)
+    finally:
+        found = shipped(fleet)
+        print("missing", attack.failures - found, "twice", found - attack.failures)  # noqa: T201 - as above
     decisions = list(fleet.decide.settled(120).values())
     assert len(decisions) > len(wanted)
     held = Counter(each.prefix for each in bans(fleet.decide.decisions()) if each.jail == "sshd")
@@ -109,6 +111,13 @@ def settled(fleet: Fleet, attack: Attack, by_hand: AbstractSet[str] = frozenset(
     print(fleet.peak_kb)  # noqa: T201 - to be seen where it failed
     over = {name: kb for name, kb in fleet.peak_kb.items() if kb > MOST_KB[name]}
     assert not over
+
+
+def shipped(fleet: Fleet) -> Counter[str]:
+    """How many events of each address count."""
+    log = fleet.decide.log
+    events = (event for number in range(PARTITIONS) for event in distinct(records(log, EVENTS.name, number)))
+    return Counter(event.ip for event in events)
 
 
 def holds(enforcer: Role, wanted: set[str]) -> None:
