@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
@@ -12,18 +11,17 @@ from banstream.chains import Chain, Decided, Told, chains_of, decided_about
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
 from banstream.looking import Look, events_of
-from banstream.reading import heartbeat, is_up, messages
+from banstream.reading import heartbeat, in_force, is_up, messages
 from banstream.so_far import Asked, Counted, Deciding, deciding
 from banstream.why_not import Reason, WhyNot
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
 from eventlog.subjects import spans_inside
 from schemas.addresses import format_prefix, parse_prefix
-from schemas.codec import decode, to_wire
-from schemas.errors import InvalidMessage
+from schemas.codec import to_wire
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Command, Hold, Standing
-from schemas.topics import BANS, COMMANDS, EVENTS, partition_of
+from schemas.topics import COMMANDS, EVENTS, partition_of
 
 MOST_EVENTS: Final = 200
 """Of somebody's events so many are looked at, the newest."""
@@ -178,14 +176,12 @@ def _in_force(log: EventLog, subject: str, holding: frozenset[str]) -> tuple[lis
     members = PrefixSet([subject]) if "/" in subject else None
     holds: list[Standing] = []
     inside: list[Standing] = []
-    for message in log.latest(BANS.name):
-        key = message.key or ""
-        is_inside = members is not None and key not in holding and key in members
-        if key in holding or (is_inside and len(inside) < MOST_INSIDE):
-            with suppress(InvalidMessage):
-                record = decode(message.value)
-                if isinstance(record, Standing):
-                    (inside if is_inside else holds).append(record)
+
+    def is_wanted(key: str) -> bool:
+        return key in holding or (members is not None and len(inside) < MOST_INSIDE and key in members)
+
+    for standing in in_force(log, is_wanted):
+        (holds if standing.prefix in holding else inside).append(standing)
     return holds, inside
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from banstream.allowed import allowed
-from eventlog.contract import EventLog, Message
-from schemas.codec import decode
-from schemas.errors import InvalidMessage, LogError
+from banstream.reading import in_force
+from eventlog.contract import EventLog
+from schemas.errors import LogError
 from schemas.prefixes import PrefixSet
 from schemas.records import Standing
 from schemas.rules import Rules
-from schemas.topics import BANS, EVENTS, STATE, partition_of, spans_partitions
+from schemas.topics import EVENTS, STATE, partition_of, spans_partitions
 from streams.barrier import Unfoldable
 from streams.order import read_again
 from streams.partition import INPUTS, Partition, is_own
@@ -43,26 +43,13 @@ def spared(log: EventLog, rules: Rules | None, prefix: str, jail: str | None, no
 
 def holders_around(log: EventLog, prefix: str) -> Iterator[Standing]:
     """The banned prefixes that contain this one, it among them."""
-    for message in log.latest(BANS.name):
-        if ("/" in (message.key or "") or message.key == prefix) and message.value:
-            standing = _standing(message)
-            if standing is not None and PrefixSet([standing.prefix]).covering(prefix) is not None:
-                yield standing
+    found = in_force(log, lambda key: "/" in key or key == prefix)
+    return (standing for standing in found if PrefixSet([standing.prefix]).covering(prefix) is not None)
 
 
 def holds_any(log: EventLog, jail: str) -> bool:
     """Whether a jail holds a prefix: one that is gone from the rules may."""
-    found = (_standing(message) for message in log.latest(BANS.name) if message.value)
-    return any(hold.jail == jail for standing in found if standing is not None for hold in standing.holds)
-
-
-def _standing(message: Message) -> Standing | None:
-    """What a message of the bans holds; None where it cannot be read."""
-    try:
-        standing = decode(message.value)
-    except InvalidMessage:
-        return None
-    return standing if isinstance(standing, Standing) else None
+    return any(hold.jail == jail for standing in in_force(log) for hold in standing.holds)
 
 
 def failing(log: EventLog, prefix: str, jail: str | None) -> dict[str, int] | None:

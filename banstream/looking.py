@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +30,7 @@ from eventlog.contract import EventLog, Message, Place
 from eventlog.follower import Located
 from eventlog.index import Index, read_at
 from eventlog.kafka.options import parse_url
-from eventlog.subjects import span_of, spans_inside
+from eventlog.subjects import spans_inside
 from eventlog.urls import is_shared, sqlite_path
 from schemas.codec import AuthLine, decode, lines_of, read_events
 from schemas.errors import InvalidMessage
@@ -84,12 +84,6 @@ class Look:
         """All of them, oldest first."""
         streams = (_stamped(self._forth(place, inside, read_ms), wanted) for place in self._places(topic))
         return (each for _, each in merge(*streams, key=lambda stamped: stamped[0]))
-
-    def back(self, topic: str, subjects: Iterable[str]) -> Iterator[Message]:
-        """The messages that may be about subjects, of one partition after another, each newest first."""
-        spans = [span_of(subject) for subject in subjects]
-        for place in self._places(topic):
-            yield from self.index.messages(place, spans)
 
     def _places(self, topic: str) -> list[Place]:
         return [(topic, number) for number in range(self.log.partitions)]

@@ -16,6 +16,7 @@ from banstream.answers import Order, Reply, verb_of
 from banstream.config import Settings
 from banstream.hindsight import failing, holders_around, spared
 from banstream.instants import now_ms
+from banstream.phrases import named
 from banstream.reading import heartbeat
 from banstream.show import json_line, say, until
 from eventlog.contract import EventLog
@@ -148,10 +149,10 @@ class Outcomes:
             detail = f": {each.detail}" if each.detail else ""
             words = {"applied": done, "skipped": f"skipped{detail} on"}
             by_word.setdefault(words.get(each.outcome, f"{each.outcome}{detail} on"), []).append(host)
-        told = [f"{word} {named(hosts)}" for word, hosts in by_word.items()]
+        told = [f"{word} {named(hosts, MOST_NAMED)}" for word, hosts in by_word.items()]
         missing = sorted((self._fleet or {}).keys() - answer.hosts.keys())
         if missing:
-            told.append(f"no word yet from {named([self._heard(host) for host in missing])}")
+            told.append(f"no word yet from {named([self._heard(host) for host in missing], MOST_NAMED)}")
         return "; ".join(told) or "decided; no enforcer was heard of within the last hour"
 
     def _heard(self, host: str) -> str:
@@ -202,9 +203,3 @@ def heard_of(log: EventLog) -> dict[str, Heard]:
     from banstream.heard import heartbeats
 
     return heartbeats(log, now_ms(), Vouchers(hosts_of(log)))
-
-
-def named(hosts: Sequence[str]) -> str:
-    """Some of the names, and how many more there are."""
-    more = len(hosts) - MOST_NAMED
-    return ", ".join(hosts[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

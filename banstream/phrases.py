@@ -34,3 +34,9 @@ def some(names: Sequence[Any], most: int, rest: str = "") -> str:
     left = len(names) - most
     more = [f"and {left} more{rest}"] if left > 0 else []
     return ", ".join([*map(str, names[:most]), *more])
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """The same in the midst of a sentence."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ from eventlog.follower import Located, located
 from eventlog.urls import check_reach, is_shared, open_log, sqlite_path
 from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
-from schemas.records import Record, RulesChanged
+from schemas.records import Record, RulesChanged, Standing
 from schemas.rules import Rules
-from schemas.topics import COMMANDS, EVENTS, RULES
+from schemas.topics import BANS, COMMANDS, EVENTS, RULES
 from streams import decider
 
 BATCH = 256
@@ -78,6 +79,16 @@ def rules_in_force(log: EventLog) -> Rules | None:
     """The rules that were put in force last; None on a log that never had any."""
     newest = deque(versions(log), maxlen=1)
     return Rules.from_state(newest[0].rules) if newest else None
+
+
+def in_force(log: EventLog, is_wanted: Callable[[str], bool] | None = None) -> Iterator[Standing]:
+    """The banned prefixes that are wanted (None: all); what cannot be read is in the dead letters."""
+    for message in log.latest(BANS.name):
+        if is_wanted is None or is_wanted(message.key or ""):
+            with suppress(InvalidMessage):
+                record = decode(message.value)
+                if isinstance(record, Standing):
+                    yield record
 
 
 def heartbeat(log: EventLog) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ import msgspec
 
 from banstream.backwards import pages_back
 from banstream.enforced import HERE, LastWord, Words
+from banstream.show import counted
 from enforcers.register import OBSERVED
 from eventlog.contract import EventLog
 from schemas.addresses import parse_prefix
@@ -68,7 +69,7 @@ class BanReason(msgspec.Struct, gc=False):
         """In a few words."""
         if self.who is not None:
             return f"by {self.who}: {self.why}" if self.why else f"by {self.who}"
-        return f"{self.count} failure{'' if self.count == 1 else 's'}"
+        return counted(self.count, "failure")
 
 
 class LastBan(BanReason, gc=False, kw_only=True):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from banstream.reading import records
+from banstream.reading import in_force, records
 from eventlog.contract import EventLog
-from schemas.codec import decode
-from schemas.errors import InvalidMessage
-from schemas.records import Ban, Standing
+from schemas.records import Ban
 from schemas.shipments import shipment_of
-from schemas.topics import BANS, DECISIONS, EVENTS
+from schemas.topics import DECISIONS, EVENTS
 
 MESSAGES_REMEMBERED: Final = 4_096
 
@@ -33,7 +30,7 @@ class Caused(NamedTuple):
 
 def caused_by(log: EventLog, host: str, since_ms: int | None = None) -> Iterator[Caused]:
     """The bans in force that rest on what a host signed, from an instant of the log on (None: ever)."""
-    in_force = {ban for standing in _standings(log) for ban in (hold.ban for hold in standing.holds)}
+    held = {hold.ban for standing in in_force(log) for hold in standing.holds}
 
     @lru_cache(MESSAGES_REMEMBERED)
     def is_theirs(partition: int, offset: int) -> bool:
@@ -50,16 +47,8 @@ def caused_by(log: EventLog, host: str, since_ms: int | None = None) -> Iterator
 
     for each in records(log, DECISIONS.name, containing=b'"evidence"'):
         ban = each.record
-        if isinstance(ban, Ban) and ban.id in in_force:
+        if isinstance(ban, Ban) and ban.id in held:
             places = [tuple(map(int, place.split("-")[:2])) for place in ban.evidence]
             theirs = [is_theirs(*place) for place in places]
             if any(theirs):
                 yield Caused(ban.id, ban.prefix, ban.jail, all(theirs))
-
-
-def _standings(log: EventLog) -> Iterator[Standing]:
-    for message in log.latest(BANS.name):
-        with suppress(InvalidMessage):
-            record = decode(message.value)
-            if isinstance(record, Standing):
-                yield record

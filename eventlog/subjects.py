@@ -62,8 +62,6 @@ _FORMS: Final[Mapping[str, _Form]] = {
     ENFORCEMENTS.name: _Enforcement,
 }
 _FIELDS: Final = {topic: form.__struct_fields__ for topic, form in _FORMS.items()}
-INDEXED: Final = frozenset(_FORMS)
-"""The topics whose records have subjects."""
 _DECODERS: Final = {topic: msgspec.json.Decoder(form) for topic, form in _FORMS.items()}
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for text that is no such record; schemas.codec may know better."""

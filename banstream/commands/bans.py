@@ -14,6 +14,7 @@ from banstream.banned import Banned, banned_in
 from banstream.config import load_settings
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, config_option, json_option
+from banstream.phrases import named
 from banstream.reading import open_to_read
 from banstream.show import counted, json_line, moment, note, say, show, table
 from banstream.standings import SORTS, Around, BanState, HostWord, Sort, StandingBan
@@ -179,13 +180,12 @@ def _state(found: Banned, ban: StandingBan) -> str:
 def _others(ban: StandingBan, state: BanState) -> str:
     """On which hosts a ban is in a state, and why on the first of them."""
     hosts = [(host, told) for host, told in ban.hosts.items() if told.state == state]
-    names = ", ".join(host for host, _ in hosts[:MOST_NAMED])
-    more = f" and {len(hosts) - MOST_NAMED} more" if len(hosts) > MOST_NAMED else ""
+    names = named([host for host, _ in hosts], MOST_NAMED)
     if state == "pending":
-        return f"no word of {names}{more}"
+        return f"no word of {names}"
     first: HostWord = hosts[0][1]
     why = f": {first.why}" if first.why else ""
-    return f"{state} on {names}{more}{why}"
+    return f"{state} on {names}{why}"
 
 
 def _long_ago(shown: Sequence[StandingBan]) -> Iterator[str]:

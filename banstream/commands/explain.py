@@ -16,7 +16,7 @@ from banstream.instants import now_ms
 from banstream.looking import looking
 from banstream.options import config_option, json_option
 from banstream.sentences import sentence
-from banstream.show import instant, json_line, say, until
+from banstream.show import counted, instant, json_line, say, until
 from banstream.values import prefix as read_prefix
 from eventlog.urls import is_shared
 from schemas.codec import to_wire
@@ -118,7 +118,7 @@ def _show_now(answer: Explanation) -> None:
         )
     for reason in answer.reasons[:MOST_REASONS]:
         amount = (
-            "" if not reason.events else f"{_many(reason.events, 'event')}, last {_clock(reason.at_ms)}: "
+            "" if not reason.events else f"{counted(reason.events, 'event')}, last {_clock(reason.at_ms)}: "
         )
         say(f"  why not  {amount}{reason.text}")
     _show_waiting(answer)
@@ -155,7 +155,7 @@ def _show_waiting(answer: Explanation) -> None:
     if known is not None and known.trouble is not None:
         say(f"  unknown  what was counted so far: {known.trouble}")
     elif known is not None and known.behind > 0:
-        number, behind = known.partition.number, _many(known.behind, "message")
+        number, behind = known.partition.number, counted(known.behind, "message")
         why = "" if known.ruled else "; there are no rules in force yet, and events wait for them"
         say(f"  waiting  partition {number} is {behind} behind: what they tell is not decided yet{why}")
     if answer.running is False:
@@ -215,7 +215,7 @@ def _show_failures(evidence: Sequence[tuple[str, Record | None]], most: int | No
     for number, (place, event) in enumerate(evidence):
         if left_out and 1 <= number <= left_out:
             if number == left_out:
-                say(f"  ...      and {_many(left_out, 'failure')} between; --all shows them")
+                say(f"  ...      and {counted(left_out, 'failure')} between; --all shows them")
             continue
         if not isinstance(event, AuthEvent):
             say(f"  failure  {place}: no longer in the log")
@@ -246,7 +246,7 @@ def _show_enforcements(enforcements: Iterable[tuple[Enforcement, bool | None]]) 
     if len(done) > MOST_HOSTS:
         first, last = min(each.at_ms for each, _ in done), max(each.at_ms for each, _ in done)
         hosts = len({each.host for each, _ in done})
-        say(f"  enforced {instant(first)}  by {_many(hosts, 'host')}, the last at {_clock(last)}")
+        say(f"  enforced {instant(first)}  by {counted(hosts, 'host')}, the last at {_clock(last)}")
     else:
         shown = [*done, *shown]
     for each, signed in shown:
@@ -263,10 +263,6 @@ def _enforced(each: Enforcement) -> str:
 
 def _ends(standing: Standing) -> str:
     return ", ".join(f"{until(hold.until_ms)} by jail {hold.jail}" for hold in standing.holds)
-
-
-def _many(amount: int, noun: str) -> str:
-    return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
 def _clock(at_ms: int | None) -> str:

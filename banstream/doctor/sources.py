@@ -10,6 +10,7 @@ from typing import Final
 from banstream.config import Settings
 from banstream.doctor.finding import Finding
 from banstream.jails import JailSettings
+from banstream.show import counted
 from banstream.watches import form_of_file
 from producers.filters import Filter, NativeFilter, load_filter
 from producers.offline import match_files
@@ -61,8 +62,7 @@ def _found_in(jail: JailSettings, settings: Settings) -> Iterator[Finding]:
             )
     where = str(files[0]) if len(files) == 1 else f"{len(files)} files"
     if events:
-        count = f"{events} event{'' if events == 1 else 's'}"
-        yield Finding(about, "good", f"{count} in the last {lines} lines of {where}")
+        yield Finding(about, "good", f"{counted(events, 'event')} in the last {lines} lines of {where}")
     elif lines and not known:
         yield Finding(
             about,
