@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,12 @@ from eventlog.urls import is_shared, sqlite_path
 from schemas.errors import LogError
 
 ROLES: Final = ("up", "ship", "decide", "enforce")
+WAIT_S: Final = 20.0
+LOOK_S: Final = 0.1
+
+Facts = Mapping[str, Any]
+"""What a role said of itself (banstream.account)."""
+FactsReader = Callable[[], Facts]
 
 
 class Running(NamedTuple):
@@ -42,7 +49,7 @@ def running(settings: Settings) -> list[Running]:
     return [Running(role, pid) for role in ROLES if (pid := pids.get(role)) is not None]
 
 
-def facts_of(settings: Settings, role: str) -> Mapping[str, Any]:
+def facts_of(settings: Settings, role: str) -> Facts:
     """What a role last said of itself; empty where it has said nothing yet."""
     match role:
         case "up":
@@ -57,6 +64,27 @@ def facts_of(settings: Settings, role: str) -> Mapping[str, Any]:
             return shipper(settings)
         case _:
             return health(role).facts
+
+
+def ask(
+    pid: int, number: signal.Signals, look: FactsReader, done: Callable[[Facts], bool], wait_s: float = WAIT_S
+) -> tuple[Facts, bool]:
+    """Send a signal, and look until what a role says of itself shows what came of it.
+
+    What it said last, and whether it was in time. Raises as `send`.
+    """
+    send(pid, number)
+    deadline = time.monotonic() + wait_s
+    while not done(facts := look()):
+        if time.monotonic() >= deadline:
+            return facts, False
+        time.sleep(LOOK_S)
+    return facts, True
+
+
+def waits_for(facts: Facts) -> str:
+    """What the stages of a role wait for, as it said itself."""
+    return "; ".join((facts.get("waiting") or {}).values())
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -104,7 +132,7 @@ def _holder(path: Path, role: str) -> int | None:
     return None
 
 
-def _is_ours(settings: Settings, facts: Mapping[str, Any]) -> bool:
+def _is_ours(settings: Settings, facts: Facts) -> bool:
     """Whether a role has read the files that this command has."""
     ours, theirs = ({os.path.realpath(file) for file in files} for files in (settings.files, facts["files"]))
     return ours == theirs

@@ -30,6 +30,8 @@ MANUAL: Final = "manual"
 
 WindowKind = Literal["exact"]
 JailInput = Literal["events", "bans"]
+ADDED: Final[Mapping[str, object]] = {"increment": None, "on": "events"}
+"""What jails of before could not say, and what they meant."""
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 _MOST: Final[Mapping[str, int]] = {
@@ -124,16 +126,14 @@ class Rules:
     def to_wire(self) -> dict[str, Any]:
         """The rules as a JSON object: every field, so that a reader needs no defaults.
 
-        But `require_enrolled` only where it is true, `increment` where there is one, and `on` where it is
-        bans: the version of all other rules stays what it was.
+        But `require_enrolled` only where it is true, and of jails what is in ADDED only where it is not as
+        usual: the version of all other rules stays what it was.
         """
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
         for jail in wire["jails"]:
-            if jail["increment"] is None:
-                del jail["increment"]
-            if jail["on"] == "events":
-                del jail["on"]
+            for name in [name for name, usual in ADDED.items() if jail[name] == usual]:
+                del jail[name]
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import click
 
@@ -14,12 +13,11 @@ from banstream.health import health
 from banstream.instants import now_ms
 from banstream.options import config_option, json_option
 from banstream.reading import heartbeat, is_up, open_to_read
-from banstream.running import send
+from banstream.running import Facts, ask
 from banstream.show import instant, json_line, say
 from schemas.errors import LogError
 
 WAIT_S: Final = 5.0
-LOOK_S: Final = 0.1
 
 
 @click.command("breaker")
@@ -34,11 +32,8 @@ def breaker_command(reset: bool, as_json: bool, config_file: str | None) -> int:
     settings = load_settings(config_file, check="log")
     facts = _facts(settings)
     if reset:
-        send(int(facts["pid"]), signal.SIGUSR1)
-        deadline = time.monotonic() + WAIT_S
-        while _tripped(facts) and time.monotonic() < deadline:
-            time.sleep(LOOK_S)
-            facts = _facts(settings)
+        look, pid = partial(_facts, settings), int(facts["pid"])
+        facts, _ = ask(pid, signal.SIGUSR1, look, lambda facts: not _tripped(facts), WAIT_S)
     enforcer = facts["enforcer"]
     if as_json:
         names = ("host", "breaker", "breaker_resets_at_ms", "breaker_refused")
@@ -51,11 +46,11 @@ def breaker_command(reset: bool, as_json: bool, config_file: str | None) -> int:
     return int(_tripped(facts))
 
 
-def _tripped(facts: Mapping[str, Any]) -> bool:
+def _tripped(facts: Facts) -> bool:
     return facts["enforcer"]["breaker"] is not None
 
 
-def _facts(settings: Settings) -> Mapping[str, Any]:
+def _facts(settings: Settings) -> Facts:
     """What this machine's enforcer last said of itself; LogError where none runs."""
     found = health("enforce")
     if found.alive and found.facts.get("enforcer"):

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Mapping
-from typing import Any, Final
+from functools import partial
 
 import click
 
 from banstream.config import Settings, load_settings
+from banstream.instants import now_ms
 from banstream.options import config_option, json_option
-from banstream.running import Running, facts_of, running, send
+from banstream.running import Facts, Running, ask, facts_of, running, waits_for
 from banstream.show import json_line, say
 from eventlog.urls import is_shared
 from schemas.errors import EnforcementFailed
-
-WAIT_S: Final = 20.0
-LOOK_S: Final = 0.1
 
 
 @click.command("flush")
@@ -39,15 +35,13 @@ def flush_command(as_json: bool, config_file: str | None) -> int:
 
 def _ask(settings: Settings, each: Running, *, as_json: bool) -> int:
     """Have a role do it."""
-    asked_ms = int(time.time() * 1_000)
-    send(each.pid, signal.SIGUSR2)
-    deadline = time.monotonic() + WAIT_S
-    while not _is_flushed(facts := facts_of(settings, each.role), asked_ms):
-        if time.monotonic() >= deadline:
-            waiting = "; ".join((facts.get("waiting") or {}).values())
-            _tell(each.role, None, f"`{each.role}` has not answered yet. {waiting}", as_json=as_json)
-            return 1
-        time.sleep(LOOK_S)
+    asked_ms = now_ms()
+    look = partial(facts_of, settings, each.role)
+    facts, done = ask(each.pid, signal.SIGUSR2, look, lambda facts: _is_flushed(facts, asked_ms))
+    if not done:
+        said = f"`{each.role}` has not answered yet. {waits_for(facts)}"
+        _tell(each.role, None, said, as_json=as_json)
+        return 1
     count = (facts.get("enforcer") or {}).get("flushed", 0)
     _tell(
         each.role,
@@ -59,7 +53,7 @@ def _ask(settings: Settings, each: Running, *, as_json: bool) -> int:
     return 0
 
 
-def _is_flushed(facts: Mapping[str, Any], asked_ms: int) -> bool:
+def _is_flushed(facts: Facts, asked_ms: int) -> bool:
     """Whether a role said so since; where its log is away it has taken up no ban yet, and says nothing."""
     enforcer = facts.get("enforcer") or {"flushed": 0}
     return facts.get("at_ms", 0) >= asked_ms and enforcer.get("flushed") is not None

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import click
 
 from banstream.config import Settings, load_settings
 from banstream.options import config_option, json_option
-from banstream.running import ROLES, Running, facts_of, running, send
+from banstream.running import ROLES, WAIT_S, Facts, Running, ask, facts_of, running, waits_for
 from banstream.show import json_line, say
 from schemas.durations import format_duration
 from schemas.errors import LogError
 
-WAIT_S: Final = 20.0
-LOOK_S: Final = 0.1
 RELOADABLE: Final = ("up", "ship", "enforce")
 
 
@@ -43,15 +41,13 @@ def reload_command(role: str | None, as_json: bool, config_file: str | None) -> 
 
 def _reload(settings: Settings, each: Running, *, as_json: bool) -> int:
     before = _count(facts_of(settings, each.role))
-    send(each.pid, signal.SIGHUP)
-    deadline = time.monotonic() + WAIT_S
-    while _count(facts := facts_of(settings, each.role)) <= before:
-        if time.monotonic() >= deadline:
-            waiting = "; ".join((facts.get("waiting") or {}).values())
-            said = f"{each.role}: no answer within {format_duration(int(WAIT_S * 1_000))}"
-            _tell(each, {}, f"{said}{f', it waits: {waiting}' if waiting else ''}", as_json=as_json)
-            return 1
-        time.sleep(LOOK_S)
+    look = partial(facts_of, settings, each.role)
+    facts, done = ask(each.pid, signal.SIGHUP, look, lambda facts: _count(facts) > before)
+    if not done:
+        waiting = waits_for(facts)
+        said = f"{each.role}: no answer within {format_duration(int(WAIT_S * 1_000))}"
+        _tell(each, {}, f"{said}{f', it waits: {waiting}' if waiting else ''}", as_json=as_json)
+        return 1
     reload = facts["reload"]
     sentences = [f"{each.role}: refused, the old one goes on: {problem}" for problem in reload["problems"]]
     sentences = sentences or [f"{each.role}: {change}" for change in reload["changes"]]
@@ -68,6 +64,6 @@ def _tell(each: Running, reload: Mapping[str, Any], *sentences: str, as_json: bo
             say(sentence)
 
 
-def _count(facts: Mapping[str, Any]) -> int:
+def _count(facts: Facts) -> int:
     """How often a role has reloaded."""
     return int((facts.get("reload") or {}).get("count", 0))

@@ -100,8 +100,8 @@ def announce(settings: Settings, stages: Stages) -> None:
         log.info(
             "Jail name=%s filter=%s counts=%s maxretry=%d findtime=%s bantime=%s ignoreip=%s",
             rules.name,
-            ",".join(rules.filters) or "none, it counts other jails' bans",
-            ",".join(rules.kinds),
+            ",".join(rules.filters) or "none",
+            ",".join(rules.kinds) if rules.on == "events" else rules.on,
             rules.maxretry,
             format_duration(rules.findtime_ms),
             format_duration(rules.bantime_ms),

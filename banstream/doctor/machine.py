@@ -83,9 +83,7 @@ def look_at_disk(settings: Settings) -> Iterator[Finding]:
     """Whether the log has room, where it is this machine's own."""
     if is_shared(settings.log_url):
         return
-    folder = sqlite_path(settings.log_url).absolute().parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = nearest_folder(sqlite_path(settings.log_url))
     state = os.statvfs(folder)
     free_bytes = state.f_bavail * state.f_frsize
     if state.f_flag & os.ST_RDONLY:
@@ -116,6 +114,11 @@ def look_at_clock(_settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "good", "kept right")
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder that a file is in, or is to be made below."""
+    return next(folder for folder in path.absolute().parents if folder.exists())
 
 
 def _before_others() -> str:

@@ -12,6 +12,7 @@ from typing import Final
 from banstream.authority import caution, caution_in_force
 from banstream.config import Settings
 from banstream.doctor.finding import Finding
+from banstream.doctor.machine import nearest_folder
 from banstream.enrolled import hosts_of
 from banstream.health import health
 from banstream.instants import now_ms
@@ -35,10 +36,8 @@ def look_at_log(settings: Settings) -> Iterator[Finding]:
 
 def _look_at_file(settings: Settings) -> Iterator[Finding]:
     path = sqlite_path(settings.log_url).absolute()
-    folder = path.parent
     if not path.exists():
-        while not folder.exists():
-            folder = folder.parent
+        folder = nearest_folder(path)
         if os.access(folder, os.W_OK):
             yield Finding(LOG, "good", f"none at {path} yet; `banstream up` makes it")
         else:
