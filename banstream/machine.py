@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from banstream.banned import Banned, banned_in
 from banstream.config import Settings, load_settings
-from banstream.reading import SILENT_MS, heartbeat, is_up, rules_in_force
+from banstream.reading import SILENT_MS, heartbeat, in_this_life, is_up, rules_in_force
 from banstream.show import counted, instant
 from banstream.standings import LastBan, StandingBan, last_ban
 from eventlog.contract import EventLog
@@ -107,9 +107,10 @@ class Machine:
 
 def machine(log: EventLog, settings: Settings, config_file: str | None, now_ms: int) -> Machine:
     """Look at this machine. Raises Transient and LogError."""
-    beat = heartbeat(log) or {}
+    said = heartbeat(log)
+    running = is_up(settings.log_url, log, said, now_ms)
+    beat = in_this_life(said, running=running)
     offsets = beat.get("decider", {}).get("next_offsets", [])
-    running = is_up(settings.log_url, log, beat or None, now_ms)
     return Machine(
         at_ms=now_ms,
         beat=beat,

@@ -15,7 +15,7 @@ from banstream.health import health
 from eventlog.claim import Claim
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Located, located
-from eventlog.urls import check_reach, is_shared, open_log, sqlite_path
+from eventlog.urls import check_reach, open_log, sqlite_path
 from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
 from schemas.records import Record, RulesChanged, Standing
@@ -104,16 +104,34 @@ def heartbeat(log: EventLog) -> dict[str, Any] | None:
 
 
 def is_up(url: str, log: EventLog, beat: Mapping[str, Any] | None, now_ms: int) -> bool:
-    """Whether `up` runs on this log now: it holds the log, whether or not it could say a word in it yet.
+    """Whether `up` runs on this log of a machine's own now; `beat`: its `heartbeat`."""
+    return is_running(sqlite_path(url), "up", beat, now_ms, speechless=bool(log.notices()))
 
-    Who has no right to see that goes by its `heartbeat`: not old (unless the log's disk has no room for a
-    word), and its process has not ended since.
+
+def is_running(
+    path: Path, role: str, beat: Mapping[str, Any] | None, now_ms: int, *, speechless: bool = False
+) -> bool:
+    """Whether a role runs: it holds the lock beside its file, whether or not it could say a word yet.
+
+    Who has no right to see that goes by what it said last: not long ago, unless it is `speechless` (its disk
+    has no room for a word), and its process has not ended since.
     """
-    held = None if is_shared(url) else Claim.is_held(sqlite_path(url), "up")
+    held = Claim.is_held(path, role)
     if held is not None:
         return held
-    if beat is None or beat["stopped"] or (now_ms - beat["at_ms"] >= SILENT_MS and not log.notices()):
+    if beat is None or beat["stopped"] or (now_ms - beat["at_ms"] >= SILENT_MS and not speechless):
         return False
+    return _is_there(beat)
+
+
+def in_this_life(beat: Mapping[str, Any] | None, *, running: bool) -> Mapping[str, Any]:
+    """What a role that runs has said since its start; of one that does not, what it said last."""
+    if beat is None or (running and (beat["stopped"] or not _is_there(beat))):
+        return {}
+    return beat
+
+
+def _is_there(beat: Mapping[str, Any]) -> bool:
     return Path(f"/proc/{beat['pid']}").exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,7 +12,7 @@ from banstream.config import Settings
 from banstream.glance import show_sources
 from banstream.instants import now_ms
 from banstream.phrases import size
-from banstream.reading import SILENT_MS
+from banstream.reading import in_this_life, is_running
 from banstream.shipping import SHIPPER
 from banstream.show import counted, instant, json_line, note, say, tell, warn
 from producers.spool import Spool
@@ -26,7 +25,8 @@ def show_shipper(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         json_line(facts)
     elif "pid" not in facts:
-        say("`banstream ship` has never run here; `banstream status --fleet` shows every host's enforcer.")
+        never = "`banstream ship` has never run here; `banstream status --fleet` shows every host's enforcer."
+        say("`banstream ship` runs; it could not say yet how it is." if facts["running"] else never)
     else:
         _show(facts)
     for warning in _signing(settings):
@@ -74,11 +74,6 @@ def shipper(settings: Settings) -> dict[str, Any]:
         value = spool.position(SHIPPER)
     finally:
         spool.close()
-    facts: dict[str, Any] = {} if value is None else orjson.loads(value)
-    running = (
-        value is not None
-        and not facts["stopped"]
-        and now_ms() - facts["at_ms"] < SILENT_MS
-        and Path(f"/proc/{facts['pid']}").exists()
-    )
-    return {"running": running, **facts}
+    said = None if value is None else orjson.loads(value)
+    running = is_running(path, "ship", said, now_ms())
+    return {"running": running, **in_this_life(said, running=running)}

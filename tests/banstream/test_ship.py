@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from eventlog.claim import Claim
 from eventlog.kafka.log import KafkaLog
 from producers.spool import Spool
 from schemas.records import AuthEvent
 from schemas.topics import partition_of
 from tests.banstream.fleet import Role, failure, role, shipped
-from tests.banstream.service import eventually
+from tests.banstream.service import Service, eventually
 from tests.broker import Broker
 
 pytestmark = pytest.mark.real("kafka")
@@ -180,3 +181,16 @@ def test_it_waits_for_the_broker_it_has_never_met(tmp_path: Path) -> None:
             spool.close()
         finally:
             broker.kill()
+
+
+def test_a_shipper_runs_from_taking_its_spool_on(tmp_path: Path) -> None:
+    """`status` says so, though it could not say a word there yet: a disk may be full by then."""
+    made = Service(tmp_path)
+    made.config.write_text(f'[log]\nurl = "kafka://localhost:1"\n[ship]\ndirectory = "{tmp_path}"\n', "utf-8")
+    spool = tmp_path / "ship.db"
+    Spool.open(spool, 1 << 20).close()
+    claim = Claim.take(spool, "ship")
+    assert made.json("status") == [{"running": True}]
+    assert "runs; it could not say yet" in made.run("status", "--config", str(made.config)).stdout
+    claim.release()
+    assert made.json("status", code=1) == [{"running": False}]

@@ -132,6 +132,17 @@ def test_up_runs_from_taking_the_log_on(up: Service) -> None:
     claim.release()
     (status,) = up.json("status", code=1)
     assert not status["running"]
+    up.start()
+    assert up.stop() == 0
+    assert "pid" in up.json("status", code=1)[0], "of one that has ended it is known what it said"
+    claim = Claim.take(path, "up")
+    (status,) = up.json("status")
+    assert (status["running"], "pid" in status) == (True, False), "what another said is not its word"
+    said = up.run("status", "--config", str(up.config)).stdout
+    assert "`banstream up` runs; it could not say yet how it is." in said
+    claim.release()
+    (status,) = up.json("status", code=1)
+    assert not status["running"]
 
 
 def test_bans_grow_in_the_firewall(up: Service) -> None:
