@@ -182,6 +182,11 @@ def _prefix(element: Any, set_name: str) -> str:
     return str(value) if length == full else f"{value}/{length}"
 
 
+def say(made: Service, *arguments: str, code: int = 0) -> str:
+    """What a command prints on stdout."""
+    return made.run(*arguments, "--config", str(made.config), code=code).stdout
+
+
 def stamp() -> str:
     """The present instant as rsyslog writes it, to the microsecond."""
     now = time.time_ns() // 1_000

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.records import Ban, Command, Enforcement, Unban
 from schemas.topics import COMMANDS, DECISIONS, ENFORCEMENTS
-from tests.banstream.service import Service, eventually, service
+from tests.banstream.service import Service, eventually, say, service
 from tests.namespaces import fleet
 
 pytestmark = pytest.mark.real("nftables")
@@ -33,11 +33,6 @@ def up(off: Service) -> Service:
     """The same, running."""
     off.start()
     return off
-
-
-def say(up: Service, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
-    return up.run(*arguments, "--config", str(up.config), code=code).stdout
 
 
 def bans_of(up: Service, ip: str) -> list[Ban]:

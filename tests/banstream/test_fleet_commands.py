@@ -11,7 +11,7 @@ import pytest
 from banstream.instants import now_ms
 from eventlog.kafka.log import KafkaLog
 from tests.banstream.fleet import Role, ban, relay, role
-from tests.banstream.service import eventually
+from tests.banstream.service import eventually, say
 from tests.broker import Cluster
 from tests.namespaces import fleet
 from tests.streams import fleet as workers
@@ -19,11 +19,6 @@ from tests.streams import fleet as workers
 HOSTS = ("web1", "web2", "web3")
 ATTACKER = "203.0.113.9"
 RULES = '[jail.sshd]\nfilter = "sshd"\nmaxretry = 5\nbantime = "1h"\n'
-
-
-def say(host: Role, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
-    return host.run(*arguments, "--config", str(host.config), code=code).stdout
 
 
 @pytest.mark.real("kafka", "nftables")

@@ -18,7 +18,7 @@ from banstream.machine import Machine, machine
 from banstream.phrases import size, some, threshold
 from banstream.reading import open_to_read
 from schemas.rules import Jail
-from tests.banstream.service import BANSTREAM, Service, eventually, service
+from tests.banstream.service import BANSTREAM, Service, eventually, say, service
 from tests.namespaces import fleet
 
 ATTACKERS = [f"203.0.113.{nth}" for nth in range(1, 15)]
@@ -40,11 +40,6 @@ def observing(tmp_path: Path) -> Iterator[Service]:
         made.env.pop("RUNTIME_DIRECTORY", None)
         made.start()
         yield made
-
-
-def say(up: Service, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
-    return up.run(*arguments, "--config", str(up.config), code=code).stdout
 
 
 def look(up: Service, at_ms: int) -> Machine:

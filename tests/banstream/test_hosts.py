@@ -28,7 +28,7 @@ from schemas.topics import BANS, COMMANDS, DEADLETTERS, EVENTS
 from streams.embedded import EmbeddedDecider
 from streams.hosts import REASONS, Admission, Hosts
 from tests.banstream.fleet import failure, role
-from tests.banstream.service import Service, eventually, service
+from tests.banstream.service import Service, eventually, say, service
 from tests.broker import Broker, Cluster
 from tests.streams import fleet as workers
 from tests.streams.folding import failure as fold_failure
@@ -56,11 +56,6 @@ def quiet(tmp_path: Path) -> Iterator[Service]:
 def words(made: Service) -> list[Command]:
     """The commands in its log."""
     return [each for each in made.kept(COMMANDS) if isinstance(each, Command)]
-
-
-def say(made: Service, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
-    return made.run(*arguments, "--config", str(made.config), code=code).stdout
 
 
 def test_a_key_is_made_once_and_shown_again(quiet: Service) -> None:

@@ -13,7 +13,7 @@ from banstream.running import send
 from schemas.errors import LogError
 from schemas.records import Enforcement
 from schemas.topics import ENFORCEMENTS
-from tests.banstream.service import Service, eventually, service
+from tests.banstream.service import Service, eventually, say, service
 from tests.namespaces import fleet
 
 ATTACKER, OTHER = "203.0.113.66", "198.51.100.7"
@@ -31,11 +31,6 @@ def up(off: Service) -> Service:
     """The same, running."""
     off.start()
     return off
-
-
-def say(up: Service, *arguments: str, code: int = 0) -> str:
-    """What a command prints on stdout."""
-    return up.run(*arguments, "--config", str(up.config), code=code).stdout
 
 
 def table(up: Service) -> bool:

@@ -145,9 +145,8 @@ def test_up_runs_from_taking_the_log_on(up: Service) -> None:
     assert not status["running"]
 
 
-def test_bans_grow_in_the_firewall(up: Service) -> None:
-    """The second ban of an address is longer, through a restart; `explain` and `status` say why."""
-    up.configure('maxretry = 2\nbantime = "3s"', more="[jail.sshd.increment]\nfactor = 300")
+def fail_again_after_a_ban(up: Service) -> None:
+    """Somebody fails twice, which bans, and is free again; `up` is started anew, and he fails twice more."""
     up.start()
     up.fail(ATTACKER, 2)
     eventually(lambda: up.elements() == {ATTACKER}, "banned")
@@ -155,6 +154,12 @@ def test_bans_grow_in_the_firewall(up: Service) -> None:
     assert up.stop() == 0
     up.start()
     up.fail(ATTACKER, 2)
+
+
+def test_bans_grow_in_the_firewall(up: Service) -> None:
+    """The second ban of an address is longer, through a restart; `explain` and `status` say why."""
+    up.configure('maxretry = 2\nbantime = "3s"', more="[jail.sshd.increment]\nfactor = 300")
+    fail_again_after_a_ban(up)
     eventually(lambda: up.elements() == {ATTACKER}, "banned again")
     first, second = up.bans()
     assert [each.until_ms - each.at_ms for each in (first, second) if each.until_ms] == [3_000, 1_800_000]
@@ -177,13 +182,7 @@ def test_whom_jails_ban_again_and_again_is_banned_for_longer(up: Service) -> Non
     """By a jail on bans, through a restart; both jails hold it; `explain`, `status` and a replay agree."""
     more = '[jail.recidive]\non = "bans"\nmaxretry = 2\nfindtime = "1d"\nbantime = "1w"'
     up.configure('maxretry = 2\nbantime = "2s"', more=more)
-    up.start()
-    up.fail(ATTACKER, 2)
-    eventually(lambda: up.elements() == {ATTACKER}, "banned")
-    eventually(lambda: up.elements() == set(), "free again")
-    assert up.stop() == 0
-    up.start()
-    up.fail(ATTACKER, 2)
+    fail_again_after_a_ban(up)
     eventually(lambda: len(up.bans()) == 3, "banned by both")
     time.sleep(3)
     assert up.elements() == {ATTACKER}

@@ -24,6 +24,7 @@ from schemas.codec import encode, encode_frame
 from schemas.records import AuthEvent, Unban
 from schemas.topics import DECISIONS, EVENTS
 from tests.eventlog.subjects import START_MS, FixedClock, Subject
+from tests.streams.folding import failure
 
 PLACE: Place = (EVENTS.name, 0)
 ADDRESSES = (
@@ -46,18 +47,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def event(ip: str) -> AuthEvent:
     """A failure of an address."""
-    return AuthEvent(
-        kind="failed",
-        at_ms=START_MS,
-        seen_at_ms=START_MS,
-        filter="sshd",
-        filter_version="1",
-        ip=ip,
-        source="file:/log",
-        incarnation="1",
-        position=next(_position),
-        line="a line",
-    )
+    return failure(ip, START_MS, next(_position))
 
 
 def grow(log: EventLog, random: Random, messages: int, partition: int = 0) -> None:

@@ -21,19 +21,15 @@ from eventlog.sqlite import SqliteLog
 from eventlog.sqlite_room import compact
 from schemas.codec import encode, encode_frame
 from schemas.errors import LogError
-from schemas.records import AuthEvent
 from schemas.topics import DECISIONS, EVENTS
+from tests.streams.folding import failure
 
-EVENT = AuthEvent(
-    kind="failed",
-    at_ms=1_796_000_000_123,
-    seen_at_ms=1_796_000_000_456,
-    filter="sshd",
+EVENT = failure(
+    "198.51.100.88",
+    1_796_000_000_123,
+    470_113,
     filter_version="a528fa66ffb2",
-    ip="198.51.100.88",
-    source="file:/var/log/auth.log",
     incarnation="1a22d33adea",
-    position=470_113,
     line="2026-11-30T03:33:20.123456+00:00 web1 sshd[1007]: "
     "Failed password for oracle from 198.51.100.88 port 56628 ssh2",
     user="oracle",
