@@ -28,6 +28,15 @@ def say_settings(settings: Settings) -> None:
         log.warning("Nothing that this machine reads counts reason=%s", own)
 
 
+def say_missing(settings: Settings) -> None:
+    """Warn of sources from which nothing can come yet: a file that is not there, a journal nobody keeps."""
+    from producers.sources import missing_files
+
+    for source in dict.fromkeys(source for jail in settings.jails for source in jail.sources):
+        for missing in missing_files(source):
+            log.warning("Nothing is read there yet reason=%s", missing)
+
+
 def say_never_banned(entries: Sequence[str]) -> None:
     """Say what the enforcer never bans, `10.0.0.0/8 (operator)` each: shortly what is this machine's own."""
     from enforcers.safety import ALWAYS

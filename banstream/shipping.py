@@ -14,6 +14,7 @@ import orjson
 from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.loop import Works
+from banstream.serving import say_missing
 from banstream.watches import watches
 from eventlog.contract import EventLog
 from producers.producer import Producer
@@ -139,6 +140,7 @@ class Shipping:
             )
             for source in self._producer.describe():
                 log.info("Shipping source=%s", source)
+            say_missing(settings)
         return not self._is_full() and self._producer.poll()
 
     def _is_full(self) -> bool:

@@ -91,10 +91,11 @@ def settings_to_watch(config_file: str | None) -> Settings:
 
 def announce(settings: Settings, stages: Stages) -> None:
     """Say what is watched, by which rules, with which firewall, and what is never banned."""
-    from banstream.serving import say_never_banned
+    from banstream.serving import say_missing, say_never_banned
 
     for source in stages.producer.describe():
         log.info("Watching source=%s", source)
+    say_missing(settings)
     for jail in settings.jails:
         rules = jail.rules
         log.info(

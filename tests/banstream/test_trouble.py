@@ -220,6 +220,17 @@ def test_a_log_is_compacted_while_nobody_protects_by_it(up: Service) -> None:
     assert up.stop() == 0
 
 
+def test_a_source_that_is_not_there_yet_is_told_at_the_start(up: Service) -> None:
+    """And read from its beginning when it appears."""
+    up.log.unlink()
+    up.start()
+    said = f'Nothing is read there yet reason="{up.log}: no such file yet; it is read from its start'
+    assert said in up.errors
+    up.fail(ATTACKER, 3)
+    eventually(lambda: up.elements() == {ATTACKER}, "banned")
+    assert up.stop() == 0
+
+
 def test_a_broken_file_takes_no_command_away(up: Service) -> None:
     """`unban` and whoever looks go on while `up` does, and say what is wrong; `up` itself would refuse."""
     up.start()

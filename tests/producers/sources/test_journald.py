@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from producers.contract import Chunk, StartPosition
-from producers.sources import check_source, open_source
+from producers.sources import check_source, missing_files, open_source
 from producers.sources.journal_pieces import JournalPieces
 from producers.sources.journald import JournaldSource, render
 from producers.torn_lines import NOT_JOINED
@@ -258,3 +258,15 @@ def test_a_wrong_field_is_a_problem() -> None:
     (problem,) = check_source("journald:ssh.service")
     assert "ssh.service" in problem
     assert "FIELD=VALUE" in problem
+
+
+def test_a_journal_that_nobody_keeps_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this machine's own; one that is named by its files is what it is."""
+    monkeypatch.setattr("producers.sources.journald.JOURNALS", (tmp_path / "log", tmp_path / "run"))
+    spec = "journald:_SYSTEMD_UNIT=ssh.service"
+    (said,) = missing_files(spec)
+    assert f"this machine keeps no journal, neither in {tmp_path}/log nor {tmp_path}/run" in said
+    assert missing_files(f"{spec} directory={tmp_path}") == []
+    (tmp_path / "run" / "0123").mkdir(parents=True)
+    (tmp_path / "run" / "0123" / "system.journal").touch()
+    assert missing_files(spec) == []
