@@ -11,12 +11,13 @@ from schemas.records import Command, Decision, RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
-from streams.decider import COMMAND, EVENT, TIME, Decider
+from streams.decider import Decider
 from streams.floods import Author, Floods
 from streams.hosts import REASONS, Admission, Hosts
 from streams.inputs import NOBODY, Frame, Other, read_commands, read_frame, refused_whole
 from streams.marks import Marks
 from streams.runs import Run
+from streams.verdicts import COMMAND, EVENT, TIME
 from streams.window import reference
 from streams.witness import Witness
 

@@ -48,11 +48,11 @@ from schemas.topics import (
     partition_of_address,
     spans_partitions,
 )
-from streams.decider import COMMAND, EVENT, TIME
 from streams.inputs import Line
 from streams.order import OBEYED
 from streams.partition import POSITION
 from streams.state import WHOLE
+from streams.verdicts import COMMAND, EVENT, TIME
 from streams.window import reference, reference_of
 
 FRAMES_REMEMBERED: Final = 4_096
