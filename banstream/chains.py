@@ -31,7 +31,7 @@ from schemas.records import (
     Unban,
 )
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
-from streams import decider
+from streams import verdicts
 from streams.hosts import Hosts
 from streams.order import steps_of
 
@@ -231,7 +231,7 @@ def _step(log: EventLog, told: Told) -> OrderStep | None:
     """Where the cause of a decision took effect between the events; None where it is one of them."""
     _, cause, *_ = told.decision.id.split("-")
     kind = cause[:1]
-    if kind not in {decider.COMMAND, decider.TIME} or told.at_ms is None:
+    if kind not in {verdicts.COMMAND, verdicts.TIME} or told.at_ms is None:
         return None
     place = DECISIONS.name, told.partition
     begin = max(0, told.offset - STEP_MESSAGES)
@@ -243,6 +243,6 @@ def _step(log: EventLog, told: Told) -> OrderStep | None:
 
 
 def _reaches(step: OrderStep, kind: str, place: int) -> bool:
-    if kind == decider.TIME:
+    if kind == verdicts.TIME:
         return step.at_ms == place
     return step.commands is not None and step.commands >= place

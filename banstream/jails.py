@@ -75,7 +75,9 @@ def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -
 
 def _built_in() -> JailSettings:
     return JailSettings(
-        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1"), kinds=()), sources=(), start="recent"
+        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1"), kinds=()),
+        sources=(),
+        start="recent",
     )
 
 
@@ -128,6 +130,8 @@ def _jail(
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
             increment=_increment(table, rules.increment),
+            ipv4_prefix=table.take("ipv4_prefix", values.between(24, 32), rules.ipv4_prefix),
+            ipv6_prefix=table.take("ipv6_prefix", values.between(48, 128), rules.ipv6_prefix),
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),

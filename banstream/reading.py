@@ -21,7 +21,7 @@ from schemas.errors import InvalidMessage
 from schemas.records import Record, RulesChanged, Standing
 from schemas.rules import Rules
 from schemas.topics import BANS, COMMANDS, EVENTS, RULES
-from streams import decider
+from streams import verdicts
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
@@ -149,9 +149,9 @@ def cause_of(log: EventLog, decision: str) -> Record | None:
     """The record that caused the decision of an id; None where it was time, or is no longer kept."""
     partition, offset, index, _ = decision.split("-")
     match offset[:1]:
-        case decider.COMMAND:
+        case verdicts.COMMAND:
             return at(log, COMMANDS.name, f"{partition}-{offset[1:]}-{index}")
-        case decider.TIME:
+        case verdicts.TIME:
             return None
         case _:
             return at(log, EVENTS.name, f"{partition}-{offset}-{index}")

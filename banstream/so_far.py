@@ -19,10 +19,11 @@ from typing import Final
 
 from banstream.backwards import pages_back
 from banstream.looking import Look
-from banstream.reading import messages
-from eventlog.contract import Message
+from banstream.reading import messages, rules_in_force
+from eventlog.contract import EventLog, Message
 from eventlog.index import read_at
-from eventlog.subjects import span_of
+from eventlog.subjects import spans_inside
+from schemas.addresses import network_at
 from schemas.errors import LogError
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
@@ -92,7 +93,8 @@ class Deciding:
 
     def counted(self, now_ms: int) -> list[Counted]:
         """The jails that have failures of the address within findtime, now."""
-        found = (counted(jail, self.subject, now_ms) for jail in _ruling(self.partition.decider))
+        jails = _ruling(self.partition.decider)
+        found = (counted(jail, jail.subject_of(self.subject), now_ms) for jail in jails)
         return [each for each in found if each.failures]
 
     def ignored_by(self, jail: Jail) -> str | None:
@@ -106,7 +108,7 @@ class Deciding:
     def free_from_ms(self, jail: str) -> int | None:
         """When its last ban by a jail was over; None where there was none."""
         state = self.partition.decider.jails.get(jail)
-        past = None if state is None else state.history.get(self.subject)
+        past = None if state is None else state.history.get(state.subject_of(self.subject))
         return None if past is None else past.free_from_ms
 
 
@@ -125,20 +127,23 @@ def deciding(look: Look, asked: Asked, *, shared: bool, said: int | None = 0) ->
     place, end = (EVENTS.name, number), log.end(EVENTS.name, number)
     begins = dict.fromkeys(INPUTS, 0)
     partition = Partition(number, partitions=log.partitions, begins=begins, shared=shared)
-    wanted = {WHOLE, POSITION, f"{bucket_of(address):04x}"}
-    state = _state(look, number, wanted, asked.since_ms, shared=shared)
+    subjects = _subjects(log, address)
+    widest = subjects[0]
+    wanted = {WHOLE, POSITION, *(f"{bucket_of(subject):04x}" for subject in subjects)}
+    since_ms = asked.since_ms if widest == address else 0  # its neighbours may have been there before
+    state = _state(look, number, wanted, since_ms, shared=shared)
     own = None if shared else log.position(partition.reader)
     if own is not None:
         state[POSITION] = own
     try:
         again = partition.restore(state, begins, end)
-        _fold_again(look, address, number, again)
+        _fold_again(look, widest, number, again)
         partition.resumed(again)
         next_offset = max(partition.next_offset, said or 0) or log.begin(*place)
         old = log.offset_at(*place, asked.now_ms - FRESH_MS) if next_offset < end else end
         if said is not None and old <= next_offset and partition.takes_events:
             next_offset = end
-        partition.decide(_about(look, address, number, partition.next_offset, next_offset))
+        partition.decide(_about(look, widest, number, partition.next_offset, next_offset))
     except (LogError, Unfoldable) as error:
         return Deciding(address, partition, partition.next_offset, 0, str(error))
     partition.decider.advance(asked.now_ms)
@@ -169,22 +174,33 @@ def _state(
     return {key: value for key, value in state.items() if value}
 
 
-def _fold_again(look: Look, address: str, number: int, again: Again) -> None:
-    """Fold again what was decided since the checkpoint, of the events those about an address. LogError."""
+def _subjects(log: EventLog, address: str) -> list[str]:
+    """What an address may be counted as under the rules in force, the widest first."""
+    rules = rules_in_force(log)
+    jails = () if rules is None else rules.jails
+    lengths = {jail.ipv6_prefix if ":" in address else jail.ipv4_prefix for jail in jails}
+    return list(dict.fromkeys([*(network_at(address, length) for length in sorted(lengths)), address]))
+
+
+def _fold_again(look: Look, prefix: str, number: int, again: Again) -> None:
+    """Fold again what was decided since the checkpoint, of the events those inside a prefix. LogError."""
     while want := again.want():
         if want.topic != EVENTS.name:
             read_page(look.log, number, again, want)
             continue
         end = look.log.end(EVENTS.name, number)
         until = end if want.end is None else min(want.end, end)
-        again.take(EVENTS.name, _about(look, address, number, want.begin, until), until, end)
+        again.take(EVENTS.name, _about(look, prefix, number, want.begin, until), until, end)
     again.goal = again.goal._replace(digest=None)  # it is of all messages
 
 
-def _about(look: Look, address: str, number: int, first: int, end: int) -> list[Message]:
-    """The messages of the events that may be about an address, from one offset to before another."""
-    place = EVENTS.name, number
-    newest = look.index.offsets(place, [span_of(address)])
+def _about(look: Look, prefix: str, number: int, first: int, end: int) -> list[Message]:
+    """The messages of the events that may be about a prefix, from one offset to before another."""
+    place, spans = (EVENTS.name, number), spans_inside(prefix)
+    if spans is None:
+        every = messages(look.log, *place, first)
+        return list(takewhile(lambda message: message.offset < end, every))
+    newest = look.index.offsets(place, spans)
     offsets = takewhile(lambda offset: offset >= first, newest)
     return list(read_at(look.log, place, [offset for offset in offsets if offset < end][::-1]))
 

@@ -135,7 +135,8 @@ class WhyNot:
         return None if entry is None else f"{entry} is allowed{self._allower}"
 
     def _counted(self, jail: Jail, event: AuthEvent, place: int) -> str:
-        state, subject = self._partition.decider.jails[jail.name], self._deciding.subject
+        state = self._partition.decider.jails[jail.name]
+        subject = state.subject_of(self._deciding.subject)
         for failure in state.failures_of(subject):
             if failure & REFERENCE_MASK == place:
                 late = self._now_ms - at_ms_of(failure) > jail.findtime_ms

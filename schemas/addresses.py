@@ -70,6 +70,13 @@ def network_of(prefix: str) -> str:
     return str(network.supernet(new_prefix=length))
 
 
+@lru_cache(maxsize=65_536)
+def network_at(prefix: str, length: int) -> str:
+    """The network of that length in which a prefix in canonical form lies; itself where it is no longer."""
+    network = parse_prefix(prefix)
+    return prefix if network.prefixlen <= length else str(network.supernet(new_prefix=length))
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address in canonical form; a tenth of the price of asking ipaddress for IPv4."""
     try:

@@ -30,7 +30,12 @@ MANUAL: Final = "manual"
 
 WindowKind = Literal["exact"]
 JailInput = Literal["events", "bans"]
-ADDED: Final[Mapping[str, object]] = {"increment": None, "on": "events"}
+ADDED: Final[Mapping[str, object]] = {
+    "increment": None,
+    "on": "events",
+    "ipv4_prefix": 32,
+    "ipv6_prefix": 128,
+}
 """What jails of before could not say, and what they meant."""
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
@@ -83,6 +88,8 @@ class Jail:
         increment: how bans grow; None: each lasts bantime.
         on: what counts as a failure: events, or the bans that other jails decide on events (fail2ban's
             recidive); the latter select no events themselves.
+        ipv4_prefix, ipv6_prefix: an address is counted, and banned, by its network of that length; no wider
+            than what a partition holds whole.
     """
 
     name: Name
@@ -100,6 +107,8 @@ class Jail:
     window: WindowKind = "exact"
     increment: Increment | None = None
     on: JailInput = "events"
+    ipv4_prefix: Annotated[int, msgspec.Meta(ge=24, le=32)] = 32
+    ipv6_prefix: Annotated[int, msgspec.Meta(ge=48, le=128)] = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,11 +115,11 @@ class Decider(Verdicts):
                 continue
             ip, index = row[2], row[3]
             for jail in jails:
-                known: Any = jail.subjects.get(ip)  # streams.jail says what it may be
+                known: Any = jail.subjects.get(subject := ip)  # streams.jail says what it may be
                 shape = known.__class__
                 if kind not in jail.kinds:
-                    if kind == "succeeded" and jail.rules.forgive and (shape is int or shape is list):
-                        del jail.subjects[ip]
+                    if kind == "succeeded" and jail.rules.forgive:
+                        self._succeeded(jail, ip)
                     continue
                 jail.failures += 1
                 if shape is Held:
@@ -129,7 +129,8 @@ class Decider(Verdicts):
                     stamped_ms, stamp = at_ms, (at_ms << AT_SHIFT) + base
                 failure = stamp + index
                 if known is None:
-                    if not self._first(jail, ip, failure):
+                    subject = jail.subject_of(ip) if jail.widens else ip
+                    if not self._new(jail, subject, ip, failure):
                         continue
                 elif shape is list and failure > known[-1]:
                     known.append(failure)
@@ -143,7 +144,7 @@ class Decider(Verdicts):
                     continue
                 self.now_ms = now_ms
                 self._begin(base + index)
-                self._judge(jail, ip, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
+                self._judge(jail, subject, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
                 wake_at_ms = self._wake_at_ms
         self.now_ms = now_ms
         return self._taken()
@@ -175,6 +176,23 @@ class Decider(Verdicts):
         if self.now_ms >= self.sweep_at_ms:
             self._sweep()
         self._wake()
+
+    def _new(self, jail: JailState, subject: str, ip: str, failure: int) -> bool:
+        """Count a failure of an address that is no subject itself; whether it may fill a window."""
+        if subject is ip:
+            return self._first(jail, ip, failure)
+        if jail.spares(ip):
+            return False
+        self.touched.add(subject)
+        if subject in jail.subjects:
+            return jail.count(subject, failure)
+        return self._first(jail, subject, failure)
+
+    def _succeeded(self, jail: JailState, ip: str) -> None:
+        """Forget the failures of an address that got in, in a jail that forgives."""
+        subject = jail.subject_of(ip)
+        if jail.failures_of(subject):
+            self.forgive(jail, subject)
 
     def _first(self, jail: JailState, ip: str, failure: int) -> bool:
         """Count a failure of an unknown subject; whether it may fill a window."""
@@ -232,7 +250,9 @@ class Decider(Verdicts):
         )
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1
-            self._count(other, ip, evidence[-1], line_of)
+            subject = other.subject_of(ip)
+            self.touched.add(subject)
+            self._count(other, subject, evidence[-1], line_of)
 
     def _sweep(self) -> None:
         """Forget what is too old to matter; at most every SWEEP_MS of event time."""

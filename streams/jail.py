@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
+from schemas.addresses import network_at
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of
@@ -25,6 +26,8 @@ from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
 HISTORY_MS: Final = 30 * 86_400_000
+IPV4_BITS: Final = 32
+IPV6_BITS: Final = 128
 
 
 class Past(NamedTuple):
@@ -62,6 +65,7 @@ class JailState:
 
     __slots__ = (
         "_met",
+        "_parted",
         "_spared",
         "banned",
         "bans",
@@ -78,6 +82,7 @@ class JailState:
         "rules",
         "subjects",
         "trim_at",
+        "widens",
     )
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
@@ -96,6 +101,7 @@ class JailState:
         self.trim_at = 2 * rules.maxretry + 8
         self.most = max(MOST_KEPT, rules.maxretry)
         self.keep_ms = rules.findtime_ms + lateness_ms
+        self.widens = (rules.ipv4_prefix, rules.ipv6_prefix) != (IPV4_BITS, IPV6_BITS)
         forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
         self.history_ms = max(forget_ms, self.keep_ms)
 
@@ -103,6 +109,32 @@ class JailState:
         """Count nobody inside these prefixes or the rules' ignoreip from now on."""
         self._spared = PrefixSet((*self.rules.ignoreip, *allowed))
         self._met: set[str] = set()
+        self._parted: dict[str, bool] = {}
+
+    def subject_of(self, prefix: str) -> str:
+        """What an address or prefix is counted as: its network of the rules' length.
+
+        Itself where somebody in that network is spared: no ban may reach him.
+        """
+        network = self._network_of(prefix)
+        if network == prefix:
+            return prefix
+        parted = self._parted.get(network)
+        if parted is None:
+            if len(self._parted) >= MOST_SPARED:
+                self._parted.clear()
+            parted = self._parted[network] = self._spared.inside(network) is not None
+        return prefix if parted else network
+
+    def spares(self, ip: str) -> bool:
+        """Whether an address is not to be counted; counted as ignored where it is not."""
+        if ip not in self._met and ip not in self._spared:
+            return False
+        self.ignored += 1
+        if len(self._met) >= MOST_SPARED:
+            self._met.clear()
+        self._met.add(ip)
+        return True
 
     @property
     def failing(self) -> int:
@@ -122,11 +154,7 @@ class JailState:
 
     def admits(self, ip: str, failure: int) -> bool:
         """Whether a failure of an unknown subject is one to count."""
-        if ip in self._met or ip in self._spared:
-            self.ignored += 1
-            if len(self._met) >= MOST_SPARED:
-                self._met.clear()
-            self._met.add(ip)
+        if self.spares(ip) or ("/" in ip and self._spared.inside(ip) is not None):
             return False
         return not self._belongs_to_past(ip, failure)
 
@@ -207,16 +235,15 @@ class JailState:
         return held
 
     def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
-        """The subjects inside a prefix (None: all) that are banned, or failing; sorted."""
-        if prefix is not None and "/" not in prefix:
-            known = self.subjects.get(prefix)
-            return [prefix] if known is not None and isinstance(known, Held) == banned else []
-        within = None if prefix is None else PrefixSet([prefix])
-        return sorted(
-            name
-            for name, known in self.subjects.items()
-            if isinstance(known, Held) == banned and (within is None or name in within)
-        )
+        """The subjects inside a prefix (None: all), and what it is counted as: banned, or failing; sorted."""
+        if prefix is None:
+            found: Iterable[str] = self.subjects
+        else:
+            found = {prefix, self._network_of(prefix)} & self.subjects.keys()
+            if "/" in prefix:
+                within = PrefixSet([prefix])
+                found |= {name for name in self.subjects if name in within}
+        return sorted(name for name in found if isinstance(self.subjects[name], Held) == banned)
 
     def next_ban_count(self, prefix: str, at_ms: int) -> int:
         """The number that a ban of this prefix gets at an instant, from 1."""
@@ -280,6 +307,12 @@ class JailState:
     def retire(self) -> set[str]:
         """The jail is gone from the rules: only its bans in force stay. Returns whom it forgets."""
         return self.forget(NEVER_OLD_MS, NEVER_OLD_MS)
+
+    def _network_of(self, prefix: str) -> str:
+        length, bits = (
+            (self.rules.ipv6_prefix, IPV6_BITS) if ":" in prefix else (self.rules.ipv4_prefix, IPV4_BITS)
+        )
+        return prefix if length == bits else network_at(prefix, length)
 
     def _belongs_to_past(self, ip: str, failure: int) -> bool:
         """Whether a failure is older than the end of the subject's last ban."""

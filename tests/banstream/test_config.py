@@ -250,8 +250,8 @@ maxretry = "3"
         'jail.sshd.maxretry = "3": expected a whole number from 1 to 10000',
         (
             "jail.sshd.maxretri = 3: expected no such key here; known are bantime, enabled, filter, "
-            "findtime, forgive, hosts, ignoreip, increment, kinds, labels, layout, maxretry, on, ports, "
-            "source, start, timezone, usedns; did you mean maxretry?"
+            "findtime, forgive, hosts, ignoreip, increment, ipv4_prefix, ipv6_prefix, kinds, labels, layout, "
+            "maxretry, on, ports, source, start, timezone, usedns; did you mean maxretry?"
         ),
     ]
 
