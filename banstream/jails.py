@@ -14,7 +14,18 @@ from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of,
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
-from schemas.rules import MANUAL, Increment, Jail, JailInput
+from schemas.rules import (
+    MANUAL,
+    MOST_ADDRESSES,
+    MOST_STEPS,
+    WIDEST_IPV4,
+    WIDEST_IPV6,
+    Escalation,
+    Increment,
+    Jail,
+    JailInput,
+    Step,
+)
 
 JAIL_NAME_CHARACTERS: Final = 64
 FILTER: Final = "a filter: one of `banstream filters list`, a path, auto, or fail2ban's sshd[mode=aggressive]"
@@ -102,7 +113,7 @@ def _enabled_jail(
         sources = sources or defaults.sources or _usual_sources(filters, check)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
-    jail = replace(jail, rules=replace(jail.rules, kinds=kinds, on=on))
+    jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
     table.done()
     return jail if enabled else None
 
@@ -129,9 +140,11 @@ def _jail(
             labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
+            prolong=table.take("prolong", values.flag, rules.prolong),
             increment=_increment(table, rules.increment),
-            ipv4_prefix=table.take("ipv4_prefix", values.between(24, 32), rules.ipv4_prefix),
-            ipv6_prefix=table.take("ipv6_prefix", values.between(48, 128), rules.ipv6_prefix),
+            ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
+            escalate=_escalation(table, rules.escalate),
+            ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
@@ -139,6 +152,48 @@ def _jail(
         timezone=table.take("timezone", values.timezone, usual.timezone),
         layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
     )
+
+
+def _stepped(jail: Table, rules: Jail) -> Jail:
+    """The same with the thresholds that `[[jail.NAME.step]]` says in place of its own, where it does."""
+    steps: list[Step] = []
+    for table in jail.rows("step"):
+        step = Step(
+            findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
+            maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
+            bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
+        )
+        if steps and step.maxretry <= steps[-1].maxretry and "maxretry" not in table.refused:
+            table.problem("maxretry", step.maxretry, f"more than the step before it: {steps[-1].maxretry}")
+        table.done()
+        steps.append(step)
+    if len(steps) > MOST_STEPS + 1:
+        jail.problem("step", len(steps), f"{MOST_STEPS + 1} at most")
+    if not steps:
+        return rules
+    first, *further = steps
+    return replace(
+        rules,
+        findtime_ms=first.findtime_ms,
+        maxretry=first.maxretry,
+        bantime_ms=first.bantime_ms,
+        steps=tuple(further[:MOST_STEPS]),
+    )
+
+
+def _escalation(jail: Table, usual: Escalation | None) -> Escalation | None:
+    """When networks are banned: as `[defaults.escalate]` says, changed by the jail's own; None: never."""
+    named, table, kept = jail.has("escalate"), jail.table("escalate"), usual or Escalation()
+    wanted = table.take("enabled", values.flag, default=named or usual is not None)
+    made = Escalation(
+        ipv4=table.take("ipv4", values.between(WIDEST_IPV4, 32), kept.ipv4),
+        ipv6=table.take("ipv6", values.between(WIDEST_IPV6, 128), kept.ipv6),
+        addresses=table.take("addresses", values.between(2, MOST_ADDRESSES), kept.addresses),
+        findtime_ms=table.take("findtime", values.duration_ms, kept.findtime_ms),
+        bantime_ms=table.take("bantime", values.bantime_ms, kept.bantime_ms),
+    )
+    table.done()
+    return made if wanted else None
 
 
 def _increment(jail: Table, usual: Increment | None) -> Increment | None:
@@ -151,6 +206,8 @@ def _increment(jail: Table, usual: Increment | None) -> Increment | None:
         maxtime_ms=table.take("maxtime", values.duration_ms, kept.maxtime_ms),
         rndtime_ms=table.take("rndtime", values.duration_ms, kept.rndtime_ms),
         forget_ms=table.take("forget", values.duration_ms, kept.forget_ms),
+        formula=table.take("formula", values.formula, kept.formula),
+        overalljails=table.take("overalljails", values.flag, kept.overalljails),
     )
     table.done()
     return made if wanted else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from banstream.show import counted
@@ -10,6 +10,8 @@ from schemas.durations import format_duration
 from schemas.rules import Jail
 
 MEGABYTE: Final = 1 << 20
+ONE_OF: Final[Mapping[str, str]] = {"failures": "failure", "bans": "ban", "addresses": "address"}
+"""What is counted (schemas.records.Counted), where there is one."""
 
 
 def threshold(jail: Jail) -> str:
@@ -21,6 +23,21 @@ def threshold(jail: Jail) -> str:
     growing = ", longer each time" if jail.increment is not None and jail.bantime_ms is not None else ""
     within = format_duration(jail.findtime_ms)
     return f"{counted(jail.maxretry, what)}{kinds} within {within} ban {lasting}{growing}"
+
+
+def what_for(count: int, of: str) -> str:
+    """What decided a ban: `5 failures`, `3 bans`."""
+    return counted(count, ONE_OF.get(of, of), of)
+
+
+def escalating(jail: Jail) -> str | None:
+    """When a jail bans a network, and for how long; None where it does not."""
+    rules = jail.escalate
+    if rules is None:
+        return None
+    lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
+    within = format_duration(rules.findtime_ms)
+    return f"{rules.addresses} addresses of a /{rules.ipv4} or /{rules.ipv6} within {within} ban it {lasting}"
 
 
 def size(size_bytes: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from banstream.phrases import what_for
 from banstream.show import instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
@@ -74,7 +75,7 @@ def sentence(record: Record) -> str:
 def _decision(record: Decision) -> str:
     match record:
         case Ban():
-            why = f"  {record.count} failures" if record.who is None else _by(record)
+            why = f"  {what_for(record.count, record.counted)}" if record.who is None else _by(record)
             said = f"BAN       {record.prefix}  {record.jail}  {until(record.until_ms)}{why}"
         case Unban():
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"

@@ -97,6 +97,18 @@ class Table:
             value = {}
         return Table(self._dotted(key), value, self._origins, self._problems)
 
+    def rows(self, key: str) -> list[Table]:
+        """The tables of an array of tables inside this one; none where there is none."""
+        self._known.add(key)
+        rows, name = self._values.pop(key, []), self._dotted(key)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            self._problems.add(self.origin(key), name, rows, f"tables, each below a [[{name}]]")
+            return []
+        return [
+            Table(f"{name}[{number}]", row, self._origins, self._problems)
+            for number, row in enumerate(rows, 1)
+        ]
+
     def tables(self) -> Iterator[tuple[str, Table]]:
         """Every key that is left, as a table inside this one."""
         for key in list(self._values):

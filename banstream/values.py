@@ -17,6 +17,7 @@ from schemas.addresses import canonical_prefix
 from schemas.bounds import MOST_LABELS, MOST_PORT
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
+from schemas.formulas import parse_formula
 from schemas.rules import MOST_FACTOR, MOST_FACTORS
 from schemas.shipments import MOST_HOST_BYTES, is_host
 
@@ -67,6 +68,17 @@ def duration_ms(value: Any) -> int:
     if parsed <= 0:
         raise ValueError("a duration longer than nothing")
     return parsed
+
+
+def formula(value: Any) -> str:
+    """A formula of a ban's length."""
+    made = text(value)
+    try:
+        parse_formula(made)
+    except ValueError as error:
+        expected = 'a formula such as "ban.Time * (1 << min(ban.Count, 20)) * banFactor"'
+        raise ValueError(f"{expected} ({error})") from error
+    return made
 
 
 def bantime_ms(value: Any) -> int | None:

@@ -32,6 +32,7 @@ Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
+Counted = Literal["failures", "bans", "addresses"]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
 LINE_CHARACTERS = TEXT_CHARACTERS
@@ -140,9 +141,12 @@ class Ban:
         id: `partition-offset-index-ordinal` of its cause, with a `c` before the offset where it is a command,
             and `t` and an instant in its place where it is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
+        counted: what those were: failures, bans by other jails, or banned addresses of a network.
         ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
-        evidence: the failures that decided it, as `partition-offset-index` in the events topic.
+        step: which of the jail's thresholds it was, from 1; None where it has one.
+        evidence: the failures that decided it, or that decided what did, as `partition-offset-index` in the
+            events topic.
         lines: the deciding line, as it stood in the log, where there is one.
         expired: its end had already passed when it was decided: recorded, not enforced.
         who: the operator, for a ban by command; `why`: their reason.
@@ -165,6 +169,8 @@ class Ban:
     who: Name | None = None
     why: ShortText | None = None
     ports: tuple[Port, ...] = ()
+    counted: Counted = "failures"
+    step: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

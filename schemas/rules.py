@@ -24,6 +24,7 @@ from schemas.bounds import (
     Name,
 )
 from schemas.errors import InvalidMessage
+from schemas.formulas import MOST_CHARACTERS, parse_formula
 
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
@@ -35,8 +36,18 @@ ADDED: Final[Mapping[str, object]] = {
     "on": "events",
     "ipv4_prefix": 32,
     "ipv6_prefix": 128,
+    "escalate": None,
+    "steps": (),
+    "prolong": False,
 }
 """What jails of before could not say, and what they meant."""
+WIDEST_IPV4: Final = 24
+WIDEST_IPV6: Final = 48
+"""A network of that length is whole in one partition (schemas.topics)."""
+MOST_ADDRESSES: Final = 256
+ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
+"""The same, of how their bans grow."""
+MOST_STEPS: Final = 8
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 _MOST: Final[Mapping[str, int]] = {
@@ -57,6 +68,9 @@ class Increment:
         maxtime_ms: no longer than this; None: no limit.
         rndtime_ms: up to so much is added after that, the same share on every replay; None: nothing.
         forget_ms: so long after its last ban ended an address begins anew.
+        formula: how long a ban lasts (schemas.formulas), but bantime at least; empty, and where there are
+            multipliers: as above.
+        overalljails: the bans of all jails count as those before.
     """
 
     factor: Annotated[float, msgspec.Meta(gt=0, le=MOST_FACTOR)] = 1.0
@@ -67,6 +81,34 @@ class Increment:
     maxtime_ms: DurationMs | None = None
     rndtime_ms: DurationMs | None = None
     forget_ms: DurationMs = 30 * 86_400_000
+    formula: Annotated[str, msgspec.Meta(max_length=MOST_CHARACTERS)] = ""
+    overalljails: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """When many banned addresses of one network ban the network.
+
+    Attributes:
+        ipv4, ipv6: the network's length; no wider than what a partition holds whole.
+        addresses: so many different ones, or what is counted in their place, banned within `findtime_ms`.
+        bantime_ms: how long the network's first ban lasts; None for ever.
+    """
+
+    ipv4: Annotated[int, msgspec.Meta(ge=WIDEST_IPV4, le=32)] = WIDEST_IPV4
+    ipv6: Annotated[int, msgspec.Meta(ge=WIDEST_IPV6, le=128)] = WIDEST_IPV6
+    addresses: Annotated[int, msgspec.Meta(ge=2, le=MOST_ADDRESSES)] = 8
+    findtime_ms: DurationMs = 86_400_000
+    bantime_ms: DurationMs | None = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One of a jail's thresholds; the fields are as a jail's."""
+
+    findtime_ms: DurationMs
+    maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRY)]
+    bantime_ms: DurationMs | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +132,9 @@ class Jail:
             recidive); the latter select no events themselves.
         ipv4_prefix, ipv6_prefix: an address is counted, and banned, by its network of that length; no wider
             than what a partition holds whole.
+        escalate: when a network is banned for its addresses; None: never.
+        steps: further thresholds, each of more failures than the one before.
+        prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
     """
 
     name: Name
@@ -107,8 +152,17 @@ class Jail:
     window: WindowKind = "exact"
     increment: Increment | None = None
     on: JailInput = "events"
-    ipv4_prefix: Annotated[int, msgspec.Meta(ge=24, le=32)] = 32
-    ipv6_prefix: Annotated[int, msgspec.Meta(ge=48, le=128)] = 128
+    ipv4_prefix: Annotated[int, msgspec.Meta(ge=WIDEST_IPV4, le=32)] = 32
+    ipv6_prefix: Annotated[int, msgspec.Meta(ge=WIDEST_IPV6, le=128)] = 128
+    escalate: Escalation | None = None
+    steps: Annotated[tuple[Step, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
+    prolong: bool = False
+
+    @property
+    def thresholds(self) -> tuple[Step, ...]:
+        """Its own threshold, then its further steps."""
+        own = Step(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
+        return (own, *self.steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +195,8 @@ class Rules:
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
         for jail in wire["jails"]:
-            for name in [name for name, usual in ADDED.items() if jail[name] == usual]:
-                del jail[name]
+            _leave_out(jail, ADDED)
+            _leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire
@@ -162,7 +216,7 @@ class Rules:
             reason, _, path = str(error).partition(" - at `$")
             raise InvalidMessage(f"{reason:.120}", field="rules" + path.rstrip("`")) from error
         for place, jail in enumerate(rules.jails):
-            _check_prefixes(jail.ignoreip, f"rules.jails[{place}].ignoreip")
+            _check_jail(jail, f"rules.jails[{place}]")
         return rules
 
     @classmethod
@@ -195,6 +249,25 @@ def differences(old: Rules, new: Rules) -> list[str]:
 
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
+    """Take what is as usual out of an object."""
+    for name in [name for name, value in usual.items() if name in wire and wire[name] == value]:
+        del wire[name]
+
+
+def _check_jail(jail: Jail, field: str) -> None:
+    """InvalidMessage where a jail's fields, each right by itself, are no jail."""
+    _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
+    needed = [step.maxretry for step in jail.thresholds]
+    if needed != sorted(set(needed)):
+        raise InvalidMessage("maxretry is not above the one before", field=f"{field}.steps")
+    if jail.increment is not None and jail.increment.formula:
+        try:
+            parse_formula(jail.increment.formula)
+        except ValueError as error:
+            raise InvalidMessage(str(error), field=f"{field}.increment.formula") from error
 
 
 def _check_prefixes(prefixes: Iterable[str], field: str) -> None:

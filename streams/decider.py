@@ -29,12 +29,12 @@ from typing import Any, Final
 from schemas.records import Command, Decision, Tick
 from schemas.rules import MANUAL, Jail, Rules
 from streams import commands
-from streams.growth import end_ms
+from streams.growth import lasting_ms
 from streams.jail import Held, JailState
 from streams.routes import Routes
 from streams.runs import Run, addresses_of
 from streams.verdicts import ALLOWANCE, COMMAND, Verdicts
-from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, full_window, reference_of, trim
+from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
 LineOf = Callable[[int], str | None]
 
@@ -122,7 +122,7 @@ class Decider(Verdicts):
                         self._succeeded(jail, ip)
                     continue
                 jail.failures += 1
-                if shape is Held:
+                if shape is Held and not jail.prolongs:
                     known.while_banned += 1
                     continue
                 if at_ms != stamped_ms:
@@ -179,6 +179,10 @@ class Decider(Verdicts):
 
     def _new(self, jail: JailState, subject: str, ip: str, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
+        if jail.networks is not None and (held := jail.beneath(subject)) is not None:
+            held.while_banned += 1
+            self.touched.add(jail.networks.network_of(subject) or subject)
+            return False
         if subject is ip:
             return self._first(jail, ip, failure)
         if jail.spares(ip):
@@ -218,44 +222,106 @@ class Decider(Verdicts):
             self._newcomers -= 1
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
-        """Ban when a window that contains the failure is full."""
+        """Ban when a window that contains the failure is full; who is banned already, for longer."""
         failures = jail.failures_of(ip)
-        start = full_window(failures, failure, jail.rules.findtime_ms, jail.maxretry)
-        if start is None:
+        filled = jail.filled(ip, failures, failure)
+        if filled is None:
             trim(failures, jail.keep_ms, jail.most)
             return
-        end = start + jail.maxretry
-        self._ban(jail, ip, failures[start:end], line_of)
-        for later in failures[end:]:
+        number, start = filled
+        end = start + jail.thresholds[number].maxretry
+        above, held = jail.beneath(ip), jail.held_by(ip)
+        if above is not None:
+            above.while_banned += len(failures)
+            self.forgive(jail, ip)
+            return
+        if jail.ladder is not None:
+            jail.ladder.use(ip, failures, number)
+        if held is not None:
+            self._go_on(jail, ip, held, failures[start:end], number)
+            return
+        self._ban(jail, ip, failures[start:end], number, line_of)
+        for later in failures[end:] if jail.ladder is None else ():
             self._count(jail, ip, later, line_of)
+
+    def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
+        """Who is banned failed on as often as a threshold says: from then it is as if banned anew."""
+        lasts_ms = self._lasting_ms(jail, ip, jail.thresholds[number].bantime_ms, held.ban_count - 1)
+        until_ms = None if lasts_ms is None else at_ms_of(evidence[-1]) + lasts_ms
+        if held.until_ms is not None and (until_ms is None or until_ms > held.until_ms):
+            self.prolong(jail, ip, until_ms, why=f"{len(evidence)} failures during the ban")
 
     def _count(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Count a failure of a subject, and ban when it fills a window."""
         if jail.count(ip, failure) if ip in jail.subjects else self._first(jail, ip, failure):
             self._judge(jail, ip, failure, line_of)
 
-    def _ban(self, jail: JailState, ip: str, evidence: list[int], line_of: Callable[[], str | None]) -> None:
-        rules, at_ms = jail.rules, at_ms_of(evidence[-1])
-        earlier, place = jail.next_ban_count(ip, at_ms) - 1, f"{self.partition}-{self._reference}-{ip}"
-        line = line_of() if evidence[-1] & REFERENCE_MASK == self._reference else None
-        self.ban(
-            jail,
-            ip,
-            at_ms=at_ms,
-            until_ms=end_ms(at_ms, rules, earlier, place),
-            count=len(evidence),
-            findtime_ms=rules.findtime_ms,
-            evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
-            lines=() if line is None else (line,),
-        )
+    def _ban(
+        self,
+        jail: JailState,
+        ip: str,
+        evidence: list[int],
+        number: int,
+        line_of: Callable[[], str | None],
+    ) -> None:
+        """Ban by a threshold; what jails on bans make of it, and the network where it fills one."""
+        deciding, step = evidence[-1], jail.thresholds[number]
+        line = line_of() if deciding & REFERENCE_MASK == self._reference else None
+        facts: dict[str, Any] = {"lines": () if line is None else (line,)}
+        network, filling = self._filled(jail, ip, deciding)
+        spared = jail.spared_within(network) if filling else None
+        if spared is not None:
+            facts["why"] = f"its network {network} is full, and not banned: {spared} is never banned"
+        facts["counted"] = "bans" if jail.rules.on == "bans" else "failures"
+        facts["step"] = number + 1 if jail.rules.steps else None
+        self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1
             subject = other.subject_of(ip)
             self.touched.add(subject)
-            self._count(other, subject, evidence[-1], line_of)
+            self._count(other, subject, deciding, line_of)
+        if filling and spared is None and jail.networks is not None:
+            jail.networks.clear(network)
+            times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
+            self._decide(jail, network, filling, times, counted="addresses", lines=facts["lines"])
+
+    def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
+        """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
+        network = None if jail.networks is None else jail.networks.network_of(subject)
+        if jail.networks is None or network is None:
+            return subject, []
+        self.touched.add(network)
+        return network, jail.networks.add(network, subject, failure)
+
+    def _decide(
+        self,
+        jail: JailState,
+        prefix: str,
+        evidence: list[int],
+        times: tuple[int, int | None],
+        **facts: Any,
+    ) -> None:
+        """Ban a prefix for these failures. `times`: within how long they lie, and how long a first ban is."""
+        at_ms = at_ms_of(evidence[-1])
+        lasts_ms = self._lasting_ms(jail, prefix, times[1], self.bans_before(jail, prefix, at_ms))
+        self.ban(
+            jail,
+            prefix,
+            at_ms=at_ms,
+            until_ms=None if lasts_ms is None else at_ms + lasts_ms,
+            count=len(evidence),
+            findtime_ms=times[0],
+            evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
+            **facts,
+        )
+
+    def _lasting_ms(self, jail: JailState, prefix: str, bantime_ms: int | None, earlier: int) -> int | None:
+        """How long a ban lasts of whom the jail banned so often before."""
+        place = f"{self.partition}-{self._reference}-{prefix}"
+        return lasting_ms(bantime_ms, jail.rules.increment, earlier, place)
 
     def _sweep(self) -> None:
         """Forget what is too old to matter; at most every SWEEP_MS of event time."""
         self.sweep_at_ms = self.now_ms + SWEEP_MS
         for jail in self.jails.values():
-            self.touched |= jail.forget(self.now_ms - jail.keep_ms, self.now_ms - jail.history_ms)
+            self.touched |= jail.forget(self.now_ms)

@@ -21,7 +21,9 @@ from typing import Any, Final, NamedTuple, cast
 from schemas.addresses import network_at
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
-from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of
+from streams.escalation import Networks
+from streams.steps import Ladder
+from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of, flat, full_window
 
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
@@ -61,6 +63,9 @@ class JailState:
         failures, ignored: events counted and events of spared subjects, ever.
         bans: bans decided, ever.
         dropped: subjects dropped because there were too many, ever.
+        networks: where it has banned somebody lately; None where it does not escalate.
+        thresholds: when it bans, fewest failures first.
+        ladder: what is used up of whose failures; None where a ban uses up all there are.
     """
 
     __slots__ = (
@@ -77,10 +82,14 @@ class JailState:
         "ignored",
         "keep_ms",
         "kinds",
+        "ladder",
         "maxretry",
         "most",
+        "networks",
+        "prolongs",
         "rules",
         "subjects",
+        "thresholds",
         "trim_at",
         "widens",
     )
@@ -89,6 +98,8 @@ class JailState:
         self.subjects: dict[str, Subject] = {}
         self.history: dict[str, Past] = {}
         self.banned = self.failures = self.ignored = self.bans = self.dropped = 0
+        self.networks: Networks | None = None
+        self.ladder: Ladder | None = None
         self.adopt(rules, lateness_ms)
         self.spare(())
 
@@ -96,14 +107,26 @@ class JailState:
         """Go on under new rules; what was counted stays counted."""
         self.rules = rules
         self.kinds = frozenset(rules.kinds)
-        self.findtime_ms = rules.findtime_ms
+        self.thresholds = rules.thresholds
+        self.findtime_ms = max(step.findtime_ms for step in self.thresholds)
         self.maxretry = rules.maxretry
         self.trim_at = 2 * rules.maxretry + 8
-        self.most = max(MOST_KEPT, rules.maxretry)
-        self.keep_ms = rules.findtime_ms + lateness_ms
+        self.most = max(MOST_KEPT, self.thresholds[-1].maxretry)
+        self.keep_ms = self.findtime_ms + lateness_ms
+        self.prolongs = rules.prolong
+        if len(self.thresholds) == 1 and not self.prolongs:
+            self.ladder = None
+        elif self.ladder is None or self.ladder.thresholds != self.thresholds:
+            self.ladder = Ladder(self.thresholds)
         self.widens = (rules.ipv4_prefix, rules.ipv6_prefix) != (IPV4_BITS, IPV6_BITS)
         forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
         self.history_ms = max(forget_ms, self.keep_ms)
+        if rules.escalate is None:
+            self.networks = None
+        elif self.networks is None:
+            self.networks = Networks(rules.escalate, lateness_ms)
+        else:
+            self.networks.rules = rules.escalate
 
     def spare(self, allowed: Iterable[str]) -> None:
         """Count nobody inside these prefixes or the rules' ignoreip from now on."""
@@ -152,6 +175,15 @@ class JailState:
             "dropped": self.dropped,
         }
 
+    def spared_within(self, network: str) -> str | None:
+        """A prefix of the ignore and allow lists that holds some of a network; None where there is none."""
+        return self._spared.covering(network) or self._spared.inside(network)
+
+    def beneath(self, subject: str) -> Held | None:
+        """The ban of the network in which a subject is, where the jail escalates."""
+        network = None if self.networks is None else self.networks.network_of(subject)
+        return None if network is None else self.held_by(network)
+
     def admits(self, ip: str, failure: int) -> bool:
         """Whether a failure of an unknown subject is one to count."""
         if self.spares(ip) or ("/" in ip and self._spared.inside(ip) is not None):
@@ -165,7 +197,9 @@ class JailState:
             return self.begin(ip, failure)
         if isinstance(known, Held):
             known.while_banned += 1
-            return False
+            if self.ladder is None or not self.prolongs:
+                return False
+            return self.ladder.count(ip, failure) >= self.maxretry
         if self._belongs_to_past(ip, failure):
             return False
         if isinstance(known, int):
@@ -180,14 +214,23 @@ class JailState:
         return self.maxretry == 1
 
     def failures_of(self, ip: str) -> list[int]:
-        """A subject's failures, sorted; none where it is banned or unknown."""
+        """A subject's failures that may still count, sorted."""
         match self.subjects.get(ip):
             case int(only):
                 return [only]
             case list(failures):
                 return failures
+            case Held() if self.ladder is not None:
+                return self.ladder.beside.get(ip, [])
             case _:
                 return []
+
+    def filled(self, ip: str, failures: list[int], failure: int) -> tuple[int, int] | None:
+        """The last threshold that a failure fills, and where its window starts; None where it fills none."""
+        if self.ladder is not None:
+            return self.ladder.filled(ip, failures, failure)
+        start = full_window(failures, failure, self.findtime_ms, self.maxretry)
+        return None if start is None else (0, start)
 
     def held_by(self, prefix: str) -> Held | None:
         """The ban in force of a prefix."""
@@ -211,9 +254,7 @@ class JailState:
             if type(known) is int:
                 failures[subject] = [known >> AT_SHIFT, known & REFERENCE_MASK]
             elif type(known) is list:
-                failures[subject] = [
-                    part for each in known for part in (each >> AT_SHIFT, each & REFERENCE_MASK)
-                ]
+                failures[subject] = flat(known)
             else:
                 held = cast("Held", known)
                 bans[subject] = [held.ban, held.at_ms, held.until_ms, held.ban_count, held.while_banned]
@@ -232,44 +273,65 @@ class JailState:
             self.banned -= 1
             count = 0 if pardoned and self.rules.increment is not None else held.ban_count
             self.history[prefix] = Past(count, free_from_ms)
+            if self.ladder is not None:
+                left = self.ladder.left(prefix)
+                if pardoned:
+                    self.ladder.forget((prefix,))
+                elif left:
+                    self.remember(prefix, left)
         return held
 
+    def forgive(self, ip: str) -> None:
+        """Forget a subject's failures."""
+        del self.subjects[ip]
+        if self.ladder is not None:
+            self.ladder.forget((ip,))
+
     def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
-        """The subjects inside a prefix (None: all), and what it is counted as: banned, or failing; sorted."""
+        """The subjects inside a prefix (None: all), and what holds or counts it: banned, or failing; sorted.
+
+        Of a network that was banned for its addresses, itself alone is banned: they have their own bans.
+        """
         if prefix is None:
             found: Iterable[str] = self.subjects
         else:
-            found = {prefix, self._network_of(prefix)} & self.subjects.keys()
-            if "/" in prefix:
+            around = {prefix, self._network_of(prefix)}
+            alone = False
+            if self.networks is not None:
+                around.add(self.networks.network_of(prefix) or prefix)
+                alone = banned and self.networks.is_one(prefix) and self.held_by(prefix) is not None
+            found = around & self.subjects.keys()
+            if "/" in prefix and not alone:
                 within = PrefixSet([prefix])
                 found |= {name for name in self.subjects if name in within}
         return sorted(name for name in found if isinstance(self.subjects[name], Held) == banned)
 
-    def next_ban_count(self, prefix: str, at_ms: int) -> int:
-        """The number that a ban of this prefix gets at an instant, from 1."""
-        past = self.history.get(prefix)
-        grown = self.rules.increment
+    def bans_before(self, prefix: str, at_ms: int) -> int:
+        """How many bans of a prefix the jail remembers at an instant, with one in force."""
+        held, past, grown = self.held_by(prefix), self.history.get(prefix), self.rules.increment
+        if held is not None:
+            return held.ban_count
         if past is None or (grown is not None and at_ms - past.free_from_ms > grown.forget_ms):
-            return 1
-        return past.ban_count + 1
+            return 0
+        return past.ban_count
 
-    def forget(self, failures_before_ms: int, bans_before_ms: int) -> set[str]:
-        """Drop subjects whose newest failure is older, and bans that ended earlier; returns whom.
+    def forget(self, now_ms: int) -> set[str]:
+        """Drop subjects whose newest failure is too old to matter, and bans of long ago; returns whom.
 
         Bans in force stay.
         """
-        first = failures_before_ms << AT_SHIFT
+        first, bans_before_ms = now_ms - self.keep_ms << AT_SHIFT, now_ms - self.history_ms
         old = {
             name
             for name, known in self.subjects.items()
             if (known < first if type(known) is int else type(known) is list and known[-1] < first)
         }
         for name in old:
-            del self.subjects[name]
+            self.forgive(name)
         ended = {name for name, past in self.history.items() if past.free_from_ms < bans_before_ms}
         for name in ended:
             del self.history[name]
-        return old | ended
+        return old | ended | (set() if self.networks is None else self.networks.forget(now_ms))
 
     def step_back(self, at_ms: int, skew_ms: int) -> set[str]:
         """Forget what is said to have happened after an instant: failures, and ends of bans; whose."""
@@ -280,7 +342,7 @@ class JailState:
             if isinstance(known, Held) or _newest_ms(known) <= at_ms:
                 continue
             kept = [each for each in self.failures_of(name) if each < first]
-            del self.subjects[name]
+            self.forgive(name)
             if kept:
                 self.remember(name, kept)
             changed.add(name)
@@ -288,7 +350,7 @@ class JailState:
             if past.free_from_ms > free_ms:
                 self.history[name] = past._replace(free_from_ms=free_ms)
                 changed.add(name)
-        return changed
+        return changed | (set() if self.networks is None else self.networks.step_back(at_ms))
 
     def newest(self) -> Iterator[tuple[int, str, str]]:
         """When each failing subject failed last, who that is, and the jail's name."""
@@ -301,12 +363,12 @@ class JailState:
 
     def drop(self, ip: str) -> None:
         """Forget a failing subject, because there are too many."""
-        del self.subjects[ip]
+        self.forgive(ip)
         self.dropped += 1
 
     def retire(self) -> set[str]:
         """The jail is gone from the rules: only its bans in force stay. Returns whom it forgets."""
-        return self.forget(NEVER_OLD_MS, NEVER_OLD_MS)
+        return self.forget(NEVER_OLD_MS)
 
     def _network_of(self, prefix: str) -> str:
         length, bits = (

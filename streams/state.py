@@ -4,12 +4,14 @@ A subject's bucket is the CRC-32 of its text modulo BUCKETS. Only buckets whose 
 written again; together with the offset in the whole's record they are the state after that input.
 
 In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, reference, ...; `b` a ban in
-force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms].
+force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms]; `n` the
+bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
+a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
@@ -20,7 +22,7 @@ from streams.decider import Decider
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import Held, JailState, Past
 from streams.marks import Marks
-from streams.window import AT_SHIFT
+from streams.window import unflat
 
 BUCKETS: Final = 1_024
 WHOLE: Final = "decider"
@@ -71,15 +73,20 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
     """The buckets of these subjects, by key; an empty value where nothing is left in one."""
     wanted = _buckets_of(set(subjects))
     grouped = [
-        (name, jail, _grouped(jail.subjects, wanted), _grouped(jail.history, wanted))
-        for name, jail in decider.jails.items()
+        (
+            jail,
+            _grouped(jail.subjects, wanted),
+            _grouped(jail.history, wanted),
+            _grouped(jail.networks or (), wanted),
+        )
+        for jail in decider.jails.values()
     ]
     buckets: dict[str, bytes] = {}
     for bucket in sorted(wanted):
         value = {
-            name: part
-            for name, jail, subjects_of, past_of in grouped
-            if (part := _dump_part(jail, subjects_of[bucket], past_of[bucket]))
+            jail.rules.name: part
+            for jail, *groups in grouped
+            if (part := _dump_part(jail, *(group[bucket] for group in groups)))
         }
         buckets[f"{bucket:04x}"] = orjson.dumps(value) if value else b""
     return buckets
@@ -88,14 +95,7 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
 def load_bucket(decider: Decider, value: bytes) -> None:
     """Put the subjects of a bucket into the decider."""
     for name, parts in orjson.loads(value).items():
-        jail = _jail(decider, name)
-        for subject, flat in parts.get("f", {}).items():
-            pairs = zip(flat[::2], flat[1::2], strict=True)
-            jail.remember(subject, [at_ms << AT_SHIFT | place for at_ms, place in pairs])
-        for subject, facts in parts.get("b", {}).items():
-            jail.hold(subject, Held(*facts))
-        for subject, facts in parts.get("h", {}).items():
-            jail.history[subject] = Past(*facts)
+        _load_part(_jail(decider, name), parts)
 
 
 def bucket_of(subject: str) -> int:
@@ -120,11 +120,33 @@ def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
     return groups
 
 
-def _dump_part(jail: JailState, subjects: Iterable[str], past: Iterable[str]) -> dict[str, Any]:
-    """What one jail knows of these subjects, and of their past; empty where nothing is worth keeping."""
+def _dump_part(
+    jail: JailState, subjects: Sequence[str], past: Iterable[str], networks: Iterable[str]
+) -> dict[str, Any]:
+    """What one jail knows of these subjects, pasts and networks; empty where nothing is worth keeping."""
     failures, bans = jail.dumped(subjects)
-    parts = {"f": failures, "b": bans, "h": {subject: list(jail.history[subject]) for subject in past}}
+    parts: dict[str, dict[str, Any]] = {"f": failures, "b": bans}
+    parts["h"] = {subject: list(jail.history[subject]) for subject in past}
+    if jail.ladder is not None:
+        parts["s"] = {name: saved for name in subjects if (saved := jail.ladder.dumped(name))}
+    if jail.networks is not None:
+        parts["n"] = {network: jail.networks.dumped(network) for network in networks}
     return {shape: part for shape, part in parts.items() if part}
+
+
+def _load_part(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    for subject, failures in parts.get("f", {}).items():
+        jail.remember(subject, unflat(failures))
+    for subject, facts in parts.get("b", {}).items():
+        jail.hold(subject, Held(*facts))
+    for subject, facts in parts.get("h", {}).items():
+        jail.history[subject] = Past(*facts)
+    if jail.networks is not None:
+        for network, bans in parts.get("n", {}).items():
+            jail.networks.load(network, bans)
+    if jail.ladder is not None:
+        for subject, (used, beside) in parts.get("s", {}).items():
+            jail.ladder.load(subject, used, beside)
 
 
 def _jail(decider: Decider, name: str) -> JailState:

@@ -62,7 +62,7 @@ class Verdicts:
             jail=jail.rules.name,
             at_ms=at_ms,
             until_ms=until_ms,
-            ban_count=jail.next_ban_count(prefix, at_ms),
+            ban_count=self.bans_before(jail, prefix, at_ms) + 1,
             rules=self.version,
             expired=until_ms is not None and until_ms <= min(self.now_ms, self.log_ms),
             ports=jail.rules.ports,
@@ -73,6 +73,16 @@ class Verdicts:
         self.hold(jail, prefix, Held(ban.id, ban.at_ms, until_ms, ban.ban_count))
         if ban.expired:
             self.release(jail, prefix, "expired", at_ms=until_ms)
+
+    def bans_before(self, jail: JailState, prefix: str, at_ms: int) -> int:
+        """How many bans of a prefix count as those before one by a jail: its own, or those of all jails.
+
+        As fail2ban's: the number of a ban has the others in it, so they count again with the next.
+        """
+        grown = jail.rules.increment
+        if grown is None or not grown.overalljails:
+            return jail.bans_before(prefix, at_ms)
+        return sum(other.bans_before(prefix, at_ms) for other in self.jails.values())
 
     def hold(self, jail: JailState, prefix: str, held: Held) -> None:
         """Put a ban in force, and see to its end."""
@@ -126,7 +136,7 @@ class Verdicts:
 
     def forgive(self, jail: JailState, ip: str) -> None:
         """Forget a subject's failures."""
-        del jail.subjects[ip]
+        jail.forgive(ip)
         self.touched.add(ip)
 
     def lists_changed(self) -> None:

@@ -16,6 +16,7 @@ once), a sorted list of them from the second on.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 AT_SHIFT: Final = 64
@@ -41,6 +42,16 @@ def reference_of(failure: int) -> tuple[int, int]:
     return reference >> INDEX_BITS, reference & INDEX_MASK
 
 
+def flat(failures: Iterable[int]) -> list[int]:
+    """Failures as they are saved: the instant and the reference of each in turn."""
+    return [part for each in failures for part in (each >> AT_SHIFT, each & REFERENCE_MASK)]
+
+
+def unflat(saved: Sequence[int]) -> list[int]:
+    """Failures as they were before they were saved."""
+    return [at_ms << AT_SHIFT | place for at_ms, place in zip(saved[::2], saved[1::2], strict=True)]
+
+
 def trim(failures: list[int], keep_ms: int, most: int) -> None:
     """Drop what is more than `keep_ms` older than the newest, and the oldest beyond `most`."""
     oldest = failures[-1] - (keep_ms << AT_SHIFT) & ~REFERENCE_MASK
@@ -50,10 +61,15 @@ def trim(failures: list[int], keep_ms: int, most: int) -> None:
     del failures[:surplus]
 
 
-def full_window(failures: list[int], failure: int, findtime_ms: int, maxretry: int) -> int | None:
-    """Where the earliest full window that contains a failure starts, or None; `failures` are sorted."""
+def full_window(
+    failures: Sequence[int], failure: int, findtime_ms: int, maxretry: int, first: int = 0
+) -> int | None:
+    """Where the earliest full window that contains a failure starts, or None.
+
+    `failures` are sorted; only those from the place `first` on count.
+    """
     place = bisect_left(failures, failure)
-    first = max(0, place - maxretry + 1)
+    first = max(first, place - maxretry + 1)
     last = min(place, len(failures) - maxretry)
     for start in range(first, last + 1):
         if at_ms_of(failures[start + maxretry - 1]) - at_ms_of(failures[start]) <= findtime_ms:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from banstream.authority import caution
@@ -95,7 +97,6 @@ def _toml(settings: Settings) -> list[str]:
         lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
     for jail in settings.jails:
         rules = jail.rules
-        bantime = -1 if rules.bantime_ms is None else format_duration(rules.bantime_ms)
         facts = {
             "on": () if rules.on == "events" else rules.on,
             "filter": rules.filters,
@@ -106,31 +107,50 @@ def _toml(settings: Settings) -> list[str]:
             "usedns": () if jail.usedns is None else "yes" if jail.usedns else "no",
             "findtime": format_duration(rules.findtime_ms),
             "maxretry": rules.maxretry,
-            "bantime": bantime,
+            "bantime": _bantime(rules.bantime_ms),
             "ignoreip": rules.ignoreip,
             "kinds": rules.kinds,
             "hosts": rules.hosts,
             "labels": rules.labels,
             "ports": rules.ports,
             "forgive": rules.forgive,
+            "prolong": rules.prolong,
+            "ipv4_prefix": rules.ipv4_prefix,
+            "ipv6_prefix": rules.ipv6_prefix,
         }
         lines += ["", f"[jail.{_value(rules.name)}]"]
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
-        lines += _increment(rules)
+        lines += _tables(rules)
     return lines
 
 
-def _increment(rules: Jail) -> list[str]:
-    """The lines that say how a jail's bans grow; none where they do not."""
-    grown = rules.increment
-    if grown is None:
-        return []
-    facts: dict[str, object] = {"factor": grown.factor, "multipliers": grown.multipliers or None}
-    for name in ("maxtime", "rndtime", "forget"):
-        duration_ms = getattr(grown, f"{name}_ms")
-        facts[name] = None if duration_ms is None else format_duration(duration_ms)
-    told = [f"{name} = {_value(value)}" for name, value in facts.items() if value is not None]
-    return ["", f"[jail.{_value(rules.name)}.increment]", *told]
+def _tables(rules: Jail) -> list[str]:
+    """The lines of a jail's own tables: how its bans grow, its thresholds, when it bans networks."""
+    name, lines = _value(rules.name), list[str]()
+    grown, wide = rules.increment, rules.escalate
+    if grown is not None:
+        facts: dict[str, object] = {"factor": grown.factor, "multipliers": grown.multipliers or None}
+        facts |= {"formula": grown.formula or None, "overalljails": grown.overalljails or None}
+        for key in ("maxtime", "rndtime", "forget"):
+            duration_ms = getattr(grown, f"{key}_ms")
+            facts[key] = None if duration_ms is None else format_duration(duration_ms)
+        lines += _table(f"[jail.{name}.increment]", facts)
+    for step in rules.thresholds if rules.steps else ():
+        facts = {"maxretry": step.maxretry, "findtime": format_duration(step.findtime_ms)}
+        lines += _table(f"[[jail.{name}.step]]", {**facts, "bantime": _bantime(step.bantime_ms)})
+    if wide is not None:
+        facts = {"ipv4": wide.ipv4, "ipv6": wide.ipv6, "addresses": wide.addresses}
+        facts |= {"findtime": format_duration(wide.findtime_ms), "bantime": _bantime(wide.bantime_ms)}
+        lines += _table(f"[jail.{name}.escalate]", facts)
+    return lines
+
+
+def _table(header: str, facts: Mapping[str, object]) -> list[str]:
+    return ["", header, *(f"{key} = {_value(value)}" for key, value in facts.items() if value is not None)]
+
+
+def _bantime(bantime_ms: int | None) -> int | str:
+    return -1 if bantime_ms is None else format_duration(bantime_ms)
 
 
 def _section(settings: DeciderSettings | ShipSettings, usual: object, *, whole: bool) -> list[str]:

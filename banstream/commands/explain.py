@@ -193,17 +193,25 @@ def _grown(ban: Ban, jail: Mapping[str, Any]) -> str:
     )
 
 
+def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
+    """When the jail bans so, and for how long."""
+    if ban.counted == "addresses" and jail.get("escalate") is not None:
+        rules, what, most = jail["escalate"], "banned addresses of a network", jail["escalate"]["addresses"]
+    else:
+        rules, most = jail, jail["maxretry"]
+        what = "bans by other jails" if jail.get("on") == "bans" else "failures"
+    lasting = f"{format_duration(rules['bantime_ms'])}{_grown(ban, jail)}"
+    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban for {lasting}"
+
+
 def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:
     """Print a chain for people; `most_failures`: so many of them at most (None: all)."""
     decision = chain.decision
     say(f"{sentence(decision)}  (decision {decision.id})")
     if chain.jail is not None and isinstance(decision, Ban):
-        what = "bans by other jails" if chain.jail.get("on") == "bans" else "failures"
-        lasting = f"{format_duration(chain.jail['bantime_ms'])}{_grown(decision, chain.jail)}"
-        say(
-            f"  rule     {chain.jail['name']}: {chain.jail['maxretry']} {what} within "
-            f"{format_duration(chain.jail['findtime_ms'])} ban for {lasting} (rules {decision.rules})"
-        )
+        say(f"  rule     {chain.jail['name']}: {_rule(decision, chain.jail)} (rules {decision.rules})")
+        if decision.who is None and decision.why is not None:
+            say(f"  and      {decision.why}")
     _show_failures(chain.evidence, most_failures)
     _show_cause(chain)
     _show_enforcements(chain.enforcements)

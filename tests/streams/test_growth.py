@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import subprocess
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.bounds import LONGEST_MS
+from schemas.errors import InvalidMessage
+from schemas.formulas import parse_formula
 from schemas.records import Ban, Command, Decision
 from schemas.rules import Increment, Jail, Rules
 from streams.decider import Decider
 from streams.growth import lasting_ms
+from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
+from streams.window import reference
 from tests.producers.filters.fail2ban.oracle import PYTHON
 from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failed, fold, rules, tick
 
@@ -117,6 +121,71 @@ def test_a_restart_and_other_rules_keep_the_count() -> None:
     assert lasted_s(banned_again(loaded, 14_400)) == 20 * 60
 
 
+def test_the_bans_of_all_jails_count_where_a_jail_says_so() -> None:
+    """As fail2ban's sum over its table: one ban elsewhere makes 2, 8, 32, 128 times of bantime."""
+    for overall, minutes in ((True, [40, 160, 640, 2_560]), (False, [20, 40, 80, 160])):
+        increment = Increment(overalljails=overall)
+        other = Jail(name="other", filters=("other",), maxretry=1)
+        decider, at_s = Decider(Rules(jails=(*rules(increment=increment).jails, other))), 100.0
+        decider.fold(Run(reference(0), "other", [("failed", T0, ALICE, 0)]), lambda _: None)
+        lasted = []
+        for _ in minutes:
+            ban = banned_again(decider, at_s)
+            lasted.append(lasted_s(ban) / 60)
+            at_s = ((ban.until_ms or 0) - T0) / SECOND + 60
+        assert lasted == minutes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ban.Tim", "ban", "x", "__import__('os')", "().__class__", "open('/etc/passwd')", "'a' * 9"),
+        *("[1][0]", "lambda: 1", "(ban.Time", "1 if 2", "exit()", "math.gamma(3)", "min()", "min(1, key=2)"),
+        *("1 < 2 < 3", "ban.Time.__class__", "x := 1", "1;2", "f(1)", "min(*[1])", "(" * 300, "1+" * 400),
+        *("pow(1)", "ban.Time = 1", "\x00", "await x"),
+    ],
+)
+def test_what_is_no_formula_is_refused_as_it_is_read(text: str) -> None:
+    """Names, calls and forms that no formula has; in rules from whoever wrote them, too."""
+    with pytest.raises(ValueError, match=r".+"):
+        parse_formula(text)
+    if text:
+        with pytest.raises(InvalidMessage, match="formula"):
+            Rules.from_wire(rules(increment=Increment(formula=text)).to_wire())
+
+
+@pytest.mark.parametrize(
+    ("formula", "minutes"),
+    [
+        ("ban.Time * (1 << 10 ** 9)", LONGEST_MS // MINUTE),
+        ("9 ** 9 ** 9 ** 9", LONGEST_MS // MINUTE),
+        ("exp(ban.Time)", LONGEST_MS // MINUTE),
+        ("ban.Time / (ban.Count - 1)", 20),
+        ("log(0)", 20),
+        ("1 << -1", 20),
+        ("float(ban.Count) % 0", 20),
+        ("5", 20),
+        ("not ban.Count or 3600", 60),
+        ("ban.Count == 1 and ban.Time * 9", 180),
+        ("-(-3600) if ban.Count >= 1 else 0", 60),
+    ],
+)
+def test_a_formula_without_bounds_has_bounds(formula: str, minutes: int) -> None:
+    """What is too long is as long as may be; what is no number, or shorter than bantime, is bantime."""
+    assert in_a_row(Increment(formula=formula), times=2) == [20, minutes]
+
+
+@given(st.text("ban.TimeCountFactor()+-*/%<>=0123456789 ,minmaxexplog", max_size=60))
+def test_whatever_is_read_as_a_formula_gives_a_length(text: str) -> None:
+    """At once, and without an error."""
+    try:
+        formula = parse_formula(text)
+    except ValueError:
+        return
+    length_s = formula.lasting_s(600, 3, 1.5)
+    assert length_s is None or isinstance(length_s, float)
+
+
 def test_rules_that_do_not_grow_have_the_version_they_had() -> None:
     """No fleet sees other rules for an upgrade alone; those that grow travel whole."""
     plain = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
@@ -144,7 +213,7 @@ def test_a_length_is_within_bounds_whatever_grows(
         bantime_ms=bantime_s * SECOND,
         increment=Increment(factor=factor, multipliers=tuple(multipliers), rndtime_ms=MINUTE),
     )
-    length_ms = lasting_ms(jail, earlier, "0-1-192.0.2.1")
+    length_ms = lasting_ms(jail.bantime_ms, jail.increment, earlier, "0-1-192.0.2.1")
     assert length_ms is not None
     assert 0 <= length_ms <= 1_000 * 31_557_600_000
 
@@ -173,16 +242,25 @@ print(json.dumps([[formula(ObserverThread.BanTimeIncr(time, count)) for count in
         (Increment(multipliers=(1, 2, 4, 8, 16)), {"multipliers": "1 2 4 8 16"}),
         (Increment(multipliers=(1, 5, 30), factor=3), {"multipliers": "1 5 30", "factor": "3"}),
         (Increment(maxtime_ms=5 * 3_600_000), {"maxtime": "5h"}),
+        *(
+            (Increment(factor=factor, formula=formula), {"factor": str(factor), "formula": formula})
+            for factor in (1, 2.5)
+            for formula in (
+                "ban.Time * (1<<(ban.Count if ban.Count<20 else 20)) * banFactor",
+                "ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)",
+                "ban.Time * max(1, math.log(ban.Count, 2)) // 3 + ban.Count ** 2 % 7",
+                "60 * ban.Count",
+            )
+        ),
         (Increment(multipliers=(1, 9, 99), maxtime_ms=3_600_000), {"multipliers": "1 9 99", "maxtime": "1h"}),
     ],
 )
 def test_a_length_is_fail2bans(increment: Increment, extra: dict[str, str]) -> None:
-    """For every number of earlier bans up to beyond where either stops growing, to the second."""
+    """For every number of earlier bans up to beyond where either stops growing; a thousand years at most."""
     times, counts = [1, 600, 3_600], [*range(1, 26)]
     asked = [PYTHON, "-c", FAIL2BANS, json.dumps([extra, times, counts])]
     answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
     for bantime_s, theirs in zip(times, json.loads(answer.stdout), strict=True):
         jail = Jail(name="x", filters=(), bantime_ms=bantime_s * SECOND, increment=increment)
-        ours = [lasting_ms(jail, earlier, "") for earlier in counts]
-        assert ours == [int(each * SECOND) for each in theirs]
-        assert all(one <= other for one, other in pairwise(each or 0 for each in ours))
+        ours = [lasting_ms(jail.bantime_ms, jail.increment, earlier, "") for earlier in counts]
+        assert ours == [min(int(each * SECOND), LONGEST_MS) for each in theirs]
