@@ -93,7 +93,8 @@ class Explanation:
                 {
                     "jail": each.jail.name,
                     "failures": each.failures,
-                    "maxretry": each.jail.maxretry,
+                    "maxretry": each.maxretry,
+                    "step": each.step,
                     "until_ms": each.until_ms,
                 }
                 for each in self.counted

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from banstream.instants import now_ms
 from banstream.machine import Machine
-from banstream.phrases import size, some, threshold
+from banstream.phrases import counted_as, escalating, size, some, threshold
 from banstream.show import counted, instant, moment, say, show, table, tell, until, warn
 from banstream.standings import StandingBan
 from banstream.tables import Bad
@@ -47,6 +47,12 @@ def show_jail(made: Machine, name: str) -> None:
     _show_head(made)
     counts = made.jails[name]
     say(f"Jail {name}: {_threshold(made, name)}")
+    jail = next((each for each in made.rules.jails if each.name == name), None) if made.rules else None
+    if jail is not None:
+        if (lengths := counted_as(jail)) is not None:
+            say(f"Counts and bans: by {lengths}")
+        if (wide := escalating(jail)) is not None:
+            say(f"Networks: {wide}")
     say(
         f"Failing now: {counted(counts['failing'], 'address', 'addresses')} below that; {_ever(made, counts)}"
     )
@@ -54,7 +60,6 @@ def show_jail(made: Machine, name: str) -> None:
         warn(
             f"{counted(counts['dropped'], 'address', 'addresses')} were forgotten, since there were too many"
         )
-    jail = next((each for each in made.rules.jails if each.name == name), None) if made.rules else None
     if jail is not None:
         sources = [each for each in _sources(made.beat) if _reads(each, jail.filters, jail.sources)]
         _show_list("Reads", sources)

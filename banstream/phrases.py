@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from banstream.show import counted
+from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import Jail
+from schemas.rules import Escalation, Jail, Step
 
 MEGABYTE: Final = 1 << 20
 ONE_OF: Final[Mapping[str, str]] = {"failures": "failure", "bans": "ban", "addresses": "address"}
@@ -19,15 +20,11 @@ def threshold(jail: Jail) -> str:
     plain = jail.kinds == ("failed",) or jail.on == "bans"
     what = "ban" if jail.on == "bans" else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
-    lasting = "for ever" if jail.bantime_ms is None else f"for {format_duration(jail.bantime_ms)}"
-    growing = ", longer each time" if jail.increment is not None and jail.bantime_ms is not None else ""
-    within = format_duration(jail.findtime_ms)
-    return f"{counted(jail.maxretry, what)}{kinds} within {within} ban {lasting}{growing}"
-
-
-def what_for(count: int, of: str) -> str:
-    """What decided a ban: `5 failures`, `3 bans`."""
-    return counted(count, ONE_OF.get(of, of), of)
+    first, *further = jail.thresholds
+    told = [f"{counted(first.maxretry, what)}{kinds} within {_ban_for(first)}"]
+    told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
+    grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
+    return ", ".join([*told, *(["longer each time"] if grows else [])])
 
 
 def escalating(jail: Jail) -> str | None:
@@ -35,9 +32,24 @@ def escalating(jail: Jail) -> str | None:
     rules = jail.escalate
     if rules is None:
         return None
+    return f"{rules.addresses} banned of a /{rules.ipv4} or IPv6 /{rules.ipv6} within {_ban_for(rules)}"
+
+
+def counted_as(jail: Jail) -> str | None:
+    """By which networks a jail counts; None where by address alone."""
+    lengths = [f"/{jail.ipv4_prefix}"] if jail.ipv4_prefix < IPV4_BITS else []
+    lengths += [f"IPv6 /{jail.ipv6_prefix}"] if jail.ipv6_prefix < IPV6_BITS else []
+    return " and ".join(lengths) or None
+
+
+def _ban_for(rules: Step | Escalation) -> str:
     lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
-    within = format_duration(rules.findtime_ms)
-    return f"{rules.addresses} addresses of a /{rules.ipv4} or /{rules.ipv6} within {within} ban it {lasting}"
+    return f"{format_duration(rules.findtime_ms)} ban {lasting}"
+
+
+def what_for(count: int, of: str) -> str:
+    """What decided a ban: `5 failures`, `3 bans`."""
+    return counted(count, ONE_OF.get(of, of), of)
 
 
 def size(size_bytes: int) -> str:

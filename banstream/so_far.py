@@ -13,6 +13,7 @@ decider's, without a million others.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -59,12 +60,15 @@ class Counted:
     """How a jail stands to an address.
 
     Attributes:
-        failures: so many lie within findtime, now.
+        step: which of the jail's thresholds, from 1; `maxretry`: how many it needs.
+        failures: so many lie within its findtime, now.
         until_ms: until when they do; None where there are none.
         at_ms: when they were, sorted.
     """
 
     jail: Jail
+    step: int
+    maxretry: int
     failures: int
     until_ms: int | None
     at_ms: tuple[int, ...]
@@ -92,9 +96,9 @@ class Deciding:
         return self.partition.decider.version != UNRULED.version
 
     def counted(self, now_ms: int) -> list[Counted]:
-        """The jails that have failures of the address within findtime, now."""
+        """The thresholds of jails that have failures of the address within their findtime, now."""
         jails = _ruling(self.partition.decider)
-        found = (counted(jail, jail.subject_of(self.subject), now_ms) for jail in jails)
+        found = (each for jail in jails for each in counted(jail, jail.subject_of(self.subject), now_ms))
         return [each for each in found if each.failures]
 
     def ignored_by(self, jail: Jail) -> str | None:
@@ -205,13 +209,22 @@ def _about(look: Look, prefix: str, number: int, first: int, end: int) -> list[M
     return list(read_at(look.log, place, [offset for offset in offsets if offset < end][::-1]))
 
 
-def counted(state: JailState, subject: str, now_ms: int) -> Counted:
-    """How many failures a jail has counted of a subject that one more now would be added to.
+def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
+    """How many failures each threshold has counted of a subject that one more now would be added to.
 
-    As many as lie with `now_ms` in one stretch of findtime; one more bans where that makes maxretry.
+    As many as lie with `now_ms` in one stretch of its findtime; one more bans where that makes maxretry.
     """
-    failures = [at_ms_of(each) for each in state.failures_of(subject)]
-    jail, findtime_ms = state.rules, state.rules.findtime_ms
+    failures = state.failures_of(subject)
+    for number, step in enumerate(state.thresholds):
+        used = -1 if state.ladder is None else state.ladder.used(subject)[number]
+        unused = [at_ms_of(each) for each in failures if each > used]
+        near = _near(unused, now_ms, step.findtime_ms)
+        until_ms = near[0] + step.findtime_ms if near else None
+        yield Counted(state.rules, number + 1, step.maxretry, len(near), until_ms, tuple(unused))
+
+
+def _near(failures: list[int], now_ms: int, findtime_ms: int) -> list[int]:
+    """The most of these instants that lie with `now_ms` in one stretch of findtime."""
     near = [at_ms for at_ms in failures if abs(at_ms - now_ms) <= findtime_ms]
     insort(near, now_ms)
     best: list[int] = []
@@ -222,7 +235,7 @@ def counted(state: JailState, subject: str, now_ms: int) -> Counted:
         if end - start - 1 > len(best):
             best = near[start:end]
             best.remove(now_ms)
-    return Counted(jail, len(best), best[0] + findtime_ms if best else None, tuple(failures))
+    return best
 
 
 def _ruling(decider: Decider) -> list[JailState]:

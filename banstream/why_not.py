@@ -139,12 +139,12 @@ class WhyNot:
         subject = state.subject_of(self._deciding.subject)
         for failure in state.failures_of(subject):
             if failure & REFERENCE_MASK == place:
-                late = self._now_ms - at_ms_of(failure) > jail.findtime_ms
+                late = self._now_ms - at_ms_of(failure) > state.findtime_ms
                 return _too_long_ago(jail) if late else COUNTS
         free_ms = self._deciding.free_from_ms(jail.name)
         if state.held_by(subject) is not None or (free_ms is not None and event.at_ms < free_ms):
             return f"a ban by jail {jail.name} used them up, or was in force when they came"
-        if self._now_ms - event.at_ms > jail.findtime_ms:
+        if self._now_ms - event.at_ms > state.findtime_ms:
             return _too_long_ago(jail)
         return f"jail {jail.name} has forgotten them: forgiven, or before these rules"
 

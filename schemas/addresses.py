@@ -15,6 +15,8 @@ from typing import Final
 from schemas.errors import InvalidMessage
 
 Network = IPv4Network | IPv6Network
+IPV4_BITS: Final = 32
+IPV6_BITS: Final = 128
 OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4: Final = rf"{OCTET}(?:\.{OCTET}){{3}}"
 """A canonical IPv4 address as an expression: to match it is several times as fast as to parse one."""

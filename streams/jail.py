@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
-from schemas.addresses import network_at
+from schemas.addresses import IPV4_BITS, IPV6_BITS, network_at
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from streams.escalation import Networks
@@ -28,8 +28,6 @@ from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of, flat, 
 NEVER_OLD_MS: Final = 1 << 62
 MOST_SPARED: Final = 16_384
 HISTORY_MS: Final = 30 * 86_400_000
-IPV4_BITS: Final = 32
-IPV6_BITS: Final = 128
 
 
 class Past(NamedTuple):

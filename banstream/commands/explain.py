@@ -113,7 +113,7 @@ def _show_now(answer: Explanation) -> None:
         say(f"  banned   {times} since {instant(bans[-1].at_ms)}")
     for each in answer.counted:
         say(
-            f"  so far   {each.failures} of {each.jail.maxretry} in jail {each.jail.name},"
+            f"  so far   {each.failures} of {each.maxretry} in jail {each.jail.name},"
             f" until {_clock(each.until_ms)}"
         )
     for reason in answer.reasons[:MOST_REASONS]:
@@ -198,10 +198,13 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
     if ban.counted == "addresses" and jail.get("escalate") is not None:
         rules, what, most = jail["escalate"], "banned addresses of a network", jail["escalate"]["addresses"]
     else:
-        rules, most = jail, jail["maxretry"]
+        steps = jail.get("steps", ())
+        rules = jail if ban.step in {None, 1} else steps[ban.step - 2]
+        most = rules["maxretry"]
         what = "bans by other jails" if jail.get("on") == "bans" else "failures"
-    lasting = f"{format_duration(rules['bantime_ms'])}{_grown(ban, jail)}"
-    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban for {lasting}"
+    bantime_ms = rules["bantime_ms"]
+    lasting = f"{'' if bantime_ms is None else 'for '}{format_duration(bantime_ms)}{_grown(ban, jail)}"
+    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban {lasting}"
 
 
 def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:

@@ -1,0 +1,164 @@
+"""What a jail can say, from lines in a log to packets that are dropped; and the same again from the log."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.records import Prolong
+from schemas.topics import DECISIONS
+from tests.banstream.service import Service, eventually, service
+from tests.namespaces import Fleet, Host, fleet
+
+pytestmark = pytest.mark.real("nftables")
+
+FOUR, SIX = "203.0.113.", "2001:db8:1:2::"
+
+
+@pytest.fixture
+def net() -> Iterator[Fleet]:
+    """A server and an attacker."""
+    with fleet("server", "attacker") as made:
+        yield made
+
+
+@pytest.fixture
+def up(net: Fleet, tmp_path: Path) -> Iterator[Service]:
+    """A configured service on the server; not running yet."""
+    with service(tmp_path, net["server"]) as made:
+        yield made
+
+
+def reaches(net: Fleet, source: str) -> bool:
+    """Whether a packet from an address comes through to the server."""
+    server: Host = net["server"]
+    return net["attacker"].reaches(server.ip6 if ":" in source else server.ip4, source=source)
+
+
+def replays_the_same(up: Service) -> None:
+    """A replay of the log decides what was decided."""
+    replayed = [each for each in up.json("replay", str(up.log)) if each["kind"] == "ban"]
+    assert [(each["prefix"], each["jail"], each["until_ms"]) for each in replayed] == [
+        (each.prefix, each.jail, each.until_ms) for each in up.bans()
+    ]
+
+
+def test_a_64_is_one_attacker(up: Service, net: Fleet) -> None:
+    """Three of its addresses fail once each: a fourth is dropped, another /64 is not; one word frees it."""
+    for last in range(1, 5):
+        net["attacker"].add(f"{SIX}{last}")
+    net["attacker"].add("2001:db8:1:3::1")
+    up.configure("maxretry = 3\nipv6_prefix = 64")
+    up.start()
+    for last in range(1, 4):
+        up.fail(f"{SIX}{last}")
+    eventually(lambda: up.elements() == {f"{SIX}/64"}, "the network is banned")
+    assert not reaches(net, f"{SIX}4")
+    assert reaches(net, "2001:db8:1:3::1")
+    config = ("--config", str(up.config))
+    explained = up.run("explain", f"{SIX}4", *config).stdout
+    assert explained.startswith(f"{SIX}4: banned inside {SIX}/64, by jail sshd")
+    assert explained.count("  failure  ") == 3
+    assert "Counts and bans: by IPv6 /64" in up.run("status", "sshd", *config).stdout
+    replays_the_same(up)
+    up.run("unban", f"{SIX}2", *config)
+    eventually(lambda: up.elements() == set(), "free again")
+    assert reaches(net, f"{SIX}4")
+    up.fail(f"{SIX}9", 2)
+    eventually(
+        lambda: "so far   2 of 3" in up.run("explain", f"{SIX}4", *config, code=None).stdout, "counted"
+    )
+    assert up.stop() == 0
+
+
+def test_a_network_is_banned_for_its_addresses(up: Service, net: Fleet) -> None:
+    """Above their bans, through a kill; let go early it leaves them; never over an allowed address."""
+    for last in (1, 200):
+        net["attacker"].add(f"{FOUR}{last}")
+    escalate = "[jail.sshd.escalate]\naddresses = 3\nbantime = -1"
+    up.configure('maxretry = 1\nbantime = "1h"', more=escalate)
+    up.start()
+    up.fail(f"{FOUR}1")
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "banned")
+    up.stop(signal.SIGKILL)
+    up.start()
+    for last in (2, 3):
+        up.fail(f"{FOUR}{last}")
+    singles = {f"{FOUR}{last}" for last in range(1, 4)}
+    eventually(lambda: up.elements() == {*singles, f"{FOUR}0/24"}, "the network is banned")
+    assert not reaches(net, f"{FOUR}200")
+    config = ("--config", str(up.config))
+    explained = up.run("explain", f"{FOUR}200", *config).stdout
+    assert f"{FOUR}200: banned inside {FOUR}0/24, by jail sshd for ever" in explained
+    assert "3 banned addresses of a network within 1d ban for ever" in explained
+    assert (
+        "Networks: 3 banned of a /24 or IPv6 /48 within 1d ban for ever"
+        in up.run("status", "sshd", *config).stdout
+    )
+    assert f"[sshd] Ban {FOUR}0/24 addresses=3 within=1d" in up.errors
+    replays_the_same(up)
+    up.run("unban", f"{FOUR}0/24", *config)
+    eventually(lambda: up.elements() == singles, "the addresses stay banned")
+    assert reaches(net, f"{FOUR}200")
+    assert not reaches(net, f"{FOUR}1")
+    up.run("allow", "198.51.100.7", *config)
+    for last in range(1, 4):
+        up.fail(f"198.51.100.{last}")
+    eventually(lambda: len(up.elements()) == 6, "the addresses are banned")
+    said = up.run("explain", "198.51.100.3", *config).stdout
+    assert "its network 198.51.100.0/24 is full, and not banned: 198.51.100.7 is never banned" in said
+    assert up.stop() == 0
+
+
+def test_a_jail_has_several_thresholds(up: Service) -> None:
+    """The second counts what the first has banned for, through a restart; the ban says which it was."""
+    steps = (
+        '[[jail.sshd.step]]\nmaxretry = 2\nbantime = "2s"\n[[jail.sshd.step]]\nmaxretry = 4\nbantime = "1h"'
+    )
+    up.configure("", more=steps)
+    up.start()
+    up.fail(f"{FOUR}1", 2)
+    eventually(lambda: len(up.bans()) == 1, "banned by the first step")
+    eventually(lambda: up.elements() == set(), "free again")
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.fail(f"{FOUR}1")
+    config = ("--config", str(up.config))
+
+    def told() -> str:
+        return up.run("explain", f"{FOUR}1", *config).stdout
+
+    eventually(lambda: "so far   3 of 4 in jail sshd" in told(), "the failures count for the second")
+    up.fail(f"{FOUR}1")
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "banned by the second step")
+    first, second = up.bans()
+    assert [(each.step, each.count) for each in (first, second)] == [(1, 2), (2, 4)]
+    assert "4 failures within 10m ban for 1h" in told()
+    assert "2 failures within 10m ban for 2s, 4 within 10m ban for 1h" in up.run("status", *config).stdout
+    replays_the_same(up)
+    assert up.stop() == 0
+
+
+def test_who_goes_on_stays_banned(up: Service) -> None:
+    """Where a jail prolongs: his ban ends later, also in the firewall."""
+    up.configure('maxretry = 2\nbantime = "4s"\nprolong = true')
+    up.start()
+    up.fail(f"{FOUR}1", 2)
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "banned")
+    time.sleep(2)
+    up.fail(f"{FOUR}1", 2)
+    eventually(lambda: any(isinstance(each, Prolong) for each in up.kept(DECISIONS)), "prolonged")
+    (prolonged,) = (each for each in up.kept(DECISIONS) if isinstance(each, Prolong))
+    (ban,) = up.bans()
+    assert prolonged.until_ms is not None
+    assert ban.until_ms is not None
+    assert prolonged.until_ms > ban.until_ms
+    assert prolonged.why == "2 failures during the ban"
+    time.sleep(max(0.0, ban.until_ms / 1_000 + 0.5 - time.time()))
+    assert up.elements() == {f"{FOUR}1"}
+    eventually(lambda: up.elements() == set(), "free again")
+    assert up.stop() == 0
