@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from banstream.config import EnforcerSettings
 from banstream.overview import VERSION
 from enforcers.bans import Heeded
+from enforcers.breaker import BreakerLimits
 from enforcers.enforcer import EnforcerConfig
-from enforcers.safety import BreakerLimits
 from enforcers.saying import Tell
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from schemas.rules import (
     Increment,
     Jail,
     JailInput,
-    Step,
+    Threshold,
 )
 
 JAIL_NAME_CHARACTERS: Final = 64
@@ -156,9 +156,9 @@ def _jail(
 
 def _stepped(jail: Table, rules: Jail) -> Jail:
     """The same with the thresholds that `[[jail.NAME.step]]` says in place of its own, where it does."""
-    steps: list[Step] = []
+    steps: list[Threshold] = []
     for table in jail.rows("step"):
-        step = Step(
+        step = Threshold(
             findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
             maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),

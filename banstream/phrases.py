@@ -8,11 +8,11 @@ from typing import Any, Final
 from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import Escalation, Jail, Step
+from schemas.rules import Escalation, Jail, Threshold
 
 MEGABYTE: Final = 1 << 20
 ONE_OF: Final[Mapping[str, str]] = {"failures": "failure", "bans": "ban", "addresses": "address"}
-"""What is counted (schemas.records.Counted), where there is one."""
+"""What is counted (schemas.records.CountedThing), where there is one."""
 
 
 def threshold(jail: Jail) -> str:
@@ -42,7 +42,7 @@ def counted_as(jail: Jail) -> str | None:
     return " and ".join(lengths) or None
 
 
-def _ban_for(rules: Step | Escalation) -> str:
+def _ban_for(rules: Threshold | Escalation) -> str:
     lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
     return f"{format_duration(rules.findtime_ms)} ban {lasting}"
 

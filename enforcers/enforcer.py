@@ -23,12 +23,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from enforcers.bans import ALL, Heeded, read_standing
+from enforcers.breaker import Breaker, BreakerLimits
 from enforcers.contract import Backend
+from enforcers.interval import Interval
 from enforcers.judge import Judge
 from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
-from enforcers.safety import Breaker, BreakerLimits, NeverBan, checked_networks
+from enforcers.safety import NeverBan, checked_networks
 from enforcers.saying import Tell
 from enforcers.seals import RecordSigning
 from enforcers.status import EnforcerStatus
@@ -260,11 +262,11 @@ class Enforcer:
             return False
         if self._config.protect_ssh_peers:
             self._judge.never_ban = self._networks()
-        tripped = self._judge.breaker.tripped
+        tripped = self._judge.breaker.tripped is not None
         learnt = (self._learn(message, now_ms) for message in messages)
         prefixes = dict.fromkeys(filter(None, learnt))
         self._register.settle(prefixes, now_ms)
-        if self._judge.breaker.tripped != tripped:
+        if not tripped and self._judge.breaker.tripped is not None:
             logger.error("new bans are refused reason=%s", self._judge.breaker.tripped)
         return True
 
@@ -348,8 +350,12 @@ class Enforcer:
 
     def _refresh(self, now_ms: int) -> bool:
         """Look up what may never be banned, and let a tripped breaker go when its time has come."""
-        if self._judge.breaker.expire(now_ms):
+        breaker = self._judge.breaker
+        if breaker.expire(now_ms):
             self._register.settle(self._register.refused(), now_ms)
+        elif worst := self._register.worst_held_back(breaker.allowance(now_ms)):
+            breaker.grant(worst)
+            self._register.settle(worst, now_ms)
         if not self._refresh_timer.due(now_ms, self._config.refresh_ms):
             return False
         networks = self._networks()
@@ -365,24 +371,6 @@ class Enforcer:
         if config.protect_ssh_peers:
             networks |= ssh_peers(config.ssh_ports)
         return NeverBan({**networks, **own_networks()})
-
-
-class Interval:
-    """Says when a gap has passed, whichever way the clock was moved."""
-
-    def __init__(self) -> None:
-        self._last_ms = 0
-
-    def due(self, now_ms: int, gap_ms: int) -> bool:
-        """Whether the gap has passed since it last was due, or since `restart`."""
-        if abs(now_ms - self._last_ms) < gap_ms:
-            return False
-        self._last_ms = now_ms
-        return True
-
-    def restart(self, now_ms: int) -> None:
-        """The gap begins now."""
-        self._last_ms = now_ms
 
 
 @contextmanager

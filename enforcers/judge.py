@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from enforcers.safety import Breaker, NeverBan
-from enforcers.standing import Ends, HostBan, live
+from enforcers.breaker import Breaker
+from enforcers.safety import NeverBan
+from enforcers.standing import Ends, HostBan, jails_of, live
 from schemas.records import Outcome
 
 Judgement = tuple[Ends, Outcome, str | None]
@@ -47,7 +48,7 @@ class Judge:
     def _refusal(self, ban: HostBan, now_ms: int, *, new: bool) -> str | None:
         reason = self.never_ban.refusal(ban.prefix)
         if reason is None and not ban.counted:
-            reason = self.breaker.refusal(ban.prefix, now_ms, new=new)
+            reason = self.breaker.refusal(ban.prefix, now_ms, new=new, jails=jails_of(ban.holders))
             ban.counted = reason is None
         return reason
 

@@ -102,6 +102,11 @@ def holders_of(holds: Sequence[Hold | HoldLine], decision: str) -> Holders:
     return tuple((intern(hold.jail), hold.until_ms, hold.ban) for hold in holds)
 
 
+def jails_of(holders: Holders) -> tuple[str, ...]:
+    """The jails that hold a prefix."""
+    return (holders,) if isinstance(holders, str) else tuple(jail for jail, _, _ in holders)
+
+
 def live(ends: Ends, now_ms: int) -> Ends:
     """Those that have not ended."""
     for _, until_ms in ends:

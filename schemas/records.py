@@ -32,7 +32,7 @@ Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
-Counted = Literal["failures", "bans", "addresses"]
+CountedThing = Literal["failures", "bans", "addresses"]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
 LINE_CHARACTERS = TEXT_CHARACTERS
@@ -169,7 +169,7 @@ class Ban:
     who: Name | None = None
     why: ShortText | None = None
     ports: tuple[Port, ...] = ()
-    counted: Counted = "failures"
+    counted: CountedThing = "failures"
     step: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -103,7 +103,7 @@ class Escalation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Threshold:
     """One of a jail's thresholds; the fields are as a jail's."""
 
     findtime_ms: DurationMs
@@ -155,13 +155,13 @@ class Jail:
     ipv4_prefix: Annotated[int, msgspec.Meta(ge=WIDEST_IPV4, le=32)] = 32
     ipv6_prefix: Annotated[int, msgspec.Meta(ge=WIDEST_IPV6, le=128)] = 128
     escalate: Escalation | None = None
-    steps: Annotated[tuple[Step, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
+    steps: Annotated[tuple[Threshold, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
     prolong: bool = False
 
     @property
-    def thresholds(self) -> tuple[Step, ...]:
+    def thresholds(self) -> tuple[Threshold, ...]:
         """Its own threshold, then its further steps."""
-        own = Step(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
+        own = Threshold(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
         return (own, *self.steps)
 
 

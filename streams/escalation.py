@@ -14,7 +14,7 @@ from schemas.addresses import network_at
 from schemas.rules import Escalation
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of
 
-Deciding = tuple[int, str]
+Filling = tuple[int, str]
 """The failure that decided a ban (streams.window), and whom that banned."""
 
 
@@ -26,7 +26,7 @@ class Networks:
     def __init__(self, rules: Escalation, lateness_ms: int) -> None:
         self.rules = rules
         self._lateness_ms = lateness_ms
-        self._bans: dict[str, list[Deciding]] = {}
+        self._bans: dict[str, list[Filling]] = {}
 
     def network_of(self, subject: str) -> str | None:
         """The network that is banned when it fills up; None where a subject is no narrower."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 
-from schemas.rules import Step
+from schemas.rules import Threshold
 from streams.window import flat, full_window, unflat
 
 
@@ -25,7 +25,7 @@ class Ladder:
 
     __slots__ = ("_used", "beside", "thresholds")
 
-    def __init__(self, thresholds: Sequence[Step]) -> None:
+    def __init__(self, thresholds: Sequence[Threshold]) -> None:
         self.thresholds = thresholds
         self.beside: dict[str, list[int]] = {}
         self._used: dict[str, list[int]] = {}

@@ -16,7 +16,7 @@ from banstream.watches import form_of_file, watches
 from producers.filters import load_filter
 from schemas.bounds import MOST_LABELS
 from schemas.errors import ConfigError
-from schemas.rules import Escalation, Increment, Step
+from schemas.rules import Escalation, Increment, Threshold
 from tests.banstream.service import Service, eventually
 
 LABELS = "".join(f'l{number} = "x"\n' for number in range(MOST_LABELS + 1))
@@ -476,8 +476,8 @@ escalate = { enabled = false }
     sshd, dovecot = (jail.rules for jail in load_settings(str(file)).jails)
     hour_ms, day_ms = 3_600_000, 86_400_000
     assert sshd.thresholds == (
-        Step(findtime_ms=600_000, maxretry=4, bantime_ms=hour_ms),
-        Step(findtime_ms=day_ms, maxretry=20, bantime_ms=None),
+        Threshold(findtime_ms=600_000, maxretry=4, bantime_ms=hour_ms),
+        Threshold(findtime_ms=day_ms, maxretry=20, bantime_ms=None),
     )
     assert (sshd.ipv4_prefix, sshd.ipv6_prefix, sshd.prolong) == (28, 56, True)
     assert sshd.escalate == Escalation(ipv6=52, addresses=5, bantime_ms=2 * day_ms)

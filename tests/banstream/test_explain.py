@@ -26,7 +26,7 @@ from eventlog.memory import MemoryLog
 from eventlog.sqlite import SqliteLog
 from schemas.codec import encode, encode_frame
 from schemas.records import Ban, Command, Enforcement, Unban
-from schemas.rules import Jail, Rules, Step
+from schemas.rules import Jail, Rules, Threshold
 from schemas.topics import COMMANDS, ENFORCEMENTS, EVENTS
 from streams.decider import Decider
 from streams.embedded import EmbeddedDecider
@@ -444,7 +444,7 @@ ACTIONS = st.lists(
         findtime_ms=st.just(10 * MINUTE),
         ipv4_prefix=st.sampled_from([24, 32]),
         prolong=st.booleans(),
-        steps=st.sampled_from([(), (Step(maxretry=7, findtime_ms=60 * MINUTE, bantime_ms=MINUTE),)]),
+        steps=st.sampled_from([(), (Threshold(maxretry=7, findtime_ms=60 * MINUTE, bantime_ms=MINUTE),)]),
     ),
     st.integers(0, 90),
 )

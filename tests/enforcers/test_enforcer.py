@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from enforcers.bans import Heeded
+from enforcers.breaker import BreakerLimits
 from enforcers.contract import Element, Failure
 from enforcers.enforcer import FLUSHED, Enforcer, EnforcerConfig
 from enforcers.null import NullBackend
-from enforcers.safety import BreakerLimits
 from enforcers.saying import Said
 from eventlog.contract import Append, Message
 from eventlog.memory import MemoryLog
@@ -317,7 +317,7 @@ def test_the_breaker_refuses_what_is_too_much_and_says_so() -> None:
     rig.follow(*(standing(f"198.51.100.{n}") for n in range(15)))
     assert len(rig.held) == 60
     status = rig.enforcer.status()
-    assert (status.breaker, status.refused) == ("breaker: more than 10 new bans in a minute", 5)
+    assert (status.breaker, status.refused) == ("breaker: more than 10 new bans in a minute by jail sshd", 5)
     assert status.breaker_resets_at_ms == NOW_MS + 60_000
     rig.backend.was_changed = True
     rig.follow(freed("203.0.113.1"), after_ms=1_000)
@@ -325,6 +325,27 @@ def test_the_breaker_refuses_what_is_too_much_and_says_so() -> None:
     rig.follow(after_ms=59_000)
     assert len(rig.held) == 64
     assert rig.enforcer.status().breaker is None
+
+
+def test_while_a_jail_has_tripped_its_longest_bans_are_let_through() -> None:
+    """A tenth as fast as the rest would be; never what is never banned; another jail's all at once."""
+    limits = BreakerLimits(bans_per_minute=600)
+    rig = Rig(config=EnforcerConfig(host="h1", breaker=limits, never_ban=("10.9.9.1",)))
+    rig.follow(*(standing(f"10.0.{n // 250}.{n % 250}", hold(NOW_MS + HOUR_MS)) for n in range(600)))
+    assert len(rig.held) == 600
+    rig.follow(
+        *(standing(f"10.1.0.{n}", hold(NOW_MS + n * HOUR_MS)) for n in range(1, 10)),
+        standing("10.9.9.1"),
+        standing("10.2.0.1"),
+    )
+    assert len(rig.held) == 600
+    rig.follow(standing("10.3.0.1", hold(NOW_MS + HOUR_MS, jail="dovecot")))
+    assert len(rig.held) == 601
+    for expected in ("10.2.0.1", "10.1.0.9", "10.1.0.8"):
+        rig.follow(after_ms=1_000)
+        assert expected in rig.held
+    assert len(rig.held) == 604
+    assert "[sshd] Ban 10.2.0.1" in rig.heard()
 
 
 def test_an_operator_resets_the_breaker() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from enforcers.breaker import Breaker, BreakerLimits
 from enforcers.judge import Judge
-from enforcers.safety import Breaker, BreakerLimits, NeverBan
+from enforcers.safety import NeverBan
 from enforcers.standing import Ends, HostBan, ends_of, live, missing, packed, surplus
 from schemas.records import Hold, Outcome
 from tests.enforcers.standings import NOW_MS, hold

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidMessage
 from schemas.records import Ban, Decision, Prolong, Unban
-from schemas.rules import Rules, Step
+from schemas.rules import Rules, Threshold
 from streams.decider import Decider
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, rules, tick, unbans
@@ -18,8 +18,8 @@ from tests.streams.test_networks import command
 
 HOUR = 60 * MINUTE
 STEPS = (
-    Step(findtime_ms=HOUR, maxretry=6, bantime_ms=5 * HOUR),
-    Step(findtime_ms=24 * HOUR, maxretry=9, bantime_ms=None),
+    Threshold(findtime_ms=HOUR, maxretry=6, bantime_ms=5 * HOUR),
+    Threshold(findtime_ms=24 * HOUR, maxretry=9, bantime_ms=None),
 )
 
 
@@ -67,7 +67,7 @@ def test_each_step_counts_what_it_has_not_used_up(*, restarts: bool) -> None:
 def test_the_severest_that_is_filled_decides() -> None:
     """One failure may fill several."""
     decider = Decider(
-        stepped(steps=(Step(findtime_ms=HOUR, maxretry=4, bantime_ms=None),), findtime_ms=2_000)
+        stepped(steps=(Threshold(findtime_ms=HOUR, maxretry=4, bantime_ms=None),), findtime_ms=2_000)
     )
     slow = [failed(ALICE, at_s * 600) for at_s in range(4)]
     assert told(fold(decider, slow)) == [(2, 4, 1_800)]
@@ -128,10 +128,10 @@ def test_it_bans_as_a_plain_oracle(
 ) -> None:
     """In order of time, however the events are cut, saved and loaded between."""
     events = [failed(ip, at_s) for at_s, ip in sorted(failures)]
-    steps: list[Step] = []
+    steps: list[Threshold] = []
     for minutes, more, lasting in some:
         maxretry = more + (steps[-1].maxretry if steps else 0)
-        steps.append(Step(findtime_ms=minutes * MINUTE, maxretry=maxretry, bantime_ms=lasting * MINUTE))
+        steps.append(Threshold(findtime_ms=minutes * MINUTE, maxretry=maxretry, bantime_ms=lasting * MINUTE))
     first, *further = steps
     made = Decider(
         rules(
@@ -147,7 +147,7 @@ def test_it_bans_as_a_plain_oracle(
     assert told(decisions) == oracle(events, steps)
 
 
-def oracle(events: list[tuple[str, int, str]], steps: list[Step]) -> list[tuple[int, int, int]]:
+def oracle(events: list[tuple[str, int, str]], steps: list[Threshold]) -> list[tuple[int, int, int]]:
     """By which step the jail has to ban, and when, counted the plain way."""
     banned: list[tuple[int, int, int]] = []
     free_ms: dict[str, int] = {}
