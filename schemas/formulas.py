@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 MOST_CHARACTERS: Final = 500
 MOST_SHIFT: Final = 1_000
 Number = int | float
-Numbers = Mapping[str, Number]
-Computed = Callable[[Numbers], Number]
+Known = Mapping[str, Number]
+Computed = Callable[[Known], Number]
 
 _NAMES: Final = frozenset({"ban.Time", "ban.Count", "banFactor"})
 _OPERATORS: Final[Mapping[type[ast.AST], Callable[[Number, Number], Number]]] = {
@@ -133,7 +133,7 @@ def _called(name: str, arguments: list[Computed]) -> Computed:
 
 
 def _joined(parts: list[Computed], *, wanted: bool) -> Computed:
-    def joined(named: Numbers) -> Number:
+    def joined(named: Known) -> Number:
         value: Number = not wanted
         for part in parts:
             value = part(named)
