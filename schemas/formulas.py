@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 MOST_CHARACTERS: Final = 500
 MOST_SHIFT: Final = 1_000
 Number = int | float
-Known = Mapping[str, Number]
-Computed = Callable[[Known], Number]
+BanFacts = Mapping[str, Number]
+Computed = Callable[[BanFacts], Number]
 
 _NAMES: Final = frozenset({"ban.Time", "ban.Count", "banFactor"})
 _OPERATORS: Final[Mapping[type[ast.AST], Callable[[Number, Number], Number]]] = {
@@ -133,7 +133,7 @@ def _called(name: str, arguments: list[Computed]) -> Computed:
 
 
 def _joined(parts: list[Computed], *, wanted: bool) -> Computed:
-    def joined(named: Known) -> Number:
+    def joined(named: BanFacts) -> Number:
         value: Number = not wanted
         for part in parts:
             value = part(named)
