@@ -19,10 +19,10 @@ from functools import partial
 from ipaddress import IPv6Address
 from itertools import islice
 
+from enforcers.breaker import BreakerLimits
 from enforcers.contract import Element
 from enforcers.enforcer import Enforcer, EnforcerConfig
 from enforcers.nftables import NftablesBackend
-from enforcers.safety import BreakerLimits
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog

@@ -18,7 +18,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MOST_CHARACTERS: Final = 500
 MOST_SHIFT: Final = 1_000
@@ -51,8 +51,13 @@ _SIGNS: Final[Mapping[type[ast.AST], Callable[[Number], Number]]] = {
     ast.USub: operator.neg,
     ast.Not: operator.not_,
 }
-_FUNCTIONS: Final[Mapping[str, Callable[..., Number]]] = {
-    **{function.__name__: function for function in (min, max, abs, round, int, float)},
+_FUNCTIONS: Final[Mapping[str, Any]] = {
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "round": round,
+    "int": int,
+    "float": float,
     **{name: getattr(math, name) for name in ("exp", "log", "log2", "log10", "sqrt", "pow", "floor", "ceil")},
 }
 _TAKES: Final[Mapping[str, tuple[int, int]]] = {"min": (2, 9), "max": (2, 9), "pow": (2, 2), "log": (1, 2)}
@@ -128,7 +133,7 @@ def _called(name: str, arguments: list[Computed]) -> Computed:
     least, most = _TAKES.get(name, (1, 1))
     if not least <= len(arguments) <= most:
         raise ValueError(f"{name} does not take {len(arguments)} values")
-    function = _FUNCTIONS[name]
+    function: Callable[..., Number] = _FUNCTIONS[name]
     return lambda named: _bounded(function(*(argument(named) for argument in arguments)))
 
 

@@ -198,8 +198,7 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
     if ban.counted == "addresses" and jail.get("escalate") is not None:
         rules, what, most = jail["escalate"], "banned addresses of a network", jail["escalate"]["addresses"]
     else:
-        steps = jail.get("steps", ())
-        rules = jail if ban.step in {None, 1} else steps[ban.step - 2]
+        rules = jail["steps"][ban.step - 2] if ban.step and ban.step > 1 else jail
         most = rules["maxretry"]
         what = "bans by other jails" if jail.get("on") == "bans" else "failures"
     bantime_ms = rules["bantime_ms"]
