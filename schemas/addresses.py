@@ -72,9 +72,15 @@ def network_of(prefix: str) -> str:
     return str(network.supernet(new_prefix=length))
 
 
-@lru_cache(maxsize=65_536)
 def network_at(prefix: str, length: int) -> str:
     """The network of that length in which a prefix in canonical form lies; itself where it is no longer."""
+    if length == 24 and "/" not in prefix and ":" not in prefix:  # noqa: PLR2004 - the commonest, by its text
+        return f"{prefix[: prefix.rindex('.')]}.0/24"
+    return _network_at(prefix, length)
+
+
+@lru_cache(maxsize=65_536)
+def _network_at(prefix: str, length: int) -> str:
     network = parse_prefix(prefix)
     return prefix if network.prefixlen <= length else str(network.supernet(new_prefix=length))
 

@@ -129,7 +129,7 @@ class Decider(Verdicts):
                     stamped_ms, stamp = at_ms, (at_ms << AT_SHIFT) + base
                 failure = stamp + index
                 if known is None:
-                    subject = jail.subject_of(ip) if jail.widens else ip
+                    subject = jail.subject_of(ip) if jail.widens in ip else ip
                     if not self._new(jail, subject, ip, failure):
                         continue
                 elif shape is list and failure > known[-1]:

@@ -62,6 +62,7 @@ class JailState:
         bans: bans decided, ever.
         dropped: subjects dropped because there were too many, ever.
         networks: where it has banned somebody lately; None where it does not escalate.
+        widens: what stands in an address that may not be counted as itself.
         thresholds: when it bans, fewest failures first.
         ladder: what is used up of whose failures; None where a ban uses up all there are.
     """
@@ -116,7 +117,8 @@ class JailState:
             self.ladder = None
         elif self.ladder is None or self.ladder.thresholds != self.thresholds:
             self.ladder = Ladder(self.thresholds)
-        self.widens = (rules.ipv4_prefix, rules.ipv6_prefix) != (IPV4_BITS, IPV6_BITS)
+        widened = rules.ipv4_prefix < IPV4_BITS, rules.ipv6_prefix < IPV6_BITS
+        self.widens = {(False, False): "none", (True, False): ".", (False, True): ":"}.get(widened, "")
         forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
         self.history_ms = max(forget_ms, self.keep_ms)
         if rules.escalate is None:
