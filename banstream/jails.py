@@ -25,6 +25,7 @@ from schemas.rules import (
     Jail,
     JailInput,
     Threshold,
+    WindowKind,
 )
 
 JAIL_NAME_CHARACTERS: Final = 64
@@ -140,6 +141,7 @@ def _jail(
             labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
+            window=table.take("window", _window, rules.window),
             prolong=table.take("prolong", values.flag, rules.prolong),
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
@@ -171,6 +173,8 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         jail.problem("step", len(steps), f"{MOST_STEPS + 1} at most")
     if not steps:
         return rules
+    if rules.window == "fail2ban":
+        jail.problem("step", len(steps), 'none: window = "fail2ban" has one threshold')
     first, *further = steps
     return replace(
         rules,
@@ -244,6 +248,10 @@ def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
 
 def _usedns(value: object) -> bool:
     return {"yes": True, "warn": True, "no": False}[values.one_of("yes", "warn", "no")(value)]
+
+
+def _window(value: object) -> WindowKind:
+    return cast("WindowKind", values.one_of(*get_args(WindowKind))(value))
 
 
 def _start(value: object) -> Start:

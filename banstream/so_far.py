@@ -215,12 +215,24 @@ def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
     As many as lie with `now_ms` in one stretch of its findtime; one more bans where that makes maxretry.
     """
     failures = state.failures_of(subject)
+    if state.estimates is not None:
+        yield _estimated(state, subject, now_ms)
+        return
     for number, step in enumerate(state.thresholds):
         used = -1 if state.ladder is None else state.ladder.used(subject)[number]
         unused = [at_ms_of(each) for each in failures if each > used]
         near = _near(unused, now_ms, step.findtime_ms)
         until_ms = near[0] + step.findtime_ms if near else None
         yield Counted(state.rules, number + 1, step.maxretry, len(near), until_ms, tuple(unused))
+
+
+def _estimated(state: JailState, subject: str, now_ms: int) -> Counted:
+    """The same of a jail that estimates, as far as time has not run out."""
+    known = None if state.estimates is None else state.estimates.so_far(subject)
+    at_ms = tuple(map(at_ms_of, state.failures_of(subject)))
+    if known is None or now_ms - known[1] >= state.findtime_ms:
+        return Counted(state.rules, 1, state.maxretry, 0, None, at_ms)
+    return Counted(state.rules, 1, state.maxretry, known[0], known[1] + state.findtime_ms, at_ms)
 
 
 def _near(failures: list[int], now_ms: int, findtime_ms: int) -> list[int]:

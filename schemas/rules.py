@@ -29,7 +29,7 @@ from schemas.formulas import MOST_CHARACTERS, parse_formula
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
-WindowKind = Literal["exact"]
+WindowKind = Literal["exact", "fail2ban"]
 JailInput = Literal["events", "bans"]
 ADDED: Final[Mapping[str, object]] = {
     "increment": None,
@@ -127,6 +127,7 @@ class Jail:
             labels say otherwise leaves them alone.
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
+        window: how failures within findtime are counted: exactly, or as fail2ban estimates them.
         increment: how bans grow; None: each lasts bantime.
         on: what counts as a failure: events, or the bans that other jails decide on events (fail2ban's
             recidive); the latter select no events themselves.
@@ -260,6 +261,8 @@ def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
 def _check_jail(jail: Jail, field: str) -> None:
     """InvalidMessage where a jail's fields, each right by itself, are no jail."""
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
+    if jail.window == "fail2ban" and jail.steps:
+        raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):
         raise InvalidMessage("maxretry is not above the one before", field=f"{field}.steps")

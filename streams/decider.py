@@ -29,10 +29,12 @@ from typing import Any, Final
 from schemas.records import Command, Decision, Tick
 from schemas.rules import MANUAL, Jail, Rules
 from streams import commands
+from streams.estimating import state_of
 from streams.growth import lasting_ms
-from streams.jail import Held, JailState
+from streams.jail import JailState
 from streams.routes import Routes
 from streams.runs import Run, addresses_of
+from streams.subjects import Held
 from streams.verdicts import ALLOWANCE, COMMAND, Verdicts
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
@@ -63,10 +65,7 @@ class Decider(Verdicts):
         self.rules = rules
         self.version = rules.version
         for jail in (*rules.jails, Jail(name=MANUAL, filters=(), maxretry=1, bantime_ms=None)):
-            if jail.name in self.jails:
-                self.jails[jail.name].adopt(jail, rules.lateness_ms)
-            else:
-                self.jails[jail.name] = JailState(jail, rules.lateness_ms)
+            self.jails[jail.name] = state_of(jail, rules.lateness_ms, self.jails.get(jail.name))
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
         self.routes = Routes(self.jails[jail.name] for jail in rules.jails if jail.on == "events")
@@ -165,14 +164,15 @@ class Decider(Verdicts):
         """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
         self.now_ms = max(self.now_ms, at_ms)
         while self._expiries and self._expiries[0][0] <= at_ms:
-            until_ms, name, prefix = heappop(self._expiries)
+            due_ms, name, prefix = heappop(self._expiries)
             if name == ALLOWANCE:
-                if self.allowed.get(prefix) == until_ms:
+                if self.allowed.get(prefix) == due_ms:
                     self.disallow(prefix)
                 continue
-            held = self.jails[name].held_by(prefix)
+            jail = self.jails[name]
+            held, until_ms = jail.held_by(prefix), due_ms - jail.lingers_ms
             if held is not None and held.until_ms == until_ms:
-                self.release(self.jails[name], prefix, "expired", at_ms=until_ms)
+                self.release(jail, prefix, "expired", at_ms=until_ms)
         if self.now_ms >= self.sweep_at_ms:
             self._sweep()
         self._wake()
@@ -235,18 +235,19 @@ class Decider(Verdicts):
             above.while_banned += len(failures)
             self.forgive(jail, ip)
             return
-        if jail.ladder is not None:
-            jail.ladder.use(ip, failures, number)
+        jail.use_up(ip, failures, number)
+        evidence, later = failures[start:end], failures[end:]
         if held is not None:
-            self._go_on(jail, ip, held, failures[start:end], number)
-            return
-        self._ban(jail, ip, failures[start:end], number, line_of)
-        for later in failures[end:] if jail.ladder is None else ():
-            self._count(jail, ip, later, line_of)
+            self._go_on(jail, ip, held, evidence, number)
+        elif not jail.ignores(evidence[-1], self.now_ms):
+            self._ban(jail, ip, evidence, number, line_of)
+            for each in later if jail.ladder is None else ():
+                self._count(jail, ip, each, line_of)
 
     def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
         """Who is banned failed on as often as a threshold says: from then it is as if banned anew."""
-        lasts_ms = self._lasting_ms(jail, ip, jail.thresholds[number].bantime_ms, held.ban_count - 1)
+        earlier = 0 if jail.estimates is not None else held.ban_count - 1  # as fail2ban
+        lasts_ms = self._lasting_ms(jail, ip, jail.thresholds[number].bantime_ms, earlier)
         until_ms = None if lasts_ms is None else at_ms_of(evidence[-1]) + lasts_ms
         if held.until_ms is not None and (until_ms is None or until_ms > held.until_ms):
             self.prolong(jail, ip, until_ms, why=f"{len(evidence)} failures during the ban")

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from schemas.addresses import IPV4_BITS, IPV6_BITS, network_at
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from streams.escalation import Networks
+from streams.estimates import Estimates
 from streams.steps import Ladder
+from streams.subjects import Held, Past, Subject
 from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of, flat, full_window
 
 NEVER_OLD_MS: Final = 1 << 62
@@ -30,31 +31,11 @@ MOST_SPARED: Final = 16_384
 HISTORY_MS: Final = 30 * 86_400_000
 
 
-class Past(NamedTuple):
-    """A subject's bans so far in a jail: how many, and until when the last one held (event time)."""
-
-    ban_count: int
-    free_from_ms: int
-
-
-@dataclass(slots=True)
-class Held:
-    """A ban in force. `while_banned` counts the subject's failures since it was decided."""
-
-    ban: str
-    at_ms: int
-    until_ms: int | None
-    ban_count: int
-    while_banned: int = 0
-
-
-Subject = int | list[int] | Held
-
-
 class JailState:
     """A jail's rules and its subjects; the decider mutates it in place.
 
     Attributes:
+        lingers_ms: so long after its end a ban is still in force for who fails then.
         subjects: per address or prefix its failures or its ban in force.
         history: per address its past bans.
         banned: bans in force.
@@ -65,6 +46,7 @@ class JailState:
         widens: what stands in an address that may not be counted as itself.
         thresholds: when it bans, fewest failures first.
         ladder: what is used up of whose failures; None where a ban uses up all there are.
+        estimates: the failing subjects of a jail that estimates (streams.estimating).
     """
 
     __slots__ = (
@@ -74,6 +56,7 @@ class JailState:
         "banned",
         "bans",
         "dropped",
+        "estimates",
         "failures",
         "findtime_ms",
         "history",
@@ -93,12 +76,15 @@ class JailState:
         "widens",
     )
 
+    lingers_ms = 0
+
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.subjects: dict[str, Subject] = {}
         self.history: dict[str, Past] = {}
         self.banned = self.failures = self.ignored = self.bans = self.dropped = 0
         self.networks: Networks | None = None
         self.ladder: Ladder | None = None
+        self.estimates: Estimates | None = None
         self.adopt(rules, lateness_ms)
         self.spare(())
 
@@ -127,6 +113,16 @@ class JailState:
             self.networks = Networks(rules.escalate, lateness_ms)
         else:
             self.networks.rules = rules.escalate
+
+    def take_over(self, before: JailState) -> None:
+        """Go on for a jail of another window: its failures, bans, past and counts."""
+        for name in before.inside(None, banned=False):
+            self.remember(name, before.failures_of(name))
+        for prefix, held in before.held():
+            self.hold(prefix, held)
+        self.history = before.history
+        self.failures, self.ignored = before.failures, before.ignored
+        self.bans, self.dropped = before.bans, before.dropped
 
     def spare(self, allowed: Iterable[str]) -> None:
         """Count nobody inside these prefixes or the rules' ignoreip from now on."""
@@ -232,6 +228,15 @@ class JailState:
         start = full_window(failures, failure, self.findtime_ms, self.maxretry)
         return None if start is None else (0, start)
 
+    def use_up(self, ip: str, failures: list[int], number: int) -> None:
+        """A threshold was filled: what it counted it does not count again."""
+        if self.ladder is not None:
+            self.ladder.use(ip, failures, number)
+
+    def ignores(self, failure: int, now_ms: int) -> bool:  # noqa: ARG002 - a window of another kind may
+        """Whether a ban that a failure decides is none, since it came too late."""
+        return False
+
     def held_by(self, prefix: str) -> Held | None:
         """The ban in force of a prefix."""
         known = self.subjects.get(prefix)
@@ -272,7 +277,7 @@ class JailState:
             del self.subjects[prefix]
             self.banned -= 1
             count = 0 if pardoned and self.rules.increment is not None else held.ban_count
-            self.history[prefix] = Past(count, free_from_ms)
+            self.history[prefix] = Past(count, free_from_ms, held.at_ms)
             if self.ladder is not None:
                 left = self.ladder.left(prefix)
                 if pardoned:
@@ -293,18 +298,18 @@ class JailState:
         Of a network that was banned for its addresses, itself alone is banned: they have their own bans.
         """
         if prefix is None:
-            found: Iterable[str] = self.subjects
+            found: Iterable[str] = self._all()
         else:
             around = {prefix, self._network_of(prefix)}
             alone = False
             if self.networks is not None:
                 around.add(self.networks.network_of(prefix) or prefix)
                 alone = banned and self.networks.is_one(prefix) and self.held_by(prefix) is not None
-            found = around & self.subjects.keys()
+            found = around
             if "/" in prefix and not alone:
                 within = PrefixSet([prefix])
-                found |= {name for name in self.subjects if name in within}
-        return sorted(name for name in found if isinstance(self.subjects[name], Held) == banned)
+                found |= {name for name in self._all() if name in within}
+        return sorted(name for name in found if self._is(name, banned=banned))
 
     def bans_before(self, prefix: str, at_ms: int) -> int:
         """How many bans of a prefix the jail remembers at an instant, with one in force."""
@@ -369,6 +374,14 @@ class JailState:
     def retire(self) -> set[str]:
         """The jail is gone from the rules: only its bans in force stay. Returns whom it forgets."""
         return self.forget(NEVER_OLD_MS)
+
+    def _all(self) -> Iterable[str]:
+        return self.subjects
+
+    def _is(self, name: str, *, banned: bool) -> bool:
+        """Whether a subject is known, and banned or failing."""
+        known = self.subjects.get(name)
+        return known is not None and isinstance(known, Held) == banned
 
     def _network_of(self, prefix: str) -> str:
         length, bits = (

@@ -6,7 +6,8 @@ written again; together with the offset in the whole's record they are the state
 In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, reference, ...; `b` a ban in
 force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms]; `n` the
 bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
-a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...].
+a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` an
+estimate as [first_s, last_s, retry, failures].
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import orjson
 
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
+from streams.estimating import state_of
 from streams.inputs import ANY_FILTER, NOBODY, Mark
-from streams.jail import Held, JailState, Past
+from streams.jail import JailState
 from streams.marks import Marks
+from streams.subjects import Held, Past
 from streams.window import unflat
 
 BUCKETS: Final = 1_024
@@ -78,6 +81,7 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
             _grouped(jail.subjects, wanted),
             _grouped(jail.history, wanted),
             _grouped(jail.networks or (), wanted),
+            _grouped(jail.estimates or (), wanted),
         )
         for jail in decider.jails.values()
     ]
@@ -121,12 +125,18 @@ def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
 
 
 def _dump_part(
-    jail: JailState, subjects: Sequence[str], past: Iterable[str], networks: Iterable[str]
+    jail: JailState,
+    subjects: Sequence[str],
+    past: Iterable[str],
+    networks: Iterable[str],
+    estimates: Iterable[str],
 ) -> dict[str, Any]:
     """What one jail knows of these subjects, pasts and networks; empty where nothing is worth keeping."""
     failures, bans = jail.dumped(subjects)
     parts: dict[str, dict[str, Any]] = {"f": failures, "b": bans}
     parts["h"] = {subject: list(jail.history[subject]) for subject in past}
+    if jail.estimates is not None:
+        parts["e"] = {name: jail.estimates.dumped(name) for name in estimates}
     if jail.ladder is not None:
         parts["s"] = {name: saved for name in subjects if (saved := jail.ladder.dumped(name))}
     if jail.networks is not None:
@@ -141,9 +151,17 @@ def _load_part(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
         jail.hold(subject, Held(*facts))
     for subject, facts in parts.get("h", {}).items():
         jail.history[subject] = Past(*facts)
+    _load_more(jail, parts)
+
+
+def _load_more(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """What only some jails keep, as far as this one still does."""
     if jail.networks is not None:
         for network, bans in parts.get("n", {}).items():
             jail.networks.load(network, bans)
+    if jail.estimates is not None:
+        for subject, facts in parts.get("e", {}).items():
+            jail.estimates.load(subject, *facts)
     if jail.ladder is not None:
         for subject, (used, beside) in parts.get("s", {}).items():
             jail.ladder.load(subject, used, beside)
@@ -152,5 +170,5 @@ def _load_part(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
 def _jail(decider: Decider, name: str) -> JailState:
     """A jail of the decider; one that is gone from the rules comes back for the bans it still holds."""
     if name not in decider.jails:
-        decider.jails[name] = JailState(Jail(name=name, filters=()), decider.rules.lateness_ms)
+        decider.jails[name] = state_of(Jail(name=name, filters=()), decider.rules.lateness_ms)
     return decider.jails[name]

@@ -10,7 +10,8 @@ from heapq import heappush
 from typing import Any, Final
 
 from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
-from streams.jail import Held, JailState
+from streams.jail import JailState
+from streams.subjects import Held
 from streams.window import reference_of
 
 EVENT: Final = ""
@@ -89,7 +90,7 @@ class Verdicts:
         jail.hold(prefix, held)
         self.touched.add(prefix)
         if held.until_ms is not None:
-            heappush(self._expiries, (held.until_ms, jail.rules.name, prefix))
+            heappush(self._expiries, (held.until_ms + jail.lingers_ms, jail.rules.name, prefix))
             self._wake()
 
     def release(self, jail: JailState, prefix: str, reason: UnbanReason, **facts: Any) -> None:
@@ -168,7 +169,7 @@ class Verdicts:
     def resume(self) -> None:
         """Rebuild what follows from the rest of the state, after it was loaded."""
         self._expiries = sorted(
-            (held.until_ms, name, prefix)
+            (held.until_ms + jail.lingers_ms, name, prefix)
             for name, jail in self.jails.items()
             for prefix, held in jail.held()
             if held.until_ms is not None

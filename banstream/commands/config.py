@@ -115,6 +115,7 @@ def _toml(settings: Settings) -> list[str]:
             "ports": rules.ports,
             "forgive": rules.forgive,
             "prolong": rules.prolong,
+            "window": rules.window,
             "ipv4_prefix": rules.ipv4_prefix,
             "ipv6_prefix": rules.ipv6_prefix,
         }

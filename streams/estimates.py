@@ -1,0 +1,120 @@
+"""fail2ban's window: how many failures it thinks a subject has, by a rate and not by counting.
+
+One record a subject: when it failed first and last, in whole seconds, and a number. A failure later than the
+last adds one; where the first is more than findtime before it, the number is first taken down to what its
+rate so far would bring within findtime (FailTicket.adjustTime and FailManager of fail2ban 1.0 and 1.1, as
+Debian has them). A record whose last failure is findtime ago is forgotten before the next is counted.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from schemas.rules import Jail
+from streams.window import at_ms_of, flat, unflat
+
+
+class Estimate:
+    """What is known of one subject; `failures` are the newest, sorted, as many as a ban needs."""
+
+    __slots__ = ("failures", "first_s", "last_s", "retry")
+
+    def __init__(self, failures: list[int], retry: float) -> None:
+        self.failures = failures
+        self.first_s, self.last_s = at_ms_of(failures[0]) // 1_000, at_ms_of(failures[-1]) // 1_000
+        self.retry = retry
+
+
+class Estimates:
+    """The subjects of a jail that fail."""
+
+    __slots__ = ("_findtime_s", "_known", "_maxretry", "_now_s")
+
+    def __init__(self, rules: Jail) -> None:
+        self._known: dict[str, Estimate] = {}
+        self._now_s = 0
+        self.adopt(rules)
+
+    def adopt(self, rules: Jail) -> None:
+        """Go on under other rules."""
+        self._findtime_s = rules.findtime_ms / 1_000
+        self._maxretry = rules.maxretry
+
+    def add(self, subject: str, failure: int, weight: float) -> bool:
+        """Count a failure; whether there are enough. `weight`: what one counts of who is known to be bad."""
+        at_s = at_ms_of(failure) // 1_000
+        self._now_s = max(self._now_s, at_s)
+        known = self._known.get(subject)
+        if known is None or known.last_s <= self._now_s - self._findtime_s:
+            known = self._known[subject] = Estimate([failure], 1)
+        else:
+            if at_s > known.last_s:
+                if known.first_s < at_s - self._findtime_s:
+                    known.retry = round(known.retry / float(at_s - known.first_s) * self._findtime_s)
+                    known.first_s = int(at_s - self._findtime_s)
+                known.last_s = at_s
+            known.retry += 1
+            insort(known.failures, failure)
+            del known.failures[: -self._maxretry]
+        if known.retry < self._maxretry and weight > 1:
+            known.retry += weight - 1
+        return known.retry >= self._maxretry
+
+    def failures_of(self, subject: str) -> list[int]:
+        """The newest failures of a subject."""
+        known = self._known.get(subject)
+        return [] if known is None else known.failures
+
+    def so_far(self, subject: str) -> tuple[int, int] | None:
+        """How many failures a subject is thought to have, and when the last was; None where none."""
+        known = self._known.get(subject)
+        return None if known is None else (int(known.retry), known.last_s * 1_000)
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Nothing of them counts any more."""
+        for subject in subjects:
+            self._known.pop(subject, None)
+
+    def older(self, before_ms: int) -> set[str]:
+        """The subjects whose last failure came before an instant."""
+        return {name for name, known in self._known.items() if known.last_s * 1_000 < before_ms}
+
+    def later(self, at_ms: int) -> set[str]:
+        """The subjects whose last failure is said to have come after an instant; time steps back to it."""
+        self._now_s = min(self._now_s, at_ms // 1_000)
+        return {name for name, known in self._known.items() if known.last_s * 1_000 > at_ms}
+
+    def newest(self) -> Iterator[tuple[int, str]]:
+        """When each subject failed last, and who that is."""
+        return ((known.last_s * 1_000, name) for name, known in self._known.items())
+
+    def load_failures(self, subject: str, failures: list[int]) -> None:
+        """Take over what another window has counted."""
+        self._known[subject] = Estimate(failures[-self._maxretry :], len(failures))
+
+    def dumped(self, subject: str) -> list[Any]:
+        """What is to be saved of a subject."""
+        known = self._known[subject]
+        return [known.first_s, known.last_s, known.retry, flat(known.failures)]
+
+    def load(self, subject: str, first_s: int, last_s: int, retry: float, failures: list[int]) -> None:
+        """Put back what was saved."""
+        known = self._known[subject] = Estimate(unflat(failures), retry)
+        known.first_s, known.last_s = first_s, last_s
+        self._now_s = max(self._now_s, last_s)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, subject: str) -> bool:
+        return subject in self._known
+
+
+def weight_of(bans: int, maxretry: int) -> float:
+    """What one failure counts of who was banned so often: 2, 3, 5, 9 ..., maxretry at most; 1 for none."""
+    return min((1 << min(bans, 20)) / 2 + 1, maxretry) if bans else 1
