@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -26,7 +26,7 @@ from producers.offline import MatchedLines, match_files
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 from schemas.records import Ban, Decision
-from schemas.rules import Rules
+from schemas.rules import Rules, WindowKind
 
 
 @click.command("replay")
@@ -35,7 +35,11 @@ from schemas.rules import Rules
 @click.option(
     "--now", "now", type=Instant(), metavar="INSTANT", help="Of lines without a year [default: mtime]."
 )
-@click.option("--window", type=click.Choice(["exact"]), default="exact", help="How failures are counted.")
+@click.option(
+    "--window",
+    type=click.Choice(get_args(WindowKind)),
+    help="How failures are counted [default: as each jail says].",
+)
 @click.option("--diff", "other_file", metavar="OTHER.toml", help="Whom other rules would ban, and whom not.")
 @click.option("--report", "report_file", metavar="FILE.html", help="Write the result as a page, too.")
 @click.option("--stats", is_flag=True, help="Counts and speed as one JSON line last; alone: only that.")
@@ -64,7 +68,7 @@ class ReplayOptions:
     since: int | None
     until: int | None
     now: int | None
-    window: str
+    window: WindowKind | None
     other_file: str | None
     report_file: str | None
     stats: bool
@@ -82,6 +86,7 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     both = [settings]
     if options.other_file:
         both.append(load_settings(options.other_file, check="filters"))
+    both = [_counted_by(options.window, each) for each in both]
     rules = [each.rules() for each in both]
     counts, started = ReplayCounts(), perf_counter()
     if files:
@@ -97,6 +102,17 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     _conclude(rules, bans, options, counts)
     _tell(counts, rules[0], len(bans[0]), perf_counter() - started, options)
     return 0 if any(bans) else 1
+
+
+def _counted_by(window: WindowKind | None, settings: Settings) -> Settings:
+    """The same with all jails' failures counted in one way, where one is asked for."""
+    if window is None:
+        return settings
+    stepped = [jail.rules.name for jail in settings.jails if jail.rules.steps]
+    if stepped and window == "fail2ban":
+        raise ConfigError(f"--window fail2ban: jail {stepped[0]} has several steps, and that has one")
+    jails = tuple(replace(jail, rules=replace(jail.rules, window=window)) for jail in settings.jails)
+    return replace(settings, jails=jails)
 
 
 def _thresholds(rules: Rules) -> str:

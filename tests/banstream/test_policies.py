@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -161,4 +162,27 @@ def test_who_goes_on_stays_banned(up: Service) -> None:
     time.sleep(max(0.0, ban.until_ms / 1_000 + 0.5 - time.time()))
     assert up.elements() == {f"{FOUR}1"}
     eventually(lambda: up.elements() == set(), "free again")
+    assert up.stop() == 0
+
+
+def test_fail2bans_window_bans_by_a_rate(up: Service) -> None:
+    """Through a restart; the exact one would not: a replay with either says so."""
+    up.configure('maxretry = 5\nbantime = "1h"\nwindow = "fail2ban"')
+    now = time.time()
+    lines = [
+        f"{datetime.fromtimestamp(now - ago_s, UTC).isoformat()} server sshd[{ago_s + 1}]: "
+        f"Failed password for root from {FOUR}1 port 4{ago_s:04} ssh2\n"
+        for ago_s in (640, 480, 320, 160, 0)
+    ]
+    up.log.write_text("".join(lines[:4]), encoding="utf-8")
+    up.start()
+    eventually(lambda: len(up.events()) == 4, "read")
+    up.stop(signal.SIGKILL)
+    up.start()
+    with up.log.open("a", encoding="utf-8") as log:
+        log.writelines(lines[4:])
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "banned for its rate")
+    replays_the_same(up)
+    exact = up.json("replay", "--window", "exact", str(up.log), code=1)
+    assert [each for each in exact if each["kind"] == "ban"] == []
     assert up.stop() == 0
