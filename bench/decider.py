@@ -17,7 +17,7 @@ import orjson
 
 from bench.figures import say
 from eventlog.contract import Message
-from schemas.rules import Jail, Rules
+from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
 from streams.decider import Decider
 from streams.inputs import Mark, read_frame
 from streams.runs import Run
@@ -30,6 +30,25 @@ FRAME: Final = 512
 READ_FRAMES: Final = 20
 READ_ROUNDS: Final = 40
 RULES: Final = Rules(jails=(Jail(name="sshd", filters=("sshd",)),), max_subjects=2_000_000)
+STEPS: Final = (
+    Threshold(findtime_ms=3_600_000, maxretry=20, bantime_ms=DAY_MS),
+    Threshold(findtime_ms=DAY_MS, maxretry=60, bantime_ms=7 * DAY_MS),
+)
+POLICIES: Final = Rules(
+    jails=(
+        Jail(
+            name="sshd",
+            filters=("sshd",),
+            ipv6_prefix=64,
+            steps=STEPS,
+            increment=Increment(),
+            escalate=Escalation(),
+        ),
+        Jail(name="recidive", filters=(), on="bans", findtime_ms=DAY_MS, bantime_ms=7 * DAY_MS),
+    ),
+    max_subjects=2_000_000,
+)
+"""Nearly all that a jail can say: IPv6 by /64, three steps, growing bans, networks, recidive."""
 
 EVENT: Final[dict[str, Any]] = {
     "type": "auth",
@@ -57,13 +76,15 @@ def main() -> None:
     if sys.argv[1:] == ["read"]:
         return
     runs = zipf_runs()
-    decider = Decider(RULES)
-    started = time.perf_counter()
-    bans = sum(len(decider.fold(run, no_line)) for run in runs)
-    seconds = time.perf_counter() - started
-    say("decider", EVENTS / seconds, "events/s")
-    say("decider_decisions", bans, "decisions")
-    tracked()
+    for name, rules in (("decider", RULES), ("decider_policies", POLICIES)):
+        decider = Decider(rules)
+        started = time.perf_counter()
+        bans = sum(len(decider.fold(run, no_line)) for run in runs)
+        seconds = time.perf_counter() - started
+        say(name, EVENTS / seconds, "events/s")
+        say(f"{name}_decisions", bans, "decisions")
+    tracked("tracked_addresses", RULES)
+    tracked("tracked_addresses_policies", POLICIES)
 
 
 def reading() -> None:
@@ -113,9 +134,9 @@ def zipf_runs() -> list[Run]:
     ]
 
 
-def tracked() -> None:
+def tracked(name: str, rules: Rules) -> None:
     """A million addresses that failed once each, within one findtime; five in a hundred are IPv6."""
-    decider = Decider(RULES)
+    decider = Decider(rules)
     before = resident_mb()
     for offset in range(EVENTS // FRAME):
         rows = [
@@ -123,8 +144,8 @@ def tracked() -> None:
             for index in range(FRAME)
         ]
         decider.fold(Run(reference(offset), "sshd", rows), no_line)
-    say("tracked_addresses", decider.jails["sshd"].counts()["failing"], "addresses")
-    say("tracked_addresses_memory", resident_mb() - before, "MB")
+    say(name, decider.jails["sshd"].counts()["failing"], "addresses")
+    say(f"{name}_memory", resident_mb() - before, "MB")
 
 
 def address(number: int) -> str:
