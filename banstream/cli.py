@@ -44,6 +44,9 @@ HINTS: Final[dict[str, str]] = {
 }
 """fail2ban's and CrowdSec's words, and what does that here."""
 
+MODULES: Final = {"import": "importing"}
+"""The modules of commands whose names are words of Python's."""
+
 
 class LazyCommands(click.Group):
     """A group that imports a command's module only when that command is called."""
@@ -61,8 +64,9 @@ class LazyCommands(click.Group):
         from eventlog.kafka.quiet import quiet_libraries
 
         quiet_libraries()
-        module = import_module(f"banstream.commands.{cmd_name}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        python_name = cmd_name.replace("-", "_")
+        module = import_module(f"banstream.commands.{MODULES.get(cmd_name, python_name)}")
+        command: click.Command = getattr(module, f"{python_name}_command")
         for each in (command, *getattr(command, "commands", {}).values()):
             # Docstrings with a backslash are raw ones, and click wants the character: keep these lines apart
             each.help = (each.help or "").replace("\\b\n", "\b\n")

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "stop": "Stop the role that runs here.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",
     "config": "Check or show the configuration.",
+    "import": "Take over fail2ban's configuration and bans, or CrowdSec's decisions.",
     "filters": "List filters, or test them on their own samples.",
     "rules": "Put rules in force in a fleet, and list them.",
     "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",

@@ -1,0 +1,89 @@
+"""A draft in the real loader: what it refuses of a jail takes that jail out of the draft, and is said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from banstream.config import load_settings
+from banstream.doubts import doubts
+from banstream.importing.drafts import Draft, JailDraft, table_name
+from banstream.importing.remarks import KeyPlace, Remark
+from schemas.errors import ConfigError
+
+NAME = "banstream.toml"
+
+
+class Checked(NamedTuple):
+    """A draft that the loader takes.
+
+    Attributes:
+        lost: the jails that it did not take, and why.
+        warnings: what `config check` would warn of.
+    """
+
+    draft: Draft
+    lost: list[Remark]
+    warnings: list[str]
+
+
+def check(draft: Draft, place: Callable[[str, str], KeyPlace]) -> Checked:
+    """What the loader takes of a draft; `place`: where a jail's key stands. ConfigError: none of it."""
+    lost: list[Remark] = []
+    with TemporaryDirectory(prefix="banstream-import-") as folder:
+        file = Path(folder) / NAME
+        while True:
+            file.write_text(draft.text(), encoding="utf-8")
+            try:
+                warnings = list(doubts(load_settings(str(file))))
+            except ConfigError as error:
+                problems = [each.removeprefix(f"{file}: ") for each in error.problems]
+                refused = {jail.name: said for jail in draft.jails if (said := _of(jail, problems))}
+                if not refused:
+                    raise ConfigError(*problems) from error
+                lost += [
+                    _lost(jail, refused[jail.name], place) for jail in draft.jails if jail.name in refused
+                ]
+                draft = draft.without(refused)
+                if not draft.jails:
+                    return Checked(draft, lost, [])
+            else:
+                return Checked(draft, lost, [each.replace(str(file), NAME) for each in warnings])
+
+
+def write(text: str, file: Path, *, force: bool) -> None:
+    """Write a configuration that root's group may read; `force`: over another. Raises ConfigError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    made = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(made, flags | os.O_EXCL, 0o640)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if force:
+                made.replace(file)
+            else:
+                file.hardlink_to(made)  # whole, or not at all; and never over another
+        finally:
+            made.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{file}: is there already; name another, or say --force") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be written: {error.strerror}; name another") from error
+
+
+def _of(jail: JailDraft, problems: Iterable[str]) -> list[str]:
+    title = table_name(jail.name)
+    return [
+        each.removeprefix(f"{title}.") for each in problems if each.startswith((f"{title}.", f"{title} "))
+    ]
+
+
+def _lost(jail: JailDraft, problems: list[str], place: Callable[[str, str], KeyPlace]) -> Remark:
+    said, at = f"{'; '.join(problems)}; the jail is left out", place(jail.name, "filter")
+    return Remark(verdict="lost", jail=jail.name, key="filter", said=said, place=at, counts=jail.counts)

@@ -1,0 +1,109 @@
+"""A configuration of ours that is being made, and its text: only what is not as usual, and why it is so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from banstream.show import printable
+
+BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+WIDTH: Final = 100
+USUAL: Final[Mapping[str, object]] = {"findtime": "10m", "maxretry": 5, "bantime": "10m"}
+"""What jails have here that say nothing."""
+
+Keys = dict[str, object]
+
+
+@dataclass(slots=True)
+class JailDraft:
+    """A jail.
+
+    Attributes:
+        keys: in order; a table's value is a dict.
+        notes: what its comments say.
+        counts: it was on.
+    """
+
+    name: str
+    keys: Keys
+    notes: list[str] = field(default_factory=list[str])
+    counts: bool = True
+
+
+@dataclass(slots=True)
+class Draft:
+    """All of it.
+
+    Attributes:
+        head: what the file's first comment says.
+        defaults: what every jail has that does not say.
+    """
+
+    head: list[str]
+    defaults: Keys
+    jails: list[JailDraft]
+    notes: list[str] = field(default_factory=list[str])
+
+    def without(self, names: Iterable[str]) -> Draft:
+        """The same without some jails."""
+        gone = set(names)
+        return Draft(
+            self.head, self.defaults, [each for each in self.jails if each.name not in gone], self.notes
+        )
+
+    def text(self) -> str:
+        """As a file."""
+        lines = [f"# {printable(line)}".rstrip() for line in self.head]
+        defaults = _changed(self.defaults, USUAL)
+        if defaults or self.notes:
+            lines += ["", *_comments(self.notes), "[defaults]", *_rows("defaults", defaults)]
+        for jail in self.jails:
+            title = f"jail.{_key(jail.name)}"
+            changed = _changed(jail.keys, {**USUAL, **self.defaults})
+            lines += ["", *_comments(jail.notes), f"[{title}]", *_rows(title, changed)]
+        return "\n".join(lines) + "\n"
+
+
+def table_name(jail: str) -> str:
+    """How the loader calls a jail's table."""
+    return f"jail.{jail}"
+
+
+def _changed(keys: Keys, usual: Mapping[str, object]) -> Keys:
+    return {key: value for key, value in keys.items() if key not in usual or value != usual[key]}
+
+
+def _rows(title: str, keys: Keys) -> Iterator[str]:
+    """The lines of a table, then those of the tables in it."""
+    yield from (f"{key} = {_value(value)}" for key, value in keys.items() if not isinstance(value, dict))
+    for key, value in keys.items():
+        if isinstance(value, dict):
+            yield from ("", f"[{title}.{key}]")
+            yield from (f"{name} = {_value(each)}" for name, each in value.items())
+
+
+def _comments(notes: Iterable[str]) -> Iterator[str]:
+    return (f"# {printable(note)}" for note in notes)
+
+
+def _key(name: str) -> str:
+    return name if BARE.fullmatch(name) else _value(name)
+
+
+def _value(value: object) -> str:
+    """A value as TOML (toml.io/en/v1.0.0): what JSON writes of texts is a basic string but for DEL."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case list():
+            items = [_value(each) for each in value]
+            one = f"[{', '.join(items)}]"
+            return one if len(one) <= WIDTH else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+        case int() | float():
+            return f"{value:g}" if isinstance(value, float) else str(value)
+        case _:
+            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
