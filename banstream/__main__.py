@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from banstream.overview import VERSION, overview
 
+OTHERS_NAME = "fail2ban-client"
+"""The command that a link of its name stands for."""
 COMPLETE = "_BANSTREAM_COMPLETE"
 
 
 def main() -> None:
     """Answer who asks what there is; load the command line for everybody else."""
+    if Path(sys.argv[0]).name == OTHERS_NAME:
+        sys.argv[1:1] = [OTHERS_NAME]
     match sys.argv[1:]:
         case [] | ["-h"] | ["--help"] if COMPLETE not in os.environ:
             answer = overview()

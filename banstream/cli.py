@@ -22,11 +22,12 @@ HINTS: Final[dict[str, str]] = {
     "banned": "`banstream bans` lists them",
     "start": "`banstream up` does that, or `systemctl start banstream`",
     "restart": "`banstream reload` takes a new configuration; else `banstream stop`, then `banstream up`",
-    "ping": "`banstream status --health up` does that",
+    "ping": "`banstream status --health up` does that, and for scripts `banstream fail2ban-client ping`",
     "version": "`banstream --version` says it",
-    "get": "`banstream config show` has what is configured, `banstream status` and `bans` what is in force",
+    "get": "`banstream config show` has what is configured, `banstream status` and `bans` what is in force; "
+    "for scripts there is `banstream fail2ban-client get`",
     "set": "`banstream ban ADDRESS --jail JAIL` and `unban` are banip and unbanip; all else is in the "
-    "configuration, then `banstream reload`",
+    "configuration, then `banstream reload`; for scripts there is `banstream fail2ban-client set`",
     "add": "a jail is a table [jail.NAME] in the configuration, then `banstream reload`",
     "fail2ban-regex": "`banstream match FILE` does that",
     "regex": "`banstream match FILE` does that",

@@ -15,7 +15,7 @@ from banstream.standings import StandingBan
 from banstream.tables import Bad
 from producers.library import AUTO
 from schemas.durations import format_duration
-from schemas.rules import MANUAL
+from schemas.rules import MANUAL, Jail
 
 FILE: Final = "file:"
 SILENT_MS: Final = 86_400_000
@@ -61,12 +61,16 @@ def show_jail(made: Machine, name: str) -> None:
             f"{counted(counts['dropped'], 'address', 'addresses')} were forgotten, since there were too many"
         )
     if jail is not None:
-        sources = [each for each in _sources(made.beat) if _reads(each, jail.filters, jail.sources)]
-        _show_list("Reads", sources)
+        _show_list("Reads", sources_read(made, jail))
     bans = made.bans_of(name)
     say(f"Banned now: {len(bans)}{_not_held(bans)}")
     for ban in bans:
         say(f"  {_named(ban)}  {until(ban.hold.until_ms)}")
+
+
+def sources_read(made: Machine, jail: Jail) -> list[str]:
+    """The sources that a jail counts events of, as `up` tells of them."""
+    return [each for each in _sources(made.beat) if _reads(each, jail.filters, jail.sources)]
 
 
 def _show_head(made: Machine) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import click
@@ -28,6 +28,9 @@ from schemas.errors import ConfigError
 from schemas.records import Command, Verb
 from schemas.rules import MANUAL, Rules
 from schemas.topics import COMMANDS, partition_of, spans_partitions
+
+if TYPE_CHECKING:
+    from banstream.outcomes import Outcomes
 
 WAIT_MS: Final = 5_000
 FOREVER_MS: Final = -1
@@ -101,8 +104,11 @@ def give(config_file: str | None, command: Command, *, as_json: bool) -> int:
     return give_all([command], Asking(config_file=config_file, as_json=as_json))
 
 
-def give_all(commands: Sequence[Command], asking: Asking) -> int:
-    """Append commands, wait for what comes of them, and say that; the exit code, the worst of all."""
+def give_all(commands: Sequence[Command], asking: Asking, told: Callable[..., Outcomes] | None = None) -> int:
+    """Append commands, wait for what comes of them, and say that; the exit code, the worst of all.
+
+    `told` makes who says it, where that is not for people or in JSON.
+    """
     from banstream.outcomes import Outcomes
 
     settings = load_settings(asking.config_file, check="log")
@@ -113,7 +119,7 @@ def give_all(commands: Sequence[Command], asking: Asking) -> int:
         commands = [
             replace(_settled(log, each, rules, usual=asking.usual), at_ms=now_ms()) for each in commands
         ]
-        outcomes = Outcomes(log, settings, rules, as_json=asking.as_json)
+        outcomes = (told or Outcomes)(log, settings, rules, as_json=asking.as_json)
         before = {each.id: outcomes.known_before(each) for each in commands}
         answers = Answers(log, shared=shared)
         orders = [Order(each, submit(log, each)) for each in commands]

@@ -31,8 +31,9 @@ COMMANDS: Final[dict[str, str]] = {
     "stop": "Stop the role that runs here.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",
     "config": "Check or show the configuration.",
-    "import": "Take over fail2ban's configuration and bans, or CrowdSec's decisions.",
+    "import": "Take over what fail2ban or CrowdSec has: jails, bans, lists.",
     "filters": "List filters, or test them on their own samples.",
+    "fail2ban-client": "What scripts ask of fail2ban-client, answered in its words.",
     "rules": "Put rules in force in a fleet, and list them.",
     "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",
     "topics": "Make or show the topics of the log on a Kafka cluster.",
@@ -40,6 +41,8 @@ COMMANDS: Final[dict[str, str]] = {
     "doctor": "Check what this machine has and lacks.",
 }
 
+LONG: Final = 12
+"""A longer name does not widen the column of all."""
 USAGE: Final = "Usage: banstream [OPTIONS] COMMAND [ARGS]..."
 ABOUT: Final = """Fail2ban for a fleet, as an event stream.
 
@@ -62,5 +65,5 @@ def overview() -> str:
 
 
 def _listed(rows: dict[str, str]) -> str:
-    width = max(map(len, rows)) + 2
-    return "".join(f"  {name:{width}}{text}\n" for name, text in rows.items())
+    width = max(len(name) for name in rows if len(name) <= LONG) + 2
+    return "".join(f"  {f'{name}  ':{width}}{text}\n" for name, text in rows.items())

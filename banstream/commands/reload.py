@@ -39,10 +39,15 @@ def reload_command(role: str | None, as_json: bool, config_file: str | None) -> 
     return max(_reload(settings, each, as_json=as_json) for each in found)
 
 
-def _reload(settings: Settings, each: Running, *, as_json: bool) -> int:
+def reload_role(settings: Settings, each: Running) -> tuple[Facts, bool]:
+    """Have a role read its configuration again: what it said last, and whether it answered in time."""
     before = _count(facts_of(settings, each.role))
     look = partial(facts_of, settings, each.role)
-    facts, done = ask(each.pid, signal.SIGHUP, look, lambda facts: _count(facts) > before)
+    return ask(each.pid, signal.SIGHUP, look, lambda facts: _count(facts) > before)
+
+
+def _reload(settings: Settings, each: Running, *, as_json: bool) -> int:
+    facts, done = reload_role(settings, each)
     if not done:
         waiting = waits_for(facts)
         said = f"{each.role}: no answer within {format_duration(int(WAIT_S * 1_000))}"

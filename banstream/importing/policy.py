@@ -9,7 +9,7 @@ from typing import Final
 from banstream import values
 from banstream.importing.drafts import Keys
 from banstream.importing.installation import Installation, is_true
-from banstream.importing.remarks import Remark, Fate
+from banstream.importing.remarks import Fate, Remark
 from banstream.importing.spans import seconds
 from producers.filters.fail2ban.files import DEFAULT
 from producers.filters.fail2ban.instants import minutes_east

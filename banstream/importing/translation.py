@@ -13,7 +13,7 @@ from banstream.importing.drafts import Draft, JailDraft, Keys
 from banstream.importing.filters import Chosen, choose
 from banstream.importing.installation import Installation
 from banstream.importing.policy import policy_of
-from banstream.importing.remarks import Remark, Fate
+from banstream.importing.remarks import Fate, Remark
 from banstream.importing.sources import paths_in, sources_of
 from producers.filters.fail2ban.files import DEFAULT
 from schemas.errors import ConfigError
