@@ -65,7 +65,7 @@ class Refused(BanstreamError):  # noqa: N818 - said of a request
         self.hint = hint
 
 
-class Caused(Outcomes):
+class CommandsCaused(Outcomes):
     """Keeps what commands caused, and says nothing."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
@@ -133,10 +133,10 @@ class Fail2banClient:
 
     def give(self, verb: Verb, prefixes: Sequence[str | None], jail: str | None = None) -> list[Decision]:
         """Give a command for each prefix; what they caused. Raises as `give_all`."""
-        tallies: list[Caused] = []
+        tallies: list[CommandsCaused] = []
 
         def told(*arguments: Any, **more: Any) -> Outcomes:
-            tallies.append(Caused(*arguments, **more))
+            tallies.append(CommandsCaused(*arguments, **more))
             return tallies[-1]
 
         asking = Asking(config_file=self.config_file, as_json=False, usual=verb == "ban")

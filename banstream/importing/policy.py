@@ -15,6 +15,7 @@ from producers.filters.fail2ban.files import DEFAULT
 from producers.filters.fail2ban.instants import minutes_east
 from schemas.bounds import MOST_RETRY
 from schemas.durations import format_duration, parse_duration
+from schemas.formulas import parse_formula
 
 LOOPBACK: Final = ["127.0.0.0/8", "::1"]
 DOUBLING: Final = frozenset(
@@ -62,6 +63,8 @@ class _Policy:
         self._take("usedns", self._usedns)
         self._take("logtimezone", self._timezone)
         self.keys.setdefault("maxretry", CODE_MAXRETRY)
+        if self.jail == DEFAULT:
+            self.keys["prolong"] = True
         self._grow()
         for key, said in NO_COUNTERPART.items():
             self._say("none", key, said)
@@ -127,18 +130,21 @@ class _Policy:
                 self._say(
                     "otherwise", key, f"{value[:60]!r} is not understood (expected {error}), and left out"
                 )
+        self._formula(table)
         table["forget"] = _span(self.installation.setting(PURGE) or PURGE_AGE)
         self.keys["increment"] = table
         self._say("translated", INCREMENT, f"[increment] {', '.join(f'{k} = {v}' for k, v in table.items())}")
-        self._formula()
 
-    def _formula(self) -> None:
+    def _formula(self, table: Keys) -> None:
         formula = self.installation.value(self.jail, "bantime.formula") or ""
-        if formula and "".join(formula.split()).lower() not in DOUBLING:
-            self._say("otherwise", "bantime.formula", "bans double here; `multipliers` says other lengths")
+        if formula and "multipliers" not in table and "".join(formula.split()).lower() not in DOUBLING:
+            try:
+                parse_formula(formula)
+                table["formula"] = formula
+            except ValueError as error:
+                self._say("otherwise", "bantime.formula", f"bans double instead (expected {error})")
         if is_true(self.installation.value(self.jail, "bantime.overalljails")):
-            said = "the earlier bans of an address count jail by jail here"
-            self._say("otherwise", "bantime.overalljails", said)
+            table["overalljails"] = True
 
     def _is_no(self, key: str) -> bool:
         value = self.installation.value(self.jail, key)

@@ -27,6 +27,7 @@ ONLY_TOLD: Final = "none of its actions is a firewall's: here its bans enter the
 TOO_LONG: Final = (
     "it is too long for `filter` to say: set it under [Definition] of filter.d/{}.local, and import again"
 )
+AS_FAIL2BAN: Final = "prolong: as fail2ban, which goes on banning who goes on failing"
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ def translate(installation: Installation, *, everything: bool) -> Translation:
     defaults, remarks = policy_of(installation, DEFAULT)
     head = ["Made by `banstream import fail2ban` from", *(f"  {file}" for file in installation.files)]
     notes = [f"{each.key}: {each.said}" for each in remarks if each.verdict == "otherwise"]
+    notes.append(AS_FAIL2BAN)
     made = Translation(Draft(head, defaults, [], notes), remarks)
     for name in installation.names():
         try:

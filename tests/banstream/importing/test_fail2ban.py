@@ -225,6 +225,8 @@ def test_growing_bans_recidive_and_for_ever(tmp_path: Path) -> None:
         tmp_path,
         jail_local="[DEFAULT]\nbantime.increment = true\nbantime.maxtime = 5w\nbantime.rndtime = 10m\n"
         "[sshd]\nenabled = true\nbantime.multipliers = 1 5 30\nbantime.factor = 2\n"
+        "[vsftpd]\nenabled = true\nbantime.overalljails = true\n"
+        "bantime.formula = ban.Time * math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)\n"
         "[dovecot]\nenabled = true\nbantime.increment = false\nbantime = -1\n"
         "[recidive]\nenabled = true\n",
         fail2ban_local="[DEFAULT]\ndbpurgeage = 9d\n",
@@ -235,6 +237,11 @@ def test_growing_bans_recidive_and_for_ever(tmp_path: Path) -> None:
     assert grown is not None
     assert (grown.factor, grown.multipliers) == (2, (1, 5, 30))
     assert (grown.maxtime_ms, grown.rndtime_ms, grown.forget_ms) == (3_024_000_000, 600_000, 777_600_000)
+    other = jails["vsftpd"].increment
+    assert other is not None
+    assert other.overalljails
+    assert other.formula.startswith("ban.Time * math.exp(")
+    assert jails["sshd"].prolong
     assert jails["dovecot"].increment is None
     assert jails["dovecot"].bantime_ms is None
     assert (jails["recidive"].on, jails["recidive"].bantime_ms) == ("bans", 604_800_000)
