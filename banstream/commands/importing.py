@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 import click
 
-from banstream.config import load_settings
+from banstream.config import Settings, load_settings
 from banstream.importing.checking import Checked, check, write
-from banstream.importing.commands import Elsewhere, give_once
+from banstream.importing.commands import Elsewhere, Given, give_once
+from banstream.importing.crowdsec import OVER, read_lists
 from banstream.importing.held import HeldBan, read_held
 from banstream.importing.installation import read_installation
 from banstream.importing.remarks import Remark
@@ -111,9 +112,7 @@ def _carry_bans(database: Path, config_file: str | None, made: Translation) -> l
         said = f"{counted(count, 'ban')} of it not taken over: {settings.origin} has no such jail"
         made.remarks.append(Remark(verdict="lost", jail=jail, key="bans", said=said))
     given = give_once(settings, (_decided(ban) for ban in held.bans if ban.jail in jails))
-    then = "they take effect now" if given.running else "`banstream up` applies them at its start"
-    known = f"; {given.known} were given by an import before" if given.known else ""
-    told = [f"{counted(given.given, 'ban')} in force given to {hidden(settings.log_url)}: {then}{known}."]
+    told = [f"{counted(len(held.bans), 'ban')} in force in {database}; {_given(given, settings)}."]
     if held.over or held.repeated:
         told.append(
             f"Not taken over: {counted(held.over, 'ban')} that had ended, and how often {held.repeated} of "
@@ -168,3 +167,43 @@ def _tell(came: Imported, *, as_json: bool) -> None:
         tell(sentence)
     if lost:
         tell(f"{counted(lost, 'key')} lost: what banned by it before would not ban now.")
+
+
+@import_command.command("crowdsec")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path)
+)
+@json_option
+@config_option
+def crowdsec_command(files: tuple[Path, ...], as_json: bool, config_file: str | None) -> int:
+    r"""CrowdSec's decisions as bans by hand, and its allow-lists as allows, for as long as they go on.
+
+    Run again on the same, it gives none a second time. Exit code 1 when a decision is not taken over. Its
+    profiles and scenarios are not read.
+
+    \b
+    cscli decisions list -o json > decisions.json
+    cscli allowlists list -o json > allowed.json
+    banstream import crowdsec decisions.json allowed.json
+    """
+    listed = read_lists(list(files))
+    settings = load_settings(config_file, check="log")
+    given = give_once(settings, listed.decided)
+    missed = sum(count for why, count in listed.left_out.items() if why != OVER)
+    if as_json:
+        facts = {"given": given.given, "known": given.known, "running": given.running}
+        json_line({"kind": "import", **facts, "left_out": dict(listed.left_out)})
+        return int(missed > 0)
+    bans = sum(each.verb == "ban" for each in listed.decided)
+    found = f"{counted(bans, 'ban')} and {counted(len(listed.decided) - bans, 'allow')} found"
+    say(f"{found}; {_given(given, settings)}.")
+    for why, count in listed.left_out.items():
+        say(f"NOT TAKEN OVER: {count} {why}")
+    return int(missed > 0)
+
+
+def _given(given: Given, settings: Settings) -> str:
+    """How many commands an import has given, and when they take effect."""
+    then = "they take effect now" if given.running else "`banstream up` applies them at its start"
+    known = f"; {given.known} were given by an import before" if given.known else ""
+    return f"{counted(given.given, 'command')} given to {hidden(settings.log_url)}: {then}{known}"

@@ -8,5 +8,6 @@
 | `remarks` | what became of each key, and where it stood |
 | `checking` | the draft in the real loader: what that refuses is left out, and said |
 | `held` | the bans in fail2ban's database |
+| `crowdsec` | what CrowdSec's cscli lists |
 | `commands` | bans and allows from elsewhere as commands of an operator, each once |
 """
