@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -63,14 +64,16 @@ def _of_networks(key: str, prefixes: tuple[str, ...]) -> Iterator[str]:
 
 def _of_kinds_of_logs(jail: JailSettings) -> Iterator[str]:
     """A web server's filters read its error log or its access log; the other is read in vain."""
-    if jail.auto:
+    found = {
+        source: [str(file) for file in matching_files(source.removeprefix(FILE))] or [source]
+        for source in jail.sources
+        if source.startswith(FILE)
+    }
+    if jail.auto or not any(map(_kind_of, chain.from_iterable(found.values()))):
         return
     for name in jail.rules.filters:
         reads = {kind for spec in load_filter(name).sources if (kind := _kind_of(spec))}
-        for source in jail.sources:
-            if not reads or not source.startswith(FILE):
-                continue
-            files = [str(file) for file in matching_files(source.removeprefix(FILE))] or [source]
+        for files in found.values() if reads else ():
             vain = sorted(file for file in files if (kind := _kind_of(file)) and kind not in reads)
             if vain:
                 yield (

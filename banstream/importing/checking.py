@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from banstream.config import load_settings
 from banstream.doubts import doubts
-from banstream.importing.drafts import Draft, JailDraft, table_name
+from banstream.importing.drafts import Draft, JailDraft
 from banstream.importing.remarks import KeyPlace, Remark
 from schemas.errors import ConfigError
 
@@ -41,7 +41,7 @@ def check(draft: Draft, place: Callable[[str, str], KeyPlace]) -> Checked:
                 warnings = list(doubts(load_settings(str(file))))
             except ConfigError as error:
                 problems = [each.removeprefix(f"{file}: ") for each in error.problems]
-                refused = {jail.name: said for jail in draft.jails if (said := _of(jail, problems))}
+                refused = _by_jail(draft.jails, problems)
                 if not refused:
                     raise ConfigError(*problems) from error
                 lost += [
@@ -77,11 +77,17 @@ def write(text: str, file: Path, *, force: bool) -> None:
         raise ConfigError(f"{file}: cannot be written: {error.strerror}; name another") from error
 
 
-def _of(jail: JailDraft, problems: Iterable[str]) -> list[str]:
-    title = table_name(jail.name)
-    return [
-        each.removeprefix(f"{title}.") for each in problems if each.startswith((f"{title}.", f"{title} "))
-    ]
+def _by_jail(jails: Iterable[JailDraft], problems: Iterable[str]) -> dict[str, list[str]]:
+    """What is wrong with which jail: that with the longest name, where one's begins as another's."""
+    found: dict[str, list[str]] = {}
+    names = sorted((jail.name for jail in jails), key=len, reverse=True)
+    for problem in problems:
+        for name in names:
+            title = f"jail.{name}"
+            if problem.startswith((f"{title}.", f"{title} ")):
+                found.setdefault(name, []).append(problem.removeprefix(f"{title}."))
+                break
+    return found
 
 
 def _lost(jail: JailDraft, problems: list[str], place: Callable[[str, str], KeyPlace]) -> Remark:

@@ -3,7 +3,7 @@
 | file | holds |
 |---|---|
 | `cscli decisions list -o json` | alerts, each with its `decisions`: scope, value, type, duration left |
-| `cscli allowlists list -o json`, or `inspect NAME` | lists, or one, each with its `items`: value, expiration |
+| `cscli allowlists list -o json`, or `inspect` | lists, or one, each with its `items`: value, expiration |
 
 A duration is Go's (`3h59m50.9s`, negative when it is over), and was left when the file was written. Formats:
 the documentation of cscli, https://docs.crowdsec.net/docs/next/cscli/cscli

@@ -12,7 +12,13 @@ from banstream.show import printable
 
 BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 WIDTH: Final = 100
-USUAL: Final[Mapping[str, object]] = {"findtime": "10m", "maxretry": 5, "bantime": "10m"}
+LOOPBACK: Final = ["127.0.0.0/8", "::1"]
+USUAL: Final[Mapping[str, object]] = {
+    "findtime": "10m",
+    "maxretry": 5,
+    "bantime": "10m",
+    "ignoreip": LOOPBACK,
+}
 """What jails have here that say nothing."""
 
 Keys = dict[str, object]
@@ -66,11 +72,6 @@ class Draft:
             changed = _changed(jail.keys, {**USUAL, **self.defaults})
             lines += ["", *_comments(jail.notes), f"[{title}]", *_rows(title, changed)]
         return "\n".join(lines) + "\n"
-
-
-def table_name(jail: str) -> str:
-    """How the loader calls a jail's table."""
-    return f"jail.{jail}"
 
 
 def _changed(keys: Keys, usual: Mapping[str, object]) -> Keys:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from banstream import values
-from banstream.importing.drafts import Keys
+from banstream.importing.drafts import LOOPBACK, Keys
 from banstream.importing.installation import Installation, is_true
 from banstream.importing.remarks import Fate, Remark
 from banstream.importing.spans import seconds
@@ -17,7 +17,6 @@ from schemas.bounds import MOST_RETRY
 from schemas.durations import format_duration, parse_duration
 from schemas.formulas import parse_formula
 
-LOOPBACK: Final = ["127.0.0.0/8", "::1"]
 DOUBLING: Final = frozenset(
     {"ban.time*(1<<(ban.countifban.count<20else20))*banfactor", "ban.time*(1<<min(ban.count,20))*banfactor"}
 )

@@ -10,6 +10,7 @@ from banstream.importing.filters import Chosen, journal_match
 from banstream.importing.installation import Installation, is_true
 from producers.sources import missing_files
 from producers.sources.paths import paths_of
+from schemas.errors import ConfigError
 
 WHOLE: Final = (
     "_TRANSPORT=journal + _TRANSPORT=syslog + _TRANSPORT=stdout + _TRANSPORT=kernel + _TRANSPORT=audit"
@@ -39,7 +40,11 @@ def sources_of(installation: Installation, jail: str, chosen: Chosen) -> ReadFro
         if path.startswith("/"):
             read.sources.append(f"file:{path}")
         else:
-            read.said.append(("logpath", f"{path} is no absolute path, and is left out"))
+            read.said.append(
+                ("logpath", f"{path} is no absolute path, which a source has to be, and is left out")
+            )
+    if read.said and not read.sources:
+        raise ConfigError(f"logpath: {'; '.join(said for _, said in read.said)}")
     there = any(paths_of(source.removeprefix("file:")) for source in read.sources)
     falls_back = is_true(installation.value(jail, "systemd_if_nologs") or "true") and backend == "auto"
     if match and falls_back and not there and not missing_files(f"journald:{match}"):

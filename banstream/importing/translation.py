@@ -5,6 +5,7 @@ What a jail does not say, [DEFAULT] says, there as here. A key is told of once: 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,22 @@ TOO_LONG: Final = (
     "it is too long for `filter` to say: set it under [Definition] of filter.d/{}.local, and import again"
 )
 AS_FAIL2BAN: Final = "prolong: as fail2ban, which goes on banning who goes on failing"
+ON_STDERR: Final = "roles speak on stderr; --log-to syslog|journal, --quiet and --debug say otherwise"
+SERVER: Final[Mapping[str, tuple[Fate, str]]] = {
+    "loglevel": ("none", ON_STDERR),
+    "logtarget": ("none", ON_STDERR),
+    "syslogsocket": ("none", ON_STDERR),
+    "socket": ("none", "commands are given to the log: there is no socket"),
+    "pidfile": ("none", "a role holds its log, and systemd knows its process"),
+    "dbfile": ("none", "the log has all of it: [log] url; its bans in force come with --bans"),
+    "dbmaxmatches": ("none", "every failure that counted is kept, in the log"),
+    "dbpurgeage": (
+        "translated",
+        "`forget` of bans that grow; what the log keeps is bounded by [log] max_size",
+    ),
+    "allowipv6": ("none", "addresses of both kinds are read and banned"),
+}
+"""The keys of fail2ban.conf."""
 
 
 @dataclass(slots=True)
@@ -50,6 +67,7 @@ def translate(installation: Installation, *, everything: bool) -> Translation:
     notes = [f"{each.key}: {each.said}" for each in remarks if each.verdict == "otherwise"]
     notes.append(AS_FAIL2BAN)
     made = Translation(Draft(head, defaults, [], notes), remarks)
+    made.remarks += _of_server(installation)
     for name in installation.names():
         try:
             counts = installation.is_on(name)
@@ -61,6 +79,14 @@ def translate(installation: Installation, *, everything: bool) -> Translation:
         else:
             made.off += 1
     return made
+
+
+def _of_server(installation: Installation) -> Iterator[Remark]:
+    """What became of fail2ban.conf."""
+    for key, (verdict, said) in SERVER.items():
+        place = installation.setting_place(key)
+        if place is not None:
+            yield Remark(verdict=verdict, jail="", key=key, said=said, place=place)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as SyntaxFault
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -175,15 +176,19 @@ def _in_order(path: Path, inside: tuple[Path, ...]) -> Iterator[Path]:
 
 def _parsed(path: Path) -> dict[str, FilterOptions] | None:
     """The sections of one file; None when there is no such file."""
-    parser = ConfigParser(interpolation=None, inline_comment_prefixes=(";",), default_section="\0")
     try:
-        if not path.is_file():
-            return None
-        parser.read_string(path.read_text("utf-8"), str(path))
+        return _sections(path, path.read_text("utf-8")) if path.is_file() else None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     except SyntaxFault as error:
         raise ConfigError(f"{path}: {error.message}") from error
+
+
+@lru_cache(maxsize=64)
+def _sections(path: Path, text: str) -> dict[str, FilterOptions]:
+    """The sections of a text, for reading alone: what many filters include is parsed once."""
+    parser = ConfigParser(interpolation=None, inline_comment_prefixes=(";",), default_section="\0")
+    parser.read_string(text, str(path))
     return {name: dict(parser[name]) for name in parser.sections()}
