@@ -17,6 +17,7 @@ NO_ACTIONS: Final = (
 OWN_FILTER: Final = (
     'here it is filter = "/path/of/your/own.toml", or fail2ban\'s own filter as "NAME[option=value]"'
 )
+IMPORT: Final = "`banstream import fail2ban` translates all of fail2ban's configuration"
 AGE: Final = "here it is max_size of [log], which bounds what is kept"
 JOURNAL: Final = 'here it is source = "journald:_SYSTEMD_UNIT=ssh.service"'
 SAFE: Final = (
@@ -66,12 +67,12 @@ OF_JAILS: Final = {
     "max_retry": "here it is maxretry = 5",
 }
 OF_THE_FILE: Final = {
-    "DEFAULT": "here it is [defaults]",
+    "DEFAULT": f"here it is [defaults]; {IMPORT}",
     "default": "here it is [defaults]",
     "jails": "here it is [jail.NAME]",
     "Definition": OWN_FILTER,
     "Init": OWN_FILTER,
-    "INCLUDES": "here it is conf.d/*.toml beside the file, which are read after it",
+    "INCLUDES": f"here it is conf.d/*.toml beside the file, which are read after it; {IMPORT}",
     "action": NO_ACTIONS,
 }
 OF_THE_LOG: Final = {

@@ -24,7 +24,7 @@ HEADER: Final = re.compile(r"^(?=[ \t]*\[)", re.MULTILINE)
 URLS: Final = ("sqlite:", "kafka:")
 FAIL2BANS: Final = (
     "; it reads like a file of fail2ban's: here jails are [jail.NAME], texts stand in quotes, logpath is "
-    'source = "file:PATH" and port is ports (docs/configuration.md has more)'
+    'source = "file:PATH" and port is ports; `banstream import fail2ban` translates all of it'
 )
 OF_LOG: Final = re.compile(r"^\s*(?:\[\s*)?[\"']?log\b", re.MULTILINE)
 

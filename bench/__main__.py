@@ -12,6 +12,7 @@ from pathlib import Path
 
 PARTS = (
     "command",
+    "importing",
     "offline",
     "producers",
     "sshguard",

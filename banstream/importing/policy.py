@@ -34,8 +34,7 @@ NO_COUNTERPART: Final[dict[str, str]] = {
     "skip_if_nologs": "a jail waits for a file that is not there",
 }
 NO_COMMAND: Final = (
-    "nothing here asks a command whom to spare: name them in ignoreip, or `banstream allow ADDRESS`; "
-    "whom only the command spared is banned"
+    "nothing here asks a command whom to spare; name them in ignoreip, or `banstream allow ADDRESS`"
 )
 
 
@@ -68,9 +67,18 @@ class _Policy:
         for key, said in NO_COUNTERPART.items():
             self._say("none", key, said)
         if self._own("ignorecommand"):
-            self._say("otherwise", "ignorecommand", NO_COMMAND)
+            self._without_command()
         if self._own("ignoreself") and not is_true(self._own("ignoreself")):
             self._say("otherwise", "ignoreself", "this machine's own addresses are never banned here")
+
+    def _without_command(self) -> None:
+        """A jail of its own command is off: it was made to ban those alone whom that does not spare."""
+        if self.jail == DEFAULT:
+            self._say("otherwise", "ignorecommand", f"{NO_COMMAND}: whom only the command spared is banned")
+            return
+        self.keys["enabled"] = False
+        said = f"{NO_COMMAND}: the jail is off until `enabled = false` is taken out"
+        self._say("lost", "ignorecommand", said)
 
     def _take(self, key: str, read: Callable[[str], Keys]) -> None:
         """A key that may be wrong: fail2ban's own default holds then, there as here."""

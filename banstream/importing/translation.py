@@ -6,7 +6,7 @@ What a jail does not say, [DEFAULT] says, there as here. A key is told of once: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from banstream.importing.actions import Acts, acts_of
@@ -116,16 +116,17 @@ class _Jail:
             self._say("lost", "filter", f"{error}; the jail is left out")
             return
         self.made.remarks += remarks
-        notes = [f"{each.key}: {each.said}" for each in remarks if each.verdict == "otherwise"]
+        notes = [f"{each.key}: {each.said}" for each in remarks if each.verdict in {"otherwise", "lost"}]
         self.made.draft.jails.append(JailDraft(self.name, keys, notes, self.counts))
 
     def _keys(self, chosen: Chosen, acts: Acts) -> tuple[Keys, list[Remark]]:
         """The keys of its draft, and what became of fail2ban's. Raises ConfigError."""
         keys, remarks = self._input(chosen)
-        policy, more = policy_of(self.installation, self.name)
+        policy, told = policy_of(self.installation, self.name)
+        more = [replace(each, counts=self.counts) for each in told]
         if chosen.native and policy.get("on") != "bans":
             remarks.append(self._remark("translated", "filter", f'filter = "{chosen.name}", of banstream'))
-        keys |= policy
+        keys = {**policy, **keys} if "enabled" in policy else {**keys, **policy}
         if acts.ports:
             keys["ports"] = acts.ports
         return keys, [*remarks, *more, *self._of_actions(acts)]

@@ -68,12 +68,20 @@ def report(folder: Path, tmp_path: Path, *options: str, code: int = 0) -> list[d
 @pytest.mark.real("fail2ban")
 @pytest.mark.parametrize("enabled", ["false", "true"])
 def test_every_jail_of_debians_package_is_taken_over(enabled: str, tmp_path: Path) -> None:
-    """Each is a jail here that `config check` finds good, whether it is enabled or asked for by --all."""
+    """Each is a jail here that `config check` finds good, whether it is enabled or asked for by --all.
+
+    But one lets in, and one would ban search engines without the command that spares them: that one is off,
+    with exit code 1 where it was on before.
+    """
     folder = stock(tmp_path, jail_local=f"[DEFAULT]\nenabled = {enabled}\n")
-    settings, said = imported(folder, tmp_path, *([] if enabled == "true" else ["--all"]))
+    on = enabled == "true"
+    settings, said = imported(folder, tmp_path, *([] if on else ["--all"]), code=int(on))
     jails = {jail.rules.name for jail in settings.jails}
-    assert len(jails) >= 90
+    assert len(jails) >= 89
     assert "[pass2allow-ftp] action: it lets in whom it finds, and bans nobody" in said
+    (lost,) = [line for line in said.splitlines() if line.startswith("LOST ")]
+    assert "[apache-fakegooglebot] ignorecommand: nothing here asks a command whom to spare" in lost
+    assert "apache-fakegooglebot" not in jails
     assert Service(tmp_path).run("config", "check", "--config", str(tmp_path / "made.toml")).returncode == 0
     assert (tmp_path / "made.toml").stat().st_mode & 0o777 == 0o640
 
