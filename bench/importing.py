@@ -1,4 +1,4 @@
-"""How long `banstream import fail2ban --all` takes over Debian's stock configuration, and its processor time."""
+"""How long `banstream import fail2ban --all` takes over Debian's configuration, and its processor time."""
 
 from __future__ import annotations
 
