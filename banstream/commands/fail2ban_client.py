@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -14,11 +15,13 @@ from banstream.config import load_settings
 from banstream.fail2ban_client import NO_COMMAND, NO_SET, ClientAnswer, Fail2banClient, Refused
 from banstream.overview import VERSION
 from banstream.running import running
-from banstream.show import note
+from banstream.show import note, printable
 from schemas.errors import BanstreamError, ConfigError
 
 FAILED: Final = 255
 """fail2ban-client's exit code for whatever went wrong."""
+KEPT: Final = re.compile(r"([\t\n])")
+"""What its answers are laid out with; whatever else could steer a terminal is escaped."""
 WITH_VALUE: Final = frozenset({"-c", "--conf", "-s", "--socket", "-p", "--pidfile", "--pname", "--timeout"})
 PASSED_OVER: Final = frozenset({"-q", "-v", "-vv", "-x", "-i", "-b", "-f", "--async"})
 HINTS: Final = {
@@ -64,7 +67,7 @@ def fail2ban_client_command(words: tuple[str, ...], config_file: str | None) -> 
     else:
         code = 0
     if said or not code:
-        click.echo(said)
+        click.echo("".join(each if each in "\t\n" else printable(each) for each in KEPT.split(said)))
     return code
 
 

@@ -96,7 +96,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    """A value as TOML (toml.io/en/v1.0.0): what JSON writes of texts is a basic string but for DEL."""
+    """A value as TOML (toml.io/en/v1.0.0): a text as JSON writes it, but for what is not printable."""
     match value:
         case bool():
             return str(value).lower()
@@ -107,4 +107,10 @@ def _value(value: object) -> str:
         case int() | float():
             return f"{value:g}" if isinstance(value, float) else str(value)
         case _:
-            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+            written = json.dumps(str(value), ensure_ascii=False)
+            return written if written.isprintable() else "".join(map(_escaped, written))
+
+
+def _escaped(char: str) -> str:
+    """A character that could steer a terminal, as TOML escapes it."""
+    return char if char.isprintable() else f"\\U{ord(char):08x}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from banstream.importing.remarks import KeyPlace
+from eventlog.trust import doubt
 from producers.filters.fail2ban.definition import NOTHING_GIVEN, Unresolved, value_of
 from producers.filters.fail2ban.files import DEFAULT, INCLUDES, KNOWN, Specification, Text, read_text
 from schemas.errors import ConfigError
@@ -142,6 +143,9 @@ def read_installation(folder: Path) -> Installation:
         if not str(error).endswith("no such filter file"):
             raise
         server = Text()
+    for file in (*jails.files, *server.files):
+        if why := doubt(file):
+            raise ConfigError(f"{file}: not read, since it cannot be trusted: {why}")
     return Installation(folder, jails, server)
 
 

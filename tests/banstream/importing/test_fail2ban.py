@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from schemas.records import Command
 from schemas.topics import COMMANDS
 from tests.banstream.importing.oracle import Server, dumped, spans, stock
 from tests.banstream.service import Service, eventually
+from tests.namespaces import fleet
 from tests.producers.filters.fail2ban.oracle import FILTERS
 
 TIMES = [
@@ -258,14 +260,26 @@ def test_growing_bans_recidive_and_for_ever(tmp_path: Path) -> None:
 @pytest.mark.real("fail2ban")
 def test_a_file_is_overwritten_only_when_asked(tmp_path: Path) -> None:
     """And what the report shows of the files cannot steer a terminal."""
-    folder = stock(tmp_path, jail_local="[sshd]\nenabled = true\nignoreip = \x1b[31m\n")
-    _, said = imported(folder, tmp_path)
-    assert "\x1b" not in said + (tmp_path / "made.toml").read_text(encoding="utf-8")
+    steering = "\x1b[31m\u009b\u202e"
+    jail = f"[sshd]\nenabled = true\nignoreip = {steering}\nlogpath = /var/log/{steering}\n"
+    folder = stock(tmp_path, jail_local=jail)
+    settings, said = imported(folder, tmp_path)
+    assert settings.jails[0].sources == (f"file:/var/log/{steering}",)
+    assert not set(steering[:1] + steering[-2:]) & set(said + (tmp_path / "made.toml").read_text("utf-8"))
     done = Service(tmp_path).run(
         "import", "fail2ban", str(folder), "--write", str(tmp_path / "made.toml"), code=2
     )
     assert "is there already; name another, or say --force" in done.stderr
     imported(folder, tmp_path, "--force")
+
+
+@pytest.mark.real("fail2ban")
+def test_files_that_others_may_write_are_not_believed(tmp_path: Path) -> None:
+    """Whoever may write to one would say whom to ban."""
+    folder = stock(tmp_path, jail_local="[sshd]\nenabled = true\n")
+    (folder / "jail.local").chmod(0o666)
+    done = Service(tmp_path).run("import", "fail2ban", str(folder), code=2)
+    assert "jail.local: not read, since it cannot be trusted" in done.stderr
 
 
 def test_a_folder_without_fail2bans_files_is_refused(tmp_path: Path) -> None:
@@ -349,3 +363,28 @@ def test_a_database_is_not_believed(tmp_path: Path) -> None:
         read_held(file, 1_100)
     with pytest.raises(ConfigError, match="name it with --database"):
         read_held(tmp_path / "none", 1_100)
+
+
+@pytest.mark.real("fail2ban", "nftables")
+def test_what_fail2ban_banned_is_kept_out_by_banstream(server: Server, tmp_path: Path) -> None:
+    """From its jail files and its database to packets: the same address, on the same ports."""
+    server.ask("set", "sshd", "banip", "203.0.113.9")
+    eventually(lambda: read_held(server.database, time.time()).bans, "fail2ban wrote its ban")
+    made = tmp_path / "here"
+    made.mkdir()
+    more = made / "conf.d"
+    more.mkdir()
+    (more / "log.toml").write_text(f'[log]\nurl = "sqlite://{made}/state/log.db"\n', encoding="utf-8")
+    folder = stock(made, jail_local="[sshd]\nenabled = true\n")
+    asked = ("import", "fail2ban", str(folder), "--bans", "--database", str(server.database))
+    with fleet("server", "attacker") as net:
+        service, attacker = Service(made, host=net["server"]), net["attacker"]
+        attacker.add("203.0.113.9")
+        service.run(*asked, "--write", str(service.config))
+        service.start()
+        ask = partial(attacker.reaches, net["server"].ip4, port=22, source="203.0.113.9")
+        eventually(lambda: not ask(), "the ban is in force")
+        assert attacker.reaches(net["server"].ip4, port=80, source="203.0.113.9")
+        (ban,) = service.json("bans")
+        assert ban["holds"][0]["who"] == "import fail2ban"
+        service.stop()
