@@ -12,7 +12,7 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.importing.checking import Checked, check, write
-from banstream.importing.commands import Elsewhere, Given, give_once
+from banstream.importing.commands import Elsewhere, Given, give_once, jails_in_force
 from banstream.importing.crowdsec import OVER, read_lists
 from banstream.importing.held import HeldBan, read_held
 from banstream.importing.installation import read_installation
@@ -108,10 +108,10 @@ def _carry_bans(database: Path, config_file: str | None, made: Translation) -> l
     """Give the bans in force to the log; what is to be said of it. Adds remarks on those of no jail here."""
     settings = load_settings(config_file, check="log")
     held = read_held(database, time.time())
-    jails = {jail.rules.name for jail in settings.jails}
+    jails = jails_in_force(settings, config_file)
     homeless = Counter(ban.jail for ban in held.bans if ban.jail not in jails)
     for jail, count in sorted(homeless.items()):
-        said = f"{counted(count, 'ban')} of it not taken over: {settings.origin} has no such jail"
+        said = f"{counted(count, 'ban')} of it not taken over: the rules in force have no such jail"
         made.remarks.append(Remark(verdict="lost", jail=jail, key="bans", said=said))
     given = give_once(settings, (_decided(ban) for ban in held.bans if ban.jail in jails))
     told = [f"{counted(len(held.bans), 'ban')} in force in {database}; {_given(given, settings)}."]

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from banstream.config import Settings
+from banstream.config import Settings, load_settings
 from banstream.instants import now_ms
 from banstream.ordering import submit
-from banstream.reading import heartbeat, is_up, open_to_tell, records
+from banstream.reading import heartbeat, is_up, open_to_tell, records, rules_in_force
 from eventlog.contract import EventLog
 from eventlog.urls import is_shared
 from schemas.records import Command, Verb
+from schemas.rules import Rules
 from schemas.topics import COMMANDS
+from streams.worker.governing import push
 
 PREFIX: Final = "import-"
 
@@ -66,6 +68,29 @@ class Elsewhere:
             jail=self.jail,
             duration_ms=self.duration_ms,
         )
+
+
+def jails_in_force(settings: Settings, config_file: str | None) -> set[str]:
+    """The jails that commands may name: those of the rules in force.
+
+    A command for a jail that its log has not heard of would be one by hand. So where `up` is yet to begin on a
+    log of this machine's own, the rules of its configuration are put in force first, as `up` would. Raises
+    ConfigError, LogError and Transient.
+    """
+    log, url = open_to_tell(settings), settings.log_url
+    try:
+        rules = rules_in_force(log)
+        idle = not is_shared(url) and not is_up(url, log, heartbeat(log), now_ms())
+        if idle and (rules is None or {jail.rules.name for jail in settings.jails} - _names(rules)):
+            rules = load_settings(config_file).rules()
+            push(log, rules, now_ms())
+        return set() if rules is None else _names(rules)
+    finally:
+        log.close()
+
+
+def _names(rules: Rules) -> set[str]:
+    return {jail.name for jail in rules.jails}
 
 
 def give_once(settings: Settings, decided: Iterable[Elsewhere]) -> Given:
