@@ -73,7 +73,7 @@ class Elsewhere:
 def jails_in_force(settings: Settings, config_file: str | None) -> set[str]:
     """The jails that commands may name: those of the rules in force.
 
-    A command for a jail that its log has not heard of would be one by hand. So where `up` is yet to begin on a
+    A command for a jail that its log has not heard of would be one by hand. So where `up` has not begun on a
     log of this machine's own, the rules of its configuration are put in force first, as `up` would. Raises
     ConfigError, LogError and Transient.
     """
