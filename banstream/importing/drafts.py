@@ -80,11 +80,11 @@ def _changed(keys: Keys, usual: Mapping[str, object]) -> Keys:
 
 def _rows(title: str, keys: Keys) -> Iterator[str]:
     """The lines of a table, then those of the tables in it."""
-    yield from (f"{key} = {_value(value)}" for key, value in keys.items() if not isinstance(value, dict))
+    yield from (f"{key} = {toml_value(value)}" for key, value in keys.items() if not isinstance(value, dict))
     for key, value in keys.items():
         if isinstance(value, dict):
             yield from ("", f"[{title}.{key}]")
-            yield from (f"{name} = {_value(each)}" for name, each in value.items())
+            yield from (f"{name} = {toml_value(each)}" for name, each in value.items())
 
 
 def _comments(notes: Iterable[str]) -> Iterator[str]:
@@ -92,16 +92,16 @@ def _comments(notes: Iterable[str]) -> Iterator[str]:
 
 
 def _key(name: str) -> str:
-    return name if BARE.fullmatch(name) else _value(name)
+    return name if BARE.fullmatch(name) else toml_value(name)
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
     """A value as TOML (toml.io/en/v1.0.0): a text as JSON writes it, but for what is not printable."""
     match value:
         case bool():
             return str(value).lower()
         case list():
-            items = [_value(each) for each in value]
+            items = [toml_value(each) for each in value]
             one = f"[{', '.join(items)}]"
             return one if len(one) <= WIDTH else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
         case int() | float():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from banstream import values
-from banstream.importing.drafts import LOOPBACK, Keys
+from banstream.importing.drafts import LOOPBACK, Keys, toml_value
 from banstream.importing.installation import Installation, is_true
 from banstream.importing.remarks import Fate, Remark
 from banstream.importing.spans import seconds
@@ -69,7 +69,7 @@ class _Policy:
         self.keys.setdefault("maxretry", CODE_MAXRETRY)
         if self.jail == DEFAULT:
             self.keys["prolong"] = True
-            self._say("otherwise", "findtime", EXACT)
+            self.remarks.append(Remark(verdict="otherwise", jail="", key="window", said=EXACT))
         self._grow()
         for key, said in NO_COUNTERPART.items():
             self._say("none", key, said)
@@ -99,7 +99,7 @@ class _Policy:
             return
         self.keys |= found
         for name, each in found.items():
-            self._say("translated", key, f"{name} = {each}")
+            self._say("translated", key, f"{name} = {toml_value(each)}")
 
     def _findtime(self, value: str) -> Keys:
         return {"findtime": _span(value)}
@@ -148,7 +148,11 @@ class _Policy:
         table["forget"] = _span(self.installation.setting(PURGE) or PURGE_AGE)
         self.keys["increment"] = table
         self._say("otherwise", INCREMENT, KNOWN_BAD)
-        self._say("translated", INCREMENT, f"[increment] {', '.join(f'{k} = {v}' for k, v in table.items())}")
+        self._say(
+            "translated",
+            INCREMENT,
+            f"[increment] {', '.join(f'{k} = {toml_value(v)}' for k, v in table.items())}",
+        )
 
     def _formula(self, table: Keys) -> None:
         formula = self.installation.value(self.jail, "bantime.formula") or ""
