@@ -111,7 +111,10 @@ def _carry_bans(database: Path, config_file: str | None, made: Translation) -> l
     jails = jails_in_force(settings, config_file)
     homeless = Counter(ban.jail for ban in held.bans if ban.jail not in jails)
     for jail, count in sorted(homeless.items()):
-        said = f"{counted(count, 'ban')} of it not taken over: the rules in force have no such jail"
+        said = (
+            f"{counted(count, 'ban')} of it not taken over: the rules in force have no such jail; "
+            "`banstream reload`, and import again"
+        )
         made.remarks.append(Remark(verdict="lost", jail=jail, key="bans", said=said))
     given = give_once(settings, (_decided(ban) for ban in held.bans if ban.jail in jails))
     told = [f"{counted(len(held.bans), 'ban')} in force in {database}; {_given(given, settings)}."]

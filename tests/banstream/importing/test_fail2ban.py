@@ -229,6 +229,19 @@ def test_what_would_not_ban_any_more_is_said_with_exit_code_1(tmp_path: Path) ->
 
 
 @pytest.mark.real("fail2ban")
+def test_a_jail_that_is_refused_takes_no_other_with_it(tmp_path: Path) -> None:
+    """One whose name begins as the other's stays."""
+    folder = stock(
+        tmp_path,
+        jail_local="[sshd]\nenabled = true\n[sshd.b]\nenabled = true\nfilter = b\nlogpath = /x\n",
+        filter_d__b_conf="[Definition]\nfailregex = (<HOST>\n",
+    )
+    settings, said = imported(folder, tmp_path, code=1)
+    assert [jail.rules.name for jail in settings.jails] == ["sshd"]
+    assert "[sshd.b] filter: " in said
+
+
+@pytest.mark.real("fail2ban")
 def test_growing_bans_recidive_and_for_ever(tmp_path: Path) -> None:
     """bantime.increment is a table, recidive counts bans, -1 is for ever; dbpurgeage is `forget`."""
     folder = stock(
