@@ -83,10 +83,10 @@ def fail2ban_command(
     gc.disable()  # the syntax of a hundred filters holds few cycles: looking for them is a tenth of the time
     installation = read_installation(folder.absolute())
     made = translate(installation, everything=everything)
-    if not made.draft.jails:
-        raise ConfigError(f"{folder}: {_no_jails(made)}")
     checked = check(made.draft, installation.place)
     made.remarks += checked.lost
+    if not checked.draft.jails:
+        raise ConfigError(f"{folder}: {_no_jails(made)}")
     if file is not None:
         write(checked.draft.text(), file, force=force)
     target = config_file or (str(file) if file is not None else None)

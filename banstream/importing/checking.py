@@ -35,7 +35,7 @@ def check(draft: Draft, place: Callable[[str, str], KeyPlace]) -> Checked:
     lost: list[Remark] = []
     with TemporaryDirectory(prefix="banstream-import-") as folder:
         file = Path(folder) / NAME
-        while True:
+        while draft.jails:
             file.write_text(draft.text(), encoding="utf-8")
             try:
                 warnings = list(doubts(load_settings(str(file))))
@@ -48,10 +48,9 @@ def check(draft: Draft, place: Callable[[str, str], KeyPlace]) -> Checked:
                     _lost(jail, refused[jail.name], place) for jail in draft.jails if jail.name in refused
                 ]
                 draft = draft.without(refused)
-                if not draft.jails:
-                    return Checked(draft, lost, [])
             else:
                 return Checked(draft, lost, [each.replace(str(file), NAME) for each in warnings])
+    return Checked(draft, lost, [])
 
 
 def write(text: str, file: Path, *, force: bool) -> None:

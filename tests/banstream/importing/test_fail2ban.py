@@ -239,6 +239,10 @@ def test_a_jail_that_is_refused_takes_no_other_with_it(tmp_path: Path) -> None:
     settings, said = imported(folder, tmp_path, code=1)
     assert [jail.rules.name for jail in settings.jails] == ["sshd"]
     assert "[sshd.b] filter: " in said
+    (folder / "jail.local").write_text("[sshd]\nfilter = b\n", encoding="utf-8")
+    done = Service(tmp_path).run("import", "fail2ban", str(folder), code=2)
+    assert "no jail is enabled that could be translated" in done.stderr
+    assert not done.stdout
 
 
 @pytest.mark.real("fail2ban")
