@@ -33,12 +33,7 @@ NO_COUNTERPART: Final[dict[str, str]] = {
     "logencoding": "UTF-8 is read, and whatever else is there",
     "skip_if_nologs": "a jail waits for a file that is not there",
 }
-EXACT: Final = (
-    "failures are counted exactly; fail2ban estimates them past findtime, and bans some who fail more slowly"
-)
-KNOWN_BAD: Final = (
-    "who was banned before is banned for longer after as many failures as anybody; fail2ban wants fewer"
-)
+WINDOW: Final = 'window = "fail2ban": failures are estimated, and known offenders weighed, as there'
 NO_COMMAND: Final = (
     "nothing here asks a command whom to spare; name them in ignoreip, or `banstream allow ADDRESS`"
 )
@@ -68,8 +63,8 @@ class _Policy:
         self._take("logtimezone", self._timezone)
         self.keys.setdefault("maxretry", CODE_MAXRETRY)
         if self.jail == DEFAULT:
-            self.keys["prolong"] = True
-            self.remarks.append(Remark(verdict="otherwise", jail="", key="window", said=EXACT))
+            self.keys["window"] = "fail2ban"
+            self.remarks.append(Remark(verdict="translated", jail="", key="findtime", said=WINDOW))
         self._grow()
         for key, said in NO_COUNTERPART.items():
             self._say("none", key, said)
@@ -147,7 +142,6 @@ class _Policy:
         self._formula(table)
         table["forget"] = _span(self.installation.setting(PURGE) or PURGE_AGE)
         self.keys["increment"] = table
-        self._say("otherwise", INCREMENT, KNOWN_BAD)
         self._say(
             "translated",
             INCREMENT,

@@ -28,7 +28,7 @@ ONLY_TOLD: Final = "none of its actions is a firewall's: here its bans enter the
 TOO_LONG: Final = (
     "it is too long for `filter` to say: set it under [Definition] of filter.d/{}.local, and import again"
 )
-AS_FAIL2BAN: Final = "prolong: as fail2ban, which goes on banning who goes on failing"
+AS_FAIL2BAN: Final = "window: as fail2ban counts; without this line failures are counted exactly"
 ON_STDERR: Final = "roles speak on stderr; --log-to syslog|journal, --quiet and --debug say otherwise"
 SERVER: Final[Mapping[str, tuple[Fate, str]]] = {
     "loglevel": ("none", ON_STDERR),

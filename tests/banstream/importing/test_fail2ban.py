@@ -268,7 +268,7 @@ def test_growing_bans_recidive_and_for_ever(tmp_path: Path) -> None:
     assert other is not None
     assert other.overalljails
     assert other.formula.startswith("ban.Time * math.exp(")
-    assert jails["sshd"].prolong
+    assert jails["sshd"].window == "fail2ban"
     assert jails["dovecot"].increment is None
     assert jails["dovecot"].bantime_ms is None
     assert (jails["recidive"].on, jails["recidive"].bantime_ms) == ("bans", 604_800_000)
