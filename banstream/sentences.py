@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from banstream.phrases import what_for
-from banstream.show import instant, json_line, printable, until
+from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
 from schemas.errors import InvalidMessage
@@ -17,6 +17,7 @@ from schemas.records import (
     Decision,
     Enforcement,
     Heartbeat,
+    ListChanged,
     Obeyed,
     Prolong,
     Record,
@@ -84,7 +85,9 @@ def _decision(record: Decision) -> str:
     return f"{instant(record.at_ms)}  {said}"
 
 
-def _fact(record: AuthEvent | Command | RulesChanged | Enforcement | Tick | Heartbeat | DeadLetter) -> str:
+def _fact(
+    record: AuthEvent | Command | RulesChanged | ListChanged | Enforcement | Tick | Heartbeat | DeadLetter,
+) -> str:
     match record:
         case AuthEvent():
             user = f" user={record.user}" if record.user else ""
@@ -94,6 +97,9 @@ def _fact(record: AuthEvent | Command | RulesChanged | Enforcement | Tick | Hear
             return f"{record.verb:9} {whom}{_by(record)}"
         case RulesChanged():
             return f"rules     {record.version}  {_jails(record)}"
+        case ListChanged():
+            part = f"part {record.part + 1} of {record.parts}, " if record.parts > 1 else ""
+            return f"list      {record.name}  {part}{counted(len(record.prefixes), 'prefix', 'prefixes')}"
         case Enforcement():
             detail = f": {record.detail}" if record.detail else ""
             return f"enforced  {record.prefix}  {record.host}  {record.verb} {record.outcome}{detail}"

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_or
 import msgspec
 import orjson
 
-from schemas.addresses import canonical_prefix
+from schemas.addresses import canonical_prefix, is_prefix
+from schemas.bounds import MOST_OF_A_PART
 from schemas.errors import InvalidMessage
 from schemas.records import RECORDS, Hold, OrderStep
 
@@ -159,6 +160,15 @@ def _check_canonical(value: Any) -> str:
     return value
 
 
+def _check_prefixes(value: Any) -> tuple[str, ...]:
+    if type(value) is not list or len(value) > MOST_OF_A_PART:
+        raise InvalidMessage(f"expected an array of {MOST_OF_A_PART} at most, not {shown(value)}")
+    for prefix in value:
+        if type(prefix) is not str or not is_prefix(prefix):
+            _check_canonical(prefix)
+    return tuple(value)
+
+
 def _check_address(value: Any) -> str:
     if "/" in _check_canonical(value):
         raise InvalidMessage(f"expected an address, not the prefix {shown(value)}")
@@ -209,7 +219,7 @@ def _fields_of(record_type: type[Any]) -> tuple[WireField, ...]:
 
 
 SPECIAL_CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
-    {"ip": _check_address, "prefix": _check_canonical}
+    {"ip": _check_address, "prefix": _check_canonical, "prefixes": _check_prefixes}
 )
 FIELDS: Final[Mapping[type[Any], tuple[WireField, ...]]] = MappingProxyType(
     {record_type: _fields_of(record_type) for record_type in (*RECORDS, Hold, OrderStep)}

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 import orjson
 
+from schemas.bounds import MOST_OF_A_PART
 from schemas.codec import VERSION
 from schemas.fields import INT64
 from schemas.records import LINE_CHARACTERS, RECORDS, Record
@@ -37,10 +38,12 @@ SCALARS: Final[Mapping[Any, Schema]] = MappingProxyType(
         bool: {"type": "boolean"},
     }
 )
+PREFIX: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f:.]+(/[0-9]{1,3})?$"}
 SPECIAL: Final[Mapping[str, Schema]] = MappingProxyType(
     {
         "ip": {"type": "string", "pattern": "^[0-9a-f:.]+$"},
-        "prefix": {"type": "string", "pattern": "^[0-9a-f:.]+(/[0-9]{1,3})?$"},
+        "prefix": PREFIX,
+        "prefixes": {"type": "array", "maxItems": MOST_OF_A_PART, "items": PREFIX},
     }
 )
 CANONICAL: Final = "Canonical: RFC 5952, dotted quad for IPv4."

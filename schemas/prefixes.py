@@ -53,7 +53,7 @@ class PrefixSet:
             if version == network.version and length <= network.prefixlen:
                 masked = address >> (bits - length) << (bits - length)
                 if masked in self._members[version, length]:
-                    return format_prefix(_network(version, masked, length))
+                    return format_prefix(network_of_number(version, masked, length))
         return None
 
     def inside(self, prefix: str) -> str | None:
@@ -64,7 +64,7 @@ class PrefixSet:
             if version == network.version and length >= network.prefixlen:
                 for address in members:
                     if first <= address <= last:
-                        return format_prefix(_network(version, address, length))
+                        return format_prefix(network_of_number(version, address, length))
         return None
 
     def __contains__(self, prefix: str) -> bool:
@@ -76,7 +76,7 @@ class PrefixSet:
             return False
         if "/" in prefix:
             return self.covering(prefix) is not None
-        version, bits, address = _address(prefix)
+        version, bits, address = number_of(prefix)
         for (member_version, length), members in self._members.items():
             if member_version == version and address >> (bits - length) << (bits - length) in members:
                 return True
@@ -86,14 +86,14 @@ class PrefixSet:
         """The members in canonical form, by version, length and address."""
         for version, length in sorted(self._members):
             for address in sorted(self._members[version, length]):
-                yield format_prefix(_network(version, address, length))
+                yield format_prefix(network_of_number(version, address, length))
 
     def __len__(self) -> int:
         """How many members."""
         return sum(map(len, self._members.values()))
 
 
-def _address(canonical: str) -> tuple[int, int, int]:
+def number_of(canonical: str) -> tuple[int, int, int]:
     """The IP version, width in bits and value of a canonical address; IPv4 without the cost of ipaddress."""
     if ":" in canonical:
         return 6, 128, int(IPv6Address(canonical))
@@ -113,6 +113,7 @@ def _heads(network: Network) -> set[str] | None:
     return {f"{head:x}" for head in range(first, last + 1)} | ({""} if first == 0 else set())
 
 
-def _network(version: int, address: int, length: int) -> Network:
+def network_of_number(version: int, address: int, length: int) -> Network:
+    """The network that begins at an address given as a number."""
     width = 4 if version == 4 else 16  # noqa: PLR2004 - IP versions and their widths in bytes
     return ip_network((address.to_bytes(width, "big"), length))

@@ -21,6 +21,8 @@ from schemas.bounds import (
     Labels,
     Name,
     Offset,
+    PartNumber,
+    Parts,
     Port,
     Position,
     ShortText,
@@ -129,6 +131,28 @@ class RulesChanged:
     version: Name
     at_ms: ToldMs
     rules: Mapping[str, Any]
+    who: Name | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListChanged:
+    """A part of a list of prefixes that jails name: with its last part it comes into force, as a whole.
+
+    Attributes:
+        digest: of all its prefixes (schemas.lists), so that parts of two are told apart.
+        part: which one this is, from 0; `parts`: of how many.
+        prefixes: sorted, none twice; a list of none is gone.
+        who: the operator who changed it; None where it was a role.
+    """
+
+    TYPE: ClassVar[str] = "list"
+    name: Name
+    digest: Name
+    at_ms: ToldMs
+    part: PartNumber
+    parts: Parts
+    prefixes: tuple[str, ...] = ()
     who: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -356,6 +380,7 @@ Record = (
     | Command
     | Tick
     | RulesChanged
+    | ListChanged
     | Decision
     | Obeyed
     | Standing
@@ -368,6 +393,7 @@ RECORDS: tuple[type[Record], ...] = (
     Command,
     Tick,
     RulesChanged,
+    ListChanged,
     Ban,
     Unban,
     Prolong,

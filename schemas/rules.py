@@ -26,6 +26,8 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 
+SELF: Final = "self"
+"""The list of the addresses of the machine whose log it is."""
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
@@ -39,6 +41,8 @@ ADDED: Final[Mapping[str, object]] = {
     "escalate": None,
     "steps": (),
     "prolong": False,
+    "lists": (),
+    "ignoreself": True,
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -50,6 +54,7 @@ ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails"
 MOST_STEPS: Final = 8
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
+MOST_NAMED: Final = 1_024
 _MOST: Final[Mapping[str, int]] = {
     **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms"), LONGEST_MS),
     "maxretry": MOST_RETRY,
@@ -136,6 +141,8 @@ class Jail:
         escalate: when a network is banned for its addresses; None: never.
         steps: further thresholds, each of more failures than the one before.
         prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
+        lists: names of lists whose prefixes are never counted (schemas.lists).
+        ignoreself: nor are those of the list SELF.
     """
 
     name: Name
@@ -158,12 +165,19 @@ class Jail:
     escalate: Escalation | None = None
     steps: Annotated[tuple[Threshold, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
     prolong: bool = False
+    lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
+    ignoreself: bool = True
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
         """Its own threshold, then its further steps."""
         own = Threshold(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
         return (own, *self.steps)
+
+    @property
+    def spared_by(self) -> tuple[str, ...]:
+        """The lists whose prefixes are never counted."""
+        return (*self.lists, SELF) if self.ignoreself else self.lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

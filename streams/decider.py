@@ -26,9 +26,9 @@ from collections.abc import Callable
 from heapq import heappop
 from typing import Any, Final
 
-from schemas.records import Command, Decision, Tick
+from schemas.records import Command, Decision, ListChanged, Tick
 from schemas.rules import MANUAL, Jail, Rules
-from streams import commands
+from streams import commands, lists
 from streams.estimating import state_of
 from streams.growth import lasting_ms
 from streams.jail import JailState
@@ -64,7 +64,8 @@ class Decider(Verdicts):
         """Go on under other rules. Failures and bans stay; a jail that is gone keeps only its bans."""
         self.rules = rules
         self.version = rules.version
-        for jail in (*rules.jails, Jail(name=MANUAL, filters=(), maxretry=1, bantime_ms=None)):
+        manual = Jail(name=MANUAL, filters=(), maxretry=1, bantime_ms=None, ignoreself=False)
+        for jail in (*rules.jails, manual):
             self.jails[jail.name] = state_of(jail, rules.lateness_ms, self.jails.get(jail.name))
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
@@ -73,20 +74,27 @@ class Decider(Verdicts):
         self.lists_changed()
 
     def apply(
-        self, place: int, change: Command | Tick | Rules, *, kind: str = COMMAND, owned: bool = True
+        self,
+        place: int,
+        change: Command | Tick | Rules | ListChanged,
+        *,
+        kind: str = COMMAND,
+        owned: bool = True,
     ) -> list[Decision]:
         """Take in what is no event; the decisions.
 
         Args:
             place: where it stands in its partition (streams.window.reference); of time, the instant.
-            change: an operator's command, the passing of time, or other rules.
+            change: an operator's command, the passing of time, other rules, or a part of a list.
             kind: COMMAND or TIME; EVENT where it stands among the events, as in logs of before.
             owned: the command's prefix belongs to this partition, so bans of it are made here.
         """
         self._begin(place, kind)
         match change:
             case Rules():
-                self.adopt(change)
+                lists.adopt(self, change)
+            case ListChanged():
+                lists.obey(self, change)
             case Tick():
                 self.advance(change.at_ms)
             case Command():

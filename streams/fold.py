@@ -7,7 +7,7 @@ from typing import cast
 
 from eventlog.contract import Message
 from schemas.errors import InvalidMessage
-from schemas.records import Command, Decision, RulesChanged, Tick
+from schemas.records import Command, Decision, ListChanged, RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.shipments import shipment_of
 from schemas.topics import partition_of
@@ -159,7 +159,7 @@ class Fold:
             case Command(prefix=str(prefix)):
                 owned = partition_of(prefix, self.partitions) == decider.partition
                 return decider.apply(place, record, kind=kind, owned=owned)
-            case Command() | Tick():
+            case Command() | Tick() | ListChanged():
                 return decider.apply(place, record, kind=kind)
 
 

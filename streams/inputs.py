@@ -19,14 +19,14 @@ from typing import Any, Final, cast
 from eventlog.contract import Message
 from schemas.codec import AuthLine, decode_frame, read_events
 from schemas.errors import InvalidMessage
-from schemas.records import AuthEvent, Command, Record, RulesChanged, Tick
+from schemas.records import AuthEvent, Command, ListChanged, Record, RulesChanged, Tick
 from streams.routes import route_to
 from streams.runs import Columns, Run
 from streams.window import reference
 
 Event = AuthLine | AuthEvent
 Line = AuthLine | Record | InvalidMessage
-Other = Command | Tick | RulesChanged
+Other = Command | Tick | RulesChanged | ListChanged
 Mark = tuple[str, str, str, str]
 """A source id, an incarnation of it, the filter, and who signed: each filter's events of a source come in
 their order, and what one host says of a source is nothing to another's."""
@@ -84,7 +84,7 @@ class Frame:
         match other:
             case InvalidMessage():
                 self.refused.append((index, other))
-            case Command() | RulesChanged() if topic != "events":
+            case Command() | RulesChanged() | ListChanged() if topic != "events":
                 self.runs.append((index, other))
             case Tick() if not topic:
                 self.runs.append((index, other))

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from schemas.addresses import IPV4_BITS, IPV6_BITS, network_at
+from schemas.lists import PrefixTable, together
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from streams.escalation import Networks
@@ -124,9 +125,9 @@ class JailState:
         self.failures, self.ignored = before.failures, before.ignored
         self.bans, self.dropped = before.bans, before.dropped
 
-    def spare(self, allowed: Iterable[str]) -> None:
-        """Count nobody inside these prefixes or the rules' ignoreip from now on."""
-        self._spared = PrefixSet((*self.rules.ignoreip, *allowed))
+    def spare(self, allowed: Iterable[str], lists: Iterable[PrefixTable] = ()) -> None:
+        """Count nobody inside these prefixes, these lists or the rules' ignoreip from now on."""
+        self._spared = together((*self.rules.ignoreip, *allowed), lists)
         self._met: set[str] = set()
         self._parted: dict[str, bool] = {}
 

@@ -33,7 +33,7 @@ import orjson
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import AuthLine, dump_line, encode, frame_of, lines_of, load_line, read_events
 from schemas.errors import InvalidMessage, LogError
-from schemas.records import AuthEvent, Command, RulesChanged, Tick
+from schemas.records import AuthEvent, Command, ListChanged, RulesChanged, Tick
 from schemas.topics import (
     BANS,
     COMMANDS,
@@ -167,7 +167,7 @@ class Moving:
                 return (partition_of_address(line.ip, self._partitions),)
             case Command(prefix=str(prefix)) if not spans_partitions(prefix):
                 return (self._home(prefix),)
-            case Command() | Tick() | RulesChanged():
+            case Command() | Tick() | RulesChanged() | ListChanged():
                 return self._all
             case _:
                 return (0,)

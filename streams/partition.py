@@ -26,6 +26,7 @@ from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
 from schemas.rules import Rules
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from streams import lists
 from streams.barrier import PassedOver, Unfoldable
 from streams.decider import Decider
 from streams.floods import Floods
@@ -124,9 +125,9 @@ class Partition:
         """
         whole: dict[str, Any] = {}
         if WHOLE in state:
-            self.fold.decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number)
+            self.fold.decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number, state)
             for key, value in state.items():
-                if key not in {WHOLE, POSITION}:
+                if key not in {WHOLE, POSITION} and not key.startswith(lists.KEY):
                     load_bucket(self.decider, value)
             self.decider.resume()
             self.fold.hosts = Hosts.load(whole.get("hosts", {}), require=self.decider.rules.require_enrolled)
@@ -271,7 +272,7 @@ class Partition:
         whole = dump_whole(self.decider, place, self.fold.marks)
         return [
             Append(STATE.name, value, key=key, partition=self.number)
-            for key, value in (*buckets.items(), (WHOLE, whole))
+            for key, value in (*buckets.items(), *self.decider.lists.unsaved(), (WHOLE, whole))
         ]
 
     def _place(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from streams.decider import Decider
 from streams.estimating import state_of
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import JailState
+from streams.lists import Lists
 from streams.marks import Marks
 from streams.subjects import Held, Past
 from streams.window import unflat
@@ -41,6 +42,7 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             "sweep_at_ms": decider.sweep_at_ms,
             "rules": decider.rules.to_wire(),
             "allowed": decider.allowed,
+            **({"lists": dumped} if any((dumped := decider.lists.dump()).values()) else {}),
             "marks": [[*(mark if mark[-1] else mark[:-1]), position] for mark, position in marks.items()],
             "jails": {
                 name: [jail.failures, jail.ignored, jail.bans, jail.dropped]
@@ -50,13 +52,19 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
     )
 
 
-def load_whole(value: bytes, partition: int) -> tuple[Decider, dict[str, Any], Marks]:
-    """The decider without its subjects, the record with its place, and the marks; then `load_bucket` each."""
+def load_whole(
+    value: bytes, partition: int, state: Mapping[str, bytes] | None = None
+) -> tuple[Decider, dict[str, Any], Marks]:
+    """The decider without its subjects, the record with its place, and the marks; then `load_bucket` each.
+
+    `state`: all there is, by key, the parts of lists among it.
+    """
     whole = orjson.loads(value)
     decider = Decider(Rules.from_state(whole["rules"]), partition=partition, tracking=True)
     decider.now_ms = whole["now_ms"]
     decider.sweep_at_ms = whole["sweep_at_ms"]
     decider.allowed = dict(whole["allowed"])
+    decider.lists = Lists.load(whole.get("lists", {}), state or {})
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped = counts

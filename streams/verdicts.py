@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
 from streams.jail import JailState
+from streams.lists import Lists
 from streams.subjects import Held
 from streams.window import reference_of
 
@@ -35,6 +36,7 @@ class Verdicts:
         sweep_at_ms: when next to forget what is too old to matter.
         jails: by name; MANUAL is always among them.
         allowed: prefixes an operator allowed, and until when (None: for ever).
+        lists: of prefixes that jails name.
         touched: the subjects whose state may have changed since the owner last cleared it.
     """
 
@@ -47,6 +49,7 @@ class Verdicts:
         self.sweep_at_ms = -FOREVER_MS
         self.jails: dict[str, JailState] = {}
         self.allowed: dict[str, int | None] = {}
+        self.lists = Lists()
         self.touched: set[str] = set()
         self._expiries: list[tuple[int, str, str]] = []
         self._wake_at_ms = -FOREVER_MS
@@ -143,7 +146,7 @@ class Verdicts:
     def lists_changed(self) -> None:
         """An ignore or allow list is not what it was."""
         for state in self.jails.values():
-            state.spare(self.allowed)
+            state.spare(self.allowed, self.lists.tables(state.rules.spared_by))
 
     def standing(self, prefix: str, decision: Decision) -> Standing | None:
         """The effective state of a prefix after a decision about it; None when it is free."""

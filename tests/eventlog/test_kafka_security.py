@@ -29,6 +29,7 @@ from eventlog.kafka.transactions import Transactions
 from eventlog.urls import check_reach
 from schemas.codec import decode_frame, encode, encode_frame
 from schemas.errors import InvalidMessage, LogError, Transient
+from schemas.lists import parts_of
 from schemas.records import (
     LINE_CHARACTERS,
     AuthEvent,
@@ -41,7 +42,7 @@ from schemas.records import (
     Unban,
     Verb,
 )
-from schemas.rules import Jail, Rules
+from schemas.rules import SELF, Jail, Rules
 from schemas.topics import (
     ALL,
     BANS,
@@ -358,7 +359,7 @@ async def _work(url: str, membership: MembershipName, until: Callable[[], bool])
 def test_what_a_record_may_do_follows_from_its_topic(fortress: Fortress, opened: Opened) -> None:
     """Each record as each role, where that may write: a shipper who says an operator's words is not obeyed.
 
-    Of his, events count; of an operator's, commands and rules; all else is in the dead letters.
+    Of his, events count; of an operator's, commands, rules and lists; all else is in the dead letters.
     """
     victim, rightful, attacker = (
         next(ip for ip in map(form.format, range(250)) if partition_of(ip, 2) == 1)
@@ -372,13 +373,14 @@ def test_what_a_record_may_do_follows_from_its_topic(fortress: Fortress, opened:
     others = [plain for plain, _ in EXAMPLES if not isinstance(plain, AuthEvent | Command | RulesChanged)]
     stolen = [by("thief", "ban", victim), by("thief", "unban", None), by("thief", "allow", "0.0.0.0/0")]
     no_rules = RulesChanged(version="0", at_ms=now_ms, rules=Rules(jails=()).to_wire())
+    (spared,) = parts_of(SELF, [attacker], now_ms)
     frame = [failure(attacker, now_ms, position, source="theft") for position in range(5)]
     with closing(KafkaLog.open(fortress.broker.url(prefix=PREFIX))) as witness:
         witness.append([Append(STATE.name, b"", key="k")])
         push(opened(fortress.role("operator")), RULES_IN_FORCE, 0)
         letters_from, decisions_from = witness.end(DEADLETTERS.name), witness.end(DECISIONS.name, 1)
         shipper, operator = (opened(fortress.role(role)) for role in ("shipper", "operator"))
-        forged = [*stolen, no_rules, *others]
+        forged = [*stolen, no_rules, spared, *others]
         shipper.append([Append(EVENTS.name, encode(each), partition=1) for each in forged])
         shipper.append([Append(EVENTS.name, encode_frame(frame), partition=1)])
         strays = [frame[0], *others]

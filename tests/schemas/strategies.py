@@ -37,7 +37,11 @@ json_values: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-SPECIAL: Final = {"ip": addresses, "prefix": prefixes()}
+SPECIAL: Final = {
+    "ip": addresses,
+    "prefix": prefixes(),
+    "prefixes": st.lists(prefixes(), max_size=3).map(tuple),
+}
 SCALARS: Final[dict[Any, st.SearchStrategy[Any]]] = {int: int64s, str: texts, bool: st.booleans()}
 
 

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from eventlog.contract import Message
 from schemas.codec import MOST_LINES, decode, decode_frame, encode, encode_frame, to_wire
 from schemas.errors import InvalidMessage
-from schemas.records import LINE_CHARACTERS, RECORDS, AuthEvent, Ban, Command, DeadLetter, RulesChanged, Tick
+from schemas.records import (
+    LINE_CHARACTERS,
+    RECORDS,
+    AuthEvent,
+    Ban,
+    Command,
+    DeadLetter,
+    ListChanged,
+    RulesChanged,
+    Tick,
+)
 from streams.inputs import ANY_FILTER, NOBODY, Frame, Mark, read_commands, read_frame
 from streams.partition import Partition
 from streams.runs import Run
@@ -97,9 +107,9 @@ def test_among_the_events_nothing_else_counts(name: str) -> None:
 
 @pytest.mark.parametrize("name", [each.TYPE for each in RECORDS])
 def test_among_the_commands_only_operators_words_count(name: str) -> None:
-    """Commands and rules; an authentication event that stands there is refused."""
+    """Commands, rules and lists; an authentication event that stands there is refused."""
     frame = read_commands(Message(0, 0, None, encode(EXAMPLE[name]), T0))
-    taken = name in {Command.TYPE, RulesChanged.TYPE}
+    taken = name in {Command.TYPE, RulesChanged.TYPE, ListChanged.TYPE}
     assert (len(frame.runs), len(frame.refused)) == ((1, 0) if taken else (0, 1))
 
 

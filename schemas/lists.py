@@ -1,0 +1,162 @@
+"""Lists of prefixes: how one travels, in parts, and how it is held so that an address is found quickly.
+
+A list of a million prefixes is a sorted array for each prefix length in use, of the bits that count alone: 4
+bytes an IPv4 prefix, 8 an IPv6 prefix up to /64.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Final
+
+from schemas.addresses import format_prefix
+from schemas.bounds import MOST_OF_A_PART, MOST_PARTS
+from schemas.prefixes import PrefixSet, network_of_number, number_of
+from schemas.records import ListChanged
+
+MOST_PREFIXES: Final = MOST_PARTS * MOST_OF_A_PART
+"""A list has no more."""
+DIGEST_CHARACTERS: Final = 32
+SMALL: Final = 256
+"""A table of so many is taken apart: of nearly every address a PrefixSet knows at once that it is not in it."""
+WIDTHS_BITS: Final = ((32, "I"), (64, "Q"))
+"""The arrays there are, by how many bits one element holds."""
+
+
+def parts_of(
+    name: str, prefixes: Sequence[str], at_ms: int, who: str | None = None
+) -> tuple[ListChanged, ...]:
+    """The records that put a list in force: of its prefixes, sorted and none twice, MOST_PREFIXES at most."""
+    digest, count = digest_of(prefixes), max(1, -(-len(prefixes) // MOST_OF_A_PART))
+    return tuple(
+        ListChanged(
+            name=name,
+            digest=digest,
+            at_ms=at_ms,
+            part=part,
+            parts=count,
+            prefixes=tuple(prefixes[part * MOST_OF_A_PART : (part + 1) * MOST_OF_A_PART]),
+            who=who,
+        )
+        for part in range(count)
+    )
+
+
+def digest_of(prefixes: Iterable[str]) -> str:
+    """The first 32 hex digits of the SHA-256 of a list's prefixes, a line each."""
+    digest = sha256()
+    for prefix in prefixes:
+        digest.update(prefix.encode("ascii") + b"\n")
+    return digest.hexdigest()[:DIGEST_CHARACTERS]
+
+
+class PrefixTable:
+    """Prefixes that do not change: a hundredth of the memory that a PrefixSet takes."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+        """Of prefixes in canonical form."""
+        heads: dict[tuple[int, int], list[int]] = {}
+        for prefix in prefixes:
+            version, length, bits, address = _split(prefix)
+            heads.setdefault((version, length), []).append(address >> (bits - length))
+        self._heads = {key: _array(key[1], found) for key, found in sorted(heads.items())}
+
+    def __contains__(self, prefix: str) -> bool:
+        """Whether some member contains the whole prefix, which is in canonical form."""
+        return bool(self._heads) and self._covering(prefix) is not None
+
+    def covering(self, prefix: str) -> str | None:
+        """The widest member that contains the whole prefix, or None."""
+        found = self._covering(prefix)
+        if found is None:
+            return None
+        version, length, head = found
+        return _text(version, length, head)
+
+    def inside(self, prefix: str) -> str | None:
+        """A member that the prefix contains (or equals), or None."""
+        version, length, bits, address = _split(prefix)
+        for (member_version, member_length), heads in self._heads.items():
+            if member_version != version or member_length < length:
+                continue
+            first = address >> (bits - member_length)
+            place = bisect_left(heads, first)
+            if place < len(heads) and heads[place] >> (member_length - length) == address >> (bits - length):
+                return _text(version, member_length, heads[place])
+        return None
+
+    def __iter__(self) -> Iterator[str]:
+        """The members in canonical form, by version, length and address."""
+        for (version, length), heads in self._heads.items():
+            yield from (_text(version, length, head) for head in heads)
+
+    def __len__(self) -> int:
+        """How many members."""
+        return sum(map(len, self._heads.values()))
+
+    def _covering(self, prefix: str) -> tuple[int, int, int] | None:
+        version, length, bits, address = _split(prefix)
+        for (member_version, member_length), heads in self._heads.items():
+            if member_version != version or member_length > length:
+                continue
+            head = address >> (bits - member_length)
+            place = bisect_left(heads, head)
+            if place < len(heads) and heads[place] == head:
+                return version, member_length, head
+        return None
+
+
+class Spared:
+    """Several sets of prefixes as one."""
+
+    __slots__ = ("_sets",)
+
+    def __init__(self, *sets: PrefixSet | PrefixTable) -> None:
+        self._sets = tuple(each for each in sets if len(each))
+
+    def __contains__(self, prefix: str) -> bool:
+        """Whether a member of some set contains the whole prefix, which is in canonical form."""
+        return any(prefix in each for each in self._sets)
+
+    def covering(self, prefix: str) -> str | None:
+        """A member that contains the whole prefix, or None."""
+        return next(filter(None, (each.covering(prefix) for each in self._sets)), None)
+
+    def inside(self, prefix: str) -> str | None:
+        """A member that the prefix contains (or equals), or None."""
+        return next(filter(None, (each.inside(prefix) for each in self._sets)), None)
+
+
+def together(prefixes: Iterable[str], tables: Iterable[PrefixTable]) -> PrefixSet | Spared:
+    """One set of prefixes and tables; small tables cost nothing there."""
+    tables = tuple(tables)
+    small = [prefix for table in tables if len(table) <= SMALL for prefix in table]
+    large = [table for table in tables if len(table) > SMALL]
+    own = PrefixSet((*prefixes, *small))
+    return Spared(own, *large) if large else own
+
+
+def _split(prefix: str) -> tuple[int, int, int, int]:
+    """The version, length, width in bits and first address of a canonical prefix."""
+    address, _, length = prefix.partition("/")
+    version, bits, number = number_of(address)
+    return version, int(length) if length else bits, bits, number
+
+
+def _array(length: int, heads: list[int]) -> Sequence[int]:
+    """Numbers of so many bits, sorted, none twice."""
+    heads = sorted(set(heads))
+    for bits, code in WIDTHS_BITS:
+        if length <= bits:
+            return array(code, heads)
+    return heads
+
+
+def _text(version: int, length: int, head: int) -> str:
+    bits = 32 if version == 4 else 128  # noqa: PLR2004 - IP versions and their widths in bits
+    return format_prefix(network_of_number(version, head << (bits - length), length))
