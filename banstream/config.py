@@ -16,6 +16,7 @@ from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.jails import CheckDepth, JailSettings, read_jails
+from banstream.lists.wanted import Wanted, read_lists, wanted_by
 from banstream.locating import locate
 from banstream.show import printable
 from banstream.toml import Problems, Table, read_files
@@ -23,7 +24,7 @@ from eventlog.urls import check_url, is_shared
 from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.registries import BACKENDS
-from schemas.rules import Rules
+from schemas.rules import SELF, Rules
 from streams.worker.membership import MembershipName
 
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
@@ -120,6 +121,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
+        lists: those of `[list.NAME]`.
         max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
     """
@@ -128,6 +130,7 @@ class Settings:
     log_url: str
     jails: tuple[JailSettings, ...]
     ship: ShipSettings
+    lists: tuple[Wanted, ...] = ()
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -144,6 +147,13 @@ class Settings:
         """The filters that jails name, and whether some jail wants the rest of the library as well."""
         named = (name for jail in self.jails if not jail.auto for name in jail.rules.filters)
         return tuple(dict.fromkeys(named)), any(jail.auto for jail in self.jails)
+
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The lists that jails name; in a fleet nobody's addresses are everybody's own."""
+        names = dict.fromkeys(name for jail in self.jails for name in jail.rules.spared_by)
+        if is_shared(self.log_url):
+            names.pop(SELF, None)
+        return wanted_by(names, self.lists)
 
     def rules(self) -> Rules:
         """The jails as the decider wants them."""
@@ -206,10 +216,12 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     metrics = top.table("metrics")
     listen = metrics.take("listen", values.listen, None)
     metrics.done()
+    lists = read_lists(top)
     return Settings(
         files=files,
         log_url=log_url,
-        jails=read_jails(top, check=check),
+        jails=read_jails(top, check=check, lists=tuple(each.name for each in lists)),
+        lists=lists,
         ship=ship,
         enforcer=enforcer,
         decider=workers,

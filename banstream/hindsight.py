@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from banstream.allowed import allowed
+from banstream.lists.in_log import lists_in
 from banstream.reading import in_force
 from eventlog.contract import EventLog
 from schemas.errors import LogError
@@ -30,12 +31,17 @@ class Spared(NamedTuple):
 
 
 def spared(log: EventLog, rules: Rules | None, prefix: str, jail: str | None, now_ms: int) -> list[Spared]:
-    """Who ignores or allows all of a prefix: these jails' `ignoreip` (None: any's), an operator's `allow`."""
-    found: dict[str, list[str]] = {}
-    for each in rules.jails if rules is not None else ():
-        if jail in {None, each.name} and (entry := PrefixSet(each.ignoreip).covering(prefix)) is not None:
-            found.setdefault(entry, []).append(each.name)
-    told = [Spared(entry, f"ignoreip of {', '.join(names)}") for entry, names in found.items()]
+    """Who ignores or allows all of a prefix: these jails (None: any), by ignoreip or a list; an `allow`."""
+    found: dict[Spared, list[str]] = {}
+    lists = lists_in(log, partition_of(prefix, log.partitions))
+    jails = () if rules is None else rules.jails
+    for each in (each for each in jails if jail in {None, each.name}):
+        if (entry := PrefixSet(each.ignoreip).covering(prefix)) is not None:
+            found.setdefault(Spared(entry, "ignoreip"), []).append(each.name)
+        for name in each.spared_by:
+            for entry in filter(None, (table.covering(prefix) for table in lists.tables([name]))):
+                found.setdefault(Spared(entry, f"the list {name}"), []).append(each.name)
+    told = [Spared(entry, f"{by} of {', '.join(names)}") for (entry, by), names in found.items()]
     who = {each.prefix: each.who for each in allowed(log, now_ms)}
     entry = PrefixSet(who).covering(prefix)
     return told if entry is None else [*told, Spared(entry, f"`banstream allow` by {who[entry]}")]

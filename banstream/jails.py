@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.lists.wanted import Ignored, ignored
 from banstream.toml import Table
 from eventlog.trust import doubt
 from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of, library_names
@@ -56,8 +57,11 @@ class JailSettings:
     layout: str = ""
 
 
-def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
-    """The jails that `[jail.NAME]` and `[defaults]` make; sshd's alone where there is none."""
+def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) -> tuple[JailSettings, ...]:
+    """The jails that `[jail.NAME]` and `[defaults]` make; sshd's alone where there is none.
+
+    `lists`: of those that each goes by.
+    """
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
     defaults_table.done()
@@ -65,7 +69,7 @@ def read_jails(top: Table, *, check: CheckDepth) -> tuple[JailSettings, ...]:
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
     read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
-    jails = tuple(filter(None, read))
+    jails = tuple(_listed(jail, lists) for jail in read if jail is not None)
     _check_zones(jails, jail_tables)
     return _told_apart(_routed(jails))
 
@@ -83,6 +87,11 @@ def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -
             if other.layout != jail.layout:
                 expected = f"the layout of [jail.{other.rules.name}], which reads {source} too"
                 tables[jail.rules.name].problem("layout", jail.layout or None, expected)
+
+
+def _listed(jail: JailSettings, lists: tuple[str, ...]) -> JailSettings:
+    """A jail that counts nobody in these lists either."""
+    return replace(jail, rules=replace(jail.rules, lists=(*jail.rules.lists, *lists)))
 
 
 def _built_in() -> JailSettings:
@@ -128,6 +137,7 @@ def _jail(
     sources: tuple[str, ...] = (),
 ) -> JailSettings:
     rules = usual.rules
+    ignoring = table.take("ignoreip", ignored, Ignored(rules.ignoreip, rules.lists))
     return JailSettings(
         rules=Jail(
             name=name,
@@ -135,7 +145,9 @@ def _jail(
             findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
             maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
-            ignoreip=table.take("ignoreip", values.prefixes, rules.ignoreip),
+            ignoreip=ignoring.prefixes,
+            lists=ignoring.lists,
+            ignoreself=table.take("ignoreself", values.flag, rules.ignoreself),
             kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
             hosts=table.take("hosts", values.texts, rules.hosts),
             labels=table.take("labels", values.labels, rules.labels),

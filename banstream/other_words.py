@@ -52,7 +52,6 @@ OF_JAILS: Final = {
     "mode": 'here it is filter = "sshd[mode=aggressive]" for fail2ban\'s filters',
     "logtimezone": 'here it is timezone = "Europe/Berlin"',
     "logencoding": "none is needed: UTF-8 and whatever else is there is read",
-    "ignoreself": SAFE,
     "ignorecommand": "here it is ignoreip = [...], or `banstream allow ADDRESS`",
     "bantime_increment": "here it is [jail.NAME.increment]",
     "ignorecache": "none is needed: no command is asked",

@@ -72,6 +72,7 @@ class Pipeline:
         """The stages from left to right, time among what is decided, then housekeeping."""
         stages = self.stages
         return {
+            "lists": stages.keeper.turn,
             "producer": stages.producer.poll,
             "decider": stages.decider.poll,
             "time": stages.decider.tick,

@@ -19,6 +19,7 @@ from itertools import takewhile
 from typing import Final
 
 from banstream.backwards import pages_back
+from banstream.lists.in_log import spared_by, state_of_lists
 from banstream.looking import Look
 from banstream.reading import messages, rules_in_force
 from eventlog.contract import EventLog, Message
@@ -102,8 +103,11 @@ class Deciding:
         return [each for each in found if each.failures]
 
     def ignored_by(self, jail: Jail) -> str | None:
-        """The entry of a jail's ignoreip that holds the address; None where none does."""
-        return PrefixSet(jail.ignoreip).covering(self.subject)
+        """Which entry of its ignoreip or of a list keeps a jail from counting the address; None: none."""
+        entry = PrefixSet(jail.ignoreip).covering(self.subject)
+        if entry is not None:
+            return f"{entry} is in its ignoreip"
+        return spared_by(self.partition.decider.lists, jail, self.subject)
 
     def allowed_by(self) -> str | None:
         """The prefix that an operator allowed, and that holds the address; None where none does."""
@@ -175,6 +179,8 @@ def _state(
             break
         if message.key is not None and message.key in wanted:
             state.setdefault(message.key, message.value)
+    if WHOLE in state:
+        state |= state_of_lists(log, number, state[WHOLE])
     return {key: value for key, value in state.items() if value}
 
 

@@ -130,7 +130,7 @@ class WhyNot:
     def _spared(self, jail: Jail) -> str | None:
         entry = self._deciding.ignored_by(jail)
         if entry is not None:
-            return f"jail {jail.name} ignores it: {entry} is in its ignoreip"
+            return f"jail {jail.name} ignores it: {entry}"
         entry = self._deciding.allowed_by()
         return None if entry is None else f"{entry} is allowed{self._allower}"
 

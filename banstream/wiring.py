@@ -10,11 +10,13 @@ from typing import Final
 from banstream.account import Account
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
+from banstream.lists.keeper import Keeper
 from banstream.telling import Telling
 from banstream.watches import watches
 from enforcers.backends import open_backend
 from enforcers.contract import Backend
 from enforcers.enforcer import Enforcer
+from enforcers.machine import own_addresses
 from eventlog.contract import EventLog
 from producers.producer import Producer
 from schemas.errors import ConfigError
@@ -28,6 +30,9 @@ SENT_AGAIN: Final = (
 STEPPED_BACK: Final = (
     "times the machine's clock stepped back by more than five minutes; bans go by the clock as it is now"
 )
+
+GATHER_S: Final = 10.0
+"""So long nothing is read, where a list is not known that jails name."""
 
 log = getLogger("banstream")
 
@@ -49,13 +54,15 @@ class Stages:
     producer: Producer
     enforcer: Enforcer
     telling: Telling
+    keeper: Keeper
 
     @classmethod
     def connect(cls, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> Stages:
-        """Put the rules in force, then open the firewall, then the sources."""
+        """Put the lists and the rules in force, then open the firewall, then the sources."""
         telling = Telling(now_ms)
         decider = EmbeddedDecider(event_log, now_ms=now_ms, hear=telling.hear)
         decider.catch_up()
+        keeper = _keeper(settings, event_log, decider, now_ms)
         decider.govern(settings.rules())
         decider.catch_up()
         backend, observing = open_backend(settings.enforcer.backend)
@@ -78,6 +85,7 @@ class Stages:
             producer=producer,
             enforcer=enforcer,
             telling=telling,
+            keeper=keeper,
         )
 
     def renewed(self, settings: Settings) -> Stages:
@@ -102,18 +110,19 @@ class Stages:
         producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
         try:
             self.decider.catch_up()
+            keeper = _keeper(settings, self.event_log, self.decider, self.now_ms)
             self.decider.govern(settings.rules())
         except BaseException:
             producer.release()
             raise
         self.producer.release()
         enforcer.succeed(self.enforcer)
-        return replace(self, settings=settings, producer=producer, enforcer=enforcer)
+        return replace(self, settings=settings, producer=producer, enforcer=enforcer, keeper=keeper)
 
     def account(self) -> Account:
         """How each stage is."""
         decider = self.decider.status()
-        notices = dict(self.producer.notices())
+        notices = {**self.producer.notices(), **self.keeper.notices()}
         if decider.sent_again:
             notices[SENT_AGAIN] = decider.sent_again
         if decider.stepped_back:
@@ -126,6 +135,17 @@ class Stages:
             decider=decider,
             enforcer=self.enforcer.status(),
         )
+
+
+def _keeper(
+    settings: Settings, event_log: EventLog, decider: EmbeddedDecider, now_ms: Callable[[], int]
+) -> Keeper:
+    """What keeps the lists that jails name; those that the log has not are in it, or it is said."""
+    keeper = Keeper(event_log, settings.wanted(), decider.digests, now_ms, own=own_addresses)
+    for name in keeper.gather(GATHER_S):
+        log.warning("A list is not known yet, and spares nobody until it is name=%s", name)
+    keeper.push()
+    return keeper
 
 
 def _fixed(settings: Settings) -> tuple[object, ...]:

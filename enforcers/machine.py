@@ -30,6 +30,11 @@ def own_networks(proc: Path = PROC) -> dict[str, str]:
     return networks
 
 
+def own_addresses(proc: Path = PROC) -> set[str]:
+    """The addresses of this network namespace."""
+    return set(_own_addresses(proc))
+
+
 def ssh_peers(ports: tuple[int, ...], proc: Path = PROC) -> dict[str, str]:
     """The addresses with an established TCP connection to one of these local ports.
 

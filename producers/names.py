@@ -68,8 +68,10 @@ def _plain(name: str) -> str:
 class Names:
     """Asks for names in threads of its own, and remembers the answers for FRESH_S."""
 
-    def __init__(self, look_up: LookUp = addresses_of) -> None:
+    def __init__(self, look_up: LookUp = addresses_of, failed_s: float = FRESH_S) -> None:
+        """Ask by `look_up`; `failed_s`: how long a name without addresses is not asked for again."""
         self._look_up = look_up
+        self._failed_s = failed_s
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._pending: set[str] = set()
         """The domains that are asked for a name."""
@@ -80,7 +82,7 @@ class Names:
     def ask(self, name: str) -> Sequence[str] | None:
         """A name's addresses; None while nobody knows, and somebody is asked."""
         at_s, addresses = self._known.get(name, (0.0, None))
-        if addresses is not None and time.monotonic() - at_s < FRESH_S:
+        if addresses is not None and time.monotonic() - at_s < (FRESH_S if addresses else self._failed_s):
             return addresses
         domain = domain_of(name)
         if domain not in self._pending:

@@ -21,7 +21,7 @@ MOST_PREFIXES: Final = MOST_PARTS * MOST_OF_A_PART
 """A list has no more."""
 DIGEST_CHARACTERS: Final = 32
 SMALL: Final = 256
-"""A table of so many is taken apart: of nearly every address a PrefixSet knows at once that it is not in it."""
+"""A table of so many is taken apart: a PrefixSet knows at once of most addresses that it is not in it."""
 WIDTHS_BITS: Final = ((32, "I"), (64, "Q"))
 """The arrays there are, by how many bits one element holds."""
 

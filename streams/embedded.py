@@ -110,6 +110,13 @@ class EmbeddedDecider:
             if topic != EVENTS.name or each.takes_events
         }
 
+    def digests(self) -> list[dict[str, str]]:
+        """By partition, the digests of the lists in force, by name."""
+        return [
+            {name: each.digest for name, each in partition.decider.lists.in_force.items()}
+            for partition in self.partitions
+        ]
+
     def status(self) -> DeciderStatus:
         """How it is now, over all partitions."""
         jails: dict[str, dict[str, int]] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import click
 
 from banstream.authority import caution
 from banstream.config import DeciderSettings, Settings, ShipSettings, load_settings, state_directory
 from banstream.doubts import doubts
+from banstream.lists.wanted import LIST, Wanted, written
 from banstream.options import config_option, json_option
 from banstream.show import counted, json_line, say
 from eventlog.urls import is_shared, url_warning
@@ -67,6 +69,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
                 "rules": settings.rules().to_wire(),
                 "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
                 "metrics": {"listen": settings.metrics.listen},
+                "lists": [asdict(each) for each in settings.wanted()],
                 "sources": {jail.rules.name: jail.sources for jail in settings.jails},
                 "enforcer": {
                     name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
@@ -95,6 +98,7 @@ def _toml(settings: Settings) -> list[str]:
     lines += [f"{name} = {_value(value)}" for name, value in given.items() if value is not None]
     if settings.metrics.listen is not None:
         lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
+    lines += [line for each in settings.lists for line in _list(each)]
     for jail in settings.jails:
         rules = jail.rules
         facts = {
@@ -108,7 +112,8 @@ def _toml(settings: Settings) -> list[str]:
             "findtime": format_duration(rules.findtime_ms),
             "maxretry": rules.maxretry,
             "bantime": _bantime(rules.bantime_ms),
-            "ignoreip": rules.ignoreip,
+            "ignoreip": (*rules.ignoreip, *written(rules.lists)),
+            "ignoreself": () if rules.ignoreself else False,
             "kinds": rules.kinds,
             "hosts": rules.hosts,
             "labels": rules.labels,
@@ -123,6 +128,14 @@ def _toml(settings: Settings) -> list[str]:
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
         lines += _tables(rules)
     return lines
+
+
+def _list(wanted: Wanted) -> list[str]:
+    """The lines of a list."""
+    facts: dict[str, object] = {"from": wanted.place, "action": "allow", "format": wanted.format}
+    facts |= {"refresh": format_duration(wanted.refresh_ms), "max_size": wanted.most_bytes}
+    facts["max_entries"] = wanted.most_entries
+    return _table(f"[list.{_value(wanted.name.removeprefix(LIST))}]", facts)
 
 
 def _tables(rules: Jail) -> list[str]:

@@ -106,7 +106,7 @@ def announce(settings: Settings, stages: Stages) -> None:
             rules.maxretry,
             format_duration(rules.findtime_ms),
             format_duration(rules.bantime_ms),
-            ",".join(rules.ignoreip),
+            ",".join((*rules.ignoreip, *rules.lists)),
         )
     status = stages.enforcer.status()
     say_never_banned(status.never_ban)

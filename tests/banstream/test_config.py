@@ -241,8 +241,8 @@ maxretry = "3"
     assert unknown.endswith(", usedns; did you mean maxretry?")
     assert found == [
         (
-            'defaults.ignoreip = ["192.0.2.1/33"]: expected an address or prefix such as "192.0.2.7" or '
-            '"2001:db8::/32"'
+            'defaults.ignoreip = ["192.0.2.1/33"]: expected addresses and prefixes such as "192.0.2.7" or '
+            '"2001:db8::/32", host names, and "file:/path" with such'
         ),
         (
             'jail.sshd.filter = "sshdd": expected a filter: one of `banstream filters list`, a path, auto, '
@@ -257,7 +257,7 @@ maxretry = "3"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[nosuch]\na = 1\n", "no such key here; known are decider, defaults, enforcer, jail, log"),
+        ("[nosuch]\na = 1\n", "no such key here; known are decider, defaults, enforcer, jail, list, log"),
         ("a = [", "not TOML"),
         ("[log]\nurl = 7\n", "log.url = 7: expected a string in quotes"),
         ('[log]\nurl = "nats://x"\n', "log.url"),

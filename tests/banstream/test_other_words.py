@@ -29,7 +29,6 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         (JAIL + 'port = "ssh"', 'here it is ports = ["ssh"]'),
         (JAIL + 'backend = "systemd"', 'or source = "journald:_SYSTEMD_UNIT=ssh.service"'),
         (JAIL + 'action = "mail"', "there are no actions"),
-        (JAIL + "ignoreself = true", "none is needed: own addresses and gateways are never banned"),
         (JAIL + "leakspeed = 10", 'here it is findtime = "10m"'),
         (JAIL + "bantime.increment = true", "one duration; how bans grow is [jail.NAME.increment]"),
         (JAIL + "maxretries = 3", "did you mean maxretry?"),
@@ -41,8 +40,13 @@ def problems(tmp_path: Path, text: str) -> list[str]:
         ("[enforcer]\nlogpath = 1\n" + JAIL, "known are backend"),
         (
             JAIL + 'ignoreip = "10.0.0.1 10.0.0.300 example.com"',
+            'host names, and "file:/path" with such, and not 10.0.0.300',
+        ),
+        (
+            '[enforcer]\nnever_ban = "10.0.0.1 10.0.0.300 example.com"\n' + JAIL,
             "and not 10.0.0.300, example.com; names of hosts are not looked up",
         ),
+        ("[enforcer]\nignoreself = true\n" + JAIL, "own addresses and gateways are never banned"),
         ("[sshd]\nenabled = true\nlogpath = /var/log/auth.log\n", "it reads like a file of fail2ban's"),
         ("[jail.x]\nfilter = 'nosuch'\nsource = 'stdin'", "no filter is named 'nosuch'"),
     ],
