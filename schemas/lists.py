@@ -90,6 +90,10 @@ class PrefixTable:
                 return _text(version, member_length, heads[place])
         return None
 
+    def touches(self, prefix: str) -> bool:
+        """Whether a member contains some of a prefix."""
+        return prefix in self or ("/" in prefix and self.inside(prefix) is not None)
+
     def __iter__(self) -> Iterator[str]:
         """The members in canonical form, by version, length and address."""
         for (version, length), heads in self._heads.items():

@@ -8,8 +8,8 @@
 | any other, or where the digest is not that of the prefixes | is refused, and what had come is dropped |
 | of the list that is in force already | changes nothing |
 
-Whom a list newly holds is let go by the jails that name it: failures are forgotten, bans end. What was ended
-so does not come back when the list lets go of him.
+Whom a list newly holds is let go by the jails that name it, and so is his network: failures are forgotten,
+bans end. What was ended so does not come back when the list lets go of him.
 
 In a checkpoint each part is a message of its own, written once.
 """
@@ -192,7 +192,7 @@ def adopt(decider: Decider, rules: Rules) -> None:
 def _let_go(decider: Decider, jail: JailState, listed: str, old: PrefixTable) -> None:
     """Forget the failures, and end the bans, of whom a list holds now and did not hold before."""
     for new in decider.lists.tables([listed]):
-        for subject in sorted(each for each in jail.subjects if each in new and each not in old):
+        for subject in sorted(each for each in jail.subjects if new.touches(each) and not old.touches(each)):
             if jail.held_by(subject) is None:
                 decider.forgive(jail, subject)
             else:

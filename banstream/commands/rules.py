@@ -8,6 +8,7 @@ from banstream.authority import caution_in_force
 from banstream.config import load_settings
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
+from banstream.lists.pushing import keeper_of, push_lists
 from banstream.options import config_option, json_option
 from banstream.ordering import operator
 from banstream.reading import open_to_read, open_to_tell, rules_in_force, versions
@@ -34,7 +35,8 @@ def rules_command() -> None:
 def push_command(as_json: bool, config_file: str | None) -> int:
     """Put the jails of this configuration in force, in every partition from its next event on.
 
-    Failures counted so far and bans in force stay. Those in force already are not pushed again.
+    Failures counted so far and bans in force stay. Those in force already are not pushed again. The lists
+    that they name are pushed before them; `lists push --keep` keeps these up to date.
     """
     settings = load_settings(config_file, check="names")
     if not is_shared(settings.log_url):
@@ -48,6 +50,9 @@ def push_command(as_json: bool, config_file: str | None) -> int:
         )
     log = open_to_tell(settings)
     try:
+        if settings.wanted():
+            for problem in push_lists(keeper_of(settings, log, now_ms, operator())).problems:
+                note(f"WARNING: {problem}")
         return _put_in_force(log, settings.rules(), as_json=as_json)
     finally:
         log.close()

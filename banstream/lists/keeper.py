@@ -96,6 +96,12 @@ class Keeper:
         self._retired = True
         return told
 
+    def unread(self) -> list[str]:
+        """The lists of which nothing is in the log, because they could not be read."""
+        held = set[str]().union(*self._in_force())
+        told = {name for name, _ in self._pushed} | held
+        return [name for name, copy in self._copies.items() if name not in told and any(copy.problems())]
+
     def notices(self) -> dict[str, int]:
         """What is wrong with the lists, in a sentence each."""
         return {problem: 1 for copy in self._copies.values() for problem in copy.problems()}

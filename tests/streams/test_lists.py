@@ -104,6 +104,18 @@ def test_whom_a_list_newly_holds_is_let_go() -> None:
     assert {ALICE, BOB} <= decider.touched
 
 
+def test_a_network_is_let_go_with_whom_a_list_holds_in_it() -> None:
+    """And from then on it is counted by its addresses: no ban may reach him."""
+    decider = naming(ipv6_prefix=64)
+    whom = [failed(f"2001:db8::{host:x}", host) for host in range(1, 4)]
+    assert [each[0] for each in bans(fold(decider, whom))] == ["2001:db8::/64"]
+    assert [each[0] for each in unbans(change(decider, listed("2001:db8::7", at_ms=T0 + 9_000)))] == [
+        "2001:db8::/64"
+    ]
+    again = [failed(f"2001:db8::{host:x}", 20 + host) for host in range(1, 9)]
+    assert bans(fold(decider, again)) == []
+
+
 def test_an_operators_ban_of_somebody_in_a_list_outlives_the_lists_next_version() -> None:
     """A list ends bans of whom it newly holds alone."""
     decider = naming()
