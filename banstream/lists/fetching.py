@@ -64,9 +64,8 @@ def read_file(path: str, most_bytes: int) -> bytes:
     try:
         if why := doubt(Path(path)):
             raise Unusable(f"it is not read, since it cannot be trusted: {why}")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            state = os.fstat(descriptor)
+        with open(path, "rb", opener=_unblocked) as file:
+            state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):
                 raise Unusable("it is no plain file")
             if state.st_size > most_bytes:
@@ -79,6 +78,11 @@ def read_file(path: str, most_bytes: int) -> bytes:
     if len(data) > most_bytes:
         raise Unusable(too_large(most_bytes))
     return data
+
+
+def _unblocked(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to does not wait."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def fetch(url: str, most_bytes: int, seen: Seen, *, longest_s: float = LONGEST_S) -> Fetched | None:
@@ -125,6 +129,7 @@ class _OnlyHttps(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         if urlsplit(newurl).scheme != "https":
+            fp.close()
             raise Unusable(f"the server leads on to {ascii(newurl)[:80]}, which is no https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

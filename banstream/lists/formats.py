@@ -27,11 +27,11 @@ from schemas.addresses import canonical_prefix, is_prefix
 from schemas.errors import BanstreamError, InvalidMessage
 
 COMMENT: Final = re.compile(rb"[#;].*")
-WORD: Final = re.compile(rb"[^\s,]+")
 KEYS: Final = ("ip", "cidr", "prefix", "network", "range", "address", "ip_address", "src_ip", "value")
 """What lists call the column, or member, with the address; lower case."""
 LINE_BYTES: Final = 4_096
 """A longer line is none of a list."""
+MOST_LINES: Final = 4_000_000
 MOST_NAMED: Final = 3
 MOST_WRONG: Final = 10_000
 MOST_NAMES: Final = 256
@@ -78,9 +78,9 @@ class Content:
 def parse(data: bytes, wanted: Wanted) -> Content:
     """The content of a list. Raises Unusable where it is none, too long, or more wrong than right."""
     content = Content()
-    for entry in _entries(data, wanted.format):
+    for count, entry in enumerate(_entries(data, wanted.format), 1):
         _take(content, entry, wanted)
-        if len(content.prefixes) > wanted.most_entries:
+        if count > wanted.most_entries:
             raise Unusable(f"it has more than {wanted.most_entries} entries")
         if len(content.names) > MOST_NAMES:
             raise Unusable(f"it has more than {MOST_NAMES} host names")
@@ -133,8 +133,10 @@ def _entries(data: bytes, form: Format) -> Iterator[Entry]:
 def _form_of(data: bytes) -> Format:
     """What a list looks like by its first lines."""
     first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if first in {b"[", b"{"}:
-        return "crowdsec" if first == b"[" or data.strip() == b"null" else "jsonl"
+    if first == b"[" or data.strip() == b"null":  # cscli's word for none
+        return "crowdsec"
+    if first == b"{":
+        return "jsonl"
     fielded = 0
     for _, line in zip(range(SNIFFED), _lines(data), strict=False):
         words = [_prefix(word.strip(" \"'")) for word in line[1].split(",")]
@@ -145,9 +147,11 @@ def _form_of(data: bytes) -> Format:
 def _lines(data: bytes) -> Iterator[tuple[int, str]]:
     """The lines that say something, with their numbers; without comments. Raises Unusable."""
     for number, raw in enumerate(io.BytesIO(data), 1):
-        line = COMMENT.sub(b"", raw).strip() if len(raw) <= LINE_BYTES else raw
-        if len(line) > LINE_BYTES:
+        if number > MOST_LINES:
+            raise Unusable(f"it has more than {MOST_LINES} lines")
+        if len(raw) > LINE_BYTES:
             raise Unusable(f"line {number} is longer than {LINE_BYTES} bytes")
+        line = (COMMENT.sub(b"", raw) if b"#" in raw or b";" in raw else raw).strip()
         if line:
             yield number, line.decode("utf-8", "replace").lstrip("\ufeff")
 
