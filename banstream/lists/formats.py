@@ -18,12 +18,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from banstream.lists.wanted import HOST_NAME, Format, Wanted
-from schemas.addresses import canonical_prefix, is_prefix
+from schemas.addresses import canonical_prefix, is_ipv4, is_prefix
 from schemas.errors import BanstreamError, InvalidMessage
 
 COMMENT: Final = re.compile(rb"[#;].*")
@@ -42,15 +42,12 @@ WIDEST: Final = {4: 8, 6: 7}
 MUCH_WRONG: Final = "more of it is wrong than right"
 
 
+Entry = tuple[int, str]
+"""The number of a line (of a decision, in JSON), from 1, and a word of it: tuples, as there may be many."""
+
+
 class Unusable(BanstreamError):  # noqa: N818 - an adjective on purpose: the copy of before is used
     """A list that cannot be taken; the text says why."""
-
-
-class Entry(NamedTuple):
-    """A word of a list, and the number of its line (of its decision, in JSON), from 1."""
-
-    line: int
-    word: str
 
 
 @dataclass(slots=True)
@@ -71,15 +68,19 @@ class Content:
     def complain(self, entry: Entry, what: str) -> None:
         """An entry is wrong. What it says is anybody's: only its escaped form is repeated."""
         self.wrong += 1
+        line, word = entry
         if len(self.examples) < MOST_NAMED:
-            self.examples.append(f"line {entry.line}: {entry.word[:SHOWN]!a} {what}")
+            self.examples.append(f"line {line}: {word[:SHOWN]!a} {what}")
 
 
 def parse(data: bytes, wanted: Wanted) -> Content:
     """The content of a list. Raises Unusable where it is none, too long, or more wrong than right."""
     content = Content()
     for count, entry in enumerate(_entries(data, wanted.format), 1):
-        _take(content, entry, wanted)
+        if is_ipv4(entry[1]):  # as nearly all are
+            content.prefixes.add(entry[1])
+        else:
+            _take(content, entry, wanted)
         if count > wanted.most_entries:
             raise Unusable(f"it has more than {wanted.most_entries} entries")
         if len(content.names) > MOST_NAMES:
@@ -92,7 +93,7 @@ def parse(data: bytes, wanted: Wanted) -> Content:
 
 
 def _take(content: Content, entry: Entry, wanted: Wanted) -> None:
-    word = entry.word
+    _, word = entry
     prefix = word if is_prefix(word) else _prefix(word)
     if prefix is None:
         if wanted.named and HOST_NAME.fullmatch(word) is not None:
@@ -159,7 +160,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, str]]:
 def _words(data: bytes) -> Iterator[Entry]:
     for number, line in _lines(data):
         for word in line.replace(",", " ").split():
-            yield Entry(number, word)
+            yield number, word
 
 
 def _csv(data: bytes) -> Iterator[Entry]:
@@ -175,9 +176,9 @@ def _csv(data: bytes) -> Iterator[Entry]:
             column = next((names.index(key) for key in KEYS if key in names), None)
             continue
         if column is None:
-            yield Entry(number, next((each for each in fields if _prefix(each)), fields[0]))
+            yield number, next((each for each in fields if _prefix(each)), fields[0])
         else:
-            yield Entry(number, fields[column] if column < len(fields) else "")
+            yield number, fields[column] if column < len(fields) else ""
 
 
 def _json_lines(data: bytes) -> Iterator[Entry]:
@@ -188,9 +189,9 @@ def _json_lines(data: bytes) -> Iterator[Entry]:
             found = _loaded(raw, number)
             entry = _member(found)
             if entry is not None:
-                yield Entry(number, entry)
+                yield number, entry
             elif not (isinstance(found, dict) and found.get("type") == "metadata"):  # Spamhaus' last line
-                yield Entry(number, raw.decode("utf-8", "replace").strip()[:SHOWN])
+                yield number, raw.decode("utf-8", "replace").strip()[:SHOWN]
 
 
 def _decisions(data: bytes) -> Iterator[Entry]:
@@ -205,7 +206,7 @@ def _decisions(data: bytes) -> Iterator[Entry]:
         for decision in inner if isinstance(inner, list) else [each]:
             if isinstance(decision, dict) and str(decision.get("scope", "Ip")).lower() not in {"ip", "range"}:
                 continue
-            yield Entry(nth, _member(decision) or ascii(decision)[:SHOWN])
+            yield nth, _member(decision) or ascii(decision)[:SHOWN]
 
 
 def _member(found: Any) -> str | None:
