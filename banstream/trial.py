@@ -19,7 +19,7 @@ from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
-from schemas.records import Ban, Decision, Prolong, Unban
+from schemas.records import Ban, Decision, ListChanged, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
@@ -65,9 +65,16 @@ def over_files(
     filters: Sequence[Filter],
     streams: Sequence[Iterator[MatchedLines]],
     counts: ReplayCounts,
+    lists: Sequence[ListChanged] = (),
 ) -> Iterator[list[list[Decision]]]:
-    """Fold the events of files, one stream each, under each of several rules: the decisions of each."""
+    """Fold the events of files, one stream each, under each of several rules: the decisions of each.
+
+    `lists`: in force from the beginning on.
+    """
     deciders = [Decider(anywhere(each)) for each in rules]
+    for decider in deciders:
+        for part in lists:
+            decider.apply(0, part)
     selective = any(decider.routes.selective for decider in deciders)
     runs_of = [
         _runs(number, stream, filters, counts, selective=selective) for number, stream in enumerate(streams)

@@ -13,6 +13,7 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.instants import Instant, now_ms
+from banstream.lists.once import read_once
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
@@ -160,7 +161,10 @@ def _over_files(
         zone, layout = form_of_file(file, both[0].jails)
         matched = match_files([file], laid_out(filters, layout), now, named=len(names), zone=zone)
         streams.append(progress(matched, [file]))
-    return over_files([each.rules() for each in both], filters, streams, counts)
+    lists, warnings = read_once(both)
+    for warning in warnings:
+        note(warning)
+    return over_files([each.rules() for each in both], filters, streams, counts, lists)
 
 
 def _print(decisions: list[Decision], *, as_json: bool) -> None:
