@@ -10,13 +10,14 @@ from typing import Any, Final, cast
 
 import click
 
+from banstream.ban_lists import FORMATS, listed
 from banstream.banned import Banned, banned_in
 from banstream.config import load_settings
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, config_option, json_option
 from banstream.phrases import named
 from banstream.reading import open_to_read
-from banstream.show import counted, json_line, moment, note, say, show, table
+from banstream.show import counted, json_line, moment, note, printable, say, show, table
 from banstream.standings import SORTS, Around, BanState, HostWord, Sort, StandingBan
 from banstream.tables import Bad, TextTable
 from schemas.codec import load_line
@@ -58,28 +59,51 @@ class BanFilter:
     "--expiring", "expiring_ms", type=DurationType(), metavar="DURATION", help="Only what ends within."
 )
 @click.option("--sort", type=click.Choice(SORTS), default="since", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice([*FORMATS]), help="As a list for another program; exit code 0."
+)
 @json_option
 @config_option
-def bans_command(as_json: bool, config_file: str | None, **asked: Any) -> int:
+def bans_command(as_json: bool, config_file: str | None, form: str | None, **asked: Any) -> int:
     """What is banned, and whether the firewalls hold it: as their enforcers said last.
 
     In force, refused (an address that is never banned, or the breaker), failed (tried again), observed only,
     pending (not taken up yet), or ended. Exit code 1 when there is no such ban.
+
+    With --format those that no firewall has refused are printed as a list: a prefix a line (plain, haproxy),
+    rows (csv), `deny` lines (nginx), or a RouterOS script (mikrotik).
     """
+    if form is not None and as_json:
+        raise click.UsageError("--format and --json are two ways to print the same; choose one")
     gc.disable()  # a hundred thousand bans hold no cycle, and looking for some takes as long as all the rest
     try:
-        return _show_bans(BanFilter(**asked), config_file, as_json=as_json)
+        asked_for = BanFilter(**asked)
+        if form is not None:
+            return _print_list(asked_for, config_file, form)
+        return _show_bans(asked_for, config_file, as_json=as_json)
     finally:
         gc.enable()
 
 
-def _show_bans(asked: BanFilter, config_file: str | None, *, as_json: bool) -> int:
+def _found(config_file: str | None) -> Banned:
     settings = load_settings(config_file, check="log")
     log = open_to_read(settings)
     try:
-        found = banned_in(log, settings.log_url, now_ms())
+        return banned_in(log, settings.log_url, now_ms())
     finally:
         log.close()
+
+
+def _print_list(asked: BanFilter, config_file: str | None, form: str) -> int:
+    """The bans as a list, and nothing else on stdout; a list of nobody is a list."""
+    found = _found(config_file)
+    for line in FORMATS[form](listed(asked.of(found.bans, found.at_ms)), found.at_ms):
+        click.echo(printable(line))
+    return 0
+
+
+def _show_bans(asked: BanFilter, config_file: str | None, *, as_json: bool) -> int:
+    found = _found(config_file)
     shown = asked.of(found.bans, found.at_ms)
     if as_json:
         _print_json(found, shown)
