@@ -199,17 +199,17 @@ def some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
     return lambda value: tuple(map(check, texts(value)))
 
 
-def prefixes(value: Any, expected: str = PREFIXES) -> tuple[str, ...]:
+def prefixes(value: Any) -> tuple[str, ...]:
     """Addresses and prefixes in canonical form: one, an array, or several in one string (fail2ban's way).
 
-    Bits beyond a prefix's length do not count, as in fail2ban's `127.0.0.1/8`. `expected`: what would do.
+    Bits beyond a prefix's length do not count, as in fail2ban's `127.0.0.1/8`.
     """
     words = [word for part in texts(value) for word in part.replace(",", " ").split()] if value != [] else []
     wrong = [word for word in words if not is_prefix(word)]
     if wrong:
         given = "" if len(words) == 1 else f", and not {', '.join(wrong)}"
-        named = expected is PREFIXES and any(map(HOST_NAME.fullmatch, wrong))
-        raise ValueError(f"{expected}{given}{'; names of hosts are not looked up' if named else ''}")
+        names = "; names of hosts are not looked up" if any(map(HOST_NAME.fullmatch, wrong)) else ""
+        raise ValueError(f"{PREFIXES}{given}{names}")
     return tuple(prefix(_masked(word)) for word in words)
 
 

@@ -66,11 +66,16 @@ def ignored(value: Any) -> Ignored:
     words: list[str] = []
     for text in values.texts(value) if value != [] else ():
         words += [text] if text.startswith(FILE) else text.replace(",", " ").split()
-    lists = [listed for word in words if (listed := _list_of(word))]
-    prefixes = values.prefixes([word for word in words if not _list_of(word)], expected=IGNORED)
+    named = {word: listed for word in words if (listed := _list_of(word))}
+    others = [word for word in words if word not in named]
+    wrong = [word for word in others if not values.is_prefix(word)]
+    if wrong:
+        given = "" if len(words) == 1 else f", and not {', '.join(wrong)}"
+        raise ValueError(f"{IGNORED}{given}")
+    lists = list(named.values())
     if len(lists) > MOST_NAMED:
         raise ValueError(f"{MOST_NAMED} names and files at most; a file may hold more names")
-    return Ignored(prefixes, tuple(dict.fromkeys(lists)))
+    return Ignored(values.prefixes(others), tuple(dict.fromkeys(lists)))
 
 
 def _list_of(word: str) -> str | None:
