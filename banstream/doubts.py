@@ -14,13 +14,14 @@ from typing import Final, Literal
 
 from banstream.config import Settings
 from banstream.jails import JailSettings
+from banstream.lists.fetching import read_file
+from banstream.lists.formats import WIDEST, Unusable, parse
+from banstream.lists.wanted import Wanted
 from eventlog.urls import is_shared, sqlite_path
 from producers.filters import load_filter
 from producers.sources import missing_files
 from producers.sources.folders import matching_files
 
-WIDEST: Final = {4: 8, 6: 7}
-"""A network of fewer bits holds whole countries."""
 LEAST_MS: Final = 1_000
 """For each failure within findtime."""
 FILE: Final = "file:"
@@ -36,6 +37,7 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield 'jail: every jail has on = "bans", and there is none whose bans it could count'
     for jail in settings.jails:
         yield from (f"jail.{jail.rules.name}.{said}" for said in _of_jail(jail))
+    yield from _of_lists(settings.wanted())
     yield from _of_networks("enforcer.never_ban", settings.enforcer.never_ban)
     yield from _of_enforcer(settings)
     yield from _of_log(settings)
@@ -60,6 +62,19 @@ def _of_networks(key: str, prefixes: tuple[str, ...]) -> Iterator[str]:
         network = ip_network(prefix)
         if network.prefixlen < WIDEST[network.version]:
             yield f"{key}: {prefix} holds so many addresses that hardly anybody can be banned"
+
+
+def _of_lists(lists: tuple[Wanted, ...]) -> Iterator[str]:
+    """Files that cannot be read now, or hold what is no address; nobody is asked about the others."""
+    for wanted in lists:
+        if not wanted.place.startswith(FILE):
+            continue
+        try:
+            content = parse(read_file(wanted.place.removeprefix(FILE), wanted.most_bytes), wanted)
+        except Unusable as error:
+            yield f"{wanted.place}: {error}: nobody is spared by it"
+        else:
+            yield from (f"{wanted.place}: {example}; it is left out" for example in content.examples)
 
 
 def _of_kinds_of_logs(jail: JailSettings) -> Iterator[str]:

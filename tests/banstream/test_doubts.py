@@ -32,6 +32,11 @@ def found(tmp_path: Path, text: str) -> list[str]:
         ('[jail.recidive]\non = "bans"', "none whose bans it could count"),
         ('[jail.web-auth]\nsource = "file:{folder}/error.log"', "finds nothing in error.log"),
         ('[jail.sshd]\nsource = "stdin"\nignoreip = "0.0.0.0/0"', "hardly anybody can be banned"),
+        ('[jail.sshd]\nsource = "stdin"\nignoreip = "file:{folder}/no"', "/no: it is not there: nobody is"),
+        (
+            '[list.x]\nfrom = "file:{folder}/wrong"\n[jail.sshd]\nsource = "stdin"',
+            "/wrong: line 2: '10.0.0.300' is no address or prefix; it is left out",
+        ),
         ('[jail.sshd]\nsource = "stdin"\nkinds = ["succeeded"]', "users are banned for logging in"),
         ('[jail.sshd]\nsource = "stdin"\nfindtime = 3', '"10m" ten minutes'),
         ('[enforcer]\nbackend = "null"\n[jail.sshd]\nsource = "stdin"', "nobody is kept out"),
@@ -46,6 +51,7 @@ def test_each_is_one_sentence_with_its_key(text: str, said: str, tmp_path: Path)
     """With what to do about it."""
     for name in ("access.log", "error.log"):
         (tmp_path / name).touch()
+    (tmp_path / "wrong").write_text("192.0.2.1\n10.0.0.300\n")
     (sentence,) = found(tmp_path, text)
     assert said.replace("{folder}", str(tmp_path)) in sentence
 
