@@ -49,6 +49,7 @@ from schemas.topics import (
     spans_partitions,
 )
 from streams.inputs import Line
+from streams.lists import KEY as LISTS
 from streams.order import OBEYED
 from streams.partition import POSITION
 from streams.state import WHOLE
@@ -261,6 +262,8 @@ class Moving:
                 shares = self._wholes(orjson.loads(message.value))
             elif key == POSITION:
                 continue
+            elif key.startswith(LISTS):
+                shares = dict.fromkeys(self._all, message.value)
             elif self._partitions == 1:
                 shares = {0: message.value}
             else:

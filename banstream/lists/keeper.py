@@ -21,7 +21,7 @@ LOOK_S: Final = 1.0
 WAIT_S: Final = 0.02
 Digests = Callable[[], Sequence[Mapping[str, str]]]
 """By partition, the digests of the lists in force, by name."""
-FAILED_S: Final = 30.0
+FAILED_S: Final = 60.0
 """So long a name that was not resolved is not asked for again."""
 
 

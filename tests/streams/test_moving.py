@@ -13,6 +13,7 @@ from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from schemas.codec import MOST_LINES, encode, encode_frame
 from schemas.errors import LogError
+from schemas.lists import parts_of
 from schemas.records import AuthEvent, Ban, Command, DeadLetter, Standing, Unban
 from schemas.rules import Jail, Rules
 from schemas.topics import (
@@ -31,7 +32,9 @@ from schemas.topics import (
 from streams.embedded import EmbeddedDecider
 from tests.streams.folding import MINUTE, T0, failure
 
-RULES = Rules(jails=(Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE),))
+OFFICE = "office"
+JAIL = Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE, lists=(OFFICE,))
+RULES = Rules(jails=(JAIL,))
 NOW = T0 + DAY_MS
 """When everything is appended: an event from the future would be taken for one of now."""
 IPS = [f"10.0.{network}.{host}" for network in range(5) for host in (1, 2)] + ["2001:db8::1", "2001:db9::1"]
@@ -53,7 +56,7 @@ class Feed:
         self._given: list[AuthEvent] = []
 
     def give(self, log: EventLog, amount: int) -> None:
-        """Append so many inputs: frames of up to five failures, now and then a command or garbage."""
+        """Append so many inputs: frames of up to five failures, now and then a command, a list or garbage."""
         for _ in range(amount):
             self._at_ms += self._chance.randrange(20_000)
             chance = self._chance.random()
@@ -64,6 +67,19 @@ class Feed:
                 numbers = list(range(log.partitions)) if wide else near
                 decide(log)  # so that it stands between the same events, however many partitions there are
                 log.append([Append(COMMANDS.name, encode(command), partition=each) for each in numbers])
+                decide(log)
+            elif chance < 0.06:
+                office = sorted(self._chance.sample(IPS, 2))
+                decide(log)
+                parts = parts_of(OFFICE, office, self._at_ms)
+                numbers = list(range(log.partitions))
+                log.append(
+                    [
+                        Append(COMMANDS.name, encode(each), partition=number)
+                        for each in parts
+                        for number in numbers
+                    ]
+                )
                 decide(log)
             else:
                 self._frames(log, [self._chance.choice(IPS) for _ in range(self._chance.randrange(1, 6))])
