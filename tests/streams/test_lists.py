@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,7 @@ from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
 from schemas.errors import InvalidMessage, LogError
 from schemas.lists import parts_of
-from schemas.records import Ban, Command, Decision, ListChanged, RulesChanged, Unban
+from schemas.records import Ban, Command, Decision, ListChanged, RulesChanged, Unban, Verb
 from schemas.rules import SELF, Jail, Rules
 from schemas.topics import COMMANDS, DEADLETTERS, DECISIONS, EVENTS
 from streams import lists
@@ -347,7 +347,7 @@ class Real:
                 self.commit(self.partition.checkpoint())
                 self.partition = Partition.load(self.log)
             case verb, prefix:
-                self.order(Command(id="c", verb=verb, at_ms=T0, who="ann", prefix=prefix))
+                self.order(Command(id="c", verb=cast("Verb", verb), at_ms=T0, who="ann", prefix=prefix))
 
     def order(self, record: RulesChanged | ListChanged | Command) -> None:
         """Append to the commands, fold, and commit."""

@@ -64,7 +64,7 @@ def serving(folder: Path, address: str = "localhost") -> Iterator[Server]:
             except OSError:
                 self.close_connection = True
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the class has it
             """Say nothing."""
 
     server = ThreadingHTTPServer((address, 0), Handler)
