@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from schemas.bounds import (
     TEXT_CHARACTERS,
@@ -388,18 +388,4 @@ Record = (
     | Heartbeat
     | DeadLetter
 )
-RECORDS: tuple[type[Record], ...] = (
-    AuthEvent,
-    Command,
-    Tick,
-    RulesChanged,
-    ListChanged,
-    Ban,
-    Unban,
-    Prolong,
-    Obeyed,
-    Standing,
-    Enforcement,
-    Heartbeat,
-    DeadLetter,
-)
+RECORDS: tuple[type[Record], ...] = get_args(Record)
