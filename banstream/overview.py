@@ -35,7 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "filters": "List filters, or test them on their own samples.",
     "fail2ban-client": "What scripts ask of fail2ban-client, answered in its words.",
     "rules": "Put rules in force in a fleet, and list them.",
-    "lists": "Lists of addresses that are never counted: what is in them, a fleet's put in force.",
+    "lists": "Addresses that are never counted: show lists, push a fleet's.",
     "hosts": "Who may ship: make and enroll hosts' keys, revoke and list them.",
     "topics": "Make or show the topics of the log on a Kafka cluster.",
     "log": "Make an embedded log small again, or move it to a Kafka cluster.",

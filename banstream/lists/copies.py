@@ -20,7 +20,7 @@ from schemas.addresses import canonical_address
 from schemas.rules import SELF
 
 AGAIN_S: Final = 60.0
-"""What could not be fetched is tried again after that, or when it is due."""
+"""What could not be read is tried again after that, or when it is due: it may be its folder."""
 OWN_S: Final = 60.0
 UNKNOWN: Final = "has no address: the DNS does not know it, or does not answer"
 KEPT: Final = "; what was known of it before stays"
@@ -175,7 +175,7 @@ class ReadCopy:
         self._content = Content()
         self._trouble: str | None = None
         self._seen = Seen()
-        self._due_s = 0.0
+        self._due_s = self._again_s = 0.0
         self._result: Content | Unusable | None = None
         self._thread: threading.Thread | None = None
         self._read_once = self._untold = False
@@ -188,7 +188,7 @@ class ReadCopy:
     def look(self, now_s: float) -> bool:
         """Take what a thread has read, and start another where it is due."""
         self._untold = self._taken(now_s) or self._untold
-        if self._thread is None and now_s >= self._due_s and self._is_due():
+        if self._thread is None and now_s >= self._due_s and self._is_due(now_s):
             self._thread = threading.Thread(target=self._read, name="list", daemon=True)
             self._thread.start()
         self._untold = self._resolved.look(self._content.names) or self._untold
@@ -227,6 +227,7 @@ class ReadCopy:
         if isinstance(result, Unusable):
             self._trouble = str(result)
             self._due_s = min(self._due_s, now_s + AGAIN_S)
+            self._again_s = now_s + AGAIN_S
             return False
         self._trouble = None
         if result is None:  # it has not changed
@@ -234,12 +235,12 @@ class ReadCopy:
         self._content, self._read_once = result, True
         return True
 
-    def _is_due(self) -> bool:
-        """Of a file: whether its state is another than when it was read."""
+    def _is_due(self, now_s: float) -> bool:
+        """Of a file: whether its state is another than when it was read, or what was wrong may be right."""
         if self._wanted.place.startswith(HTTPS):
             return True
         seen, self._seen = self._seen, state_of(self._wanted.place.removeprefix(FILE))
-        return seen != self._seen
+        return seen != self._seen or (self._trouble is not None and now_s >= self._again_s)
 
     def _read(self) -> None:
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from banstream.lists import copies
 from banstream.lists import keeper as keeping
 from banstream.lists.in_log import digests_in, lists_in
 from banstream.lists.keeper import Keeper, shares
@@ -113,6 +114,24 @@ def test_names_in_a_file_are_looked_up_and_count_once_all_are_answered(dns: Dns,
     eventually(
         lambda: made.turn() or held(log, wanted.name) == {"203.0.113.9", "203.0.113.10"}, "it is read again"
     )
+
+
+def test_a_file_whose_folder_was_the_trouble_is_read_again(
+    dns: Dns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the file itself has changed."""
+    monkeypatch.setattr(copies, "AGAIN_S", 0.0)
+    folder = tmp_path / "open"
+    folder.mkdir()
+    (folder / "friends").write_text("192.0.2.1\n")
+    folder.chmod(0o777)
+    log = MemoryLog(now_ms=lambda: T0)
+    made = kept(log, dns, Wanted(name="list:x", place=f"file:{folder}/friends"))
+    eventually(lambda: made.turn() or made.notices(), "it is said")
+    assert "cannot be trusted" in next(iter(made.notices()))
+    folder.chmod(0o755)
+    eventually(lambda: made.turn() or held(log, "list:x"), "it is read")
+    assert made.notices() == {}
 
 
 def test_a_list_that_nobody_wants_any_more_is_gone(dns: Dns) -> None:
