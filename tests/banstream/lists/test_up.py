@@ -146,3 +146,8 @@ def test_explain_names_the_list_that_spares_somebody(server: Service) -> None:
     assert f"jail sshd ignores it: {FRIEND} is in the list file:{server.folder}/friends" in said
     told = server.run("ban", FRIEND, "--config", str(server.config), code=None)
     assert f"the list file:{server.folder}/friends" in told.stdout + told.stderr
+    server.fail(LATER)
+    eventually(lambda: len(server.events()) == 7, "one more has failed")
+    server.stop()
+    counted = server.run("explain", LATER, "--config", str(server.config), code=None).stdout
+    assert "1 of 3" in counted, counted
