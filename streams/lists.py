@@ -192,11 +192,14 @@ def adopt(decider: Decider, rules: Rules) -> None:
 def _let_go(decider: Decider, jail: JailState, listed: str, old: PrefixTable) -> None:
     """Forget the failures, and end the bans, of whom a list holds now and did not hold before."""
     for new in decider.lists.tables([listed]):
-        for subject in sorted(each for each in jail.subjects if new.touches(each) and not old.touches(each)):
-            if jail.held_by(subject) is None:
-                decider.forgive(jail, subject)
-            else:
-                decider.release(jail, subject, "allowed", why=f"in the list {listed}")
+        for banned in (True, False):
+            for subject in jail.inside(None, banned=banned):
+                if not new.touches(subject) or old.touches(subject):
+                    continue
+                if banned:
+                    decider.release(jail, subject, "allowed", why=f"in the list {listed}")
+                else:
+                    decider.forgive(jail, subject)
 
 
 def _loaded(state: Mapping[str, bytes], name: str, digest: str, parts: int) -> list[str]:

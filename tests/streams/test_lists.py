@@ -104,6 +104,16 @@ def test_whom_a_list_newly_holds_is_let_go() -> None:
     assert {ALICE, BOB} <= decider.touched
 
 
+def test_a_jail_that_estimates_forgets_whom_a_list_holds() -> None:
+    """His failures so far are no part of the next ban."""
+    decider = naming(window="fail2ban")
+    fold(decider, [failed(ALICE, 0), failed(ALICE, 1)])
+    change(decider, listed(ALICE))
+    assert decider.jails["sshd"].failures_of(ALICE) == []
+    change(decider, listed())
+    assert bans(fold(decider, [failed(ALICE, 2), failed(ALICE, 3)])) == []
+
+
 def test_a_network_is_let_go_with_whom_a_list_holds_in_it() -> None:
     """And from then on it is counted by its addresses: no ban may reach him."""
     decider = naming(ipv6_prefix=64)
