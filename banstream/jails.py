@@ -96,7 +96,7 @@ def _listed(jail: JailSettings, lists: tuple[str, ...]) -> JailSettings:
 
 def _built_in() -> JailSettings:
     return JailSettings(
-        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1"), kinds=()),
+        rules=Jail(name="", filters=(), ignoreip=("127.0.0.0/8", "::1"), kinds=(), ipv6_prefix=64),
         sources=(),
         start="recent",
     )

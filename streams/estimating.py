@@ -33,13 +33,12 @@ def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> 
 class EstimatingJail(JailState):
     """A jail's rules, its estimates, and its bans."""
 
-    __slots__ = ()
+    __slots__ = ("_estimates",)
     lingers_ms = 1
-    estimates: Estimates
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         super().__init__(rules, lateness_ms)
-        self.estimates = Estimates(rules)
+        self.estimates = self._estimates = Estimates(rules)
 
     def adopt(self, rules: Jail, lateness_ms: int) -> None:
         """Go on under new rules; what was counted stays counted."""
@@ -51,7 +50,7 @@ class EstimatingJail(JailState):
     @property
     def failing(self) -> int:
         """Subjects with failures that have not led to a ban, and those who go on during theirs."""
-        return len(self.estimates)
+        return len(self._estimates)
 
     def admits(self, ip: str, failure: int) -> bool:  # noqa: ARG002 - as in every jail
         """Whether a failure of a subject that is not banned is one to count."""
@@ -66,11 +65,11 @@ class EstimatingJail(JailState):
 
     def begin(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject; whether it fills the window."""
-        return self.estimates.add(ip, failure, self._weight(ip, failure))
+        return self._estimates.add(ip, failure, self._weight(ip, failure))
 
     def failures_of(self, ip: str) -> list[int]:
         """A subject's newest failures, as many as a ban needs."""
-        return self.estimates.failures_of(ip)
+        return self._estimates.failures_of(ip)
 
     def filled(self, ip: str, failures: list[int], failure: int) -> tuple[int, int] | None:  # noqa: ARG002 - as in every jail
         """Its one threshold, and where its evidence starts: it is asked where that is filled."""
@@ -78,7 +77,7 @@ class EstimatingJail(JailState):
 
     def use_up(self, ip: str, failures: list[int], number: int) -> None:  # noqa: ARG002 - as in every jail
         """The threshold was filled: the estimate is gone."""
-        self.estimates.forget((ip,))
+        self._estimates.forget((ip,))
 
     def ignores(self, failure: int, now_ms: int) -> bool:
         """Whether a ban that a failure decides is none: bantime after it, however bans grow, is over."""
@@ -87,27 +86,27 @@ class EstimatingJail(JailState):
 
     def forgive(self, ip: str) -> None:
         """Forget a subject's failures."""
-        self.estimates.forget((ip,))
+        self._estimates.forget((ip,))
 
     def remember(self, ip: str, failures: list[int]) -> None:
         """Take over what was counted otherwise."""
-        self.estimates.load_failures(ip, failures)
+        self._estimates.load_failures(ip, failures)
 
     def forget(self, now_ms: int) -> set[str]:
         """Drop subjects whose newest failure is too old to matter, and bans of long ago; returns whom."""
-        old = self.estimates.older(now_ms - self.keep_ms)
-        self.estimates.forget(old)
+        old = self._estimates.older(now_ms - self.keep_ms)
+        self._estimates.forget(old)
         return old | super().forget(now_ms)
 
     def step_back(self, at_ms: int, skew_ms: int) -> set[str]:
         """Forget what is said to have happened after an instant: failures, and ends of bans; whose."""
-        later = self.estimates.later(at_ms + skew_ms)
-        self.estimates.forget(later)
+        later = self._estimates.later(at_ms + skew_ms)
+        self._estimates.forget(later)
         return later | super().step_back(at_ms, skew_ms)
 
     def newest(self) -> Iterator[tuple[int, str, str]]:
         """When each failing subject failed last, who that is, and the jail's name."""
-        return ((at_ms, ip, self.rules.name) for at_ms, ip in self.estimates.newest())
+        return ((at_ms, ip, self.rules.name) for at_ms, ip in self._estimates.newest())
 
     def _weight(self, ip: str, failure: int) -> float:
         """What a failure counts: more than one of a subject that was banned before it, where bans grow."""
@@ -120,7 +119,7 @@ class EstimatingJail(JailState):
         return weight_of(self.bans_before(ip, at_ms_of(failure)), self.maxretry)
 
     def _all(self) -> Iterable[str]:
-        return chain(self.subjects, self.estimates)
+        return chain(self.subjects, self._estimates)
 
     def _is(self, name: str, *, banned: bool) -> bool:
-        return name in self.subjects if banned else name in self.estimates
+        return name in self.subjects if banned else name in self._estimates

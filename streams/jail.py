@@ -163,14 +163,8 @@ class JailState:
 
     def counts(self) -> dict[str, int]:
         """Subjects failing and banned now; failures, bans, ignored and dropped ever."""
-        return {
-            "failing": self.failing,
-            "banned": self.banned,
-            "failures": self.failures,
-            "bans": self.bans,
-            "ignored": self.ignored,
-            "dropped": self.dropped,
-        }
+        nouns = ("failing", "banned", "failures", "bans", "ignored", "dropped")
+        return {noun: getattr(self, noun) for noun in nouns}
 
     def spared_within(self, network: str) -> str | None:
         """A prefix of the ignore and allow lists that holds some of a network; None where there is none."""

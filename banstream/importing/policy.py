@@ -11,6 +11,7 @@ from banstream.importing.drafts import LOOPBACK, Keys, toml_value
 from banstream.importing.installation import Installation, is_true
 from banstream.importing.remarks import Fate, Remark
 from banstream.importing.spans import seconds
+from banstream.lists.wanted import ignored
 from producers.filters.fail2ban.files import DEFAULT
 from producers.filters.fail2ban.instants import minutes_east
 from schemas.bounds import MOST_RETRY
@@ -70,8 +71,9 @@ class _Policy:
             self._say("none", key, said)
         if self._own("ignorecommand"):
             self._without_command()
-        if self._own("ignoreself") and not is_true(self._own("ignoreself")):
-            self._say("otherwise", "ignoreself", "this machine's own addresses are never banned here")
+        if self._is_no("ignoreself"):
+            self.keys["ignoreself"] = False
+            self._say("translated", "ignoreself", "ignoreself = false; the firewall never has own addresses")
 
     def _without_command(self) -> None:
         """A jail of its own command is off: it was made to ban those alone whom that does not spare."""
@@ -103,13 +105,15 @@ class _Policy:
         return {"bantime": -1 if seconds(value) == FOREVER_S else _span(value)}
 
     def _ignoreip(self, value: str) -> Keys:
-        words = [word for word in value.replace(",", " ").split() if word]
-        good = [word for word in words if _is_prefix(word)]
+        words = value.replace(",", " ").split()
+        good = [word for word in words if _is_ignored(word)]
         if wrong := [word for word in words if word not in good]:
-            said = f"{', '.join(wrong)[:200]}: names of hosts and files are not looked up; name the addresses"
+            said = f"{', '.join(wrong)[:200]}: neither a prefix, a host's name nor a file, and left out"
             self._say("otherwise", "ignoreip", said)
         own = [] if self._is_no("ignoreself") else LOOPBACK
-        return {"ignoreip": list(dict.fromkeys([*own, *values.prefixes(good)]))}
+        plain = [word for word in good if values.is_prefix(word)]
+        named = [word for word in good if word not in plain]
+        return {"ignoreip": list(dict.fromkeys([*own, *values.prefixes(plain), *named]))}
 
     def _usedns(self, value: str) -> Keys:
         if value.lower() == "raw":
@@ -201,9 +205,9 @@ def _of_increment(name: str, value: str) -> object:
     return float(values.factor(value)) if name == "factor" else _span(value)
 
 
-def _is_prefix(word: str) -> bool:
+def _is_ignored(word: str) -> bool:
     try:
-        values.prefixes(word)
+        ignored(word)
     except ValueError:
         return False
     return True

@@ -40,10 +40,24 @@ findtime = "1h"
 bantime = "6h"
 [jail.brief]
 filter = "sshd"
+findtime = "1h"
+prolong = true
+step = [{{ maxretry = 2, bantime = "5s" }}, {{ maxretry = 4, bantime = "6s" }}]
+increment = {{ maxtime = "8s" }}
+escalate = {{ addresses = 2, findtime = "1h", bantime = "5s" }}
+[jail.rate]
+filter = "sshd"
+window = "fail2ban"
+maxretry = 2
+findtime = "5s"
+bantime = "5s"
+[jail.again]
+on = "bans"
 maxretry = 2
 findtime = "1h"
 bantime = "5s"
 """
+"""One jail whose outcome is known, and others that do nearly all that a jail can, briefly."""
 FAILURES: Final = (1, 1, 1, 1, 2, 2, 3, 3, 4, 6)
 """How often an address fails, drawn from these."""
 SPREAD_S: Final = 8.0

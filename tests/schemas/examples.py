@@ -151,6 +151,8 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             who="ann",
             why="scans us since Monday",
             ports=(22, 2_222),
+            counted="addresses",
+            step=2,
             extra={"score": 1.5},
         ),
     ),
