@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from banstream.overview import VERSION
 
 if TYPE_CHECKING:
+    from banstream.waiting import WaitingStatus
     from enforcers.status import EnforcerStatus
     from producers.status import ProducerStatus, UplinkStatus
     from streams.status import DeciderStatus
@@ -36,10 +37,18 @@ class Life:
         """It begins now."""
         self.started_at_ms = self.now_ms()
 
-    def reloaded(self, *, problems: tuple[str, ...] = (), changes: tuple[str, ...] = ()) -> None:
-        """The configuration was read again; `problems`: and refused."""
+    def reloaded(
+        self,
+        *,
+        problems: tuple[str, ...] = (),
+        changes: tuple[str, ...] = (),
+        waiting: tuple[str, ...] = (),
+    ) -> None:
+        """The configuration was read again; `problems`: and refused; `waiting`: what jails wait for."""
         count = 1 if self.reload is None else self.reload.count + 1
-        self.reload = Reload(count=count, at_ms=self.now_ms(), problems=problems, changes=changes)
+        self.reload = Reload(
+            count=count, at_ms=self.now_ms(), problems=problems, changes=changes, waiting=waiting
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +59,13 @@ class Account:
         rules: the version of the rules in this host's configuration.
         files: the configuration's files.
         notices: what went wrong and was survived: a sentence, and how often.
+        waiting_jails: jails with which something is wrong, and what that means.
     """
 
     rules: str | None = None
     files: tuple[str, ...] = ()
     notices: Mapping[str, int] = field(default_factory=dict)
+    waiting_jails: tuple[WaitingStatus, ...] = ()
     producer: ProducerStatus | None = None
     uplink: UplinkStatus | None = None
     decider: DeciderStatus | None = None
@@ -71,12 +82,14 @@ class Reload:
         at_ms: when it was.
         problems: why it was refused, and the old configuration goes on; none where it was taken.
         changes: what it changed, a sentence each.
+        waiting: the jails that wait since, a sentence each.
     """
 
     count: int
     at_ms: int
     problems: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from schemas.rules import differences
 KEYS: Final = {"max_log_bytes": "log.max_size", "log_url": "log.url"}
 OWN: Final = ("sources", "start", "usedns", "timezone", "layout")
 """What of a jail is no rule."""
-ELSEWHERE: Final = frozenset({"jails", "files", "lateness_ms", "max_subjects"})
-"""Told as rules, or by their content."""
+ELSEWHERE: Final = frozenset({"jails", "files", "lateness_ms", "max_subjects", "waiting", "configuration"})
+"""Told as rules, by their content, or in sentences of their own."""
 
 
 def changed(old: Settings, new: Settings) -> list[str]:

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -20,6 +20,7 @@ from banstream.lists.wanted import Wanted, read_lists, wanted_by
 from banstream.locating import locate
 from banstream.show import printable
 from banstream.toml import Problems, Table, read_files
+from banstream.waiting import WaitingJail
 from eventlog.urls import check_url, is_shared
 from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
@@ -124,6 +125,9 @@ class Settings:
         lists: those of `[list.NAME]`.
         max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
+        waiting: jails that wait, of a role that goes on without them; those of them that go on by their
+            last good rules are among `jails`.
+        configuration: what it was read from.
     """
 
     files: tuple[str, ...]
@@ -137,6 +141,8 @@ class Settings:
     lateness_ms: int = 3_600_000
     max_subjects: int = 1_000_000
     max_log_bytes: int | None = USUAL_LOG_BYTES
+    waiting: tuple[WaitingJail, ...] = ()
+    configuration: Configuration | None = field(default=None, compare=False, repr=False)
 
     @property
     def origin(self) -> str:
@@ -165,6 +171,25 @@ class Settings:
         )
 
 
+class Configuration:
+    """The files of a configuration, as they were read once; what they name may change meanwhile."""
+
+    def __init__(self, file: str | None) -> None:
+        """Read this file, or the first of the usual ones, or none, and its `conf.d`."""
+        paths = locate(file)
+        self._files = tuple(map(str, paths))
+        self._problems = Problems()
+        self._top = read_files(paths, self._problems)
+
+    def settings(self, *, check: CheckDepth) -> tuple[Settings, Problems]:
+        """What they say, as this machine is now, and everything that is wrong."""
+        problems = self._problems.copy()
+        top = self._top.anew(problems)
+        settings = _settings(top, self._files, check=check)
+        top.done()
+        return replace(settings, configuration=self), problems
+
+
 def load_settings(file: str | None, *, check: CheckDepth | Literal["log"] = "sources") -> Settings:
     """Read the configuration: this file, or the first of the usual ones, or none.
 
@@ -177,11 +202,7 @@ def load_settings(file: str | None, *, check: CheckDepth | Literal["log"] = "sou
     Raises:
         ConfigError: with every problem found.
     """
-    problems = Problems()
-    paths = locate(file)
-    top = read_files(paths, problems)
-    settings = _settings(top, tuple(map(str, paths)), check="names" if check == "log" else check)
-    top.done()
+    settings, problems = Configuration(file).settings(check="names" if check == "log" else check)
     if problems.found and (check != "log" or problems.with_log):
         raise ConfigError(*problems.found)
     for problem in problems.found:

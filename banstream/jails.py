@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
 from banstream.toml import Table
 from eventlog.trust import doubt
-from producers.library import AUTO, FAILED, LAYOUT_NAMES, check_name, counts_of, library_names
+from producers.library import (
+    AUTO,
+    FAILED,
+    LAYOUT_NAMES,
+    check_name,
+    counts_of,
+    is_fail2ban,
+    library_names,
+)
 from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
@@ -46,6 +55,8 @@ class JailSettings:
         usedns: whether host names in lines become addresses; None: as each filter says.
         timezone: of times in its sources that name none; empty: this machine's.
         layout: how the lines of its access logs begin, where it has to be said.
+        keeps_filters: its filters are those that were loaded before, whatever their files hold now.
+        reads: its sources are read.
     """
 
     rules: Jail
@@ -55,6 +66,8 @@ class JailSettings:
     usedns: bool | None = None
     timezone: str = ""
     layout: str = ""
+    keeps_filters: bool = False
+    reads: bool = True
 
 
 def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) -> tuple[JailSettings, ...]:
@@ -71,7 +84,7 @@ def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) ->
     read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
     jails = tuple(_listed(jail, lists) for jail in read if jail is not None)
     _check_zones(jails, jail_tables)
-    return _told_apart(_routed(jails))
+    return told_apart(_routed(jails))
 
 
 def _check_zones(jails: tuple[JailSettings, ...], tables: Mapping[str, Table]) -> None:
@@ -247,7 +260,7 @@ def _routed(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
     )
 
 
-def _told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
+def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
     """Jails that share a filter but not their sources select their events by source too."""
     told: list[JailSettings] = []
     for jail in jails:
@@ -278,7 +291,10 @@ def _filters(check: CheckDepth) -> Callable[[object], tuple[str, ...]]:
                 if name != AUTO:
                     _check_filter(name, check)
             except ConfigError as error:
-                raise ValueError(f"{FILTER} ({error})") from error
+                expected = f"{FILTER} ({error})"
+                raise (
+                    Lacking(expected, Lack("filter", name)) if _is_filter(name) else ValueError(expected)
+                ) from error
         if AUTO in names and len(names) > 1:
             raise ValueError(f'"{AUTO}" alone, or names: it stands for every filter that no jail names')
         return names
@@ -295,6 +311,19 @@ def _check_filter(name: str, check: CheckDepth) -> None:
         for file in files_of(name):
             _check_trust(file)
         load_filter(name)
+
+
+def _is_filter(name: str) -> bool:
+    """Whether a text names a filter, be its file there and right or not."""
+    try:
+        check_name(name)
+        if is_fail2ban(name):
+            from producers.filters.fail2ban.files import parse_specification
+
+            parse_specification(name)
+    except ConfigError:
+        return False
+    return True
 
 
 def _check_trust(file: Path) -> None:
@@ -320,5 +349,22 @@ def _sources(value: object) -> tuple[str, ...]:
     specs = values.texts(value)
     wrong = [problem for spec in specs for problem in check_source(spec)]
     if wrong:
-        raise ValueError(f"sources that can be read; {'; '.join(wrong)}")
+        expected = f"sources that can be read; {'; '.join(wrong)}"
+        are_specs = all(map(_is_source, specs))
+        raise (
+            Lacking(expected, *(Lack("source", spec) for spec in specs if check_source(spec)))
+            if are_specs
+            else ValueError(expected)
+        )
     return specs
+
+
+def _is_source(spec: str) -> bool:
+    """Whether a text names a source, be it there and readable or not."""
+    from producers.sources import missing_files
+
+    try:
+        missing_files(spec)
+    except ConfigError:
+        return False
+    return True

@@ -19,11 +19,14 @@ from typing import Final, Protocol
 from banstream.account import Account, Life, RoleStatus
 from banstream.changes import changed
 from banstream.config import Settings
+from banstream.healing import healed, keeping
 from banstream.health import Pulse
 from schemas.errors import BanstreamError, ConfigError, EnforcementFailed, Transient
 
 FIREWALL_RETRY_MS: Final = 1_000
 TRIM_MS: Final = 5_000
+HEAL_MS: Final = 3_000
+"""How often it is looked whether a jail that waits lacks nothing any more."""
 WAITING_MS: Final = 200
 """While a stage waits for better times nothing wakes the loop, so it looks as often."""
 MOST_CHANGES: Final = 50
@@ -128,7 +131,7 @@ class Loop:
         self._retries: dict[str, Retry] = {}
         self._said: set[str] = set()
         self.stopping = self._reloading = self._resetting = self._flushing = False
-        self._trim_at_ms = 0
+        self._trim_at_ms = self._heal_at_ms = 0
 
     def run(self) -> None:
         """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
@@ -155,6 +158,7 @@ class Loop:
         busy = False
         if self._pulse.due():
             self._try("heartbeat", self._tell)
+        self._try("waiting jails", self._heal)
         for stage, work in self._role.works().items():
             busy = self._try(stage, work) or busy
         self._trim()
@@ -232,7 +236,7 @@ class Loop:
         self._reloading = False
         old = self._role.settings
         try:
-            settings = self._reload()
+            settings = keeping(self._reload(), old)
             self._role.renew(settings)
         except ConfigError as error:
             for problem in error.problems:
@@ -249,7 +253,31 @@ class Loop:
             log.info("Configuration reloaded rules=%s changes=%d", settings.rules().version, len(changes))
             for change in changes[:MOST_CHANGES]:
                 log.info("Changed what=%s", change)
-            self._life.reloaded(changes=tuple(changes[:MOST_CHANGES]))
+            waiting = tuple(each.said for each in self._role.account().waiting_jails)
+            for said in waiting:
+                log.error("A jail waits what=%s", said)
+            self._life.reloaded(changes=tuple(changes[:MOST_CHANGES]), waiting=waiting)
+        self._tell()
+
+    def _heal(self) -> None:
+        """Let jails go on that lack nothing any more."""
+        now_ms, old = self._now_ms(), self._role.settings
+        if not old.waiting or now_ms < self._heal_at_ms:
+            return
+        self._heal_at_ms, said = now_ms + HEAL_MS, self._role.account().waiting_jails
+        try:
+            settings = healed(old)
+            if settings is None:
+                return
+            self._role.renew(settings)
+        except ConfigError as error:
+            raise Transient(str(error), retry_after_ms=HEAL_MS) from error
+        still = {each.name for each in settings.waiting}
+        for name in sorted({each.name for each in old.waiting} - still):
+            log.warning("A jail that waited goes on name=%s", name)
+        for each in self._role.account().waiting_jails:
+            if each not in said:
+                log.error("A jail waits what=%s", each.said)
         self._tell()
 
     def _flush(self) -> None:

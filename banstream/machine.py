@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from banstream.banned import Banned, banned_in
-from banstream.config import Settings, load_settings
+from banstream.config import Settings
+from banstream.healing import settings_to_run
 from banstream.reading import SILENT_MS, heartbeat, in_this_life, is_up, rules_in_force
 from banstream.show import counted, instant
 from banstream.standings import LastBan, StandingBan, last_ban
@@ -57,6 +58,12 @@ class Machine:
         jails: Mapping[str, Mapping[str, int]] = self.beat.get("decider", {}).get("jails", {})
         return jails
 
+    @property
+    def waiting_jails(self) -> Sequence[Mapping[str, Any]]:
+        """What `up` said of the jails that wait (banstream.waiting)."""
+        waiting: Sequence[Mapping[str, Any]] = self.beat.get("waiting_jails", ())
+        return waiting
+
     def bans_of(self, jail: str) -> list[StandingBan]:
         """A jail's bans that have not ended, the newest first."""
         bans = [ban for ban in self.banned.bans if ban.hold.jail == jail and "ended" not in ban.states]
@@ -79,7 +86,10 @@ class Machine:
         names = list(self.jails) if jail is None else [jail]
         wire: dict[str, Any] = {"running": self.running, **self.beat, "notices": dict(self.notices)}
         if self.jails:
-            wire["decider"] = {**wire["decider"], "jails": {name: self.jails[name] for name in names}}
+            wire["decider"] = {
+                **wire["decider"],
+                "jails": {name: self.jails[name] for name in names if name in self.jails},
+            }
         last = self.last and {name: getattr(self.last, name) for name in self.last.__struct_fields__}
         banned = {
             name: [{"prefix": ban.prefix, "in_force": ban.in_force} for ban in self.bans_of(name)]
@@ -95,6 +105,10 @@ class Machine:
                 f"`up` has said nothing for {format_duration(silent_ms)}: it hangs, or the log takes "
                 "nothing; what follows is as it was then"
             )
+        for jail in self.waiting_jails:
+            yield jail["said"]
+        if self.waiting_jails and (self.rules is None or not self.rules.jails):
+            yield "NOTHING IS PROTECTED: every jail waits"
         for stage, reason in self.beat["waiting"].items():
             yield f"the {stage} waits and tries again: {reason}"
         enforcer = self.beat["enforcer"]
@@ -111,6 +125,7 @@ def machine(log: EventLog, settings: Settings, config_file: str | None, now_ms: 
     running = is_up(settings.log_url, log, said, now_ms)
     beat = in_this_life(said, running=running)
     offsets = beat.get("decider", {}).get("next_offsets", [])
+    rules = rules_in_force(log)
     return Machine(
         at_ms=now_ms,
         beat=beat,
@@ -118,10 +133,10 @@ def machine(log: EventLog, settings: Settings, config_file: str | None, now_ms: 
         notices={**beat.get("notices", {}), **log.notices()},
         banned=banned_in(log, settings.log_url, now_ms, reasons=False),
         last=last_ban(log),
-        rules=rules_in_force(log),
+        rules=rules,
         counted_since_ms=_first_ms(log),
         behind=sum(max(0, log.end(EVENTS.name, number) - at) for number, at in enumerate(offsets)),
-        drift=_drift(beat, settings, config_file) if running and beat else None,
+        drift=_drift(beat, settings, config_file, rules) if running and beat else None,
     )
 
 
@@ -132,7 +147,9 @@ def _first_ms(log: EventLog) -> int | None:
     return None
 
 
-def _drift(beat: Mapping[str, Any], settings: Settings, config_file: str | None) -> str | None:
+def _drift(
+    beat: Mapping[str, Any], settings: Settings, config_file: str | None, rules: Rules | None
+) -> str | None:
     """What is to be said where the files that `up` has read were changed since; they are read only then."""
     if not settings.files or not _is_same(settings.files[0], beat):
         return None
@@ -140,18 +157,35 @@ def _drift(beat: Mapping[str, Any], settings: Settings, config_file: str | None)
     if changed_ms < beat["started_at_ms"]:
         return None
     try:
-        wanted = load_settings(config_file, check="filters").rules().version
+        found = settings_to_run(config_file, check="filters")
     except ConfigError as error:
         return (
             f"the configuration is wrong now, and what was read before holds: {error.problems[0]}; "
             "`banstream config check` has all of it"
         )
-    if wanted == beat["rules"]:
+    wait = {each["jail"] for each in beat.get("waiting_jails", ())}
+    for each in found.waiting:
+        if each.name not in wait:
+            return (
+                f"jail {each.name} is wrong in the configuration now, and would wait after a reload: "
+                f"{each.problems[0]}"
+            )
+    wanted = found.rules()
+    if wanted.version == beat["rules"] or (rules is not None and _agree(wanted, rules, wait)):
         return None
     return (
-        f"the configuration has other rules, {wanted}, than those in force, {beat['rules']}: reload them "
-        f"(`systemctl reload banstream`, or `kill -HUP {beat['pid']}`)"
+        f"the configuration has other rules, {wanted.version}, than those in force, {beat['rules']}: reload "
+        f"them (`systemctl reload banstream`, or `kill -HUP {beat['pid']}`)"
     )
+
+
+def _agree(wanted: Rules, rules: Rules, but: Collection[str]) -> bool:
+    """Whether two rules are the same but for these jails."""
+    one, other = (
+        replace(each, jails=tuple(jail for jail in each.jails if jail.name not in but))
+        for each in (wanted, rules)
+    )
+    return bool(but) and one == other
 
 
 def _is_same(file: str, beat: Mapping[str, Any]) -> bool:

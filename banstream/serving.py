@@ -9,6 +9,7 @@ from typing import Final
 from banstream.authority import caution
 from banstream.config import Settings
 from banstream.loop import Listener
+from banstream.waiting import status_of
 from eventlog.urls import is_shared, url_warning
 from schemas.prefixes import PrefixSet
 
@@ -26,6 +27,15 @@ def say_settings(settings: Settings) -> None:
         log.warning("The event log is not protected on its way reason=%s", warning)
     if not is_shared(settings.log_url) and (own := caution(settings)) is not None:
         log.warning("Nothing that this machine reads counts reason=%s", own)
+
+
+def say_waiting(settings: Settings, version: str | None = None) -> None:
+    """Say which jails wait, and loudly where none is left; `version`: of the rules in force."""
+    for waiting in settings.waiting:
+        status = status_of(waiting, version)
+        log.error("A jail waits what=%s", status.said)
+    if settings.waiting and not settings.jails:
+        log.error("NOTHING IS PROTECTED: every jail waits jails=%d", len(settings.waiting))
 
 
 def say_missing(settings: Settings) -> None:

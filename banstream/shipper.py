@@ -47,6 +47,8 @@ def _show(facts: dict[str, Any]) -> None:
         tell(said, wrong=True)
     if uplink["spool_refusals"]:
         warn(f"the spool was full {counted(uplink['spool_refusals'], 'time')}; lines waited in their files")
+    for jail in facts.get("waiting_jails", ()):
+        warn(jail["said"])
     for problem, count in facts["notices"].items():
         warn(f"{problem} ({counted(count, 'time')})")
     waiting = counted(uplink["spooled_frames"], "message")

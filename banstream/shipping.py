@@ -15,6 +15,7 @@ from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.loop import Works
 from banstream.serving import say_missing
+from banstream.waiting import status_of
 from banstream.watches import watches
 from eventlog.contract import EventLog
 from producers.producer import Producer
@@ -107,6 +108,7 @@ class Shipping:
         producer = self._producer
         return Account(
             files=self._settings.files,
+            waiting_jails=tuple(status_of(each, None) for each in self._settings.waiting),
             notices={} if producer is None else producer.notices(),
             producer=None if producer is None else producer.status(),
             uplink=UplinkStatus(**self._spool.status(), **self._uplink.status()),

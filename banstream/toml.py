@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from banstream.lacks import Lack, Lacking
 from banstream.other_words import is_fail2bans, ours
 from eventlog.trust import doubt
 from schemas.secrets import hidden
@@ -30,27 +31,58 @@ OF_LOG: Final = re.compile(r"^\s*(?:\[\s*)?[\"']?log\b", re.MULTILINE)
 
 
 @dataclass(slots=True)
+class Trouble:
+    """What is wrong with one part of the configuration.
+
+    Attributes:
+        found: every problem of it.
+        lacks: what it names, and this machine has not.
+        wrong: a value is wrong whatever this machine has.
+    """
+
+    found: list[str] = field(default_factory=list[str])
+    lacks: list[Lack] = field(default_factory=list[Lack])
+    wrong: bool = False
+
+
+@dataclass(slots=True)
 class Problems:
     """Every problem found, in order, each a sentence.
 
     Attributes:
         with_log: which log is meant is among what cannot be known.
+        parts: of each part (a jail) that harms only itself, what is wrong with it.
+        elsewhere: what is wrong with no such part.
     """
 
-    found: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list[str])
     with_log: bool = False
+    parts: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
+    elsewhere: list[str] = field(default_factory=list[str])
 
-    def add(self, file: str, key: str, value: object, expected: str) -> None:
-        """A value is wrong."""
-        self.say(
-            f"{file}: {key} = {_shown(value)}: expected {expected}",
-            with_log=key.split(".", maxsplit=1)[0] == LOG,
-        )
+    def add(  # noqa: PLR0913 - what there is to say of a value
+        self, file: str, key: str, value: object, expected: str, *, part: str = "", lacks: Sequence[Lack] = ()
+    ) -> None:
+        """A value is wrong; `part`: of which part; `lacks`: it is right, and this machine has not that."""
+        sentence = f"{file}: {key} = {_shown(value)}: expected {expected}"
+        if not part:
+            self.say(sentence, with_log=key.split(".", maxsplit=1)[0] == LOG)
+            return
+        self.found.append(sentence)
+        trouble = self.parts.setdefault(part, Trouble())
+        trouble.found.append(sentence)
+        trouble.lacks += lacks
+        trouble.wrong |= not lacks
 
     def say(self, sentence: str, *, with_log: bool = True) -> None:
         """Something else is wrong: a whole file, if nothing is said against that."""
         self.found.append(sentence)
+        self.elsewhere.append(sentence)
         self.with_log |= with_log
+
+    def copy(self) -> Problems:
+        """The same, to which others may be added. Not for what has parts already."""
+        return Problems([*self.found], self.with_log, {}, [*self.elsewhere])
 
 
 class Table:
@@ -58,13 +90,20 @@ class Table:
 
     Attributes:
         name: its dotted name, such as `jail.sshd`.
+        part: the part of the configuration that it is, or is in, whose problems harm only itself; or none.
         refused: the keys taken so far whose values were wrong.
     """
 
     def __init__(
-        self, name: str, values: dict[str, Any], origins: dict[str, str], problems: Problems
+        self,
+        name: str,
+        values: dict[str, Any],
+        origins: dict[str, str],
+        problems: Problems,
+        part: str = "",
     ) -> None:
         self.name = name
+        self.part = part
         self._values = dict(values)
         self._origins = origins
         self._problems = problems
@@ -85,17 +124,19 @@ class Table:
             return read(value)
         except ValueError as error:
             self.refused.add(key)
-            self._problems.add(self.origin(key), self._dotted(key), value, str(error))
+            lacks = error.lacks if isinstance(error, Lacking) else ()
+            self.problem(key, value, str(error), *lacks)
             return default
 
-    def table(self, key: str) -> Table:
-        """A table inside this one; empty where there is none."""
+    def table(self, key: str, part: str = "") -> Table:
+        """A table inside this one; empty where there is none. `part`: it is a part, of that name."""
         self._known.add(key)
         value = self._values.pop(key, {})
-        if not isinstance(value, dict):
-            self._problems.add(self.origin(key), self._dotted(key), value, f"a table [{self._dotted(key)}]")
-            value = {}
-        return Table(self._dotted(key), value, self._origins, self._problems)
+        values = value if isinstance(value, dict) else {}
+        made = Table(self._dotted(key), values, self._origins, self._problems, part or self.part)
+        if values is not value:
+            made.problem("", value, f"a table [{made.name}]")
+        return made
 
     def rows(self, key: str) -> list[Table]:
         """The tables of an array of tables inside this one; none where there is none."""
@@ -110,13 +151,18 @@ class Table:
         ]
 
     def tables(self) -> Iterator[tuple[str, Table]]:
-        """Every key that is left, as a table inside this one."""
+        """Every key that is left, as a table inside this one, and a part of its own."""
         for key in list(self._values):
-            yield key, self.table(key)
+            yield key, self.table(key, key)
 
-    def problem(self, key: str, value: object, expected: str) -> None:
-        """Say that a value taken before is wrong after all."""
-        self._problems.add(self.origin(key), self._dotted(key), value, expected)
+    def anew(self, problems: Problems) -> Table:
+        """The same table, nothing of it taken; what is wrong is added to these problems."""
+        return Table(self.name, self._values, self._origins, problems, self.part)
+
+    def problem(self, key: str, value: object, expected: str, *lacks: Lack) -> None:
+        """Say that a value taken before is wrong after all; `lacks`: it is right, and that is not here."""
+        name = self._dotted(key) if key else self.name
+        self._problems.add(self.origin(key), name, value, expected, part=self.part, lacks=lacks)
 
     def done(self) -> None:
         """What has not been taken is unknown: a problem each, with the nearest known key."""
@@ -126,7 +172,7 @@ class Table:
             known = f"known are {', '.join(sorted(self._known))}"
             said = ours(self.name, key)
             expected = f"no such key here; {said or known}{'' if said else hint}"
-            self._problems.add(self.origin(key), self._dotted(key), value, expected)
+            self.problem(key, value, expected)
 
     def origin(self, key: str) -> str:
         """The file a key came from."""

@@ -16,7 +16,7 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
     """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
     found: dict[str, WatchedSource] = {}
     for jail in jails:
-        for spec in jail.sources:
+        for spec in jail.sources if jail.reads else ():
             old = found.get(spec)
             found[spec] = WatchedSource(
                 source=spec,
@@ -27,6 +27,7 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 labels=labels,
                 timezone=jail.timezone,
                 layout=jail.layout,
+                kept=(old.kept if old else frozenset()).union(_named(jail) if jail.keeps_filters else ()),
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())

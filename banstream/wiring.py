@@ -10,8 +10,11 @@ from typing import Final
 from banstream.account import Account
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
+from banstream.healing import keeping_rules
 from banstream.lists.keeper import Keeper
+from banstream.reading import rules_in_force
 from banstream.telling import Telling
+from banstream.waiting import status_of
 from banstream.watches import watches
 from enforcers.backends import open_backend
 from enforcers.contract import Backend
@@ -62,6 +65,7 @@ class Stages:
         telling = Telling(now_ms)
         decider = EmbeddedDecider(event_log, now_ms=now_ms, hear=telling.hear)
         decider.catch_up()
+        settings = keeping_rules(settings, rules_in_force(event_log))
         keeper = _keeper(settings, event_log, decider, now_ms)
         decider.govern(settings.rules())
         decider.catch_up()
@@ -92,21 +96,17 @@ class Stages:
         """The same log and decider under new settings; ConfigError for what only a restart can change.
 
         All that is new starts on a side that fences nobody, and the rules come into force last: whatever
-        fails (Transient, EnforcementFailed), these stages go on as they were; then nothing can fail.
+        fails (Transient, EnforcementFailed), these stages go on as they were; then nothing can fail. The
+        enforcer stays where nobody has read the configuration again: what an operator flushed is his.
         """
         old = self.settings
         if _fixed(settings) != _fixed(old):
             raise ConfigError(
                 "log.url, enforcer.backend, enforcer.host and metrics.listen change only with a restart"
             )
-        enforcer = Enforcer(
-            self.event_log,
-            self.backend,
-            enforcer_config(settings.enforcer, self.telling.tell),
-            observing=self.observing,
-            now_ms=self.now_ms,
+        enforcer = (
+            self.enforcer if settings.configuration is old.configuration else self._next_enforcer(settings)
         )
-        enforcer.load()
         producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
         try:
             self.decider.catch_up()
@@ -116,8 +116,20 @@ class Stages:
             producer.release()
             raise
         self.producer.release()
-        enforcer.succeed(self.enforcer)
+        if enforcer is not self.enforcer:
+            enforcer.succeed(self.enforcer)
         return replace(self, settings=settings, producer=producer, enforcer=enforcer, keeper=keeper)
+
+    def _next_enforcer(self, settings: Settings) -> Enforcer:
+        enforcer = Enforcer(
+            self.event_log,
+            self.backend,
+            enforcer_config(settings.enforcer, self.telling.tell),
+            observing=self.observing,
+            now_ms=self.now_ms,
+        )
+        enforcer.load()
+        return enforcer
 
     def account(self) -> Account:
         """How each stage is."""
@@ -127,8 +139,10 @@ class Stages:
             notices[SENT_AGAIN] = decider.sent_again
         if decider.stepped_back:
             notices[STEPPED_BACK] = decider.stepped_back
+        version = self.settings.rules().version
         return Account(
-            rules=self.settings.rules().version,
+            rules=version,
+            waiting_jails=tuple(status_of(each, version) for each in self.settings.waiting),
             files=self.settings.files,
             notices=notices,
             producer=self.producer.status(),

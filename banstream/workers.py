@@ -18,6 +18,7 @@ from banstream.account import Account, Life, RoleStatus
 from banstream.health import BEAT_S, SOCKET, Pulse, health
 from banstream.instants import now_ms
 from banstream.serving import listener
+from banstream.show import printable
 from banstream.telling import Telling
 from schemas.errors import BanstreamError, Transient
 
@@ -38,6 +39,11 @@ FINAL: Final = frozenset({0, 2})
 
 NO_RELOAD: Final = (
     "Not reloaded: a worker follows the rules in force (`banstream rules push`); its own keys want a restart"
+)
+
+UNRULED: Final = (
+    "no rules are in force yet, and those of this configuration would lack jails that are wrong in it; put "
+    "them right and start again, or `banstream rules push` where they are right"
 )
 
 log = getLogger("banstream")
@@ -138,10 +144,13 @@ async def _beat(name: str, here: Here) -> None:
 def _prepare(settings: Settings) -> int:
     """See that rules are in force; how many partitions the log has."""
     from eventlog.urls import open_log
-    from streams.worker.governing import put_in_force
+    from streams.worker.governing import in_force, put_in_force
 
     event_log = open_log(settings.log_url, patience_ms=PATIENCE_MS)
     try:
+        if settings.waiting and in_force(event_log) is None:
+            names = ", ".join(printable(each.name) for each in settings.waiting)
+            raise Transient(f"{UNRULED}: {names}")
         put_in_force(event_log, settings.rules(), now_ms())
         return event_log.partitions
     finally:

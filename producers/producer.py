@@ -151,7 +151,9 @@ class Producer:
         if self._moved:
             self._commit()
         outlet = _Handed(self._log, self._writer)
-        new = Producer(outlet, watches, self._now_ms, self._host, self._names)
+        filters = {stream.watch.source: stream.filters for stream in self._streams}
+        knowing = [watch.knowing(filters.get(watch.source, ())) for watch in watches]
+        new = Producer(outlet, knowing, self._now_ms, self._host, self._names)
         new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new

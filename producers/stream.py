@@ -7,7 +7,7 @@ position of it may be stored before it is through.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import thread_time
 from typing import Any, Final, Literal
@@ -16,7 +16,7 @@ import orjson
 
 from eventlog.contract import Append
 from producers.contract import Chunk, Source, StartPosition
-from producers.filters import filters_of
+from producers.filters import Filter, filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
@@ -64,6 +64,8 @@ class WatchedSource:
         labels: put on every event.
         start: where the first reading ever begins.
         usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
+        kept: the names of filters that stay as they were loaded before, whatever their files hold now.
+        known: those, where they were.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
     """
 
@@ -76,6 +78,13 @@ class WatchedSource:
     usedns: bool | None = None
     timezone: str = ""
     layout: str = ""
+    kept: frozenset[str] = frozenset()
+    known: Mapping[str, Filter] = field(default_factory=dict)
+
+    def knowing(self, before: Sequence[Filter]) -> WatchedSource:
+        """The same, with those of the filters that it had before which it is to keep."""
+        known = {each.name: each for each in before if each.name in self.kept}
+        return replace(self, known=known) if known else self
 
     def names(self) -> str:
         """Its filters, for people."""
@@ -105,6 +114,7 @@ class Stream:
             auto=watch.auto,
             journal=watch.source.startswith("journald:"),
             layout=watch.layout,
+            known=watch.known,
         )
         self.plans: dict[str, Plan] = {}
         self._zone = zone_of(watch.timezone) if watch.timezone else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from banstream.config import load_settings
+from banstream.healing import settings_to_run
 from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from schemas.errors import ConfigError
@@ -28,11 +28,11 @@ def decide_command(
     Start as many as there are partitions at most, on any hosts: they share the partitions, and take over
     from one that dies. While the broker is away they wait.
     """
-    from banstream.serving import say_settings
+    from banstream.serving import say_settings, say_waiting
     from banstream.workers import supervise, work
 
     begin_logging(**logging)
-    settings = load_settings(config_file, check="names")
+    settings = settings_to_run(config_file, check="names")
     if not settings.log_url.startswith("kafka://"):
         raise ConfigError(
             f"log.url = {settings.log_url!r}: `decide` needs a log on Kafka, such as kafka://host:9092; "
@@ -40,6 +40,7 @@ def decide_command(
         )
     if leash is None:  # else the command that started this worker has said it
         say_settings(settings)
+        say_waiting(settings)
     count = workers or settings.decider.workers
     if count > 1 and leash is None:
         options = [

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banstream.config import EnforcerSettings, load_settings
+from banstream.config import EnforcerSettings
+from banstream.healing import settings_to_run
 from banstream.instants import now_ms
 from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
@@ -36,14 +37,14 @@ def enforce_command(config_file: str | None, **logging: Any) -> int:
     from banstream.serving import listener, say_settings
 
     begin_logging(**logging)
-    settings = load_settings(config_file, check="names")
+    settings = settings_to_run(config_file, check="names")
     say_settings(settings)
     private = _private(settings.enforcer)
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
     loop = Loop(
         "enforce",
         Enforcing(settings, event_log, now_ms, private),
-        reload=lambda: load_settings(config_file, check="names"),
+        reload=lambda: settings_to_run(config_file, check="names"),
         now_ms=now_ms,
         listener=listener(settings),
     )

@@ -26,7 +26,8 @@ RELOADABLE: Final = ("up", "ship", "enforce")
 def reload_command(role: str | None, as_json: bool, config_file: str | None) -> int:
     """Have the roles that run here read their configuration again, and say what came of it.
 
-    Whatever is wrong in it, the old one goes on: exit code 2. A worker (`decide`) follows the rules in force:
+    A jail that is wrong goes on as it was, or waits: exit code 1. Whatever else is wrong in it, the old one
+    goes on: exit code 2. A worker (`decide`) follows the rules in force:
     `banstream rules push`.
     """
     settings = load_settings(config_file, check="log")
@@ -56,8 +57,10 @@ def _reload(settings: Settings, each: Running, *, as_json: bool) -> int:
     reload = facts["reload"]
     sentences = [f"{each.role}: refused, the old one goes on: {problem}" for problem in reload["problems"]]
     sentences = sentences or [f"{each.role}: {change}" for change in reload["changes"]]
+    waiting = reload.get("waiting", ())
+    sentences += [f"{each.role}: {said}" for said in waiting]
     _tell(each, reload, *(sentences or [f"{each.role}: read again; nothing has changed"]), as_json=as_json)
-    return 2 if reload["problems"] else 0
+    return 2 if reload["problems"] else 1 if waiting else 0
 
 
 def _tell(each: Running, reload: Mapping[str, Any], *sentences: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from banstream.config import load_settings
+from banstream.healing import settings_to_run
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
 from banstream.logs import begin_logging, logging_options
@@ -31,15 +31,16 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     """
     from banstream.key_files import read_key
     from banstream.loop import Loop
-    from banstream.serving import listener, say_settings
+    from banstream.serving import listener, say_settings, say_waiting
     from banstream.shipping import SEND_MS, Shipping
     from producers.spool import Spool
     from schemas.signatures import fingerprint, public_text
 
     begin_logging(**logging)
     open_more_files()
-    settings = load_settings(config_file)
+    settings = settings_to_run(config_file)
     say_settings(settings)
+    say_waiting(settings)
     ship = settings.ship
     private = None if ship.key_file is None else read_key(Path(ship.key_file), "ship.key_file")
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=SEND_MS)
@@ -54,7 +55,7 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     loop = Loop(
         "ship",
         shipping,
-        reload=lambda: load_settings(config_file),
+        reload=lambda: settings_to_run(config_file),
         now_ms=now_ms,
         listener=listener(settings),
     )

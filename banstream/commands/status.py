@@ -57,7 +57,11 @@ def status_command(
         found = machine(log, settings, config_file, now_ms())
     finally:
         log.close()
-    if jail is not None and jail not in found.jails:
+    waits = [each["said"] for each in found.waiting_jails if each["jail"] == jail]
+    if waits and jail not in found.jails and not as_json:
+        say(waits[0])
+        return 0 if found.running else 1
+    if jail is not None and jail not in found.jails and not waits:
         known = ", ".join(found.jails) or "none"
         raise click.UsageError(f"there is no jail {jail!r}; known are {known}")
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from banstream.config import Settings, load_settings
+from banstream.healing import settings_to_watch
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
 from banstream.logs import begin_logging, logging_options
@@ -29,9 +29,10 @@ log = getLogger("banstream")
 def up_command(config_file: str | None, **logging: Any) -> int:
     """Protect this machine: read its logs, decide, record and enforce, until SIGTERM or Ctrl-C.
 
-    Without root, or without libnftables, it observes only, and says so. SIGHUP reads the configuration
-    again and goes on with the old one where the new one is wrong. While the log's disk is full it goes on in
-    memory.
+    Without root, or without libnftables, it observes only, and says so. A jail that is wrong, or whose filter
+    or source is, waits while the others run: `banstream status` says so. SIGHUP reads the configuration again
+    and goes on with the old one where the new one is wrong outside of jails. While the log's disk is full it
+    goes on in memory.
     """
     from banstream.pipeline import Pipeline
     from banstream.serving import listener, say_settings
@@ -60,7 +61,7 @@ def up_command(config_file: str | None, **logging: Any) -> int:
             now_ms=now_ms,
             listener=listener(settings),
         )
-        announce(settings, stages)
+        announce(stages)
         try:
             pipeline.run()
         finally:
@@ -71,28 +72,11 @@ def up_command(config_file: str | None, **logging: Any) -> int:
     return 0
 
 
-def settings_to_watch(config_file: str | None) -> Settings:
-    """The configuration; ConfigError also where it would watch nothing."""
-    settings = load_settings(config_file)
-    file = settings.files[-1] if settings.files else "configuration"
-    if not settings.jails:
-        raise ConfigError(f"{file}: jail: no jail is enabled, so there is nothing to do; enable one")
-    blind = [jail.rules.name for jail in settings.jails if not jail.sources and jail.rules.on == "events"]
-    if blind:
-        raise ConfigError(
-            *(
-                f"{file}: jail.{name}.source: none is configured, and this machine has neither "
-                "/var/log/auth.log, /var/log/secure nor journalctl; name one, such as file:/var/log/auth.log"
-                for name in blind
-            )
-        )
-    return settings
-
-
-def announce(settings: Settings, stages: Stages) -> None:
+def announce(stages: Stages) -> None:
     """Say what is watched, by which rules, with which firewall, and what is never banned."""
-    from banstream.serving import say_missing, say_never_banned
+    from banstream.serving import say_missing, say_never_banned, say_waiting
 
+    settings = stages.settings
     for source in stages.producer.describe():
         log.info("Watching source=%s", source)
     say_missing(settings)
@@ -108,6 +92,7 @@ def announce(settings: Settings, stages: Stages) -> None:
             format_duration(rules.bantime_ms),
             ",".join((*rules.ignoreip, *rules.lists)),
         )
+    say_waiting(settings)
     status = stages.enforcer.status()
     say_never_banned(status.never_ban)
     if stages.observing:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from producers.filters.native.filter import NativeFilter, own_filter, read_filter
 from producers.filters.native.remembered import with_needles
@@ -24,6 +25,9 @@ __all__ = [
     "load_filter",
     "load_native",
 ]
+
+
+NONE_KNOWN: Final[Mapping[str, Filter]] = {}
 
 
 @cache
@@ -83,12 +87,19 @@ def _is_native(name: str) -> bool:
     return name in library_names() or name.endswith(OWN_ENDING)
 
 
-def filters_of(names: Sequence[str], *, auto: bool, journal: bool = False, layout: str = "") -> list[Filter]:
+def filters_of(
+    names: Sequence[str],
+    *,
+    auto: bool,
+    journal: bool = False,
+    layout: str = "",
+    known: Mapping[str, Filter] = NONE_KNOWN,
+) -> list[Filter]:
     """The filters of names, then, if `auto`, the rest of the library. Raises as `load_filter`.
 
-    `layout`: how the lines of access logs begin.
+    `layout`: how the lines of access logs begin. `known`: filters that need not be loaded, by name.
     """
-    named = [load_filter(name, journal=journal) for name in names]
+    named = [known[name] if name in known else load_filter(name, journal=journal) for name in names]
     rest = [each for each in every_filter() if each.name not in names] if auto else []
     return laid_out([*named, *rest], layout)
 

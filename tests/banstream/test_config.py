@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from banstream.commands.up import settings_to_watch
 from banstream.config import load_settings
+from banstream.healing import settings_to_watch
 from banstream.jails import CheckDepth
 from banstream.watches import form_of_file, watches
 from producers.filters import load_filter

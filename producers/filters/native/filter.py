@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from producers.filters.samples import Sample
 
 VERSION_LENGTH: Final = 12
+MOST_EXAMINED: Final = 256
+"""So many texts of users' own filters are remembered."""
 
 
 RULES_MODULES: Final = (
@@ -133,29 +135,39 @@ class NativeFilter:
 
 @cache
 def read_filter(path: Path, name: str) -> NativeFilter:
-    """The filter in a file. Raises ConfigError, naming the file and what is wrong in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    file = path.name if path.parent == LIBRARY else str(path)
-    return NativeFilter(parse_definition(name, text, file), text, file)
+    """The filter in a file of the library. Raises ConfigError, naming the file and what is wrong in it."""
+    return _filter_of(_text_of(path), path.name, name)
 
 
-@cache
 def own_filter(path: Path, name: str) -> NativeFilter:
-    """A user's own filter, looked at as the library's are by their tests.
+    """A user's own filter as its file is now, looked at as the library's are by their tests.
 
     Raises ConfigError as `read_filter`, with what is wrong in its samples, and with every way in which a line
     could fool or stop it.
     """
+    return _examined(_text_of(path), str(path), name)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _filter_of(text: str, file: str, name: str) -> NativeFilter:
+    return NativeFilter(parse_definition(name, text, file), text, file)
+
+
+@lru_cache(maxsize=MOST_EXAMINED)
+def _examined(text: str, file: str, name: str) -> NativeFilter:
     from producers.filters.native.lint import dangers  # noqa: PLC0415 - only a user's own filter is looked at
 
-    found = read_filter(path, name)
+    found = _filter_of(text, file, name)
     _samples_of(found.text, found.file)
     problems = list(dangers(found.definition))
     if problems:
-        raise ConfigError(f"{path}: " + "; ".join(problems))
+        raise ConfigError(f"{file}: " + "; ".join(problems))
     return found
 
 
