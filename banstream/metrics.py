@@ -31,6 +31,10 @@ class Metric(StrEnum):
         "When the role last said how it is; it does once a second.",
     )
     ROLE_WAITING = "banstream_role_waiting_stages", "Stages that met a passing error and try again."
+    ROLE_WAITING_JAILS = (
+        "banstream_role_waiting_jails",
+        "Jails with which something is wrong; `status` says what.",
+    )
     ROLE_NOTICES = "banstream_role_notices_total", "What went wrong and was survived; `status` says what."
     PRODUCER_READ = "banstream_producer_read_bytes_total", "Bytes of log lines read."
     PRODUCER_EVENTS = "banstream_producer_events_total", "Events found and written."
@@ -110,6 +114,7 @@ def samples(status: RoleStatus) -> Iterator[Measured]:
     yield Metric.ROLE_START, {}, status.started_at_ms / 1_000
     yield Metric.ROLE_SAID, {}, status.at_ms / 1_000
     yield Metric.ROLE_WAITING, {}, len(status.waiting)
+    yield Metric.ROLE_WAITING_JAILS, {}, len(status.account.waiting_jails)
     yield Metric.ROLE_NOTICES, {}, sum(status.account.notices.values())
     for each in (_of_producer, _of_uplink, _of_decider, _of_enforcer, _of_worker):
         yield from each(status.account)
