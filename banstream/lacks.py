@@ -40,11 +40,11 @@ class Lacking(ValueError):  # noqa: N818 - as the errors of schemas: what it say
         self.lacks = lacks
 
 
-Look = tuple[object, ...]
+Glimpse = tuple[object, ...]
 """What one look at all that a jail lacks has found; equal to the next one unless something has changed."""
 
 
-def look(lacks: Iterable[Lack]) -> Look | None:
+def look(lacks: Iterable[Lack]) -> Glimpse | None:
     """How everything that is lacked looks now; None where that is not settled."""
     found: list[object] = []
     for lack in lacks:

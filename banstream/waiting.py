@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from banstream.jails import JailSettings
-from banstream.lacks import Lack, Look
+from banstream.lacks import Lack, Glimpse
 from banstream.show import printable
 
 MORE = "; `banstream config check` has all of it"
@@ -33,7 +33,7 @@ class WaitingJail:
     wrong: bool = True
     keeps: bool = False
     reads: bool = False
-    looked: Look | None = field(default=None, compare=False)
+    looked: Glimpse | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
