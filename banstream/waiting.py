@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from banstream.jails import JailSettings
-from banstream.lacks import Lack, Glimpse
+from banstream.lacks import Glimpse, Lack
 from banstream.show import printable
 
 MORE = "; `banstream config check` has all of it"
