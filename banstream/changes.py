@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from banstream.config import Settings
-from schemas.rules import differences
+from schemas.differences import differences, shown
 
 KEYS: Final = {"max_log_bytes": "log.max_size", "log_url": "log.url"}
 OWN: Final = ("sources", "start", "usedns", "timezone", "layout")
@@ -41,17 +41,9 @@ def _keys(begin: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterato
         if hasattr(value, "__dataclass_fields__"):
             yield from _keys(f"{name}.", _fields(old[name]), _fields(value))
         else:
-            yield f"{begin}{name} = {_shown(value)}, was {_shown(old[name])}"
+            yield f"{begin}{name} = {shown(value)}, was {shown(old[name])}"
 
 
 def _fields(settings: Any, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     names = (each.name for each in fields(settings))
     return {KEYS.get(name, name): getattr(settings, name) for name in names if name not in without}
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}={each}" for name, each in value.items()) or "none"
-    return "none" if value is None else str(value)

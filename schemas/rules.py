@@ -243,29 +243,6 @@ class Rules:
         return cls.from_wire({**_cut(wire), "jails": [_cut(jail) for jail in wire["jails"]]})
 
 
-def differences(old: Rules, new: Rules) -> list[str]:
-    """What other rules change, a sentence each."""
-    told = [
-        f"{name} = {getattr(new, name)}, was {getattr(old, name)}"
-        for name in ("lateness_ms", "max_subjects", "require_enrolled")
-        if getattr(new, name) != getattr(old, name)
-    ]
-    before, after = ({jail.name: dataclasses.asdict(jail) for jail in rules.jails} for rules in (old, new))
-    told += [f"jail {name} is new" for name in after if name not in before]
-    told += [f"jail {name} is gone; its bans stay until their end" for name in before if name not in after]
-    for name in before.keys() & after.keys():
-        told += [
-            f"jail {name}: {key} = {_shown(value)}, was {_shown(before[name][key])}"
-            for key, value in after[name].items()
-            if value != before[name][key]
-        ]
-    return told
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
-
-
 def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
     """Take what is as usual out of an object."""
     for name in [name for name, value in usual.items() if name in wire and wire[name] == value]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from banstream.authority import caution_in_force
@@ -15,14 +17,18 @@ from banstream.reading import open_to_read, open_to_tell, rules_in_force, versio
 from banstream.show import instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
 from eventlog.urls import is_shared
+from producers.library import OWN_ENDING
+from schemas.differences import differences
 from schemas.errors import ConfigError, Fenced, Transient
 from schemas.records import RulesChanged
-from schemas.rules import Rules, differences
+from schemas.rules import Rules
+
+OWN: Final = ("config", "-")
 
 
 @click.group("rules")
 def rules_command() -> None:
-    """Put rules in force in a fleet, list them, and go back to earlier ones.
+    """Put rules in force in a fleet, list and compare them, and go back to earlier ones.
 
     The jails of a configuration are its rules. In a fleet those hold that were pushed last, whatever the
     files of the workers say; on one machine `banstream up` puts those of its own file in force.
@@ -111,6 +117,41 @@ def _put_in_force(log: EventLog, rules: Rules, *, as_json: bool) -> int:
     if warning is not None:
         note(f"WARNING: {warning}")
     return 0
+
+
+@rules_command.command("diff")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@json_option
+@config_option
+def diff_command(old: str, new: str, as_json: bool, config_file: str | None) -> int:
+    """What NEW rules change about OLD ones, a sentence each. Exit code 0: nothing, 1: something.
+
+    Each is a version of `banstream rules list`, or as much of its beginning as no other has; `config`, or
+    `-`, for what this configuration says; or another configuration's file, ending in .toml.
+    """
+    was, now = (_rules_named(each, config_file) for each in (old, new))
+    changes = differences(was, now)
+    if as_json:
+        json_line({"old": was.version, "new": now.version, "same": not changes, "changes": changes})
+    else:
+        for change in changes or [f"The same rules, {now.version}."]:
+            say(change)
+    return 1 if changes else 0
+
+
+def _rules_named(name: str, config_file: str | None) -> Rules:
+    """The rules that `diff` is asked about. Raises ConfigError, and UsageError for what is no version."""
+    if name in OWN or name.endswith(OWN_ENDING):
+        file = config_file if name in OWN else name
+        settings = load_settings(file, check="names")
+        # Of a machine's own rules it is a part which logs there are, as `up` finds them.
+        return (settings if is_shared(settings.log_url) else load_settings(file, check="filters")).rules()
+    log = open_to_read(load_settings(config_file, check="log"))
+    try:
+        return _rules_of(log, name)
+    finally:
+        log.close()
 
 
 @rules_command.command("list")

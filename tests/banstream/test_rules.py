@@ -66,6 +66,8 @@ def test_a_push_changes_what_workers_decide_from_then_on(broker: Cluster, tmp_pa
         for ban in made.decisions():
             assert isinstance(ban, Ban)
             assert (ban.rules, ban.count) == (pushed["version"], 2)
+        (diff,) = ask(made, "rules", "diff", first["version"][:6], "config", code=1)
+        assert diff["changes"] == pushed["changes"]
         (again,) = ask(made, "rules", "push")
         assert (again["pushed"], again["version"]) == (False, pushed["version"])
         for number in (0, 1):
@@ -90,6 +92,34 @@ def test_a_push_changes_what_workers_decide_from_then_on(broker: Cluster, tmp_pa
         assert "banstream rules push" in made.said
         ask(made, "rules", "push")
         assert changes(made, 0)[-1] == ask(made, "rules", "list")[0]["version"] == first["version"]
+
+
+def test_rules_of_one_machine_are_compared(tmp_path: Path) -> None:
+    """Versions by their beginning, the configuration on disk, other files; exit code 1 where they differ."""
+    with service(tmp_path) as made:
+        made.configure(enforcer='backend = "null"')
+        made.start()
+        made.configure("maxretry = 4\nincrement = {}", enforcer='backend = "null"')
+        made.json("reload")
+        new, old = (each["version"] for each in made.json("rules", "list"))
+        grown = "increment = { factor = 1, forget = 30d }, was none"
+        changes = ["jail sshd: maxretry = 4, was 3", f"jail sshd: {grown}"]
+        expected = {"old": old, "new": new, "same": False, "changes": changes}
+        assert made.json("rules", "diff", old[:5], new, code=1) == [expected]
+        for same in (("config", "-"), ("-", new), (new, str(made.config)), (old, old)):
+            (found,) = made.json("rules", "diff", *same)
+            assert (found["same"], found["changes"]) == (True, [])
+        other = tmp_path / "other.toml"
+        other.write_text(made.config.read_text().replace("maxretry = 4", "bantime = -1"), encoding="utf-8")
+        text = made.run("rules", "diff", "config", str(other), "--config", str(made.config), code=1).stdout
+        assert text == "jail sshd: maxretry = 5, was 4\njail sshd: bantime = for ever, was 10m\n"
+        said = made.run("rules", "diff", new, new, "--config", str(made.config)).stdout
+        assert said == f"The same rules, {new}.\n"
+        missing = made.run("rules", "diff", "nosuch", "-", "--config", str(made.config), code=2).stderr
+        assert "no version begins with 'nosuch'; `banstream rules list` shows them" in missing
+        other.write_text("[jail.sshd]\nmaxretry = 0\n", encoding="utf-8")
+        wrong = made.run("rules", "diff", "-", str(other), "--config", str(made.config), code=2).stderr
+        assert f"{other}: jail.sshd.maxretry = 0: expected" in wrong
 
 
 @pytest.mark.real("kafka")
