@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from schemas.rules import ADDED, Increment, Jail, Rules
+from schemas.rules import ADDED, ADDED_TO_INCREMENT, Escalation, Increment, Jail, Rules, Step
 
 FIRST = {
     "name", "filters", "findtime_ms", "maxretry", "bantime_ms", "ignoreip", "kinds", "sources", "hosts",
@@ -23,9 +24,23 @@ OF_BEFORE = {
         Jail(name="sshd", filters=("sshd",), increment=Increment(multipliers=(1.0, 5.0), maxtime_ms=1_000)),
         "129e3cd1cf16",
     ),
+    "networks": (Jail(name="sshd", filters=("sshd",), ipv6_prefix=64, escalate=Escalation()), "e0618afaf5fd"),
+    "thresholds": (
+        Jail(
+            name="sshd",
+            filters=("sshd",),
+            steps=(Step(findtime_ms=86_400_000, maxretry=20, bantime_ms=None),),
+            prolong=True,
+        ),
+        "bd7eea3f01df",
+    ),
     "on bans": (Jail(name="recidive", filters=(), on="bans"), "2f39d89cd3dc"),
 }
 """Rules as they were put in force, and the version that they had then, and have in logs."""
+
+
+TABLES: Mapping[str, object] = {"increment": Increment(), "escalate": Escalation()}
+"""Of keys that are tables, one."""
 
 
 def version(jail: Jail) -> str:
@@ -60,6 +75,16 @@ def test_what_is_new_to_a_jail_stands_in_added_with_its_default() -> None:
     assert wire.keys() == FIRST
 
 
+def test_what_is_new_to_how_bans_grow_stands_in_its_table() -> None:
+    """As for jails."""
+    first = {"factor", "multipliers", "maxtime_ms", "rndtime_ms", "forget_ms"}
+    new = {each.name: each.default for each in dataclasses.fields(Increment) if each.name not in first}
+    assert new == dict(ADDED_TO_INCREMENT)
+    usual = Jail(name="sshd", filters=("sshd",), increment=Increment())
+    (wire,) = Rules(jails=(usual,)).to_wire()["jails"]
+    assert wire["increment"].keys() == first
+
+
 @pytest.mark.parametrize("name", list(ADDED))
 def test_a_new_key_changes_a_version_only_where_it_is_not_as_usual(name: str) -> None:
     """Rules that leave it out, as those of before did, have the version of rules that say its default."""
@@ -68,7 +93,9 @@ def test_a_new_key_changes_a_version_only_where_it_is_not_as_usual(name: str) ->
     wire = rules.to_wire()
     assert name not in wire["jails"][0]
     assert Rules.from_wire(wire).version == rules.version == version(usual)
-    assert version(dataclasses.replace(usual, **{name: of_kind(ADDED[name])})) != version(usual)
+    assert version(dataclasses.replace(usual, **{name: TABLES.get(name) or of_kind(ADDED[name])})) != version(
+        usual
+    )
 
 
 @pytest.mark.parametrize("kind", OF_BEFORE)
