@@ -143,10 +143,10 @@ class Table:
         self._known.add(key)
         rows, name = self._values.pop(key, []), self._dotted(key)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            self._problems.add(self.origin(key), name, rows, f"tables, each below a [[{name}]]")
+            self.problem(key, rows, f"tables, each below a [[{name}]]")
             return []
         return [
-            Table(f"{name}[{number}]", row, self._origins, self._problems)
+            Table(f"{name}[{number}]", row, self._origins, self._problems, self.part)
             for number, row in enumerate(rows, 1)
         ]
 
