@@ -7,9 +7,11 @@ error, and nobody writes it on purpose.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_network
 from itertools import chain
 from pathlib import Path
+from pwd import getpwnam
 from typing import Final, Literal
 
 from banstream.config import Settings
@@ -25,6 +27,8 @@ from producers.sources.folders import matching_files
 LEAST_MS: Final = 1_000
 """For each failure within findtime."""
 FILE: Final = "file:"
+SSHD: Final = "sshd"
+NO_SHELLS: Final = frozenset({"nologin", "false", "sync"})
 
 Logs = Literal["access", "error"]
 
@@ -46,6 +50,7 @@ def doubts(settings: Settings) -> Iterator[str]:
 def _of_jail(jail: JailSettings) -> Iterator[str]:
     for source in jail.sources:
         yield from (f"source: {missing}" for missing in missing_files(source))
+    yield from _of_decoys(jail)
     yield from _of_kinds_of_logs(jail)
     yield from _of_networks("ignoreip", jail.rules.ignoreip)
     if "succeeded" in jail.rules.kinds:
@@ -55,6 +60,16 @@ def _of_jail(jail: JailSettings) -> Iterator[str]:
             f"findtime: {jail.rules.findtime_ms / 1_000:g} s for {jail.rules.maxretry} failures is more than "
             'one a second; a bare number is seconds, and "10m" ten minutes'
         )
+
+
+def _of_decoys(jail: JailSettings) -> Iterator[str]:
+    """Who can log in here is banned by his first typing error."""
+    if SSHD not in jail.rules.filters:
+        return
+    for name in jail.rules.decoy_users:
+        with suppress(KeyError, ValueError):
+            if getpwnam(name).pw_shell.rpartition("/")[2] not in NO_SHELLS:
+                yield f"decoy_users: {name} is a user of this machine, and is banned by one wrong password"
 
 
 def _of_networks(key: str, prefixes: tuple[str, ...]) -> Iterator[str]:

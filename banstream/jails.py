@@ -27,6 +27,7 @@ from schemas.records import Kind
 from schemas.rules import (
     MANUAL,
     MOST_ADDRESSES,
+    MOST_DECOYS,
     MOST_STEPS,
     WIDEST_IPV4,
     WIDEST_IPV6,
@@ -168,6 +169,7 @@ def _jail(
             forgive=table.take("forgive", values.flag, rules.forgive),
             window=table.take("window", _window, rules.window),
             prolong=table.take("prolong", values.flag, rules.prolong),
+            decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),

@@ -10,10 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import islice
 from logging import getLogger
-from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
@@ -27,7 +26,7 @@ from streams.fold import Fold
 from streams.order import Again, Goal, first_step, read_page
 from streams.partition import INPUTS, FoldCall, is_own, position_of
 from streams.routes import route_to
-from streams.runs import Run, RunRow
+from streams.runs import NO_DECOY, Routed, Run, runs_of
 
 log = getLogger("banstream")
 
@@ -75,11 +74,12 @@ def over_files(
     for decider in deciders:
         for part in lists:
             decider.apply(0, part)
-    selective = any(decider.routes.selective for decider in deciders)
-    runs_of = [
-        _runs(number, stream, filters, counts, selective=selective) for number, stream in enumerate(streams)
-    ]
-    for run in runs_of[0] if len(runs_of) == 1 else _merged(runs_of):
+    asked = _Asked(
+        any(decider.routes.selective for decider in deciders),
+        frozenset[str]().union(*(decider.routes.decoys for decider in deciders)),
+    )
+    runs = [_runs(number, stream, filters, counts, asked) for number, stream in enumerate(streams)]
+    for run in runs[0] if len(runs) == 1 else _merged(runs):
         counts.events += len(run.rows)
         decided = [decider.fold(run, _no_line) for decider in deciders]
         counts.decisions += len(decided[0])
@@ -194,6 +194,7 @@ def wire(decision: Decision) -> dict[str, Any]:
                 "until_ms": decision.until_ms,
                 "count": decision.count,
                 "ban_count": decision.ban_count,
+                **({} if decision.why is None else {"why": decision.why}),
             }
         case Unban():
             facts |= {"reason": decision.reason, "while_banned": decision.while_banned}
@@ -202,13 +203,19 @@ def wire(decision: Decision) -> dict[str, Any]:
     return facts
 
 
+class _Asked(NamedTuple):
+    """What jails ask of an event besides its filter: where it is from, and whether its user is a decoy."""
+
+    selective: bool
+    decoys: frozenset[str]
+
+
 def _runs(
     number: int,
     batches: Iterator[MatchedLines],
     filters: Sequence[Filter],
     counts: ReplayCounts,
-    *,
-    selective: bool,
+    asked: _Asked,
 ) -> Iterator[Run]:
     """The events of one file, in runs of one route."""
     names = [each.name for each in filters]
@@ -217,17 +224,20 @@ def _runs(
         counts.lines += batch.data.count(b"\n")
         counts.untimed += batch.untimed
         base = number << FILE_BITS | batch.base
-        if len(names) == 1 and not selective:
+        if len(names) == 1 and not asked.selective and not asked.decoys:
             yield Run(base, names[0], batch.rows[0])
             continue
-        found = [
-            (route_to(name, f"file:{batch.path}", host) if selective else name, (kind, at_ms, ip, start))
+        found: list[Routed] = [
+            (
+                route_to(name, f"file:{batch.path}", host) if asked.selective else name,
+                user if user is not None and user in asked.decoys else NO_DECOY,
+                (kind, at_ms, ip, start),
+            )
             for name, rows in zip(names, batch.rows, strict=True)
-            for kind, at_ms, ip, start, _, _, _, host, *_ in rows
+            for kind, at_ms, ip, start, _, user, _, host, *_ in rows
         ]
-        found.sort(key=lambda each: each[1][3])
-        for route, same in groupby(found, key=itemgetter(0)):
-            yield Run(base, route, [row for _, row in same])
+        found.sort(key=lambda each: each[2][3])
+        yield from runs_of(base, found)
 
 
 def _of_addresses(batch: MatchedLines, counts: ReplayCounts) -> MatchedLines:
@@ -245,20 +255,19 @@ def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
     """The events of several files in the order of their times, a run each time the route changes."""
     merged = heapq.merge(*map(_singly, streams), key=_at_ms_of)
     while some := list(islice(merged, ROWS_A_FOLD)):
-        for route, same in groupby(some, key=itemgetter(0)):
-            yield Run(0, route, [row for _, row in same])
+        yield from runs_of(0, some)
 
 
-def _singly(runs: Iterator[Run]) -> Iterator[tuple[str, RunRow]]:
+def _singly(runs: Iterator[Run]) -> Iterator[Routed]:
     return (
-        (run.route, (kind, at_ms, ip, run.base + index))
+        (run.route, run.decoy, (kind, at_ms, ip, run.base + index))
         for run in runs
         for kind, at_ms, ip, index, *_ in run.rows
     )
 
 
-def _at_ms_of(routed: tuple[str, RunRow]) -> int:
-    return routed[1][1]
+def _at_ms_of(routed: Routed) -> int:
+    return routed[2][1]
 
 
 def _no_line(_index: int) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from producers.zones import zone_of
 from schemas.addresses import canonical_prefix
-from schemas.bounds import MOST_LABELS, MOST_PORT
+from schemas.bounds import MOST_LABELS, MOST_PORT, NAME_CHARACTERS
 from schemas.durations import parse_duration
 from schemas.errors import InvalidMessage
 from schemas.formulas import parse_formula
@@ -49,6 +49,18 @@ def texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError("a string or an array of strings")  # noqa: TRY004 - one error for every bad value
     return tuple(map(text, value))
+
+
+def names(most: int) -> Callable[[Any], tuple[str, ...]]:
+    """So many different names at most."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(texts(value)))
+        if len(found) > most or any(len(name) > NAME_CHARACTERS for name in found):
+            raise ValueError(f"at most {most} names, of {NAME_CHARACTERS} characters each")
+        return found
+
+    return read
 
 
 def flag(value: Any) -> bool:

@@ -43,6 +43,7 @@ ADDED: Final[Mapping[str, object]] = {
     "prolong": False,
     "lists": (),
     "ignoreself": True,
+    "decoy_users": (),
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -52,6 +53,7 @@ MOST_ADDRESSES: Final = 256
 ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
 """The same, of how their bans grow."""
 MOST_STEPS: Final = 8
+MOST_DECOYS: Final = 1_000
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -143,6 +145,7 @@ class Jail:
         prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
         lists: names of lists whose prefixes are never counted (schemas.lists).
         ignoreself: nor are those of the list SELF.
+        decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
     """
 
     name: Name
@@ -167,6 +170,7 @@ class Jail:
     prolong: bool = False
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
+    decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:

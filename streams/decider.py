@@ -106,8 +106,9 @@ class Decider(Verdicts):
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
         if self.tracking:
             self.touched.update(addresses_of(run.rows))
+        rest = self._spring(run, line_of) if run.decoy else None
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
-        jails = self.routes[run.route]
+        jails = self.routes[run.route] if rest is None else rest
         wanted = self.routes.kinds
         stamped_ms, stamp = 0, base
         for row in run.rows:
@@ -184,6 +185,45 @@ class Decider(Verdicts):
         if self.now_ms >= self.sweep_at_ms:
             self._sweep()
         self._wake()
+
+    def _spring(self, run: Run, line_of: LineOf) -> list[JailState]:
+        """Ban whom an event of a decoy is of, in every jail that has that decoy; the jails that have not."""
+        ((kind, at_ms, ip, index, *_),) = run.rows
+        jails = self.routes[run.route]
+        traps = [jail for jail in jails if run.decoy in jail.rules.decoy_users and kind in jail.kinds]
+        if not traps or kind == "succeeded":
+            return list(jails)
+        self._begin(run.base + index)
+        self.advance(at_ms)
+        failure = (at_ms << AT_SHIFT) + run.base + index
+        for jail in traps:
+            self._trap(jail, ip, failure, f'decoy user "{run.decoy}"', lambda: line_of(index))
+        return [jail for jail in jails if jail not in traps]
+
+    def _trap(
+        self, jail: JailState, ip: str, failure: int, why: str, line_of: Callable[[], str | None]
+    ) -> None:
+        """Ban for one failure, whatever the thresholds say; who is banned already is counted so."""
+        jail.failures += 1
+        subject = jail.subject_of(ip)
+        self.touched.add(subject)
+        if jail.networks is not None:
+            self.touched.add(jail.networks.network_of(subject) or subject)
+        held = jail.held_by(subject)
+        banned = jail.beneath(subject) or held
+        if banned is not None:
+            banned.while_banned += 1
+            if jail.prolongs and banned is held:
+                self._go_on(jail, subject, held, [failure], 0)
+            return
+        if (subject is not ip and jail.spares(ip)) or not jail.admits(subject, failure):
+            return
+        failures = sorted((*jail.failures_of(subject), failure))
+        if jail.ladder is not None:
+            jail.ladder.use(subject, failures, 0)
+        self._ban(jail, subject, [failure], 0, line_of, why=why)
+        for later in failures[failures.index(failure) + 1 :] if jail.ladder is None else ():
+            self._count(jail, subject, later, line_of)
 
     def _new(self, jail: JailState, subject: str, ip: str, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
@@ -272,17 +312,22 @@ class Decider(Verdicts):
         evidence: list[int],
         number: int,
         line_of: Callable[[], str | None],
+        **facts: Any,
     ) -> None:
-        """Ban by a threshold; what jails on bans make of it, and the network where it fills one."""
+        """Ban by a threshold; what jails on bans make of it, and the network where it fills one.
+
+        `facts` are the ban's own: why.
+        """
         deciding, step = evidence[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
-        facts: dict[str, Any] = {"lines": () if line is None else (line,)}
+        facts["step"] = number + 1 if jail.rules.steps and not facts else None
+        facts["lines"] = () if line is None else (line,)
         network, filling = self._filled(jail, ip, deciding)
         spared = jail.spared_within(network) if filling else None
         if spared is not None:
-            facts["why"] = f"its network {network} is full, and not banned: {spared} is never banned"
+            full = f"its network {network} is full, and not banned: {spared} is never banned"
+            facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = "bans" if jail.rules.on == "bans" else "failures"
-        facts["step"] = number + 1 if jail.rules.steps else None
         self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1

@@ -84,6 +84,7 @@ class Fold:
             behind_ms=self._behind_ms(message),
             mixed=message.offset < self.authority_from,
             host=admission.host or NOBODY,
+            decoys=self.decider.routes.decoys,
         )
         if self._puts_aside(message, admission, frame):
             return [], refused_whole(PUT_ASIDE)

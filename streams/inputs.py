@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final, cast
 
 from eventlog.contract import Message
@@ -21,7 +22,7 @@ from schemas.codec import AuthLine, decode_frame, read_events
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Command, ListChanged, Record, RulesChanged, Tick
 from streams.routes import route_to
-from streams.runs import Columns, Run
+from streams.runs import NO_DECOY, Columns, Routed, Run, runs_of
 from streams.window import reference
 
 Event = AuthLine | AuthEvent
@@ -40,6 +41,7 @@ Named = tuple[str, str, str]
 NAMED: Final = attrgetter("source", "incarnation", "filter")
 """What an event says of a mark."""
 EVENTS: Final = (AuthLine, AuthEvent)
+NONE: Final[AbstractSet[str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -116,6 +118,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
     behind_ms: int = 0,
     mixed: bool = False,
     host: str = NOBODY,
+    decoys: AbstractSet[str] = NONE,
 ) -> Frame:
     """Read the frame of a message.
 
@@ -127,6 +130,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         behind_ms: how much the sender's clock is behind the log's; its events are put right by it.
         host: who signed it.
         mixed: it is of before there was a topic for commands: they count where they stand.
+        decoys: the users that are decoys of some jail.
     """
     topic = "" if mixed else "events"
     frame = Frame(_lines(read_events, message.value))
@@ -143,7 +147,11 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         if behind_ms or max(at_ms) > not_after_ms:
             at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
-        frame.runs += _routed(base, events, rows) if selective else [Run(base, mark[2], rows)]
+        met = decoys & {event.user or NO_DECOY for event in events} if decoys else decoys
+        if selective or met:
+            frame.runs += runs_of(base, _routed(events, rows, met, selective=selective))
+        else:
+            frame.runs.append(Run(base, mark[2], rows))
     return frame
 
 
@@ -190,10 +198,11 @@ def _all_like(first: AuthLine, lines: Sequence[Any]) -> bool:
         return False
 
 
-def _routed(base: int, events: Sequence[Event], rows: Columns) -> Iterator[Run]:
-    """Rows as runs where jails are selective."""
-    routed = zip(
-        (route_to(each.filter, each.source, each.host, each.labels) for each in events), rows, strict=True
-    )
-    for route, group in groupby(routed, itemgetter(0)):
-        yield Run(base, route, [row for _, row in group])
+def _routed(
+    events: Sequence[Event], rows: Columns, decoys: AbstractSet[str], *, selective: bool
+) -> Iterator[Routed]:
+    """Rows, each with its route and the decoy that it names."""
+    for event, row in zip(events, rows, strict=True):
+        route = route_to(event.filter, event.source, event.host, event.labels) if selective else event.filter
+        user = event.user or NO_DECOY
+        yield route, user if user in decoys else NO_DECOY, row

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, Protocol
 
 RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
 """One event: kind, at_ms, ip, index from the base of its run, and anything."""
+
+
+NO_DECOY: Final = ""
 
 
 class Rows(Protocol):
@@ -28,11 +33,27 @@ class Run(NamedTuple):
     Attributes:
         base: the reference (streams.window) of index 0: the frame's offset, shifted.
         route: which jails they concern (streams.routes).
+        decoy: the user whom they name, where that is a decoy of some jail: then it is one event.
     """
 
     base: int
     route: str
     rows: Rows
+    decoy: str = NO_DECOY
+
+
+Routed = tuple[str, str, RunRow]
+"""A route, a decoy, and an event that takes the one and names the other."""
+
+
+def runs_of(base: int, routed: Iterable[Routed]) -> Iterator[Run]:
+    """Events as runs, in their order."""
+    for (route, decoy), same in groupby(routed, itemgetter(0, 1)):
+        rows = [row for _, _, row in same]
+        if decoy:
+            yield from (Run(base, route, [row], decoy) for row in rows)
+        else:
+            yield Run(base, route, rows)
 
 
 @dataclass(slots=True)

@@ -124,3 +124,13 @@ def test_filters_are_tested_in_json(tmp_path: Path) -> None:
     assert facts["filter"] == "sshd"
     assert facts["lines"] > 50
     assert facts["wrong"] == []
+
+
+def test_a_decoy_who_can_log_in_is_doubted(tmp_path: Path) -> None:
+    """Of sshd's alone; who has no shell, or is nobody, may be one."""
+    jail = '[jail.{}]\nsource = "stdin"\ndecoy_users = ["root", "daemon", "oracle-nobody"]\n'
+    (said,) = [each for each in found(tmp_path, jail.format("sshd")) if "decoy" in each]
+    assert (
+        said == "jail.sshd.decoy_users: root is a user of this machine, and is banned by one wrong password"
+    )
+    assert not [each for each in found(tmp_path, jail.format("dovecot")) if "decoy" in each]

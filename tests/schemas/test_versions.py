@@ -93,9 +93,8 @@ def test_a_new_key_changes_a_version_only_where_it_is_not_as_usual(name: str) ->
     wire = rules.to_wire()
     assert name not in wire["jails"][0]
     assert Rules.from_wire(wire).version == rules.version == version(usual)
-    assert version(dataclasses.replace(usual, **{name: TABLES.get(name) or of_kind(ADDED[name])})) != version(
-        usual
-    )
+    other: Any = {name: TABLES.get(name) or of_kind(ADDED[name])}
+    assert version(dataclasses.replace(usual, **other)) != version(usual)
 
 
 @pytest.mark.parametrize("kind", OF_BEFORE)
