@@ -213,7 +213,7 @@ class Decider(Verdicts):
         banned = jail.beneath(subject) or held
         if banned is not None:
             banned.while_banned += 1
-            if jail.prolongs and banned is held:
+            if jail.prolongs and held is not None and banned is held:
                 self._go_on(jail, subject, held, [failure], 0)
             return
         if (subject is not ip and jail.spares(ip)) or not jail.admits(subject, failure):

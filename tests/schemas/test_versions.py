@@ -89,7 +89,8 @@ def test_what_is_new_to_how_bans_grow_stands_in_its_table() -> None:
 def test_a_new_key_changes_a_version_only_where_it_is_not_as_usual(name: str) -> None:
     """Rules that leave it out, as those of before did, have the version of rules that say its default."""
     usual = Jail(name="sshd", filters=("sshd",))
-    rules = Rules(jails=(dataclasses.replace(usual, **{name: ADDED[name]}),))
+    said: Any = {name: ADDED[name]}
+    rules = Rules(jails=(dataclasses.replace(usual, **said),))
     wire = rules.to_wire()
     assert name not in wire["jails"][0]
     assert Rules.from_wire(wire).version == rules.version == version(usual)
