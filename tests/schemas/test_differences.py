@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.differences import differences
-from schemas.rules import Increment, Jail, Rules, Step
+from schemas.rules import Increment, Jail, Rules, Threshold
 
 SSHD = Jail(name="sshd", filters=("sshd",))
 MANY = tuple(f"192.0.2.{number}" for number in range(30))
@@ -78,7 +78,7 @@ def test_a_nested_table_is_said_key_by_key() -> None:
 
 def test_thresholds_are_said_one_by_one() -> None:
     """Where there are as many; else all of them."""
-    day = Step(findtime_ms=86_400_000, maxretry=20, bantime_ms=None)
+    day = Threshold(findtime_ms=86_400_000, maxretry=20, bantime_ms=None)
     old, new = (
         Rules(jails=(dataclasses.replace(SSHD, steps=each),))
         for each in ((day,), (dataclasses.replace(day, maxretry=30),))

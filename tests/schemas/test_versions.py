@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from schemas.rules import ADDED, ADDED_TO_INCREMENT, Escalation, Increment, Jail, Rules, Step
+from schemas.rules import ADDED, ADDED_TO_INCREMENT, Escalation, Increment, Jail, Rules, Threshold
 
 FIRST = {
     "name", "filters", "findtime_ms", "maxretry", "bantime_ms", "ignoreip", "kinds", "sources", "hosts",
@@ -29,7 +29,7 @@ OF_BEFORE = {
         Jail(
             name="sshd",
             filters=("sshd",),
-            steps=(Step(findtime_ms=86_400_000, maxretry=20, bantime_ms=None),),
+            steps=(Threshold(findtime_ms=86_400_000, maxretry=20, bantime_ms=None),),
             prolong=True,
         ),
         "bd7eea3f01df",

@@ -13,7 +13,7 @@ from eventlog.contract import Message
 from schemas.codec import encode_frame
 from schemas.errors import InvalidMessage
 from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, Unban
-from schemas.rules import Escalation, Jail, Rules, Step
+from schemas.rules import Escalation, Jail, Rules, Threshold
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.inputs import read_frame
@@ -134,7 +134,7 @@ def test_a_network_is_banned_where_that_is_counted() -> None:
 
 def test_a_decoy_leaves_the_failures_to_later_thresholds() -> None:
     """It bans as the first does; no step is named."""
-    step = Step(findtime_ms=10 * MINUTE, maxretry=4, bantime_ms=None)
+    step = Threshold(findtime_ms=10 * MINUTE, maxretry=4, bantime_ms=None)
     under = trapped(steps=(step,), bantime_ms=SECOND)
     tries: list[Try] = [(ALICE, 0, "root"), (ALICE, 1, "admin"), (ALICE, 3, "root"), (ALICE, 4, "root")]
     first, last = (each for each in decided(under, tries) if isinstance(each, Ban))
