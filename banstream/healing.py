@@ -18,7 +18,7 @@ from typing import Final
 
 from banstream.config import Configuration, Settings
 from banstream.jails import CheckDepth, JailSettings, told_apart
-from banstream.lacks import Lack, look
+from banstream.lacks import Lack, LookRound, look
 from banstream.toml import Trouble
 from banstream.waiting import WaitingJail
 from schemas.errors import ConfigError
@@ -56,8 +56,8 @@ def healed(settings: Settings) -> Settings | None:
 
     Raises ConfigError as `settings_to_run`.
     """
-    healing = [each for each in settings.waiting if each.heals]
-    if settings.configuration is None or not any(_has_changed(each) for each in healing):
+    healing, known = [each for each in settings.waiting if each.heals], LookRound()
+    if settings.configuration is None or not any(_has_changed(each, known) for each in healing):
         return None
     return keeping(_parted(settings.configuration, "sources"), settings)
 
@@ -130,8 +130,8 @@ def _blindness(settings: Settings, jail: JailSettings) -> Trouble | None:
     return Trouble([found], [Lack("place", place) for place in places], wrong=not places)
 
 
-def _has_changed(waiting: WaitingJail) -> bool:
-    return waiting.looked is None or look(waiting.lacks) != waiting.looked
+def _has_changed(waiting: WaitingJail, known: LookRound) -> bool:
+    return waiting.looked is None or look(waiting.lacks, known) != waiting.looked
 
 
 def _with(settings: Settings, kept: dict[str, JailSettings]) -> Settings:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Final, Literal, NamedTuple
 
 from producers.library import FAIL2BAN_ENDINGS, OWN_ENDING
@@ -42,63 +43,70 @@ class Lacking(ValueError):  # noqa: N818 - as the errors of schemas: what it say
 
 Glimpse = tuple[object, ...]
 """What one look at all that a jail lacks has found; equal to the next one unless something has changed."""
+LookRound = dict[str, object]
+"""What was found at paths in one round of looks: many jails' filters lie in one folder."""
+UNSETTLED: Final = None
 
 
-def look(lacks: Iterable[Lack]) -> Glimpse | None:
-    """How everything that is lacked looks now; None where that is not settled."""
-    found: list[object] = []
-    for lack in lacks:
-        seen = _stats(lack.name) if lack.kind == "filter" else _hindrance(lack)
-        if seen is None:
-            return None
-        found.append(seen)
-    return tuple(found)
+def look(lacks: Iterable[Lack], known: LookRound | None = None) -> Glimpse | None:
+    """How everything that is lacked looks now; None where that is not settled. `known`: in this round."""
+    round_ = {} if known is None else known
+    found = [_of_filter(each.name, round_) if each.kind == "filter" else _hindrance(each) for each in lacks]
+    return None if UNSETTLED in found else tuple(found)
 
 
-def _hindrance(lack: Lack) -> object | None:
-    """What keeps a source from being read; None: nothing."""
+def _hindrance(lack: Lack) -> object:
+    """What keeps a source from being read; UNSETTLED: nothing."""
     from producers.sources import check_source
     from producers.usual import is_there
 
     if lack.kind == "place":
-        return None if is_there(lack.name) else "absent"
-    return tuple(check_source(lack.name)) or None
+        return UNSETTLED if is_there(lack.name) else "absent"
+    return tuple(check_source(lack.name)) or UNSETTLED
 
 
-def _stats(name: str) -> object | None:
-    """The state of all that a filter may be read from; None where some of it has just been changed."""
-    settled_ns = time.time_ns() - SETTLING_NS
-    found: list[object] = []
-    for path in _files(name):
-        try:
-            state = path.stat()
-        except OSError as error:
-            found.append((str(path), error.errno))
-            continue
-        if state.st_ctime_ns > settled_ns and not path.is_dir():
-            return None
-        what = (state.st_ino, state.st_mode, state.st_uid, state.st_gid)
-        times = () if path.is_dir() else (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-        found.append((str(path), *what, *times))
-    return tuple(found)
-
-
-def _files(name: str) -> Iterator[Path]:
+def _of_filter(name: str, known: LookRound) -> object:
     """What a filter may be read from, and the folders above; of fail2ban's all that lies beside it."""
     try:
         path = _main_file(name).absolute()
     except ConfigError:
-        return
-    yield path
-    yield from path.parents
-    if path.suffix not in FAIL2BAN_ENDINGS:
-        return
-    for folder in (path.parent, path.with_suffix(".d")):
+        return name
+    above = dict.fromkeys((*path.parents, *Path(os.path.realpath(path)).parents))
+    found = [_state(each, known) for each in (path, *above)]
+    if path.suffix in FAIL2BAN_ENDINGS:
+        found += [_contents(each, known) for each in (path.parent, path.with_suffix(".d"))]
+    return UNSETTLED if UNSETTLED in found else tuple(found)
+
+
+def _contents(folder: Path, known: LookRound) -> object:
+    """The state of each filter's file in a folder."""
+    key = f"{folder}/"
+    if key not in known:
         try:
             names = sorted(os.listdir(folder))  # noqa: PTH208 - the names alone
-        except OSError:
-            continue
-        yield from (folder / each for each in names if each.endswith(FAIL2BAN_ENDINGS))
+        except OSError as error:
+            known[key] = error.errno
+        else:
+            found = [_state(folder / each, known) for each in names if each.endswith(FAIL2BAN_ENDINGS)]
+            known[key] = UNSETTLED if UNSETTLED in found else tuple(found)
+    return known[key]
+
+
+def _state(path: Path, known: LookRound) -> object:
+    """The state of a file or folder; UNSETTLED where a file has just been changed."""
+    key = str(path)
+    if key not in known:
+        try:
+            link, state = path.lstat(), path.stat()
+        except OSError as error:
+            known[key] = key, error.errno
+            return known[key]
+        is_folder = S_ISDIR(state.st_mode)
+        what = (key, link.st_ino, link.st_uid, state.st_ino, state.st_mode, state.st_uid, state.st_gid)
+        times = () if is_folder else (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        settled = is_folder or abs(state.st_ctime_ns - time.time_ns()) > SETTLING_NS
+        known[key] = (*what, *times) if settled else UNSETTLED
+    return known[key]
 
 
 def _main_file(name: str) -> Path:
