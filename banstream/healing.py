@@ -24,6 +24,8 @@ from banstream.waiting import WaitingJail
 from schemas.errors import ConfigError
 from schemas.rules import Rules
 
+READING: Final = frozenset({"enabled", "filter", "on", "source", "start", "usedns", "timezone", "layout"})
+"""The keys by which a jail is read."""
 NO_JAIL: Final = "jail: no jail is enabled, so there is nothing to do; enable one"
 
 
@@ -34,10 +36,18 @@ def settings_to_run(file: str | None, *, check: CheckDepth = "sources") -> Setti
     jail is right, nor names anything that it could wait for.
     """
     settings = _parted(Configuration(file), check)
-    hopeless = not settings.jails and not any(each.is_promising for each in settings.waiting)
-    if check != "names" and settings.waiting and hopeless:
-        raise ConfigError(*(problem for each in settings.waiting for problem in each.problems))
-    return settings
+    return settings if check == "names" else _hopeful(settings)
+
+
+def settings_to_ship(file: str | None) -> Settings:
+    """The configuration, for a role that reads logs and counts nothing.
+
+    A jail is read where its filters and sources are right, whatever else of it is wrong: others count it, by
+    the rules in force. Raises ConfigError as `settings_to_run`.
+    """
+    settings = _parted(Configuration(file), "sources")
+    kept = {each.name: each.settings for each in settings.waiting if _can_be_read(each)}
+    return _hopeful(_with(settings, kept))
 
 
 def settings_to_watch(file: str | None) -> Settings:
@@ -80,12 +90,23 @@ def keeping_rules(settings: Settings, rules: Rules | None) -> Settings:
         each.name: replace(
             each.settings,
             rules=last[each.name],
-            reads=not each.lacks and each.settings.rules.filters == last[each.name].filters,
+            reads=_can_be_read(each) and each.settings.rules.filters == last[each.name].filters,
         )
         for each in settings.waiting
         if each.name in last
     }
     return _with(settings, kept)
+
+
+def _hopeful(settings: Settings) -> Settings:
+    """The same. Raises ConfigError where every jail is wrong, and none names what it could wait for."""
+    if settings.waiting and not settings.jails and not any(each.is_promising for each in settings.waiting):
+        raise ConfigError(*(problem for each in settings.waiting for problem in each.problems))
+    return settings
+
+
+def _can_be_read(waiting: WaitingJail) -> bool:
+    return not waiting.lacks and waiting.wrong.isdisjoint(READING) and bool(waiting.settings.sources)
 
 
 def _parted(configuration: Configuration, check: CheckDepth) -> Settings:
@@ -108,7 +129,7 @@ def _parted(configuration: Configuration, check: CheckDepth) -> Settings:
                 problems=tuple(trouble.found),
                 settings=jail,
                 lacks=lacks,
-                wrong=trouble.wrong,
+                wrong=frozenset(trouble.wrong),
                 looked=look(lacks),
             )
         )
@@ -127,7 +148,7 @@ def _blindness(settings: Settings, jail: JailSettings) -> Trouble | None:
         f"{_named(settings)}: jail.{jail.rules.name}.source: none is configured, and this machine has none "
         f"where its service logs ({known}); name one, such as file:/var/log/auth.log"
     )
-    return Trouble([found], [Lack("place", place) for place in places], wrong=not places)
+    return Trouble([found], [Lack("place", place) for place in places], set() if places else {"source"})
 
 
 def _has_changed(waiting: WaitingJail, known: LookRound) -> bool:

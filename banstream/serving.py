@@ -38,6 +38,15 @@ def say_waiting(settings: Settings, version: str | None = None) -> None:
         log.error("NOTHING IS PROTECTED: every jail waits jails=%d", len(settings.waiting))
 
 
+def say_wrong(settings: Settings) -> None:
+    """Say which jails are wrong, for who follows the rules in force whatever this configuration says."""
+    for waiting in settings.waiting:
+        for problem in waiting.problems:
+            log.warning(
+                "A jail is wrong, and the rules in force are followed all the same problem=%s", problem
+            )
+
+
 def say_missing(settings: Settings) -> None:
     """Warn of sources from which nothing can come yet: a file that is not there, a journal nobody keeps."""
     from producers.sources import missing_files

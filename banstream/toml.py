@@ -37,12 +37,12 @@ class Trouble:
     Attributes:
         found: every problem of it.
         lacks: what it names, and this machine has not.
-        wrong: a value is wrong whatever this machine has.
+        wrong: the keys that are wrong whatever this machine has.
     """
 
     found: list[str] = field(default_factory=list[str])
     lacks: list[Lack] = field(default_factory=list[Lack])
-    wrong: bool = False
+    wrong: set[str] = field(default_factory=set[str])
 
 
 @dataclass(slots=True)
@@ -72,7 +72,8 @@ class Problems:
         trouble = self.parts.setdefault(part, Trouble())
         trouble.found.append(sentence)
         trouble.lacks += lacks
-        trouble.wrong |= not lacks
+        if not lacks:
+            trouble.wrong.add(key.rpartition(".")[2])
 
     def say(self, sentence: str, *, with_log: bool = True) -> None:
         """Something else is wrong: a whole file, if nothing is said against that."""

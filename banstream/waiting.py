@@ -20,7 +20,7 @@ class WaitingJail:
         problems: what is wrong, each a sentence, one at least.
         settings: what could be read of it.
         lacks: what it lacks on this machine.
-        wrong: its own keys are wrong, so nothing but another configuration puts it right.
+        wrong: keys of its own that are wrong, so nothing but another configuration puts it right.
         keeps: it goes on by the last rules of it that were right.
         reads: and its logs are read as before.
         looked: how what it lacks looked when it was found to; None: look again.
@@ -30,7 +30,7 @@ class WaitingJail:
     problems: tuple[str, ...]
     settings: JailSettings
     lacks: tuple[Lack, ...] = ()
-    wrong: bool = True
+    wrong: frozenset[str] = frozenset()
     keeps: bool = False
     reads: bool = False
     looked: Glimpse | None = field(default=None, compare=False)
@@ -74,7 +74,9 @@ def status_of(waiting: WaitingJail, version: str | None) -> WaitingStatus:
     """What is to be said of a waiting jail; `version`: of the rules in force, where the role has any."""
     name = printable(waiting.name)
     first = printable(waiting.problems[0]) + (MORE if len(waiting.problems) > 1 else "")
-    if not waiting.keeps:
+    if waiting.reads and version is None:
+        state = f"jail {name} is read, and counted by the rules in force"
+    elif not waiting.keeps:
         state = f"jail {name} waits, and bans nobody"
     elif waiting.reads:
         state = f"jail {name} goes on as it was before"

@@ -20,7 +20,6 @@ from banstream.instants import now_ms
 from banstream.serving import listener
 from banstream.show import printable
 from banstream.telling import Telling
-from banstream.waiting import status_of
 from schemas.errors import BanstreamError, Transient
 
 if TYPE_CHECKING:
@@ -125,9 +124,7 @@ class Here:
     def account(self) -> Account:
         """How its worker is."""
         status = None if self.worker is None else self.worker.status()
-        waiting = tuple(status_of(each, None) for each in self.settings.waiting)
-        version = self.settings.rules().version
-        return Account(files=self.settings.files, rules=version, waiting_jails=waiting, worker=status)
+        return Account(files=self.settings.files, rules=self.settings.rules().version, worker=status)
 
 
 async def _beat(name: str, here: Here) -> None:

@@ -28,7 +28,7 @@ def decide_command(
     Start as many as there are partitions at most, on any hosts: they share the partitions, and take over
     from one that dies. While the broker is away they wait.
     """
-    from banstream.serving import say_settings, say_waiting
+    from banstream.serving import say_settings, say_wrong
     from banstream.workers import supervise, work
 
     begin_logging(**logging)
@@ -40,7 +40,7 @@ def decide_command(
         )
     if leash is None:  # else the command that started this worker has said it
         say_settings(settings)
-        say_waiting(settings)
+        say_wrong(settings)
     count = workers or settings.decider.workers
     if count > 1 and leash is None:
         options = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from banstream.healing import settings_to_run
+from banstream.healing import settings_to_ship
 from banstream.instants import now_ms
 from banstream.limits import open_more_files
 from banstream.logs import begin_logging, logging_options
@@ -38,7 +38,7 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
 
     begin_logging(**logging)
     open_more_files()
-    settings = settings_to_run(config_file)
+    settings = settings_to_ship(config_file)
     say_settings(settings)
     say_waiting(settings)
     ship = settings.ship
@@ -55,7 +55,7 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     loop = Loop(
         "ship",
         shipping,
-        reload=lambda: settings_to_run(config_file),
+        reload=lambda: settings_to_ship(config_file),
         now_ms=now_ms,
         listener=listener(settings),
     )

@@ -92,7 +92,7 @@ def announce(stages: Stages) -> None:
             format_duration(rules.bantime_ms),
             ",".join((*rules.ignoreip, *rules.lists)),
         )
-    say_waiting(settings)
+    say_waiting(settings, settings.rules().version)
     status = stages.enforcer.status()
     say_never_banned(status.never_ban)
     if stages.observing:

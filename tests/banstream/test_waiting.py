@@ -348,11 +348,17 @@ def test_a_shipper_ships_for_good_jails_and_heals_and_no_worker_leaves_one_out(
         eventually(lambda: addresses(made) == [ATTACKER, OTHER], "it heals", HEALS_S)
         (said,) = ship.json("status")
         assert said["waiting_jails"] == []
+        ship.stop()
+        ship.settle(url, more=f'maxretry = "x"\n{own}')
+        ship.begin("Shipping spool=")
+        assert "jail sshd is read, and counted by the rules in force: " in ship.errors
+        ship.fail(THIRD, 1)
+        eventually(lambda: addresses(made) == [ATTACKER, OTHER, THIRD], "its events come all the same")
         bad = '\n[jail.dovecot]\nfilter = "dovecot"\nfindtime = "soon"\n'
         made.configure(RULES + bad)
         made.start()
         eventually(lambda: "those of this configuration would lack jails" in made.said, "the worker waits")
-        assert "jail dovecot waits" in made.said
+        assert "A jail is wrong, and the rules in force are followed all the same" in made.said
         pushing = [*BANSTREAM, "rules", "push", "--config", str(tmp_path / "banstream.toml")]
         pushed = subprocess.run(pushing, capture_output=True, text=True, check=False)
         assert (pushed.returncode, "findtime" in pushed.stderr) == (2, True)
