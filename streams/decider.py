@@ -10,6 +10,7 @@ same decisions, byte for byte, wherever and whenever it is folded.
 |---|---|
 | unknown | is looked up in the ignore and allow lists, and in the memory of past bans; then counted |
 | failing | is counted; bans when a window is full |
+| one that names a decoy user of the jail | is banned at once, whatever else it has failed |
 | banned by this jail | is counted apart, in `while_banned` of the ban |
 | ignored, allowed | is counted as ignored, nothing else |
 | banned by it, in a jail on events | is counted by every jail on bans, as a failure at the same instant |

@@ -34,11 +34,12 @@ def enforce_command(config_file: str | None, **logging: Any) -> int:
     """
     from banstream.enforcing import PATIENCE_MS, Enforcing
     from banstream.loop import Loop
-    from banstream.serving import listener, say_settings
+    from banstream.serving import listener, say_settings, say_wrong
 
     begin_logging(**logging)
     settings = settings_to_run(config_file, check="names")
     say_settings(settings)
+    say_wrong(settings)
     private = _private(settings.enforcer)
     event_log = open_log(settings.log_url, now_ms=now_ms, patience_ms=PATIENCE_MS)
     loop = Loop(

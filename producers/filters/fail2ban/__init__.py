@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from producers.stamps import Stamps
 __all__ = ["Fail2banFilter", "load"]
 
 VERSION_LENGTH: Final = 12
+MOST_COMPILED: Final = 256
+"""So many definitions are remembered compiled: a reload reads all files, and few have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,12 @@ def load(spec: str, *, logtype: str = "file") -> Fail2banFilter:
     """
     wanted = parse_specification(spec)
     definition = read_definition(wanted, logtype)
-    compiled = compile_filter(definition, datetime.now(UTC).year)
+    compiled = _compiled(definition, datetime.now(UTC).year)
     text = hashlib.sha256(repr(definition).encode() + _own_text()).hexdigest()
     return Fail2banFilter(spec, text[:VERSION_LENGTH], wanted.path.stem, definition, compiled)
+
+
+_compiled = lru_cache(maxsize=MOST_COMPILED)(compile_filter)
 
 
 @cache
