@@ -104,9 +104,8 @@ class Stages:
             raise ConfigError(
                 "log.url, enforcer.backend, enforcer.host and metrics.listen change only with a restart"
             )
-        enforcer = (
-            self.enforcer if settings.configuration is old.configuration else self._next_enforcer(settings)
-        )
+        read_again = settings.configuration is None or settings.configuration is not old.configuration
+        enforcer = self._next_enforcer(settings) if read_again else self.enforcer
         producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
         try:
             self.decider.catch_up()
