@@ -220,8 +220,9 @@ class Decider(Verdicts):
         if (subject is not ip and jail.spares(ip)) or not jail.admits(subject, failure):
             return
         failures = sorted((*jail.failures_of(subject), failure))
-        if jail.ladder is not None:
-            jail.ladder.use(subject, failures, 0)
+        jail.use_up(subject, failures, 0)
+        if jail.ignores(failure, self.now_ms):
+            return
         self._ban(jail, subject, [failure], 0, line_of, why=why)
         for later in failures[failures.index(failure) + 1 :] if jail.ladder is None else ():
             self._count(jail, subject, later, line_of)

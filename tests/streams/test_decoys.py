@@ -150,6 +150,15 @@ def test_a_jail_that_prolongs_does_so_for_a_decoy() -> None:
     assert prolonged.until_ms == T0 + 60 * SECOND + 20 * MINUTE
 
 
+def test_a_decoy_bans_whichever_the_window() -> None:
+    """What fail2ban's estimate was is used up; who goes on as a decoy is banned for longer."""
+    tries: list[Try] = [(ALICE, 0, "root"), (ALICE, 1, "admin"), (ALICE, 60, "oracle"), (BOB, 61, "root")]
+    found = decided(trapped(window="fail2ban"), tries)
+    assert bans(found) == [(ALICE, 1, 1, True)]
+    (prolonged,) = (each for each in found if isinstance(each, Prolong))
+    assert prolonged.until_ms == T0 + 60 * SECOND + 20 * MINUTE
+
+
 def test_whom_an_operator_allows_no_decoy_bans() -> None:
     """He may try."""
     fold = Fold(Decider(trapped()))
