@@ -13,7 +13,7 @@ exact everywhere, and what is remembered of them is small.
 | Name | 256 characters | what things are told apart by, remembered by the ten thousand |
 | ShortText | 1,024 characters | what people read: a line, a user, a reason |
 | Statement | 4,096 characters | what a program says: why it failed, what it could not read |
-| Parts | 256 | of a list; each holds 8,192 prefixes at most, half a MiB |
+| ListParts | 256 | of a list; each holds 8,192 prefixes at most, half a MiB |
 | Labels | 32 of them | each a name and a value, as long as names |
 
 Texts are measured in characters, as JSON Schema does: 256 of them are 1,024 bytes of UTF-8 at most.
@@ -50,7 +50,7 @@ DelayMs = Annotated[int, Meta(ge=-LAST_INSTANT_MS, le=LAST_INSTANT_MS)]
 Position = Annotated[int, Meta(ge=0, le=MOST_POSITION)]
 Offset = Annotated[int, Meta(ge=-1, le=MOST_POSITION)]
 PartNumber = Annotated[int, Meta(ge=0, le=MOST_PARTS - 1)]
-Parts = Annotated[int, Meta(ge=1, le=MOST_PARTS)]
+ListParts = Annotated[int, Meta(ge=1, le=MOST_PARTS)]
 Port = Annotated[int, Meta(ge=0, le=MOST_PORT)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
 ShortText = Annotated[str, Meta(max_length=TEXT_CHARACTERS)]

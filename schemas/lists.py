@@ -123,7 +123,7 @@ class PrefixTable:
         return None
 
 
-class Spared:
+class ManySpared:
     """Several sets of prefixes as one."""
 
     __slots__ = ("_sets",)
@@ -144,13 +144,13 @@ class Spared:
         return next(filter(None, (each.inside(prefix) for each in self._sets)), None)
 
 
-def together(prefixes: Iterable[str], tables: Iterable[PrefixTable]) -> PrefixSet | Spared:
+def together(prefixes: Iterable[str], tables: Iterable[PrefixTable]) -> PrefixSet | ManySpared:
     """One set of prefixes and tables; small tables cost nothing there."""
     tables = tuple(tables)
     small = [prefix for table in tables if len(table) <= SMALL for prefix in table]
     large = [table for table in tables if len(table) > SMALL]
     own = PrefixSet((*prefixes, *small))
-    return Spared(own, *large) if large else own
+    return ManySpared(own, *large) if large else own
 
 
 def _split(prefix: str) -> tuple[int, int, int, int]:

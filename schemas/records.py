@@ -19,10 +19,10 @@ from schemas.bounds import (
     DurationMs,
     InstantMs,
     Labels,
+    ListParts,
     Name,
     Offset,
     PartNumber,
-    Parts,
     Port,
     Position,
     ShortText,
@@ -151,7 +151,7 @@ class ListChanged:
     digest: Name
     at_ms: ToldMs
     part: PartNumber
-    parts: Parts
+    parts: ListParts
     prefixes: tuple[str, ...] = ()
     who: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -300,7 +300,7 @@ class Decider(Verdicts):
         lasts_ms = self._lasting_ms(jail, ip, jail.thresholds[number].bantime_ms, earlier)
         until_ms = None if lasts_ms is None else at_ms_of(evidence[-1]) + lasts_ms
         if held.until_ms is not None and (until_ms is None or until_ms > held.until_ms):
-            self.prolong(jail, ip, until_ms, why=f"{len(evidence)} failures during the ban")
+            self.prolong(jail, ip, until_ms, why=f"{len(evidence)} more within the ban")
 
     def _count(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Count a failure of a subject, and ban when it fills a window."""

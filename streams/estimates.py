@@ -28,13 +28,13 @@ class Estimate:
 
 
 class Estimates:
-    """The subjects of a jail that fail."""
+    """The subjects of a jail that fail; `now_s` is its clock: the latest failure there was."""
 
-    __slots__ = ("_findtime_s", "_known", "_maxretry", "_now_s")
+    __slots__ = ("_findtime_s", "_known", "_maxretry", "now_s")
 
     def __init__(self, rules: Jail) -> None:
         self._known: dict[str, Estimate] = {}
-        self._now_s = 0
+        self.now_s = 0
         self.adopt(rules)
 
     def adopt(self, rules: Jail) -> None:
@@ -45,9 +45,9 @@ class Estimates:
     def add(self, subject: str, failure: int, weight: float) -> bool:
         """Count a failure; whether there are enough. `weight`: what one counts of who is known to be bad."""
         at_s = at_ms_of(failure) // 1_000
-        self._now_s = max(self._now_s, at_s)
+        self.now_s = max(self.now_s, at_s)
         known = self._known.get(subject)
-        if known is None or known.last_s <= self._now_s - self._findtime_s:
+        if known is None or known.last_s <= self.now_s - self._findtime_s:
             known = self._known[subject] = Estimate([failure], 1)
         else:
             if at_s > known.last_s:
@@ -83,7 +83,7 @@ class Estimates:
 
     def later(self, at_ms: int) -> set[str]:
         """The subjects whose last failure is said to have come after an instant; time steps back to it."""
-        self._now_s = min(self._now_s, at_ms // 1_000)
+        self.now_s = min(self.now_s, at_ms // 1_000)
         return {name for name, known in self._known.items() if known.last_s * 1_000 > at_ms}
 
     def newest(self) -> Iterator[tuple[int, str]]:
@@ -103,7 +103,6 @@ class Estimates:
         """Put back what was saved."""
         known = self._known[subject] = Estimate(unflat(failures), retry)
         known.first_s, known.last_s = first_s, last_s
-        self._now_s = max(self._now_s, last_s)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)

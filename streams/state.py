@@ -45,7 +45,10 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             **({"lists": dumped} if any((dumped := decider.lists.dump()).values()) else {}),
             "marks": [[*(mark if mark[-1] else mark[:-1]), position] for mark, position in marks.items()],
             "jails": {
-                name: [jail.failures, jail.ignored, jail.bans, jail.dropped]
+                name: [
+                    *(jail.failures, jail.ignored, jail.bans, jail.dropped),
+                    *(() if jail.estimates is None else (jail.estimates.now_s,)),
+                ]
                 for name, jail in decider.jails.items()
             },
         }
@@ -67,7 +70,9 @@ def load_whole(
     decider.lists = Lists.load(whole.get("lists", {}), state or {})
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
-        jail.failures, jail.ignored, jail.bans, jail.dropped = counts
+        jail.failures, jail.ignored, jail.bans, jail.dropped, *clock = counts
+        if clock and jail.estimates is not None:
+            (jail.estimates.now_s,) = clock
     marks = Marks(
         ((source, incarnation, *_filter_and_host(*more)), position)
         for source, incarnation, *more, position in whole["marks"]

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
-from banstream.lists.fetching import Seen, fetch, read_file, state_of
-from banstream.lists.formats import Content, Unusable, parse
+from banstream.lists.fetching import AsRead, fetch, read_file, state_of
+from banstream.lists.formats import ListContent, Unusable, parse
 from banstream.lists.wanted import FILE, HTTPS, NAME, Wanted
 from producers.names import Names
 from schemas.addresses import canonical_address
@@ -172,11 +172,11 @@ class ReadCopy:
     def __init__(self, wanted: Wanted, names: Names) -> None:
         self._wanted = wanted
         self._resolved = Resolved(names)
-        self._content = Content()
+        self._content = ListContent()
         self._trouble: str | None = None
-        self._seen = Seen()
+        self._seen = AsRead()
         self._due_s = self._again_s = 0.0
-        self._result: Content | Unusable | None = None
+        self._result: ListContent | Unusable | None = None
         self._thread: threading.Thread | None = None
         self._read_once = self._untold = False
 
@@ -250,7 +250,7 @@ class ReadCopy:
         except Exception as error:  # noqa: BLE001 - told, as a thread that just ends would look like no change
             self._result = Unusable(f"it cannot be read: {error!r:.120}")
 
-    def _parsed(self) -> Content | None:
+    def _parsed(self) -> ListContent | None:
         wanted = self._wanted
         if not wanted.place.startswith(HTTPS):
             return parse(read_file(wanted.place.removeprefix(FILE), wanted.most_bytes), wanted)

@@ -37,7 +37,7 @@ UNCHANGED: Final = 304
 MISSING: Final = "it is not there"
 
 
-class Seen(NamedTuple):
+class AsRead(NamedTuple):
     """What tells whether a list has changed: a file's state, or what a server said of its answer."""
 
     mark: tuple[Any, ...] = ()
@@ -47,16 +47,16 @@ class Fetched(NamedTuple):
     """The bytes of a list, and what it is known by."""
 
     data: bytes
-    seen: Seen
+    seen: AsRead
 
 
-def state_of(path: str) -> Seen:
+def state_of(path: str) -> AsRead:
     """A file's state; what is not there, or cannot be reached, has one as well."""
     try:
         state = Path(path).stat()
     except OSError as error:
-        return Seen((error.errno,))
-    return Seen((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+        return AsRead((error.errno,))
+    return AsRead((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
 
 
 def read_file(path: str, most_bytes: int) -> bytes:
@@ -85,7 +85,7 @@ def _unblocked(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def fetch(url: str, most_bytes: int, seen: Seen, *, longest_s: float = LONGEST_S) -> Fetched | None:
+def fetch(url: str, most_bytes: int, seen: AsRead, *, longest_s: float = LONGEST_S) -> Fetched | None:
     """What a server answers; None where that has not changed. Raises Unusable."""
     request = Request(url, headers={"User-Agent": f"banstream/{VERSION}", "Accept-Encoding": "identity"})  # noqa: S310 - the opener takes https alone
     for name, value in zip(("If-None-Match", "If-Modified-Since"), seen.mark, strict=False):
@@ -94,7 +94,7 @@ def fetch(url: str, most_bytes: int, seen: Seen, *, longest_s: float = LONGEST_S
     try:
         with _opener().open(request, timeout=SILENT_S) as answer:
             data = _body(answer, most_bytes, longest_s)
-            return Fetched(data, Seen((answer.headers.get("ETag"), answer.headers.get("Last-Modified"))))
+            return Fetched(data, AsRead((answer.headers.get("ETag"), answer.headers.get("Last-Modified"))))
     except HTTPError as error:
         error.close()
         if error.code == UNCHANGED:

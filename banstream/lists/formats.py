@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import orjson
 
-from banstream.lists.wanted import HOST_NAME, Format, Wanted
+from banstream.lists.wanted import HOST_NAME, ListFormat, Wanted
 from schemas.addresses import canonical_prefix, is_ipv4, is_prefix
 from schemas.errors import BanstreamError, InvalidMessage
 
@@ -42,7 +42,7 @@ WIDEST: Final = {4: 8, 6: 7}
 MUCH_WRONG: Final = "more of it is wrong than right"
 
 
-Entry = tuple[int, str]
+ListEntry = tuple[int, str]
 """The number of a line (of a decision, in JSON), from 1, and a word of it: tuples, as there may be many."""
 
 
@@ -51,7 +51,7 @@ class Unusable(BanstreamError):  # noqa: N818 - an adjective on purpose: the cop
 
 
 @dataclass(slots=True)
-class Content:
+class ListContent:
     """What a list holds.
 
     Attributes:
@@ -65,7 +65,7 @@ class Content:
     wrong: int = 0
     examples: list[str] = field(default_factory=list)
 
-    def complain(self, entry: Entry, what: str) -> None:
+    def complain(self, entry: ListEntry, what: str) -> None:
         """An entry is wrong. What it says is anybody's: only its escaped form is repeated."""
         self.wrong += 1
         line, word = entry
@@ -73,9 +73,9 @@ class Content:
             self.examples.append(f"line {line}: {word[:SHOWN]!a} {what}")
 
 
-def parse(data: bytes, wanted: Wanted) -> Content:
+def parse(data: bytes, wanted: Wanted) -> ListContent:
     """The content of a list. Raises Unusable where it is none, too long, or more wrong than right."""
-    content = Content()
+    content = ListContent()
     for count, entry in enumerate(_entries(data, wanted.format), 1):
         if is_ipv4(entry[1]):  # as nearly all are
             content.prefixes.add(entry[1])
@@ -92,7 +92,7 @@ def parse(data: bytes, wanted: Wanted) -> Content:
     return content
 
 
-def _take(content: Content, entry: Entry, wanted: Wanted) -> None:
+def _take(content: ListContent, entry: ListEntry, wanted: Wanted) -> None:
     _, word = entry
     prefix = word if is_prefix(word) else _prefix(word)
     if prefix is None:
@@ -118,7 +118,7 @@ def _prefix(word: str) -> str | None:
         return None
 
 
-def _entries(data: bytes, form: Format) -> Iterator[Entry]:
+def _entries(data: bytes, form: ListFormat) -> Iterator[ListEntry]:
     form = _form_of(data) if form == "auto" else form
     match form:
         case "csv":
@@ -131,7 +131,7 @@ def _entries(data: bytes, form: Format) -> Iterator[Entry]:
             return _words(data)
 
 
-def _form_of(data: bytes) -> Format:
+def _form_of(data: bytes) -> ListFormat:
     """What a list looks like by its first lines."""
     first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if first == b"[" or data.strip() == b"null":  # cscli's word for none
@@ -157,13 +157,13 @@ def _lines(data: bytes) -> Iterator[tuple[int, str]]:
             yield number, line.decode("utf-8", "replace").lstrip("\ufeff")
 
 
-def _words(data: bytes) -> Iterator[Entry]:
+def _words(data: bytes) -> Iterator[ListEntry]:
     for number, line in _lines(data):
         for word in line.replace(",", " ").split():
             yield number, word
 
 
-def _csv(data: bytes) -> Iterator[Entry]:
+def _csv(data: bytes) -> Iterator[ListEntry]:
     """The column that a header names; without one, the first field of each line that is an address."""
     column: int | None = None
     for nth, (number, line) in enumerate(_lines(data)):
@@ -181,7 +181,7 @@ def _csv(data: bytes) -> Iterator[Entry]:
             yield number, fields[column] if column < len(fields) else ""
 
 
-def _json_lines(data: bytes) -> Iterator[Entry]:
+def _json_lines(data: bytes) -> Iterator[ListEntry]:
     for number, raw in enumerate(io.BytesIO(data), 1):
         if len(raw) > LINE_BYTES * 16:
             raise Unusable(f"line {number} is longer than {LINE_BYTES * 16} bytes")
@@ -194,7 +194,7 @@ def _json_lines(data: bytes) -> Iterator[Entry]:
                 yield number, raw.decode("utf-8", "replace").strip()[:SHOWN]
 
 
-def _decisions(data: bytes) -> Iterator[Entry]:
+def _decisions(data: bytes) -> Iterator[ListEntry]:
     """The decisions of alerts, or alone; or plain strings."""
     found = _loaded(data, 1)
     if found is None:

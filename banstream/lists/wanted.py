@@ -18,7 +18,7 @@ NAME: Final = "name:"
 LIST: Final = "list:"
 HTTPS: Final = "https://"
 """How the names of lists, and the places they are from, begin."""
-Format = Literal["auto", "plain", "csv", "jsonl", "drop", "netset", "crowdsec"]
+ListFormat = Literal["auto", "plain", "csv", "jsonl", "drop", "netset", "crowdsec"]
 LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$)(?:{LABEL}\.)*(?![0-9]+\.?$){LABEL}\.?", re.ASCII)
 """A host's name; the last label is no number, so an address with a mistake in it is none."""
@@ -47,7 +47,7 @@ class Wanted:
 
     name: str
     place: str
-    format: Format = "auto"
+    format: ListFormat = "auto"
     named: bool = False
     refresh_ms: int = REFRESH_MS
     most_bytes: int = MOST_BYTES
@@ -105,7 +105,7 @@ def _list(name: str, table: Table) -> Wanted:
     wanted = Wanted(
         name=f"{LIST}{name}",
         place=place,
-        format=cast("Format", table.take("format", values.one_of(*get_args(Format)), "auto")),
+        format=cast("ListFormat", table.take("format", values.one_of(*get_args(ListFormat)), "auto")),
         refresh_ms=table.take("refresh", _refresh_ms, REFRESH_MS),
         most_bytes=table.take("max_size", values.size_bytes(LEAST_BYTES), MOST_BYTES),
         most_entries=table.take("max_entries", values.between(1, MOST_PREFIXES), MOST_ENTRIES),

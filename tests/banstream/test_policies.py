@@ -158,7 +158,7 @@ def test_who_goes_on_stays_banned(up: Service) -> None:
     assert prolonged.until_ms is not None
     assert ban.until_ms is not None
     assert prolonged.until_ms > ban.until_ms
-    assert prolonged.why == "2 failures during the ban"
+    assert prolonged.why == "2 more within the ban"
     time.sleep(max(0.0, ban.until_ms / 1_000 + 0.5 - time.time()))
     assert up.elements() == {f"{FOUR}1"}
     eventually(lambda: up.elements() == set(), "free again")

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidMessage
@@ -174,6 +174,7 @@ def test_beyond_the_limit_the_least_recent_are_dropped() -> None:
 
 
 @settings(deadline=None)
+@example([(0, ALICE), (600, BOB), (0, BOB), (540, ALICE)], 2, 1, 3)
 @given(
     st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from([ALICE, BOB])), max_size=60),
     st.integers(1, 6),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from banstream.lists import fetching
-from banstream.lists.fetching import Seen, fetch, read_file, state_of
+from banstream.lists.fetching import AsRead, fetch, read_file, state_of
 from banstream.lists.formats import Unusable
 from tests.banstream.lists.serving import Answer, Server, answer, serving
 
@@ -36,7 +36,7 @@ def test_a_list_is_fetched_and_not_again_while_it_is_the_same(served: Server) ->
     """By its ETag, and its date."""
     date = "Mon, 30 Nov 2026 00:00:00 GMT"
     served.answers["/list"] = answer(b"192.0.2.1\n", ETag='"one"', Last_Modified=date)
-    fetched = fetch(f"{served.url}/list", MOST, Seen())
+    fetched = fetch(f"{served.url}/list", MOST, AsRead())
     assert fetched is not None
     assert fetched.data == b"192.0.2.1\n"
     served.answers["/list"] = answer(code=304)
@@ -93,7 +93,7 @@ def test_a_hostile_answer_is_refused(served: Server, hostile: Answer, why: str) 
     served.answers["/hostile"] = hostile
     started = time.monotonic()
     with pytest.raises(Unusable, match=why) as refused:
-        fetch(f"{served.url}/hostile", MOST, Seen(), longest_s=1)
+        fetch(f"{served.url}/hostile", MOST, AsRead(), longest_s=1)
     assert time.monotonic() - started < 5
     assert str(refused.value).isprintable()
 
@@ -105,11 +105,11 @@ def test_a_server_nobody_trusts_or_that_is_not_there_is_said(
     monkeypatch.delenv("SSL_CERT_FILE")
     served.answers["/list"] = answer(b"192.0.2.1\n")
     with pytest.raises(Unusable, match="CERTIFICATE_VERIFY_FAILED"):
-        fetch(f"{served.url}/list", MOST, Seen())
+        fetch(f"{served.url}/list", MOST, AsRead())
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(Unusable, match="refused"):
-        fetch(f"https://localhost:{port}/list", MOST, Seen())
+        fetch(f"https://localhost:{port}/list", MOST, AsRead())
 
 
 def test_a_server_that_takes_connections_and_says_nothing_is_given_up(
@@ -118,7 +118,7 @@ def test_a_server_that_takes_connections_and_says_nothing_is_given_up(
     """After so much silence."""
     monkeypatch.setattr(fetching, "SILENT_S", 0.2)
     with socket.create_server(("localhost", 0)) as silent, pytest.raises(Unusable, match="timed out"):
-        fetch(f"https://localhost:{silent.getsockname()[1]}/list", MOST, Seen())
+        fetch(f"https://localhost:{silent.getsockname()[1]}/list", MOST, AsRead())
 
 
 @pytest.mark.parametrize(
