@@ -25,12 +25,14 @@ from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.rules import (
+    DISTINCT,
     MANUAL,
     MOST_ADDRESSES,
     MOST_DECOYS,
     MOST_STEPS,
     WIDEST_IPV4,
     WIDEST_IPV6,
+    Distinct,
     Escalation,
     Increment,
     Jail,
@@ -138,6 +140,8 @@ def _enabled_jail(
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
     jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
+    if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
+        table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
     table.done()
     return jail if enabled else None
 
@@ -168,6 +172,7 @@ def _jail(
             ports=table.take("ports", values.ports, rules.ports),
             forgive=table.take("forgive", values.flag, rules.forgive),
             window=table.take("window", _window, rules.window),
+            distinct=table.take("distinct", _distinct, rules.distinct),
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
             increment=_increment(table, rules.increment),
@@ -275,6 +280,10 @@ def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
 
 def _usedns(value: object) -> bool:
     return {"yes": True, "warn": True, "no": False}[values.one_of("yes", "warn", "no")(value)]
+
+
+def _distinct(value: object) -> Distinct:
+    return cast("Distinct", values.one_of(*get_args(Distinct))(value))
 
 
 def _window(value: object) -> WindowKind:

@@ -11,7 +11,14 @@ from schemas.durations import format_duration
 from schemas.rules import Escalation, Jail, Threshold
 
 MEGABYTE: Final = 1 << 20
-ONE_OF: Final[Mapping[str, str]] = {"failures": "failure", "bans": "ban", "addresses": "address"}
+ONE_OF: Final[Mapping[str, str]] = {
+    "failures": "failure",
+    "bans": "ban",
+    "addresses": "address",
+    "different users": "user",
+    "different addresses": "address",
+    "different ports": "port",
+}
 """What is counted (schemas.records.CountedThing), where there is one."""
 
 
@@ -21,7 +28,8 @@ def threshold(jail: Jail) -> str:
     what = "ban" if jail.on == "bans" else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
-    told = [f"{counted(first.maxretry, what)}{kinds} within {_ban_for(first)}"]
+    different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
+    told = [f"{counted(first.maxretry, what)}{kinds}{different} within {_ban_for(first)}"]
     told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
     return ", ".join([*told, *(["longer each time"] if grows else [])])

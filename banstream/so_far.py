@@ -32,6 +32,7 @@ from schemas.rules import Jail
 from schemas.topics import EVENTS, STATE, partition_of
 from streams.barrier import Unfoldable
 from streams.decider import Decider
+from streams.estimating import EstimatingJail
 from streams.jail import JailState
 from streams.order import Again, read_page
 from streams.partition import INPUTS, POSITION, UNRULED, Partition
@@ -221,7 +222,7 @@ def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
     As many as lie with `now_ms` in one stretch of its findtime; one more bans where that makes maxretry.
     """
     failures = state.failures_of(subject)
-    if state.estimates is not None:
+    if isinstance(state, EstimatingJail):
         yield _estimated(state, subject, now_ms)
         return
     for number, step in enumerate(state.thresholds):
@@ -232,9 +233,9 @@ def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
         yield Counted(state.rules, number + 1, step.maxretry, len(near), until_ms, tuple(unused))
 
 
-def _estimated(state: JailState, subject: str, now_ms: int) -> Counted:
+def _estimated(state: EstimatingJail, subject: str, now_ms: int) -> Counted:
     """The same of a jail that estimates, as far as time has not run out."""
-    known = None if state.estimates is None else state.estimates.so_far(subject)
+    known = state.so_far(subject)
     at_ms = tuple(map(at_ms_of, state.failures_of(subject)))
     if known is None or now_ms - known[1] >= state.findtime_ms:
         return Counted(state.rules, 1, state.maxretry, 0, None, at_ms)

@@ -136,7 +136,8 @@ def facts_of(decision: Decision) -> tuple[tuple[str, str | int], ...]:
     by += (("why", decision.why),) if decision.why else ()
     match decision:
         case Ban(count=count, findtime_ms=findtime_ms) if findtime_ms is not None:
-            return ((decision.counted, count), ("within", format_duration(findtime_ms)), *by)
+            what = decision.counted.replace(" ", "_")
+            return ((what, count), ("within", format_duration(findtime_ms)), *by)
         case Unban(reason=reason):
             return (("reason", reason), *by)
         case Ban() | Prolong():

@@ -231,10 +231,10 @@ def _runs(
             (
                 route_to(name, f"file:{batch.path}", host) if asked.selective else name,
                 user if user is not None and user in asked.decoys else NO_DECOY,
-                (kind, at_ms, ip, start),
+                (kind, at_ms, ip, start, start, user, port),
             )
             for name, rows in zip(names, batch.rows, strict=True)
-            for kind, at_ms, ip, start, _, user, _, host, *_ in rows
+            for kind, at_ms, ip, start, _, user, port, host, *_ in rows
         ]
         found.sort(key=lambda each: each[2][3])
         yield from runs_of(base, found)

@@ -34,7 +34,9 @@ Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
-CountedThing = Literal["failures", "bans", "addresses"]
+CountedThing = Literal[
+    "failures", "bans", "addresses", "different users", "different addresses", "different ports"
+]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
 LINE_CHARACTERS = TEXT_CHARACTERS
@@ -165,7 +167,8 @@ class Ban:
         id: `partition-offset-index-ordinal` of its cause, with a `c` before the offset where it is a command,
             and `t` and an instant in its place where it is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
-        counted: what those were: failures, bans by other jails, or banned addresses of a network.
+        counted: what those were: failures, bans by other jails, banned addresses of a network, or failures
+            with a different user, address or port each.
         ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
         step: which of the jail's thresholds it was, from 1; None where it has one.

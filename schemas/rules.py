@@ -25,6 +25,7 @@ from schemas.bounds import (
 )
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
+from schemas.records import CountedThing
 
 SELF: Final = "self"
 """The list of the addresses of the machine whose log it is."""
@@ -32,6 +33,7 @@ MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
 WindowKind = Literal["exact", "fail2ban"]
+Distinct = Literal["user", "address", "port"]
 JailInput = Literal["events", "bans"]
 ADDED: Final[Mapping[str, object]] = {
     "increment": None,
@@ -44,6 +46,7 @@ ADDED: Final[Mapping[str, object]] = {
     "lists": (),
     "ignoreself": True,
     "decoy_users": (),
+    "distinct": None,
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -54,6 +57,13 @@ ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails"
 """The same, of how their bans grow."""
 MOST_STEPS: Final = 8
 MOST_DECOYS: Final = 1_000
+COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
+    None: "failures",
+    "user": "different users",
+    "address": "different addresses",
+    "port": "different ports",
+}
+DISTINCT: Final = 'different ones are counted on events, by one threshold, without prolong, in window "exact"'
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -145,6 +155,7 @@ class Jail:
         prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
         lists: names of lists whose prefixes are never counted (schemas.lists).
         ignoreself: nor are those of the list SELF.
+        distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
     """
 
@@ -168,9 +179,20 @@ class Jail:
     escalate: Escalation | None = None
     steps: Annotated[tuple[Threshold, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
     prolong: bool = False
+    distinct: Distinct | None = None
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+
+    @property
+    def counts(self) -> CountedThing:
+        """What it counts."""
+        return "bans" if self.on == "bans" else COUNTED[self.distinct]
+
+    @property
+    def may_be_distinct(self) -> bool:
+        """Whether nothing else that it says is of failures alone."""
+        return self.window == "exact" and self.on == "events" and not (self.steps or self.prolong)
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -256,6 +278,8 @@ def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
 def _check_jail(jail: Jail, field: str) -> None:
     """InvalidMessage where a jail's fields, each right by itself, are no jail."""
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
+    if jail.distinct is not None and not jail.may_be_distinct:
+        raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if jail.window == "fail2ban" and jail.steps:
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]

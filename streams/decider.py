@@ -30,11 +30,11 @@ from typing import Any, Final
 from schemas.records import Command, Decision, ListChanged, Tick
 from schemas.rules import MANUAL, Jail, Rules
 from streams import commands, lists
-from streams.estimating import state_of
 from streams.growth import lasting_ms
 from streams.jail import JailState
+from streams.jails import state_of
 from streams.routes import Routes
-from streams.runs import Run, addresses_of
+from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
 from streams.verdicts import ALLOWANCE, COMMAND, Verdicts
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
@@ -139,7 +139,7 @@ class Decider(Verdicts):
                 failure = stamp + index
                 if known is None:
                     subject = jail.subject_of(ip) if jail.widens in ip else ip
-                    if not self._new(jail, subject, ip, failure):
+                    if not self._new(jail, subject, row, failure):
                         continue
                 elif shape is list and failure > known[-1]:
                     known.append(failure)
@@ -227,8 +227,11 @@ class Decider(Verdicts):
         for later in failures[failures.index(failure) + 1 :] if jail.ladder is None else ():
             self._count(jail, subject, later, line_of)
 
-    def _new(self, jail: JailState, subject: str, ip: str, failure: int) -> bool:
+    def _new(self, jail: JailState, subject: str, row: RunRow, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
+        ip = row[2]
+        if jail.meets:
+            jail.meet(row)
         if jail.networks is not None and (held := jail.beneath(subject)) is not None:
             held.while_banned += 1
             self.touched.add(jail.networks.network_of(subject) or subject)
@@ -296,7 +299,7 @@ class Decider(Verdicts):
 
     def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
         """Who is banned failed on as often as a threshold says: from then it is as if banned anew."""
-        earlier = 0 if jail.estimates is not None else held.ban_count - 1  # as fail2ban
+        earlier = held.ban_count - 1 if jail.grows_again else 0
         lasts_ms = self._lasting_ms(jail, ip, jail.thresholds[number].bantime_ms, earlier)
         until_ms = None if lasts_ms is None else at_ms_of(evidence[-1]) + lasts_ms
         if held.until_ms is not None and (until_ms is None or until_ms > held.until_ms):
@@ -329,7 +332,7 @@ class Decider(Verdicts):
         if spared is not None:
             full = f"its network {network} is full, and not banned: {spared} is never banned"
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
-        facts["counted"] = "bans" if jail.rules.on == "bans" else "failures"
+        facts["counted"] = jail.rules.counts
         self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1

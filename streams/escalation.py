@@ -80,3 +80,11 @@ class Networks:
         for name in gone:
             del self._bans[name]
         return gone
+
+
+def networks_of(rules: Escalation | None, lateness_ms: int, before: Networks | None) -> Networks | None:
+    """The networks of a jail under these rules, or None; `before`: those it had under others."""
+    if rules is None or before is None:
+        return None if rules is None else Networks(rules, lateness_ms)
+    before.rules = rules
+    return before

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from schemas.rules import Jail
+from streams.tally import SubjectTally
 from streams.window import at_ms_of, flat, unflat
 
 
@@ -27,10 +28,8 @@ class Estimate:
         self.retry = retry
 
 
-class Estimates:
+class Estimates(SubjectTally):
     """The subjects of a jail that fail; `now_s` is its clock: the latest failure there was."""
-
-    __slots__ = ("_findtime_s", "_known", "_maxretry", "now_s")
 
     def __init__(self, rules: Jail) -> None:
         self._known: dict[str, Estimate] = {}
@@ -77,15 +76,6 @@ class Estimates:
         for subject in subjects:
             self._known.pop(subject, None)
 
-    def older(self, before_ms: int) -> set[str]:
-        """The subjects whose last failure came before an instant."""
-        return {name for name, known in self._known.items() if known.last_s * 1_000 < before_ms}
-
-    def later(self, at_ms: int) -> set[str]:
-        """The subjects whose last failure is said to have come after an instant; time steps back to it."""
-        self.now_s = min(self.now_s, at_ms // 1_000)
-        return {name for name, known in self._known.items() if known.last_s * 1_000 > at_ms}
-
     def newest(self) -> Iterator[tuple[int, str]]:
         """When each subject failed last, and who that is."""
         return ((known.last_s * 1_000, name) for name, known in self._known.items())
@@ -99,8 +89,9 @@ class Estimates:
         known = self._known[subject]
         return [known.first_s, known.last_s, known.retry, flat(known.failures)]
 
-    def load(self, subject: str, first_s: int, last_s: int, retry: float, failures: list[int]) -> None:
+    def load(self, subject: str, *facts: Any) -> None:
         """Put back what was saved."""
+        first_s, last_s, retry, failures = facts
         known = self._known[subject] = Estimate(unflat(failures), retry)
         known.first_s, known.last_s = first_s, last_s
 
@@ -110,7 +101,7 @@ class Estimates:
     def __len__(self) -> int:
         return len(self._known)
 
-    def __contains__(self, subject: str) -> bool:
+    def __contains__(self, subject: object) -> bool:
         return subject in self._known
 
 

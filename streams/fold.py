@@ -85,6 +85,7 @@ class Fold:
             mixed=message.offset < self.authority_from,
             host=admission.host or NOBODY,
             decoys=self.decider.routes.decoys,
+            valued=self.decider.routes.valued,
         )
         if self._puts_aside(message, admission, frame):
             return [], refused_whole(PUT_ASIDE)

@@ -119,6 +119,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
     mixed: bool = False,
     host: str = NOBODY,
     decoys: AbstractSet[str] = NONE,
+    valued: bool = False,
 ) -> Frame:
     """Read the frame of a message.
 
@@ -131,6 +132,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         host: who signed it.
         mixed: it is of before there was a topic for commands: they count where they stand.
         decoys: the users that are decoys of some jail.
+        valued: rows are to have users and ports.
     """
     topic = "" if mixed else "events"
     frame = Frame(_lines(read_events, message.value))
@@ -147,6 +149,8 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         if behind_ms or max(at_ms) > not_after_ms:
             at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
+        if valued:
+            rows.values = [event.user for event in events], [event.port for event in events]
         met = decoys & {event.user or NO_DECOY for event in events} if decoys else decoys
         if selective or met:
             frame.runs += runs_of(base, _routed(events, rows, met, selective=selective))

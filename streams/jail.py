@@ -21,10 +21,11 @@ from schemas.addresses import IPV4_BITS, IPV6_BITS, network_at
 from schemas.lists import PrefixTable, together
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
-from streams.escalation import Networks
-from streams.estimates import Estimates
+from streams.escalation import Networks, networks_of
+from streams.runs import RunRow
 from streams.steps import Ladder
 from streams.subjects import Held, Past, Subject
+from streams.tally import SubjectTally
 from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of, flat, full_window
 
 NEVER_OLD_MS: Final = 1 << 62
@@ -47,7 +48,9 @@ class JailState:
         widens: what stands in an address that may not be counted as itself.
         thresholds: when it bans, fewest failures first.
         ladder: what is used up of whose failures; None where a ban uses up all there are.
-        estimates: the failing subjects of a jail that estimates (streams.estimating).
+        tally: the failing subjects of a jail that keeps them apart (streams.tallying).
+        meets: it is to be shown each event that it counts (streams.distinct).
+        grows_again: a ban that is prolonged lasts as long as it did, grown; else bantime.
     """
 
     __slots__ = (
@@ -57,7 +60,6 @@ class JailState:
         "banned",
         "bans",
         "dropped",
-        "estimates",
         "failures",
         "findtime_ms",
         "history",
@@ -72,12 +74,15 @@ class JailState:
         "prolongs",
         "rules",
         "subjects",
+        "tally",
         "thresholds",
         "trim_at",
         "widens",
     )
 
     lingers_ms = 0
+    grows_again = True
+    meets = False
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.subjects: dict[str, Subject] = {}
@@ -85,7 +90,7 @@ class JailState:
         self.banned = self.failures = self.ignored = self.bans = self.dropped = 0
         self.networks: Networks | None = None
         self.ladder: Ladder | None = None
-        self.estimates: Estimates | None = None
+        self.tally: SubjectTally | None = None
         self.adopt(rules, lateness_ms)
         self.spare(())
 
@@ -108,12 +113,7 @@ class JailState:
         self.widens = {(False, False): "none", (True, False): ".", (False, True): ":"}.get(widened, "")
         forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
         self.history_ms = max(forget_ms, self.keep_ms)
-        if rules.escalate is None:
-            self.networks = None
-        elif self.networks is None:
-            self.networks = Networks(rules.escalate, lateness_ms)
-        else:
-            self.networks.rules = rules.escalate
+        self.networks = networks_of(rules.escalate, lateness_ms, self.networks)
 
     def take_over(self, before: JailState) -> None:
         """Go on for a jail of another window: its failures, bans, past and counts."""
@@ -145,6 +145,9 @@ class JailState:
                 self._parted.clear()
             parted = self._parted[network] = self._spared.inside(network) is not None
         return prefix if parted else network
+
+    def meet(self, row: RunRow) -> None:
+        """Where it `meets`: the event that is counted next."""
 
     def spares(self, ip: str) -> bool:
         """Whether an address is not to be counted; counted as ignored where it is not."""

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
-"""One event: kind, at_ms, ip, index from the base of its run, and anything."""
+"""One event: kind, at_ms, ip, index from the base of its run; then anything, user, port, where jails ask."""
 
 
 NO_DECOY: Final = ""
@@ -58,18 +58,25 @@ def runs_of(base: int, routed: Iterable[Routed]) -> Iterator[Run]:
 
 @dataclass(slots=True)
 class Columns:
-    """Rows, kept as columns of the same length: a row exists only while it is looked at."""
+    """Rows, kept as columns of the same length: a row exists only while it is looked at.
+
+    Attributes:
+        values: the users and the ports, where a jail asks for such.
+    """
 
     kinds: Sequence[str]
     at_ms: Sequence[int]
     ips: Sequence[str]
     indexes: Sequence[int]
+    values: tuple[Sequence[str | None], Sequence[int | None]] | None = None
 
     def __len__(self) -> int:
         return len(self.ips)
 
     def __iter__(self) -> Iterator[RunRow]:
-        return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)
+        if self.values is None:
+            return zip(self.kinds, self.at_ms, self.ips, self.indexes, strict=True)
+        return zip(self.kinds, self.at_ms, self.ips, self.indexes, self.indexes, *self.values, strict=True)
 
 
 def addresses_of(rows: Rows) -> Sequence[str]:

@@ -6,8 +6,8 @@ written again; together with the offset in the whole's record they are the state
 In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, reference, ...; `b` a ban in
 force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms]; `n` the
 bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
-a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` an
-estimate as [first_s, last_s, retry, failures].
+a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` what a
+tally has of a subject (streams.tally).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import orjson
 
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
-from streams.estimating import state_of
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import JailState
+from streams.jails import state_of
 from streams.lists import Lists
 from streams.marks import Marks
 from streams.subjects import Held, Past
@@ -47,7 +47,7 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             "jails": {
                 name: [
                     *(jail.failures, jail.ignored, jail.bans, jail.dropped),
-                    *(() if jail.estimates is None else (jail.estimates.now_s,)),
+                    *(() if jail.tally is None else (jail.tally.now_s,)),
                 ]
                 for name, jail in decider.jails.items()
             },
@@ -71,8 +71,8 @@ def load_whole(
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped, *clock = counts
-        if clock and jail.estimates is not None:
-            (jail.estimates.now_s,) = clock
+        if clock and jail.tally is not None:
+            (jail.tally.now_s,) = clock
     marks = Marks(
         ((source, incarnation, *_filter_and_host(*more)), position)
         for source, incarnation, *more, position in whole["marks"]
@@ -94,7 +94,7 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
             _grouped(jail.subjects, wanted),
             _grouped(jail.history, wanted),
             _grouped(jail.networks or (), wanted),
-            _grouped(jail.estimates or (), wanted),
+            _grouped(jail.tally or (), wanted),
         )
         for jail in decider.jails.values()
     ]
@@ -142,14 +142,14 @@ def _dump_part(
     subjects: Sequence[str],
     past: Iterable[str],
     networks: Iterable[str],
-    estimates: Iterable[str],
+    tallied: Iterable[str],
 ) -> dict[str, Any]:
     """What one jail knows of these subjects, pasts and networks; empty where nothing is worth keeping."""
     failures, bans = jail.dumped(subjects)
     parts: dict[str, dict[str, Any]] = {"f": failures, "b": bans}
     parts["h"] = {subject: list(jail.history[subject]) for subject in past}
-    if jail.estimates is not None:
-        parts["e"] = {name: jail.estimates.dumped(name) for name in estimates}
+    if jail.tally is not None:
+        parts["e"] = {name: jail.tally.dumped(name) for name in tallied}
     if jail.ladder is not None:
         parts["s"] = {name: saved for name in subjects if (saved := jail.ladder.dumped(name))}
     if jail.networks is not None:
@@ -172,9 +172,9 @@ def _load_more(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
     if jail.networks is not None:
         for network, bans in parts.get("n", {}).items():
             jail.networks.load(network, bans)
-    if jail.estimates is not None:
+    if jail.tally is not None:
         for subject, facts in parts.get("e", {}).items():
-            jail.estimates.load(subject, *facts)
+            jail.tally.load(subject, *facts)
     if jail.ladder is not None:
         for subject, (used, beside) in parts.get("s", {}).items():
             jail.ladder.load(subject, used, beside)

@@ -121,6 +121,7 @@ def _toml(settings: Settings) -> list[str]:
             "forgive": rules.forgive,
             "prolong": rules.prolong,
             "window": rules.window,
+            "distinct": rules.distinct or (),
             "decoy_users": rules.decoy_users,
             "ipv4_prefix": rules.ipv4_prefix,
             "ipv6_prefix": rules.ipv6_prefix,

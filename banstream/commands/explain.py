@@ -200,7 +200,7 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
     else:
         rules = jail["steps"][ban.step - 2] if ban.step and ban.step > 1 else jail
         most = rules["maxretry"]
-        what = "bans by other jails" if jail.get("on") == "bans" else "failures"
+        what = "bans by other jails" if jail.get("on") == "bans" else ban.counted
     bantime_ms = rules["bantime_ms"]
     lasting = f"{'' if bantime_ms is None else 'for '}{format_duration(bantime_ms)}{_grown(ban, jail)}"
     return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban {lasting}"

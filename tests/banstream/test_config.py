@@ -493,6 +493,7 @@ escalate = { enabled = false }
         ("ipv4_prefix = 16", "ipv4_prefix", "a whole number from 24 to 32"),
         ("ipv6_prefix = 32", "ipv6_prefix", "a whole number from 48 to 128"),
         ("escalate = { addresses = 1 }", "escalate.addresses", "a whole number from 2 to 256"),
+        ('distinct = "user"\nprolong = true', "distinct", "none here: different ones are counted on events"),
         ("step = 3", "step", "tables, each below a [[jail.sshd.step]]"),
         ("[[jail.sshd.step]]\nmaxretri = 3", "step[1].maxretri", "did you mean maxretry?"),
         (

@@ -186,3 +186,26 @@ def test_fail2bans_window_bans_by_a_rate(up: Service) -> None:
     exact = up.json("replay", "--window", "exact", str(up.log), code=1)
     assert [each for each in exact if each["kind"] == "ban"] == []
     assert up.stop() == 0
+
+
+def test_different_users_ban_and_one_user_again_does_not(up: Service) -> None:
+    """Who mistypes his own password is let be, through a kill; who tries three users is not; replayed alike."""
+    up.configure('maxretry = 3\nbantime = "1h"\ndistinct = "user"')
+    up.start()
+    up.fail(f"{FOUR}1", 6)
+    for user in ("ann", "bob"):
+        up.fail(f"{FOUR}2", user=user)
+    eventually(lambda: len(up.events()) == 8, "read")
+    up.stop(signal.SIGKILL)
+    up.start()
+    config = ("--config", str(up.config))
+    assert "so far   2 of 3" in up.run("explain", f"{FOUR}2", *config, code=None).stdout
+    up.fail(f"{FOUR}2", user="root")
+    eventually(lambda: up.elements() == {f"{FOUR}2"}, "banned")
+    (ban,) = up.bans()
+    assert (ban.count, ban.counted) == (3, "different users")
+    assert "3 different users within 10m ban for 1h" in up.run("explain", f"{FOUR}2", *config).stdout
+    assert "3 failures with a different user each within 10m" in up.run("status", *config).stdout
+    assert f"[sshd] Ban {FOUR}2 different_users=3 within=10m" in up.errors
+    replays_the_same(up)
+    assert up.stop() == 0

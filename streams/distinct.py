@@ -1,0 +1,115 @@
+"""A jail that counts how many different users, addresses or ports a subject failed with, not how often.
+
+Of each value the newest failure is kept; as many of those as maxretry within findtime ban. A failure that
+names no such value does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any
+
+from schemas.rules import Jail
+from streams.runs import RunRow
+from streams.subjects import Held
+from streams.tally import SubjectTally
+from streams.tallying import TallyingJail
+from streams.window import MOST_KEPT, at_ms_of, flat, unflat
+
+PLACES = {"address": 2, "user": 5, "port": 6}
+"""Where a value stands in a row (streams.runs)."""
+
+
+class DistinctValues(SubjectTally):
+    """By subject, each value's newest failure; a value is the 64-bit BLAKE2b of its text."""
+
+    def __init__(self, rules: Jail) -> None:
+        self._known: dict[str, dict[int, int]] = {}
+        self.adopt(rules)
+
+    def adopt(self, rules: Jail) -> None:
+        """Go on under other rules; what other values were is of no account."""
+        if getattr(self, "_what", rules.distinct) != rules.distinct:
+            self._known.clear()
+        self._what, self._findtime_ms = rules.distinct, rules.findtime_ms
+        self._most = max(MOST_KEPT, rules.maxretry)
+
+    def add(self, subject: str, value: str, failure: int) -> int:
+        """Count a failure with a value; how many values there are, 0 where it brings nothing new."""
+        known = self._known.setdefault(subject, {})
+        name = int.from_bytes(blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+        if known.get(name, -1) >= failure:
+            return 0
+        known.pop(name, None)
+        known[name] = failure
+        if len(known) > self._most:
+            del known[min(known, key=known.__getitem__)]
+        return len(known)
+
+    def failures_of(self, subject: str) -> list[int]:
+        """The newest failure of each value, sorted."""
+        return sorted(self._known.get(subject, {}).values())
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Nothing of them counts any more."""
+        for subject in subjects:
+            self._known.pop(subject, None)
+
+    def newest(self) -> Iterator[tuple[int, str]]:
+        """When each subject failed last, and who that is."""
+        return ((at_ms_of(max(known.values())), name) for name, known in self._known.items())
+
+    def load_failures(self, subject: str, failures: list[int]) -> None:
+        """Of what a plain jail has counted nobody knows the values: it begins anew."""
+
+    def dumped(self, subject: str) -> list[Any]:
+        """What is to be saved of a subject."""
+        known = self._known[subject]
+        return [list(known), flat(known.values())]
+
+    def load(self, subject: str, *facts: Any) -> None:
+        """Put back what was saved."""
+        names, failures = facts
+        self._known[subject] = dict(zip(names, unflat(failures), strict=True))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, subject: object) -> bool:
+        return subject in self._known
+
+
+class DistinctJail(TallyingJail):
+    """A jail's rules, its subjects' values, and its bans."""
+
+    __slots__ = ("_value", "_values")
+    meets = True
+
+    def __init__(self, rules: Jail, lateness_ms: int) -> None:
+        self._values = DistinctValues(rules)
+        self._value: str | None = None
+        super().__init__(rules, lateness_ms, self._values)
+
+    def meet(self, row: RunRow) -> None:
+        """The event that is counted next."""
+        place = PLACES[self.rules.distinct or "address"]
+        value = row[place] if place < len(row) else None
+        self._value = None if value is None else str(value)
+
+    def count(self, ip: str, failure: int) -> bool:
+        """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""
+        held = self.held_by(ip)
+        if isinstance(held, Held):
+            held.while_banned += 1
+            return False
+        return self.begin(ip, failure)
+
+    def begin(self, ip: str, failure: int) -> bool:
+        """Count a failure of a subject; whether it may fill a window."""
+        if self._value is None:
+            return False
+        return self._values.add(ip, self._value, failure) >= self.maxretry
