@@ -189,7 +189,7 @@ def test_fail2bans_window_bans_by_a_rate(up: Service) -> None:
 
 
 def test_different_users_ban_and_one_user_again_does_not(up: Service) -> None:
-    """Who mistypes his own password is let be, through a kill; who tries three users is not; replayed alike."""
+    """Who mistypes his own password is let be, through a kill; who tries three users is not."""
     up.configure('maxretry = 3\nbantime = "1h"\ndistinct = "user"')
     up.start()
     up.fail(f"{FOUR}1", 6)
