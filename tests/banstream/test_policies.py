@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from schemas.records import Prolong
 from schemas.topics import DECISIONS
-from tests.banstream.service import Service, eventually, service
-from tests.namespaces import Fleet, Host, fleet
+from tests.banstream.service import Service, eventually
+from tests.namespaces import Fleet, Host
 
 pytestmark = pytest.mark.real("nftables")
 
 FOUR, SIX = "203.0.113.", "2001:db8:1:2::"
-
-
-@pytest.fixture
-def net() -> Iterator[Fleet]:
-    """A server and an attacker."""
-    with fleet("server", "attacker") as made:
-        yield made
-
-
-@pytest.fixture
-def up(net: Fleet, tmp_path: Path) -> Iterator[Service]:
-    """A configured service on the server; not running yet."""
-    with service(tmp_path, net["server"]) as made:
-        yield made
 
 
 def reaches(net: Fleet, source: str) -> bool:

@@ -22,7 +22,7 @@ from schemas.records import Enforcement
 from schemas.topics import ENFORCEMENTS
 from tests.banstream.service import Service, eventually, service
 from tests.eventlog.test_full_disk import occupy
-from tests.namespaces import Fleet, fleet
+from tests.namespaces import Fleet
 
 pytestmark = pytest.mark.real("nftables")
 
@@ -42,20 +42,6 @@ AS_NOBODY = (
 WITHOUT_CAPABILITIES = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
 """The file's modes hold for this root, too."""
 REPAIR_S = 2.0
-
-
-@pytest.fixture
-def net() -> Iterator[Fleet]:
-    """A server and an attacker."""
-    with fleet("server", "attacker") as made:
-        yield made
-
-
-@pytest.fixture
-def up(net: Fleet, tmp_path: Path) -> Iterator[Service]:
-    """A configured service on the server; not running yet."""
-    with service(tmp_path, net["server"]) as made:
-        yield made
 
 
 @pytest.fixture

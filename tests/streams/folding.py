@@ -12,6 +12,7 @@ from schemas.rules import Jail, Rules
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.runs import Run
+from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from streams.window import reference, reference_of
 
 T0 = 1_700_000_000_000
@@ -67,6 +68,17 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
         ]
         decisions += decider.fold(Run(reference(offset), "sshd", part), lambda index: f"line {index}")
     return decisions
+
+
+def restarted(decider: Decider) -> Decider:
+    """The same decider after a restart, from what it had to save."""
+    loaded, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
+    for bucket in dump_buckets(decider, decider.touched).values():
+        if bucket:
+            load_bucket(loaded, bucket)
+    loaded.resume()
+    loaded._reference = decider._reference  # noqa: SLF001 - where it stood is kept beside it
+    return loaded
 
 
 def tick(decider: Decider, at_ms: int) -> list[Decision]:

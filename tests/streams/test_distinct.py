@@ -14,9 +14,8 @@ from schemas.rules import Rules
 from streams.decider import Decider
 from streams.runs import Columns, Run
 from streams.window import reference
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, rules
+from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, restarted, rules
 from tests.streams.folding import fold as fold_plain
-from tests.streams.test_estimating import restarted
 from tests.streams.test_networks import command
 
 Attempt = tuple[float, str, str | None, int | None]

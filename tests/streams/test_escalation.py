@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from schemas.records import Ban, Decision
 from schemas.rules import Escalation
 from streams.decider import Decider
-from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
-from tests.streams.folding import MINUTE, T0, bans, failed, fold, rules, tick, unbans
+from tests.streams.folding import MINUTE, T0, bans, failed, fold, restarted, rules, tick, unbans
 from tests.streams.test_networks import command
 
 NET = "192.0.2.0/24"
@@ -134,13 +133,7 @@ def test_it_bans_as_one_who_reads_the_bans_would(
     some = rules(maxretry=1, bantime_ms=10 * MINUTE, escalate=escalate)
     made = Decider(some, tracking=True)
     decisions = fold(made, events[:cut], frame=frame)
-    loaded, _, _ = load_whole(dump_whole(made, {}, {}), 0)
-    for bucket in dump_buckets(made, made.touched).values():
-        if bucket:
-            load_bucket(loaded, bucket)
-    loaded.resume()
-    loaded._reference = made._reference  # noqa: SLF001 - where it stood is kept beside it
-    decisions += fold(loaded, events[cut:], frame=frame)
+    decisions += fold(restarted(made), events[cut:], frame=frame)
     assert [each[:2] for each in bans(decisions)] == oracle(events, escalate)
 
 

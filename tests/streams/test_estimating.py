@@ -15,9 +15,8 @@ from schemas.errors import InvalidMessage
 from schemas.records import Ban, Decision, Prolong
 from schemas.rules import Increment, Rules, Threshold
 from streams.decider import Decider
-from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from tests.producers.filters.fail2ban.oracle import PYTHON
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, rules
+from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, restarted, rules
 from tests.streams.test_networks import command
 
 DRIVER = Path(__file__).with_name("fail2bans_window.py")
@@ -36,17 +35,6 @@ INCREMENTS: list[tuple[Increment | None, dict[str, str]]] = [
 def estimating(**jail: object) -> Rules:
     """Rules whose jail has fail2ban's window."""
     return rules(**{"window": "fail2ban", "maxretry": 5, **jail})
-
-
-def restarted(decider: Decider) -> Decider:
-    """The same after a restart."""
-    loaded, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
-    for bucket in dump_buckets(decider, decider.touched).values():
-        if bucket:
-            load_bucket(loaded, bucket)
-    loaded.resume()
-    loaded._reference = decider._reference  # noqa: SLF001 - where it stood is kept beside it
-    return loaded
 
 
 def trace(chance: random.Random, findtime_s: int, bantime_s: int) -> list[tuple[int, str]]:

@@ -13,8 +13,7 @@ from schemas.records import Ban, Command, Decision
 from schemas.rules import Jail, Rules
 from schemas.topics import partition_of
 from streams.decider import Decider
-from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
-from tests.streams.folding import ALICE, MINUTE, T0, Oracle, bans, failed, fold, rules, unbans
+from tests.streams.folding import ALICE, MINUTE, T0, Oracle, bans, failed, fold, restarted, rules, unbans
 
 NET = "2001:db8:1:2::/64"
 WIDE = {"ipv6_prefix": 64}
@@ -159,13 +158,7 @@ def test_it_bans_as_a_plain_oracle_that_is_told_networks(
     expected = Oracle(maxretry, jail.findtime_ms, jail.bantime_ms or 0).bans(masked)
     decider = Decider(some, tracking=True)
     decisions = fold(decider, events[:cut], frame=frame)
-    loaded, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
-    for bucket in dump_buckets(decider, decider.touched).values():
-        if bucket:
-            load_bucket(loaded, bucket)
-    loaded.resume()
-    loaded._reference = decider._reference  # noqa: SLF001 - where it stood is kept beside it
-    decisions += fold(loaded, events[cut:], frame=frame)
+    decisions += fold(restarted(decider), events[cut:], frame=frame)
     assert [(ban.prefix, ban.at_ms) for ban in decisions if isinstance(ban, Ban)] == expected
     assert {partition_of(ban[0], 8) for ban in expected} <= {partition_of(six(1), 8)}
     assert all(at_ms >= T0 for _, at_ms in expected)

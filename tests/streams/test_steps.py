@@ -12,8 +12,20 @@ from schemas.errors import InvalidMessage
 from schemas.records import Ban, Decision, Prolong, Unban
 from schemas.rules import Rules, Threshold
 from streams.decider import Decider
-from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, rules, tick, unbans
+from tests.streams.folding import (
+    ALICE,
+    BOB,
+    MINUTE,
+    SECOND,
+    T0,
+    bans,
+    failed,
+    fold,
+    restarted,
+    rules,
+    tick,
+    unbans,
+)
 from tests.streams.test_networks import command
 
 HOUR = 60 * MINUTE
@@ -40,17 +52,6 @@ def told(decisions: list[Decision]) -> list[tuple[int | None, int, int]]:
     ]
 
 
-def saved(decider: Decider) -> Decider:
-    """The same after a restart."""
-    loaded, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
-    for bucket in dump_buckets(decider, decider.touched).values():
-        if bucket:
-            load_bucket(loaded, bucket)
-    loaded.resume()
-    loaded._reference = decider._reference  # noqa: SLF001 - where it stood is kept beside it
-    return loaded
-
-
 @pytest.mark.parametrize("restarts", [False, True])
 def test_each_step_counts_what_it_has_not_used_up(*, restarts: bool) -> None:
     """The first step's bans leave the failures to the others; a ban names its step and all its failures."""
@@ -58,7 +59,7 @@ def test_each_step_counts_what_it_has_not_used_up(*, restarts: bool) -> None:
     found: list[Decision] = []
     for at_s in (0, 1_800, 30_000):
         found += fold(decider, attack(at_s))
-        decider = saved(decider) if restarts else decider
+        decider = restarted(decider) if restarts else decider
     assert told(found) == [(1, 3, 2), (2, 6, 1_802), (3, 9, 30_002)]
     assert [len(set(each.evidence)) for each in found if isinstance(each, Ban)] == [3, 6, 9]
     assert bans(found)[-1][2] is None
@@ -143,7 +144,7 @@ def test_it_bans_as_a_plain_oracle(
         tracking=True,
     )
     decisions = fold(made, events[:cut], frame=frame)
-    decisions += fold(saved(made), events[cut:], frame=frame)
+    decisions += fold(restarted(made), events[cut:], frame=frame)
     assert told(decisions) == oracle(events, steps)
 
 
@@ -195,7 +196,7 @@ def test_what_did_not_fill_a_window_counts_after_the_ban() -> None:
         decider = Decider(rules(prolong=prolong), tracking=True)
         fold(decider, attack(0))
         fold(decider, [failed(ALICE, 1_190), failed(ALICE, 1_195)])
-        decider = saved(decider)
+        decider = restarted(decider)
         decisions = fold(decider, [failed(ALICE, 1_205)])
         assert [each.while_banned for each in decisions if isinstance(each, Unban)] == [2]
         assert [each[:2] for each in bans(decisions)] == expected
