@@ -146,12 +146,12 @@ def watched(up: Service, *form: str) -> str:
 def test_what_is_never_banned_is_never_in_the_firewall_and_the_attempt_is_on_record(
     net: Fleet, up: Service
 ) -> None:
-    """Own addresses, gateways, loopback and never_ban are refused; ignoreip is not even counted."""
+    """Own addresses (where they count), gateways, loopback, never_ban: refused; ignoreip is not counted."""
     server, gateway = net["server"], net["gateway"]
     for family, network, via in (("-4", "172.16.0.0/12", gateway.ip4), ("-6", "fd99::/16", gateway.ip6)):
         server.run(["ip", family, "route", "add", network, "via", via])
     up.configure(
-        'maxretry = 1\nignoreip = ["192.0.2.0/24"]',
+        'maxretry = 1\nignoreself = false\nipv6_prefix = 128\nignoreip = ["192.0.2.0/24"]',
         enforcer='never_ban = ["198.51.100.0/24", "2001:db8:5::/48"]',
     )
     kept = {
