@@ -233,8 +233,7 @@ class Decider(Verdicts):
         if jail.meets:
             jail.meet(row)
         if jail.networks is not None and (held := jail.beneath(subject)) is not None:
-            held.while_banned += 1
-            self.touched.add(jail.networks.network_of(subject) or subject)
+            self._beneath(jail, subject, held, 1)
             return False
         if subject is ip:
             return self._first(jail, ip, failure)
@@ -244,6 +243,12 @@ class Decider(Verdicts):
         if subject in jail.subjects:
             return jail.count(subject, failure)
         return self._first(jail, subject, failure)
+
+    def _beneath(self, jail: JailState, subject: str, above: Held, failures: int) -> None:
+        """Count failures of a subject in the ban of its network."""
+        above.while_banned += failures
+        if jail.networks is not None:
+            self.touched.add(jail.networks.network_of(subject) or subject)
 
     def _succeeded(self, jail: JailState, ip: str) -> None:
         """Forget the failures of an address that got in, in a jail that forgives."""
@@ -285,7 +290,7 @@ class Decider(Verdicts):
         end = start + jail.thresholds[number].maxretry
         above, held = jail.beneath(ip), jail.held_by(ip)
         if above is not None:
-            above.while_banned += len(failures)
+            self._beneath(jail, ip, above, len(failures))
             self.forgive(jail, ip)
             return
         jail.use_up(ip, failures, number)

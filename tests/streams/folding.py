@@ -70,12 +70,13 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
     return decisions
 
 
-def restarted(decider: Decider) -> Decider:
-    """The same decider after a restart, from what it had to save."""
+def restarted(decider: Decider, checkpoint: dict[str, bytes] | None = None) -> Decider:
+    """The same decider after a restart; `checkpoint`: the buckets saved before, which this changes."""
+    saved = {} if checkpoint is None else checkpoint
     loaded, _, _ = load_whole(dump_whole(decider, {}, {}), 0)
-    for bucket in dump_buckets(decider, decider.touched).values():
-        if bucket:
-            load_bucket(loaded, bucket)
+    saved |= dump_buckets(decider, decider.touched)
+    for bucket in filter(None, saved.values()):
+        load_bucket(loaded, bucket)
     loaded.resume()
     loaded._reference = decider._reference  # noqa: SLF001 - where it stood is kept beside it
     return loaded
