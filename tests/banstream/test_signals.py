@@ -76,6 +76,7 @@ def test_a_stop_takes_the_bans_out_where_that_is_wanted(up: Service) -> None:
 
 def test_a_restart_changes_nothing_that_is_right(up: Service) -> None:
     """The firewall holds the same under the same handles, and no enforcement is recorded again."""
+    up.configure("maxretry = 3\nipv6_prefix = 128")
     up.start()
     ban(up, ATTACKER, OTHER, "2001:db8::66")
     eventually(lambda: len(up.kept(ENFORCEMENTS)) == 3, "each recorded")

@@ -314,12 +314,17 @@ def test_an_unreadable_log_file_is_read_when_it_may_be(up: Service) -> None:
     eventually(lambda: not up.json("status")[0]["notices"], "status is well again")
 
 
-def test_an_unreadable_source_at_the_start_is_an_error(up: Service) -> None:
-    """Exit code 2, with the file and what to do."""
+def test_a_source_that_is_unreadable_at_the_start_is_waited_for(up: Service) -> None:
+    """With the file and what to do, and that nothing is protected meanwhile; then it is read."""
     up.prefix = WITHOUT_CAPABILITIES
     up.log.chmod(0)
-    done = up.run("up", "--config", str(up.config), code=2)
-    assert f"{up.log}: may not be read" in done.stderr
+    up.start()
+    assert f"{up.log}: may not be read" in up.errors
+    assert "NOTHING IS PROTECTED" in up.errors
+    up.log.chmod(0o644)
+    up.fail(OTHER, 3)
+    eventually(lambda: [ban.count for ban in up.bans()] == [3], "it is read")
+    assert up.stop() == 0
 
 
 @pytest.mark.parametrize("deed", ["flush ruleset", "delete table inet banstream"])
