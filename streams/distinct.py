@@ -6,13 +6,12 @@ names no such value does not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
 from schemas.rules import Jail
 from streams.runs import RunRow
-from streams.subjects import Held
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import MOST_KEPT, at_ms_of, flat, unflat
@@ -21,19 +20,14 @@ PLACES = {"address": 2, "user": 5, "port": 6}
 """Where a value stands in a row (streams.runs)."""
 
 
-class DistinctValues(SubjectTally):
+class DistinctValues(SubjectTally[dict[int, int]]):
     """By subject, each value's newest failure; a value is the 64-bit BLAKE2b of its text."""
-
-    def __init__(self, rules: Jail) -> None:
-        self._known: dict[str, dict[int, int]] = {}
-        self.adopt(rules)
 
     def adopt(self, rules: Jail) -> None:
         """Go on under other rules; what other values were is of no account."""
-        if getattr(self, "_what", rules.distinct) != rules.distinct:
+        if rules.distinct != self.rules.distinct:
             self._known.clear()
-        self._what, self._findtime_ms = rules.distinct, rules.findtime_ms
-        self._most = max(MOST_KEPT, rules.maxretry)
+        super().adopt(rules)
 
     def add(self, subject: str, value: str, failure: int) -> int:
         """Count a failure with a value; how many values there are, 0 where it brings nothing new."""
@@ -43,18 +37,13 @@ class DistinctValues(SubjectTally):
             return 0
         known.pop(name, None)
         known[name] = failure
-        if len(known) > self._most:
+        if len(known) > max(MOST_KEPT, self.rules.maxretry):
             del known[min(known, key=known.__getitem__)]
         return len(known)
 
     def failures_of(self, subject: str) -> list[int]:
         """The newest failure of each value, sorted."""
         return sorted(self._known.get(subject, {}).values())
-
-    def forget(self, subjects: Iterable[str]) -> None:
-        """Nothing of them counts any more."""
-        for subject in subjects:
-            self._known.pop(subject, None)
 
     def newest(self) -> Iterator[tuple[int, str]]:
         """When each subject failed last, and who that is."""
@@ -72,15 +61,6 @@ class DistinctValues(SubjectTally):
         """Put back what was saved."""
         names, failures = facts
         self._known[subject] = dict(zip(names, unflat(failures), strict=True))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __contains__(self, subject: object) -> bool:
-        return subject in self._known
 
 
 class DistinctJail(TallyingJail):
@@ -103,7 +83,7 @@ class DistinctJail(TallyingJail):
     def count(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""
         held = self.held_by(ip)
-        if isinstance(held, Held):
+        if held is not None:
             held.while_banned += 1
             return False
         return self.begin(ip, failure)

@@ -9,10 +9,9 @@ Debian has them). A record whose last failure is findtime ago is forgotten befor
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from schemas.rules import Jail
 from streams.tally import SubjectTally
 from streams.window import at_ms_of, flat, unflat
 
@@ -28,38 +27,28 @@ class Estimate:
         self.retry = retry
 
 
-class Estimates(SubjectTally):
+class Estimates(SubjectTally[Estimate]):
     """The subjects of a jail that fail; `now_s` is its clock: the latest failure there was."""
-
-    def __init__(self, rules: Jail) -> None:
-        self._known: dict[str, Estimate] = {}
-        self.now_s = 0
-        self.adopt(rules)
-
-    def adopt(self, rules: Jail) -> None:
-        """Go on under other rules."""
-        self._findtime_s = rules.findtime_ms / 1_000
-        self._maxretry = rules.maxretry
 
     def add(self, subject: str, failure: int, weight: float) -> bool:
         """Count a failure; whether there are enough. `weight`: what one counts of who is known to be bad."""
-        at_s = at_ms_of(failure) // 1_000
+        at_s, findtime_s = at_ms_of(failure) // 1_000, self.rules.findtime_ms / 1_000
         self.now_s = max(self.now_s, at_s)
         known = self._known.get(subject)
-        if known is None or known.last_s <= self.now_s - self._findtime_s:
+        if known is None or known.last_s <= self.now_s - findtime_s:
             known = self._known[subject] = Estimate([failure], 1)
         else:
             if at_s > known.last_s:
-                if known.first_s < at_s - self._findtime_s:
-                    known.retry = round(known.retry / float(at_s - known.first_s) * self._findtime_s)
-                    known.first_s = int(at_s - self._findtime_s)
+                if known.first_s < at_s - findtime_s:
+                    known.retry = round(known.retry / float(at_s - known.first_s) * findtime_s)
+                    known.first_s = int(at_s - findtime_s)
                 known.last_s = at_s
             known.retry += 1
             insort(known.failures, failure)
-            del known.failures[: -self._maxretry]
-        if known.retry < self._maxretry and weight > 1:
+            del known.failures[: -self.rules.maxretry]
+        if known.retry < self.rules.maxretry and weight > 1:
             known.retry += weight - 1
-        return known.retry >= self._maxretry
+        return known.retry >= self.rules.maxretry
 
     def failures_of(self, subject: str) -> list[int]:
         """The newest failures of a subject."""
@@ -71,18 +60,13 @@ class Estimates(SubjectTally):
         known = self._known.get(subject)
         return None if known is None else (int(known.retry), known.last_s * 1_000)
 
-    def forget(self, subjects: Iterable[str]) -> None:
-        """Nothing of them counts any more."""
-        for subject in subjects:
-            self._known.pop(subject, None)
-
     def newest(self) -> Iterator[tuple[int, str]]:
         """When each subject failed last, and who that is."""
         return ((known.last_s * 1_000, name) for name, known in self._known.items())
 
     def load_failures(self, subject: str, failures: list[int]) -> None:
         """Take over what another window has counted."""
-        self._known[subject] = Estimate(failures[-self._maxretry :], len(failures))
+        self._known[subject] = Estimate(failures[-self.rules.maxretry :], len(failures))
 
     def dumped(self, subject: str) -> list[Any]:
         """What is to be saved of a subject."""
@@ -94,15 +78,6 @@ class Estimates(SubjectTally):
         first_s, last_s, retry, failures = facts
         known = self._known[subject] = Estimate(unflat(failures), retry)
         known.first_s, known.last_s = first_s, last_s
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def __contains__(self, subject: object) -> bool:
-        return subject in self._known
 
 
 def weight_of(bans: int, maxretry: int) -> float:

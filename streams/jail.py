@@ -90,7 +90,7 @@ class JailState:
         self.banned = self.failures = self.ignored = self.bans = self.dropped = 0
         self.networks: Networks | None = None
         self.ladder: Ladder | None = None
-        self.tally: SubjectTally | None = None
+        self.tally: SubjectTally[Any] | None = None
         self.adopt(rules, lateness_ms)
         self.spare(())
 

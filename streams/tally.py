@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from schemas.rules import Jail
 
+T = TypeVar("T")
 
-class SubjectTally(ABC):
-    """The subjects of a jail that fail; `now_s` is its clock, where it has one."""
+
+class SubjectTally(ABC, Generic[T]):
+    """The subjects of a jail that fail, and what is known of each; `now_s` is its clock, where it has one."""
 
     now_s = 0
 
-    @abstractmethod
+    def __init__(self, rules: Jail) -> None:
+        self._known: dict[str, T] = {}
+        self.rules = rules
+
     def adopt(self, rules: Jail) -> None:
         """Go on under other rules."""
+        self.rules = rules
 
     @abstractmethod
     def failures_of(self, subject: str) -> list[int]:
         """The failures of a subject that may be evidence, sorted."""
-
-    @abstractmethod
-    def forget(self, subjects: Iterable[str]) -> None:
-        """Nothing of them counts any more."""
 
     @abstractmethod
     def newest(self) -> Iterator[tuple[int, str]]:
@@ -42,11 +44,16 @@ class SubjectTally(ABC):
     def load(self, subject: str, *facts: Any) -> None:
         """Put back what was saved."""
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[str]: ...
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Nothing of them counts any more."""
+        for subject in subjects:
+            self._known.pop(subject, None)
 
-    @abstractmethod
-    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
 
-    @abstractmethod
-    def __contains__(self, subject: object) -> bool: ...
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, subject: object) -> bool:
+        return subject in self._known

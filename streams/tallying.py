@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from schemas.rules import Jail
 from streams.jail import JailState
@@ -15,7 +16,7 @@ class TallyingJail(JailState):
 
     __slots__ = ("_tally",)
 
-    def __init__(self, rules: Jail, lateness_ms: int, tally: SubjectTally) -> None:
+    def __init__(self, rules: Jail, lateness_ms: int, tally: SubjectTally[Any]) -> None:
         super().__init__(rules, lateness_ms)
         self.tally = self._tally = tally
 
