@@ -26,8 +26,6 @@ MINUTE_MS: Final = 60_000
 MOST_NETWORKS: Final = 10_000
 LOWER: Final = 10
 """A jail that has tripped bans a tenth as fast as it may."""
-BREAKER: Final = "breaker: "
-"""How its reasons begin."""
 KEYS: Final = {"bans_per_minute": "enforcer.most_per_minute"}
 """The configuration's names, of what can be configured."""
 
@@ -125,6 +123,7 @@ class Breaker:
 
     Attributes:
         refused: how many bans it has refused.
+        held_back: the prefixes that it refused to a jail, and that may be let through.
     """
 
     def __init__(self, limits: BreakerLimits) -> None:
@@ -135,6 +134,7 @@ class Breaker:
         self._granted: set[str] = set()
         self._granted_at_ms: int | None = None
         self.refused = 0
+        self.held_back: set[str] = set()
 
     @property
     def tripped(self) -> str | None:
@@ -157,9 +157,10 @@ class Breaker:
         """
         version, addresses = _size(prefix)
         reason = None
+        self.held_back.discard(prefix)
         if addresses > self._room[version]:
             length = self._limits.ipv4_length if version == 4 else self._limits.ipv6_length  # noqa: PLR2004 - IP versions
-            reason = f"{BREAKER}more than a /{length} of all IPv{version} addresses would be banned"
+            reason = f"breaker: more than a /{length} of all IPv{version} addresses would be banned"
         elif prefix in self._granted:
             self._granted.discard(prefix)
         elif new:
@@ -169,6 +170,10 @@ class Breaker:
         else:
             self.refused += 1
         return reason
+
+    def forget(self, prefix: str) -> None:
+        """A prefix is not to be banned any more."""
+        self.held_back.discard(prefix)
 
     def release(self, prefix: str) -> None:
         """A prefix that was let through is free again."""
@@ -204,12 +209,13 @@ class Breaker:
         if not self._networks.takes(network, now_ms):
             return self._because(f"of {network}", self._networks)
         if not any(self._jails.takes(jail, now_ms) for jail in jails or ("",)):
+            self.held_back.add(prefix)
             return self._because(f"by {_some('jail', jails)}")
         return None
 
     def _because(self, whose: str, rates: Rates | None = None) -> str:
         most = self._limits.bans_of_a_network if rates is self._networks else self._limits.bans_per_minute
-        return f"{BREAKER}more than {most} new bans in a minute {whose}"
+        return f"breaker: more than {most} new bans in a minute {whose}"
 
 
 def _some(noun: str, names: Collection[str]) -> str:

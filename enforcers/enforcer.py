@@ -353,7 +353,7 @@ class Enforcer:
         breaker = self._judge.breaker
         if breaker.expire(now_ms):
             self._register.settle(self._register.refused(), now_ms)
-        elif worst := self._register.worst_held_back(breaker.allowance(now_ms)):
+        elif worst := self._register.longest(breaker.held_back, breaker.allowance(now_ms)):
             breaker.grant(worst)
             self._register.settle(worst, now_ms)
         if not self._refresh_timer.due(now_ms, self._config.refresh_ms):

@@ -39,6 +39,8 @@ class Judge:
         if ban.counted:
             self.breaker.release(ban.prefix)
             ban.counted = False
+        elif not wanted:
+            self.breaker.forget(ban.prefix)
         if not ban.wanted:
             return NOTHING_WANTED
         if not wanted:
@@ -47,7 +49,9 @@ class Judge:
 
     def _refusal(self, ban: HostBan, now_ms: int, *, new: bool) -> str | None:
         reason = self.never_ban.refusal(ban.prefix)
-        if reason is None and not ban.counted:
+        if reason is not None:
+            self.breaker.forget(ban.prefix)
+        elif not ban.counted:
             reason = self.breaker.refusal(ban.prefix, now_ms, new=new, jails=jails_of(ban.holders))
             ban.counted = reason is None
         return reason

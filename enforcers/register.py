@@ -12,7 +12,6 @@ from heapq import nlargest
 from math import inf
 from typing import Final
 
-from enforcers.breaker import BREAKER
 from enforcers.contract import Backend, Element, Failure
 from enforcers.judge import Judge, Judgement
 from enforcers.recorder import Recorder, Result
@@ -36,7 +35,6 @@ class Register:
 
     Attributes:
         failed: the prefixes that the firewall did not take or let go.
-        held_back: the prefixes that the breaker keeps out.
         repaired: how many prefixes were put right after others had changed them.
     """
 
@@ -57,7 +55,6 @@ class Register:
         self._bans: dict[str, HostBan] = {}
         self._tally = Tally()
         self.failed: set[str] = set()
-        self.held_back: set[str] = set()
         self._sayings = None if tell is None else Sayings(tell, observing=observing)
         self.repaired = 0
 
@@ -110,10 +107,6 @@ class Register:
                 self._hold(each, judgement[0])
                 if self.failed:
                     self.failed.discard(prefix)
-            if outcome == "refused" and detail is not None and detail.startswith(BREAKER):
-                self.held_back.add(prefix)
-            elif self.held_back:
-                self.held_back.discard(prefix)
             was = each.outcome
             self._note(each, (outcome, detail), now_ms, acted=prefix in touched, repair=repair)
             if self._sayings is not None and outcome != was:
@@ -159,15 +152,15 @@ class Register:
         """The prefixes that safety keeps out."""
         return [prefix for prefix, ban in self._bans.items() if ban.outcome == "refused"]
 
-    def worst_held_back(self, count: int) -> list[str]:
-        """Of the prefixes that the breaker keeps out those with the longest bans, that many at most."""
+    def longest(self, prefixes: Iterable[str], count: int) -> list[str]:
+        """Of these prefixes those with the longest bans, that many at most."""
 
         def ends(prefix: str) -> float:
             known = self._bans.get(prefix)
             instants = [inf if end is None else end for _, end in known.ends] if known else []
             return max(instants, default=0)
 
-        return nlargest(count, sorted(self.held_back), key=ends) if count else []
+        return nlargest(count, sorted(prefixes), key=ends) if count else []
 
     def all(self) -> list[str]:
         """Every prefix."""

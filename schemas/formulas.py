@@ -76,7 +76,7 @@ class Formula(NamedTuple):
             lasting = float(self.computed(named))
         except OverflowError:
             return math.inf
-        except (ArithmeticError, ValueError, TypeError):
+        except (ArithmeticError, ValueError, TypeError, RecursionError):
             return None
         return None if math.isnan(lasting) else lasting
 

@@ -45,7 +45,10 @@ def _ban(verdicts: Verdicts, command: Command) -> None:
 
 def _unban(verdicts: Verdicts, command: Command, reason: UnbanReason) -> None:
     for jail in _jails(verdicts, command):
-        for prefix in jail.inside(command.prefix, banned=True):
+        prefixes = jail.inside(command.prefix, banned=True)
+        if reason == "operator" and command.prefix is not None and jail.has_escalated(command.prefix):
+            prefixes = [command.prefix]
+        for prefix in prefixes:
             verdicts.release(jail, prefix, reason, who=command.who, why=command.why or None)
 
 

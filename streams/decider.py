@@ -224,8 +224,7 @@ class Decider(Verdicts):
         if jail.ignores(failure, self.now_ms):
             return
         self._ban(jail, subject, [failure], 0, line_of, why=why)
-        for later in failures[failures.index(failure) + 1 :] if jail.ladder is None else ():
-            self._count(jail, subject, later, line_of)
+        self._recount(jail, subject, failures[failures.index(failure) + 1 :], line_of)
 
     def _new(self, jail: JailState, subject: str, row: RunRow, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
@@ -239,7 +238,8 @@ class Decider(Verdicts):
             return self._first(jail, ip, failure)
         if jail.spares(ip):
             return False
-        self.touched.add(subject)
+        if self.tracking:
+            self.touched.add(subject)
         if subject in jail.subjects:
             return jail.count(subject, failure)
         return self._first(jail, subject, failure)
@@ -299,8 +299,7 @@ class Decider(Verdicts):
             self._go_on(jail, ip, held, evidence, number)
         elif not jail.ignores(evidence[-1], self.now_ms):
             self._ban(jail, ip, evidence, number, line_of)
-            for each in later if jail.ladder is None else ():
-                self._count(jail, ip, each, line_of)
+            self._recount(jail, ip, later, line_of)
 
     def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
         """Who is banned failed on as often as a threshold says: from then it is as if banned anew."""
@@ -309,6 +308,12 @@ class Decider(Verdicts):
         until_ms = None if lasts_ms is None else at_ms_of(evidence[-1]) + lasts_ms
         if held.until_ms is not None and (until_ms is None or until_ms > held.until_ms):
             self.prolong(jail, ip, until_ms, why=f"{len(evidence)} more within the ban")
+
+    def _recount(self, jail: JailState, ip: str, later: list[int], line_of: Callable[[], str | None]) -> None:
+        """Count what came after a ban's evidence again; a ladder keeps it itself, a tally is done with it."""
+        if jail.ladder is None and jail.tally is None:
+            for failure in later:
+                self._count(jail, ip, failure, line_of)
 
     def _count(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Count a failure of a subject, and ban when it fills a window."""

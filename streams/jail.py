@@ -173,6 +173,10 @@ class JailState:
         """A prefix of the ignore and allow lists that holds some of a network; None where there is none."""
         return self._spared.covering(network) or self._spared.inside(network)
 
+    def has_escalated(self, prefix: str) -> bool:
+        """Whether a prefix is a network that is banned for its addresses, which have their own bans."""
+        return self.networks is not None and self.networks.is_one(prefix) and self.held_by(prefix) is not None
+
     def beneath(self, subject: str) -> Held | None:
         """The ban of the network in which a subject is, where the jail escalates."""
         network = None if self.networks is None else self.networks.network_of(subject)
@@ -291,20 +295,13 @@ class JailState:
             self.ladder.forget((ip,))
 
     def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
-        """The subjects inside a prefix (None: all), and what holds or counts it: banned, or failing; sorted.
-
-        Of a network that was banned for its addresses, itself alone is banned: they have their own bans.
-        """
+        """The subjects inside a prefix (None: all), and what it is counted as or in: banned, or failing."""
         if prefix is None:
             found: Iterable[str] = self._all()
         else:
-            around = {prefix, self._network_of(prefix)}
-            alone = False
-            if self.networks is not None:
-                around.add(self.networks.network_of(prefix) or prefix)
-                alone = banned and self.networks.is_one(prefix) and self.held_by(prefix) is not None
-            found = around
-            if "/" in prefix and not alone:
+            above = None if self.networks is None else self.networks.network_of(prefix)
+            found = {prefix, self._network_of(prefix), above or prefix}
+            if "/" in prefix:
                 within = PrefixSet([prefix])
                 found |= {name for name in self._all() if name in within}
         return sorted(name for name in found if self._is(name, banned=banned))

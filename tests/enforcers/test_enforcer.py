@@ -348,6 +348,33 @@ def test_while_a_jail_has_tripped_its_longest_bans_are_let_through() -> None:
     assert "[sshd] Ban 10.2.0.1" in rig.heard()
 
 
+def test_only_what_a_jail_was_refused_is_let_through_meanwhile() -> None:
+    """Neither a network that has tripped, nor a ban of half the internet, takes the place of the others."""
+    limits = BreakerLimits(bans_per_minute=600, bans_of_a_network=2)
+    rig = Rig(config=EnforcerConfig(host="h1", breaker=limits))
+    rig.follow(*(standing(f"10.99.9.{n}", hold(None)) for n in range(1, 9)), standing("64.0.0.0/2"))
+    assert len(rig.held) == 2
+    rig.follow(*(standing(f"10.{n // 250}.{n % 250}.1", hold(NOW_MS + HOUR_MS)) for n in range(610)))
+    assert len(rig.held) == 600
+    rig.follow()
+    for expected in (601, 602, 603):
+        rig.follow(after_ms=1_000)
+        assert len(rig.held) == expected
+    assert len([prefix for prefix in rig.held if prefix.startswith("10.99.")]) == 2
+    assert "64.0.0.0/2" not in rig.held
+
+
+def test_who_is_let_go_while_held_back_is_not_let_through() -> None:
+    """He takes nobody's place, and does not come back."""
+    rig = Rig(config=EnforcerConfig(host="h1", breaker=BreakerLimits(bans_per_minute=600)))
+    rig.follow(*(standing(f"10.{n // 250}.{n % 250}.1", hold(NOW_MS + HOUR_MS)) for n in range(600)))
+    rig.follow(standing("10.91.1.1"), standing("10.92.2.1", hold(NOW_MS + HOUR_MS)))
+    rig.follow(freed("10.91.1.1"))
+    rig.follow(after_ms=1_000)
+    assert "10.92.2.1" in rig.held
+    assert "10.91.1.1" not in rig.held
+
+
 def test_an_operator_resets_the_breaker() -> None:
     """What it refused is looked at anew at once."""
     config = EnforcerConfig(host="h1", breaker=BreakerLimits(bans_per_minute=10))

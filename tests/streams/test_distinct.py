@@ -98,6 +98,14 @@ def test_other_rules_keep_the_bans() -> None:
     assert bans(fold(decider, [tried(6, "x")], first=29)) == [(ALICE, 6, 1_206)]
 
 
+def test_what_is_left_of_a_ban_that_was_over_is_nobody_elses() -> None:
+    """Late attempts decide a ban that has ended; one user's attempts after it are still one user's."""
+    decider = Decider(rules(distinct="user", bantime_ms=SECOND, findtime_ms=5 * SECOND, maxretry=2))
+    late = [tried(500, "z", BOB), tried(100, "y"), tried(3, "a"), tried(0, "b")]
+    assert [each[:2] for each in bans(fold(decider, late))] == [(ALICE, 3)]
+    assert fold(decider, [tried(102, "y")], first=9) == []
+
+
 @pytest.mark.parametrize("fields", [{"prolong": True}, {"window": "fail2ban"}, {"on": "bans", "filters": ()}])
 def test_it_goes_with_nothing_that_counts_failures(fields: dict[str, Any]) -> None:
     """Rules that say both are refused, whoever wrote them."""

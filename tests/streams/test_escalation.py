@@ -96,6 +96,15 @@ def test_never_over_somebody_spared_and_it_is_said() -> None:
     assert unbans(command(later, "allow", four(77))) == [(NET, 3, "allowed")]
 
 
+def test_an_allow_of_the_network_lets_all_inside_go() -> None:
+    """Whoever is allowed is not banned: an operator's word about the network is about its addresses."""
+    made = decider()
+    fold(made, [failed(four(last), last) for last in range(1, 4)])
+    freed = {whom for whom, _, _ in unbans(command(made, "allow", NET))}
+    assert freed == {NET, four(1), four(2), four(3)}
+    assert made.jails["sshd"].banned == 0
+
+
 def test_its_end_and_its_next_ban() -> None:
     """It ends by itself, and needs as many addresses again."""
     made = decider(bantime_ms=MINUTE)

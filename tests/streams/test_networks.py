@@ -128,6 +128,13 @@ def test_jails_on_bans_count_by_their_own_length() -> None:
     assert [ban[0] for ban in bans(decisions)] == [six(1), six(2), six(3), NET]
 
 
+def test_whom_a_replay_counts_it_does_not_note_for_a_checkpoint() -> None:
+    """Nobody saves its state: what it would have to save is not kept either, however many networks come."""
+    decider = Decider(rules(**WIDE))
+    fold(decider, [failed(six(1, net), net) for net in range(1, 50)])
+    assert decider.touched == set()
+
+
 def test_rules_of_before_count_addresses() -> None:
     """What was not said then means what it meant, and changes no version."""
     assert not {"ipv4_prefix", "ipv6_prefix"} & rules().to_wire()["jails"][0].keys()
