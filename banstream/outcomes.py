@@ -17,11 +17,12 @@ from banstream.config import Settings
 from banstream.hindsight import failing, holders_around, spared
 from banstream.instants import now_ms
 from banstream.phrases import named
-from banstream.reading import heartbeat
+from banstream.reading import heartbeat, in_force
 from banstream.show import json_line, say, until
 from eventlog.contract import EventLog
 from eventlog.urls import is_shared
 from schemas.codec import to_wire
+from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Command, Enforcement, Prolong
 from schemas.rules import MANUAL, Rules
 
@@ -79,11 +80,11 @@ class Outcomes:
                 code = max(code, self._undecided(order, undecided))
             return code
 
-        return self._with_notes(order.command, told)
+        return self._with_notes(order.command, told, answers)
 
-    def _with_notes(self, command: Command, told: Callable[[], int]) -> int:
+    def _with_notes(self, command: Command, told: Callable[[], int], answers: Sequence[Reply] = ()) -> int:
         """Say it, and what else is to be known: for people after it, in JSON with it; the exit code."""
-        noted = list(self._notes(command))
+        noted = [*self._notes(command), *self._left_inside(command, answers)]
         self._noted = [facts for _, facts in noted]
         code = told()
         for sentence, _ in () if self._as_json else noted:
@@ -183,6 +184,27 @@ class Outcomes:
                     + ("them all" if own else "that, for all of it")
                 )
                 yield sentence, {"note": HELD, "by": standing.prefix, "standing": to_wire(standing)}
+
+    def _left_inside(
+        self, command: Command, answers: Sequence[Reply]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Whom the unban of a network has left: its addresses keep the bans that are their own."""
+        prefix = command.prefix
+        jails = {each.decision.jail for each in answers if each.decision.prefix == prefix}
+        if command.verb != "unban" or prefix is None or "/" not in prefix or not jails:
+            return
+        within = PrefixSet([prefix])
+        left = [
+            each.prefix
+            for each in in_force(self._log, lambda key: key != prefix and key in within)
+            if any(hold.jail in jails for hold in each.holds)
+        ]
+        if left:
+            sentence = (
+                f"STILL BANNED: {named(sorted(left), MOST_NAMED)} inside {prefix}, by bans of their own; "
+                f"`banstream unban {prefix}` once more ends those"
+            )
+            yield sentence, {"note": "left inside", "prefixes": sorted(left)}
 
     def _settle(self, order: Order, outcome: str, sentence: str = "", **facts: object) -> int:
         """Say what came of a command that no decision answers."""

@@ -86,7 +86,8 @@ def test_a_network_is_banned_for_its_addresses(up: Service, net: Fleet) -> None:
     )
     assert f"[sshd] Ban {FOUR}0/24 addresses=3 within=1d" in up.errors
     replays_the_same(up)
-    up.run("unban", f"{FOUR}0/24", *config)
+    said = up.run("unban", f"{FOUR}0/24", *config).stdout
+    assert f"STILL BANNED: {FOUR}1, {FOUR}2, {FOUR}3 inside {FOUR}0/24, by bans of their own" in said
     eventually(lambda: up.elements() == singles, "the addresses stay banned")
     assert reaches(net, f"{FOUR}200")
     assert not reaches(net, f"{FOUR}1")

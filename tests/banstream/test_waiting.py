@@ -17,22 +17,13 @@ from schemas.records import AuthEvent, Unban
 from schemas.topics import DECISIONS, EVENTS
 from tests.banstream.fleet import role
 from tests.banstream.service import BANSTREAM, Service, eventually, service, stamp
+from tests.banstream.test_many_filters import OWN
 from tests.broker import Cluster
 from tests.namespaces import fleet
 from tests.streams.fleet import RULES, Fleet
 from tests.streams.fleet import fleet as workers
 
 ATTACKER, OTHER, THIRD = "203.0.113.66", "198.51.100.7", "198.51.100.99"
-OWN = """
-service = "own"
-title = "a service of one's own"
-programs = ["own"]
-[[failed]]
-line = 'refused {ip}'
-[[sample]]
-line = 'refused 192.0.2.7'
-says = ["failed", "192.0.2.7"]
-"""
 BROKEN = OWN.replace("[[failed]]", "[[faild]]")
 F2B = "[Definition]\nfailregex = ^\\s*\\S+ old\\[\\d+\\]: turned away <HOST>$\n"
 HEALS_S = 15.0
@@ -182,17 +173,22 @@ def test_a_jail_heals_when_its_source_can_be_read(up: Service) -> None:
     eventually(lambda: [each.jail for each in up.bans()] == ["dropbear"], "it bans")
 
 
-@pytest.mark.real("nftables")
-@pytest.mark.parametrize("cause", ["value", "filter"])
-def test_a_jail_that_a_reload_finds_wrong_goes_on_as_it_was(up: Service, cause: str) -> None:
-    """Its ban stays, its failures count on, the other jail is new; put right, nothing was lost."""
+def one_is_banned(up: Service) -> Any:
+    """Start with a jail of one's own that has banned ATTACKER and counts OTHER; the rules' version."""
     with_filter(up.folder, OWN)
     up.configure(more=own_jail(up))
     up.start()
     refuse(up, ATTACKER, 3)
     refuse(up, OTHER, 2)
     eventually(lambda: up.elements() == {ATTACKER} and len(up.events()) == 5, "one is banned")
-    version = status(up)["rules"]
+    return status(up)["rules"]
+
+
+@pytest.mark.real("nftables")
+@pytest.mark.parametrize("cause", ["value", "filter"])
+def test_a_jail_that_a_reload_finds_wrong_goes_on_as_it_was(up: Service, cause: str) -> None:
+    """Its ban stays, its failures count on, the other jail is new; put right, nothing was lost."""
+    version = one_is_banned(up)
     if cause == "filter":
         with_filter(up.folder, BROKEN)
     up.configure(
@@ -222,13 +218,7 @@ def test_a_jail_that_a_reload_finds_wrong_goes_on_as_it_was(up: Service, cause: 
 @pytest.mark.real("nftables")
 def test_after_a_restart_nothing_of_a_jail_that_waits_is_lost(up: Service) -> None:
     """Its ban stays, its failures wait for the next, and what is written meanwhile is read in the end."""
-    with_filter(up.folder, OWN)
-    up.configure(more=own_jail(up))
-    up.start()
-    refuse(up, ATTACKER, 3)
-    refuse(up, OTHER, 2)
-    eventually(lambda: up.elements() == {ATTACKER} and len(up.events()) == 5, "one is banned")
-    version = status(up)["rules"]
+    version = one_is_banned(up)
     up.stop()
     with_filter(up.folder, None)
     up.start()
