@@ -32,6 +32,7 @@ from schemas.rules import (
     MOST_STEPS,
     WIDEST_IPV4,
     WIDEST_IPV6,
+    Counting,
     Distinct,
     Escalation,
     Increment,
@@ -142,6 +143,8 @@ def _enabled_jail(
     jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
+    if jail.rules.wrong_count is not None:
+        table.problem("count", jail.rules.count, f"none here: {jail.rules.wrong_count}")
     table.done()
     return jail if enabled else None
 
@@ -173,6 +176,7 @@ def _jail(
             forgive=table.take("forgive", values.flag, rules.forgive),
             window=table.take("window", _window, rules.window),
             distinct=table.take("distinct", _distinct, rules.distinct),
+            count=table.take("count", _counting, rules.count),
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
             increment=_increment(table, rules.increment),
@@ -284,6 +288,10 @@ def _usedns(value: object) -> bool:
 
 def _distinct(value: object) -> Distinct:
     return cast("Distinct", values.one_of(*get_args(Distinct))(value))
+
+
+def _counting(value: object) -> Counting:
+    return cast("Counting", values.one_of(*get_args(Counting))(value))
 
 
 def _window(value: object) -> WindowKind:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import Escalation, Jail, Threshold
+from schemas.rules import Counting, Escalation, Jail, Threshold
 
 MEGABYTE: Final = 1 << 20
 ONE_OF: Final[Mapping[str, str]] = {
@@ -20,6 +20,12 @@ ONE_OF: Final[Mapping[str, str]] = {
     "different ports": "port",
 }
 """What is counted (schemas.records.CountedThing), where there is one."""
+OF: Final[Mapping[Counting, str]] = {
+    "address": "",
+    "user": " as one user, wherever from,",
+    "address and user": " as one user",
+}
+"""Of what a jail counts failures."""
 
 
 def threshold(jail: Jail) -> str:
@@ -29,7 +35,7 @@ def threshold(jail: Jail) -> str:
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
-    told = [f"{counted(first.maxretry, what)}{kinds}{different} within {_ban_for(first)}"]
+    told = [f"{counted(first.maxretry, what)}{kinds}{OF[jail.count]}{different} within {_ban_for(first)}"]
     told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
     return ", ".join([*told, *(["longer each time"] if grows else [])])
@@ -58,6 +64,11 @@ def _ban_for(rules: Threshold | Escalation) -> str:
 def what_for(count: int, of: str) -> str:
     """What decided a ban: `5 failures`, `3 bans`."""
     return counted(count, ONE_OF.get(of, of), of)
+
+
+def as_user(user: str | None) -> str:
+    """As whom all the failures were that a jail counted, where it counts users; begins with a space."""
+    return "" if user is None else f' as user "{user}"'
 
 
 def size(size_bytes: int) -> str:

@@ -34,8 +34,8 @@ from streams.barrier import Unfoldable
 from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
-from streams.order import Again, read_page
-from streams.partition import INPUTS, POSITION, UNRULED, Partition
+from streams.order import INPUTS, Again, read_page
+from streams.partition import POSITION, UNRULED, Partition
 from streams.state import WHOLE, bucket_of
 from streams.window import at_ms_of
 

@@ -34,6 +34,7 @@ MANUAL: Final = "manual"
 
 WindowKind = Literal["exact", "fail2ban"]
 Distinct = Literal["user", "address", "port"]
+Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
 ADDED: Final[Mapping[str, object]] = {
     "increment": None,
@@ -47,6 +48,7 @@ ADDED: Final[Mapping[str, object]] = {
     "ignoreself": True,
     "decoy_users": (),
     "distinct": None,
+    "count": "address",
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -64,6 +66,9 @@ COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
     "port": "different ports",
 }
 DISTINCT: Final = 'different ones are counted on events, by one threshold, without prolong, in window "exact"'
+USERS: Final = 'users are counted on events, by one threshold, without prolong, in window "exact"'
+MOST_OF_A_USER: Final = 256
+"""A user's window is no larger: each ban that it leads to names all of it."""
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -155,6 +160,8 @@ class Jail:
         prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
         lists: names of lists whose prefixes are never counted (schemas.lists).
         ignoreself: nor are those of the list SELF.
+        count: of what failures are counted: an address (or its network), a user wherever he fails from, or
+            an address with one user. Who took part is banned.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
     """
@@ -180,6 +187,7 @@ class Jail:
     steps: Annotated[tuple[Threshold, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
     prolong: bool = False
     distinct: Distinct | None = None
+    count: Counting = "address"
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
@@ -193,6 +201,22 @@ class Jail:
     def may_be_distinct(self) -> bool:
         """Whether nothing else that it says is of failures alone."""
         return self.window == "exact" and self.on == "events" and not (self.steps or self.prolong)
+
+    @property
+    def wrong_count(self) -> str | None:
+        """Why it cannot count what it says it counts; None where it can."""
+        wrong = ""
+        if self.count != "address" and not self.may_be_distinct:
+            wrong = USERS
+        elif self.count == "address and user" and self.distinct is not None:
+            wrong = f"an address with one user has no different {self.distinct}s"
+        elif self.count == "user" and self.distinct not in {None, "address"}:
+            wrong = f"of one user different addresses can be counted, and no different {self.distinct}s"
+        elif self.count == "user" and self.forgive:
+            wrong = "a success forgives an address, not a user who is tried from everywhere: no forgive"
+        elif self.count == "user" and self.maxretry > MOST_OF_A_USER:
+            wrong = f"maxretry {MOST_OF_A_USER} at most of one user, not {self.maxretry}"
+        return wrong or None
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -280,6 +304,8 @@ def _check_jail(jail: Jail, field: str) -> None:
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
     if jail.distinct is not None and not jail.may_be_distinct:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
+    if jail.wrong_count is not None:
+        raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
     if jail.window == "fail2ban" and jail.steps:
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]

@@ -24,24 +24,29 @@ There are two doors: `fold` for events, `apply` for everything else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop
 from typing import Any, Final
 
-from schemas.records import Command, Decision, ListChanged, Tick
+from schemas.deciding import Sighting, Verdict
+from schemas.records import (
+    Command,
+    Decision,
+    ListChanged,
+    Tick,
+)
 from schemas.rules import MANUAL, Jail, Rules
-from streams import commands, lists
+from streams import commands, lists, users
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
 from streams.routes import Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
-from streams.verdicts import ALLOWANCE, COMMAND, Verdicts
+from streams.users import UserJail
+from streams.verdicts import COMMAND, Verdicts
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
 LineOf = Callable[[int], str | None]
 
-SWEEP_MS: Final = 3_600_000
 FEWEST_KEPT: Final = 2
 """Fewer could not even take turns."""
 
@@ -55,8 +60,10 @@ class Decider(Verdicts):
         tracking: whether `touched` is wanted.
     """
 
-    def __init__(self, rules: Rules, *, partition: int = 0, tracking: bool = False) -> None:
-        super().__init__(partition)
+    def __init__(
+        self, rules: Rules, *, partition: int = 0, partitions: int = 1, tracking: bool = False
+    ) -> None:
+        super().__init__(partition, partitions)
         self.tracking = tracking
         self._newcomers = 0
         self.adopt(rules)
@@ -77,7 +84,7 @@ class Decider(Verdicts):
     def apply(
         self,
         place: int,
-        change: Command | Tick | Rules | ListChanged,
+        change: Command | Tick | Rules | ListChanged | Sighting | Verdict,
         *,
         kind: str = COMMAND,
         owned: bool = True,
@@ -86,8 +93,9 @@ class Decider(Verdicts):
 
         Args:
             place: where it stands in its partition (streams.window.reference); of time, the instant.
-            change: an operator's command, the passing of time, other rules, or a part of a list.
-            kind: COMMAND or TIME; EVENT where it stands among the events, as in logs of before.
+            change: an operator's command, the passing of time, other rules, a part of a list, or what another
+                partition tells.
+            kind: of the input; EVENT where it stands among the events, as in logs of before.
             owned: the command's prefix belongs to this partition, so bans of it are made here.
         """
         self._begin(place, kind)
@@ -101,6 +109,10 @@ class Decider(Verdicts):
             case Command():
                 self.advance(change.at_ms)
                 commands.obey(self, change, owned=owned)
+            case Sighting():
+                users.count(self, change, _no_line)
+            case Verdict():
+                users.judge(self, change, _no_line)
         return self._taken()
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
@@ -157,35 +169,6 @@ class Decider(Verdicts):
                 wake_at_ms = self._wake_at_ms
         self.now_ms = now_ms
         return self._taken()
-
-    def step_back(self, at_ms: int, skew_ms: int) -> None:
-        """The clock was ahead, and is right again: what it made to lie in the future never was.
-
-        Failures of then would hide those of now, and the ends of bans of then make those belong to such bans;
-        `skew_ms`: how much clocks may differ.
-        """
-        self.now_ms = at_ms
-        self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
-        for jail in self.jails.values():
-            self.touched |= jail.step_back(at_ms, skew_ms)
-        self._wake()
-
-    def advance(self, at_ms: int) -> None:
-        """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
-        self.now_ms = max(self.now_ms, at_ms)
-        while self._expiries and self._expiries[0][0] <= at_ms:
-            due_ms, name, prefix = heappop(self._expiries)
-            if name == ALLOWANCE:
-                if self.allowed.get(prefix) == due_ms:
-                    self.disallow(prefix)
-                continue
-            jail = self.jails[name]
-            held, until_ms = jail.held_by(prefix), due_ms - jail.lingers_ms
-            if held is not None and held.until_ms == until_ms:
-                self.release(jail, prefix, "expired", at_ms=until_ms)
-        if self.now_ms >= self.sweep_at_ms:
-            self._sweep()
-        self._wake()
 
     def _spring(self, run: Run, line_of: LineOf) -> list[JailState]:
         """Ban whom an event of a decoy is of, in every jail that has that decoy; the jails that have not."""
@@ -260,13 +243,17 @@ class Decider(Verdicts):
         """Count a failure of an unknown subject; whether it may fill a window."""
         if not jail.admits(ip, failure):
             return False
+        self.make_room()
+        return jail.begin(ip, failure)
+
+    def make_room(self) -> None:
+        """One subject more is to be counted: drop others where there are too many."""
         limit = max(self.rules.max_subjects, FEWEST_KEPT)
         if self._newcomers >= limit:  # since they were last counted: they are no more than that
             self._newcomers = sum(each.failing for each in self.jails.values())
             if self._newcomers >= limit:
                 self._shed()
         self._newcomers += 1
-        return jail.begin(ip, failure)
 
     def _shed(self) -> None:
         """Drop the tenth of all subjects that failed least recently, the smaller address first.
@@ -281,6 +268,9 @@ class Decider(Verdicts):
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full; who is banned already, for longer."""
+        if isinstance(jail, UserJail):
+            users.see(self, jail, ip, failure, line_of)
+            return
         failures = jail.failures_of(ip)
         filled = jail.filled(ip, failures, failure)
         if filled is None:
@@ -298,7 +288,7 @@ class Decider(Verdicts):
         if held is not None:
             self._go_on(jail, ip, held, evidence, number)
         elif not jail.ignores(evidence[-1], self.now_ms):
-            self._ban(jail, ip, evidence, number, line_of)
+            self._ban(jail, ip, evidence, number, line_of, **jail.facts)
             self._recount(jail, ip, later, line_of)
 
     def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
@@ -324,7 +314,7 @@ class Decider(Verdicts):
         self,
         jail: JailState,
         ip: str,
-        evidence: list[int],
+        failures: list[int],
         number: int,
         line_of: Callable[[], str | None],
         **facts: Any,
@@ -333,7 +323,7 @@ class Decider(Verdicts):
 
         `facts` are the ban's own: why.
         """
-        deciding, step = evidence[-1], jail.thresholds[number]
+        deciding, step = failures[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
         facts["step"] = number + 1 if jail.rules.steps and not facts else None
         facts["lines"] = () if line is None else (line,)
@@ -343,7 +333,7 @@ class Decider(Verdicts):
             full = f"its network {network} is full, and not banned: {spared} is never banned"
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = jail.rules.counts
-        self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
+        self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1
             subject = other.subject_of(ip)
@@ -353,6 +343,16 @@ class Decider(Verdicts):
             jail.networks.clear(network)
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
             self._decide(jail, network, filling, times, counted="addresses", lines=facts["lines"])
+
+    def punish(
+        self, jail: JailState, prefix: str, deciding: int, line_of: Callable[[], str | None], **facts: Any
+    ) -> None:
+        """Ban somebody for what was counted elsewhere. `facts` are the ban's: count, evidence, user."""
+        self._ban(jail, prefix, [deciding], 0, line_of, **facts)
+
+    def _place_of(self, failure: int) -> str:
+        offset, index = reference_of(failure)
+        return f"{self.partition}-{offset}-{index}"
 
     def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
         """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
@@ -366,22 +366,20 @@ class Decider(Verdicts):
         self,
         jail: JailState,
         prefix: str,
-        evidence: list[int],
+        failures: list[int],
         times: tuple[int, int | None],
         **facts: Any,
     ) -> None:
         """Ban a prefix for these failures. `times`: within how long they lie, and how long a first ban is."""
-        at_ms = at_ms_of(evidence[-1])
+        at_ms = at_ms_of(failures[-1])
         lasts_ms = self._lasting_ms(jail, prefix, times[1], self.bans_before(jail, prefix, at_ms))
         self.ban(
             jail,
             prefix,
             at_ms=at_ms,
             until_ms=None if lasts_ms is None else at_ms + lasts_ms,
-            count=len(evidence),
             findtime_ms=times[0],
-            evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
-            **facts,
+            **{"count": len(failures), "evidence": tuple(map(self._place_of, failures)), **facts},
         )
 
     def _lasting_ms(self, jail: JailState, prefix: str, bantime_ms: int | None, earlier: int) -> int | None:
@@ -389,8 +387,6 @@ class Decider(Verdicts):
         place = f"{self.partition}-{self._reference}-{prefix}"
         return lasting_ms(bantime_ms, jail.rules.increment, earlier, place)
 
-    def _sweep(self) -> None:
-        """Forget what is too old to matter; at most every SWEEP_MS of event time."""
-        self.sweep_at_ms = self.now_ms + SWEEP_MS
-        for jail in self.jails.values():
-            self.touched |= jail.forget(self.now_ms)
+
+def _no_line() -> str | None:
+    return None

@@ -11,13 +11,13 @@ from hashlib import blake2b
 from typing import Any
 
 from schemas.rules import Jail
-from streams.runs import RunRow
+from streams.runs import PORT, USER, RunRow
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import MOST_KEPT, at_ms_of, flat, unflat
 
-PLACES = {"address": 2, "user": 5, "port": 6}
-"""Where a value stands in a row (streams.runs)."""
+PLACES = {"address": 2, "user": USER, "port": PORT}
+"""Where a value stands in a row."""
 
 
 class DistinctValues(SubjectTally[dict[int, int]]):

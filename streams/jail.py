@@ -160,6 +160,11 @@ class JailState:
         return True
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What a ban that a failure decides says besides what every ban does."""
+        return {}
+
+    @property
     def failing(self) -> int:
         """Subjects with failures that have not led to a ban."""
         return len(self.subjects) - self.banned

@@ -1,4 +1,4 @@
-"""Which kind of jail some rules need (streams.jail, streams.estimating, streams.distinct)."""
+"""Which kind of jail some rules need (streams.jail, estimating, distinct, pairs, users)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from schemas.rules import Jail
 from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.pairs import PairJail
+from streams.users import UserJail
 
 
 def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> JailState:
     """The state of a jail under these rules; `before`: what it was under others, whose bans go on."""
     kind: type[JailState] = JailState
-    if rules.distinct is not None:
+    if rules.count == "user":
+        kind = UserJail
+    elif rules.count == "address and user":
+        kind = PairJail
+    elif rules.distinct is not None:
         kind = DistinctJail
     elif rules.window == "fail2ban":
         kind = EstimatingJail

@@ -46,6 +46,7 @@ from schemas.topics import (
     Topic,
     partition_of,
     partition_of_address,
+    partition_of_user,
     spans_partitions,
 )
 from streams.inputs import Line
@@ -53,13 +54,14 @@ from streams.lists import KEY as LISTS
 from streams.order import OBEYED
 from streams.partition import POSITION
 from streams.state import WHOLE
+from streams.users import Users
 from streams.verdicts import COMMAND, EVENT, TIME
 from streams.window import reference, reference_of
 
 FRAMES_REMEMBERED: Final = 4_096
 PAGE: Final = 256
 STEPPED: Final = {"events": EVENTS, "commands": COMMANDS}
-"""The fields of a step that are offsets, and of which topic."""
+"""The fields of a step that are offsets, and of which topic; in a single partition nobody tells another."""
 FILLER: Final = encode(Tick(at_ms=0))
 """Stands where the old log had dropped a message: a tick of long ago changes nothing."""
 
@@ -300,10 +302,14 @@ class Moving:
         for jail, shapes in bucket.items():
             for shape, subjects in shapes.items():
                 for subject, facts in subjects.items():
-                    home = self._home(subject)
+                    home = self._counted_in(shape, subject)
                     mine = shares.setdefault(home, {}).setdefault(jail, {}).setdefault(shape, {})
                     mine[subject] = self._subject(shape, subject, facts)
         return {partition: orjson.dumps(share) for partition, share in shares.items()}
+
+    def _counted_in(self, shape: str, subject: str) -> int:
+        """The partition of a subject: a user's is not an address's."""
+        return partition_of_user(subject, self._partitions) if shape == Users.shape else self._home(subject)
 
     def _subject(self, shape: str, subject: str, facts: list[Any]) -> list[Any]:
         """A subject's part of a bucket (streams.state) with its places as they are now."""
@@ -316,5 +322,10 @@ class Moving:
                 ]
             case "b":
                 return [self.identity(facts[0], subject), *facts[1:]]
+            case Users.shape:
+                return [
+                    self.identity(part, facts[nth + 1]) if nth % 3 == 1 else part
+                    for nth, part in enumerate(facts)
+                ]
             case _:
                 return facts

@@ -14,7 +14,8 @@ among the state under the key POSITION.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Self
 
@@ -25,7 +26,7 @@ from schemas.codec import encode, frame_of, lines_of
 from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
 from schemas.rules import Rules
-from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams import lists
 from streams.barrier import PassedOver, Unfoldable
 from streams.decider import Decider
@@ -33,8 +34,9 @@ from streams.floods import Floods
 from streams.fold import Fold
 from streams.hosts import Hosts
 from streams.inputs import Frame, refused_whole
-from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
+from streams.order import INPUTS, TOLD, Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
+from streams.verdicts import Sent
 
 POSITION: Final = "position"
 FRAME_BYTES: Final = 1 << 20
@@ -46,8 +48,6 @@ MOST_SHOWN: Final = 5
 """Of the senders whose messages are put aside so many are named."""
 LAST_MESSAGES: Final = 8
 """A worker's commit ends with its position; behind it stands the end of the transaction."""
-INPUTS: Final = (EVENTS.name, COMMANDS.name)
-"""The topics that a partition is decided from: whoever owns a number has it of each."""
 
 
 class Partition:
@@ -125,7 +125,8 @@ class Partition:
         """
         whole: dict[str, Any] = {}
         if WHOLE in state:
-            self.fold.decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number, state)
+            decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number, state)
+            self.fold.govern(decider)
             for key, value in state.items():
                 if key not in {WHOLE, POSITION} and not key.startswith(lists.KEY):
                     load_bucket(self.decider, value)
@@ -133,7 +134,7 @@ class Partition:
             self.fold.hosts = Hosts.load(whole.get("hosts", {}), require=self.decider.rules.require_enrolled)
             self.fold.floods = Floods(whole.get("floods", ()))
             self.next_offsets[EVENTS.name] = whole["offset"] + 1
-            self.next_offsets[COMMANDS.name] = whole.get("commands", -1) + 1
+            self.next_offsets |= {topic: whole.get(name, -1) + 1 for topic, name in TOLD.items()}
             self.digest = whole.get("digest", 0)
             self.decisions_from = whole.get("decisions", 0)
             self._steps = Steps(whole.get("steps", 0))
@@ -214,18 +215,18 @@ class Partition:
             appends += self._folded(EVENTS.name, message, *self._taken(EVENTS.name, message, self.fold.take))
         return appends
 
-    def obey(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages of the commands; what has to be written because of them, but for the step.
+    def obey(self, topic: str, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of another input; what has to be written because of them, but for the step.
 
         Raises Unfoldable.
         """
         appends: list[Append] = []
         for message in messages:
             appends += self._folded(
-                COMMANDS.name, message, *self._taken(COMMANDS.name, message, self.fold.obey)
+                topic, message, *self._taken(topic, message, partial(self.fold.obey, topic))
             )
             if not self._again:
-                self._steps.obeyed(self.next_offset - 1, message.offset)
+                self._steps.obeyed(self.next_offset - 1, topic, message.offset)
         return appends
 
     def pass_time(self, at_ms: int) -> list[Append]:
@@ -278,11 +279,16 @@ class Partition:
     def _place(self) -> dict[str, int]:
         return {
             "offset": self.next_offset - 1,
-            "commands": self.next_offsets[COMMANDS.name] - 1,
+            **self._told(),
             "steps": self._steps.count,
             "digest": self.digest,
             "authority": self.fold.authority_from,
         }
+
+    def _told(self) -> dict[str, int]:
+        """Up to where each input besides events is folded; of users only where there was anything."""
+        last = {name: self.next_offsets[topic] - 1 for topic, name in TOLD.items()}
+        return {name: offset for name, offset in last.items() if offset >= 0 or name == "commands"}
 
     def _position(self) -> bytes:
         position = {
@@ -304,9 +310,10 @@ class Partition:
     def _folded(self, topic: str, message: Message, decisions: list[Decision], frame: Frame) -> list[Append]:
         self.next_offsets[topic] = message.offset + 1
         self.digest = digest_of(self.digest, topic, message)
+        sent = self.decider.take_sent()
         if self._again:
             return []
-        return [*self._letters(topic, message, frame), *self._outcome(decisions)]
+        return [*self._letters(topic, message, frame), *self._outcome(decisions), *_posted(sent)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
@@ -384,3 +391,9 @@ def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append
     if lines:
         appends.append(Append(topic, frame_of(lines), partition=partition))
     return appends
+
+
+def _posted(sent: Sent) -> Iterator[Append]:
+    """What is told to other partitions, as messages."""
+    for (topic, number), records in sent.items():
+        yield from packed(topic, records, number)

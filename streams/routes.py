@@ -33,7 +33,7 @@ class Routes(dict[str, tuple[JailState, ...]]):
         selective: some jail selects by source, host or labels, so that routes must name them.
         kinds: the kinds of event that can change anything in some jail.
         decoys: the users that are decoys of some jail.
-        valued: some jail counts different users or ports, so that rows must have them.
+        valued: some jail counts users or ports, so that rows must have them.
     """
 
     __slots__ = ("_jails", "decoys", "kinds", "selective", "valued")
@@ -44,7 +44,9 @@ class Routes(dict[str, tuple[JailState, ...]]):
         self.selective = any(
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
-        self.valued = any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
+        self.valued = any(
+            jail.rules.distinct in {"user", "port"} or jail.rules.count != "address" for jail in self._jails
+        )
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
         forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()
         self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails))

@@ -12,6 +12,9 @@ RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
 """One event: kind, at_ms, ip, index from the base of its run; then anything, user, port, where jails ask."""
 
 
+USER: Final = 5
+"""Where in a row the user stands, and PORT the port."""
+PORT: Final = 6
 NO_DECOY: Final = ""
 
 

@@ -121,6 +121,7 @@ def _toml(settings: Settings) -> list[str]:
             "forgive": rules.forgive,
             "prolong": rules.prolong,
             "window": rules.window,
+            "count": () if rules.count == "address" else rules.count,
             "distinct": rules.distinct or (),
             "decoy_users": rules.decoy_users,
             "ipv4_prefix": rules.ipv4_prefix,

@@ -114,12 +114,16 @@ class Batch:
 
     def obey(self, message: Message, now: float) -> None:
         """Fold a message of the commands, unless it was seen before; nothing waits for more."""
-        if message.offset < self.partition.next_offsets[COMMANDS.name]:
-            return
-        refused = self.partition.refused
-        appends = self.partition.obey((message,))
-        self.tally.refused += self.partition.refused - refused
-        self._keep(appends, now)
+        if message.offset >= self.partition.next_offsets[COMMANDS.name]:
+            self._keep(self._told(COMMANDS.name, message), now)
+
+    def hear(self, topic: str, message: Message, now: float) -> None:
+        """Fold what another partition tells, unless it was seen before."""
+        if message.offset >= self.partition.next_offsets[topic]:
+            appends = self._told(topic, message)
+            self._messages += 1
+            self._bytes += len(message.value)
+            self._keep(appends, now if appends else now + COMMIT_S)
 
     def pass_time(self, at_ms: int, now: float) -> None:
         """End the bans whose time has come by an instant."""
@@ -151,6 +155,12 @@ class Batch:
         self._appends += appends
         self._folded = True
         self._due_at = min(self._due_at, due_at)
+
+    def _told(self, topic: str, message: Message) -> list[Append]:
+        refused = self.partition.refused
+        appends = self.partition.obey(topic, (message,))
+        self.tally.refused += self.partition.refused - refused
+        return appends
 
     def _take(self) -> list[Append]:
         appends, self._appends = self._appends, []

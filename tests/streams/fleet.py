@@ -14,7 +14,15 @@ from pathlib import Path
 from eventlog.contract import Append, EventLog, Message
 from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
-from schemas.records import AuthEvent, Ban, Decision, Obeyed, OrderStep, Prolong, Record, Unban
+from schemas.deciding import Obeyed, OrderStep
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Decision,
+    Prolong,
+    Record,
+    Unban,
+)
 from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
 from streams.partition import Partition, position_of

@@ -18,7 +18,7 @@ from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
 from schemas.codec import decode, encode_frame
 from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
-from schemas.topics import DEADLETTERS, DECISIONS, EVENTS, partition_of
+from schemas.topics import COMMANDS, DEADLETTERS, DECISIONS, EVENTS, partition_of
 from streams.partition import Partition, position_of
 from streams.worker.states import FENCED_S
 from tests.banstream.service import BANSTREAM, eventually
@@ -76,7 +76,7 @@ def alone(rules: Message, frames: list[list[AuthEvent]]) -> tuple[list[Decision]
         for offset, frame in enumerate(frames, 1)
     ]
     fold = Partition().fold
-    fold.obey(replace(rules, partition=0, offset=0))
+    fold.obey(COMMANDS.name, replace(rules, partition=0, offset=0))
     return [decision for message in inputs for decision in fold.take(message)[0]], inputs
 
 
