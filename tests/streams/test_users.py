@@ -215,8 +215,8 @@ def oracle(attempts: list[Attempt], maxretry: int, distinct: str | None) -> list
         mine.append((at_s, ip))
         near = [each for each in mine if at_s - each[0] <= 600]
         if (len({ip for _, ip in near}) if distinct else len(near)) >= maxretry:
-            for each in {ip for _, ip in (near if distinct else near[-maxretry:])}:
-                if at_s >= free_s.get(each, 0):
+            for each, own_s in {ip: own_s for own_s, ip in (near if distinct else near[-maxretry:])}.items():
+                if own_s >= free_s.get(each, 0):  # else that failure belongs to a ban of before
                     banned.append((each, int(at_s)))
                     free_s[each] = at_s + 300
             mine.clear()
@@ -388,7 +388,7 @@ def test_nobody_tells_himself_anything() -> None:
 
 
 def test_a_verdict_on_who_was_forgiven_meanwhile_bans_nobody() -> None:
-    """What he failed before leads to no ban after it, though the user's window has it, in another partition."""
+    """What he failed before leads to no ban after it, though the window has it, elsewhere."""
     machine, _, near, far = fleet()
     machine.happen("fail", far, "root", 0)
     machine.decider.catch_up()
