@@ -8,7 +8,7 @@ from banstream.phrases import as_user, what_for
 from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
-from schemas.deciding import Obeyed, Sighting, Verdict
+from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
     AuthEvent,
@@ -67,7 +67,7 @@ def sentence(record: Record) -> str:
     match record:
         case Ban() | Unban() | Prolong():
             return _decision(record)
-        case Obeyed() | Standing() | Sighting() | Verdict():
+        case Obeyed() | Standing() | Sighting() | Pardon() | Verdict():
             return record.TYPE
         case _:
             return f"{instant(record.at_ms)}  {_fact(record)}"

@@ -28,6 +28,16 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pardon:
+    """What is inside a prefix is forgiven all that it failed so far, whomever a jail counts it of."""
+
+    TYPE: ClassVar[str] = "pardon"
+    jail: Name
+    prefix: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A user's failures have filled a jail's window: who took part is to be banned where he belongs.
 
@@ -43,6 +53,10 @@ class Verdict:
     evidence: tuple[Name, ...]
     prefixes: tuple[str, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Told = Sighting | Pardon | Verdict
+"""What partitions tell each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

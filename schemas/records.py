@@ -28,7 +28,7 @@ from schemas.bounds import (
     Statement,
     ToldMs,
 )
-from schemas.deciding import Obeyed, Sighting, Verdict
+from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 
 Kind = Literal["failed", "succeeded", "probed"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
@@ -358,6 +358,7 @@ Record = (
     | RulesChanged
     | ListChanged
     | Sighting
+    | Pardon
     | Verdict
     | Decision
     | Obeyed

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from schemas.deciding import Sighting, Verdict
+from schemas.deciding import Pardon, Sighting, Told, Verdict
 from schemas.records import (
     Command,
     Decision,
@@ -84,7 +84,7 @@ class Decider(Verdicts):
     def apply(
         self,
         place: int,
-        change: Command | Tick | Rules | ListChanged | Sighting | Verdict,
+        change: Command | Tick | Rules | ListChanged | Told,
         *,
         kind: str = COMMAND,
         owned: bool = True,
@@ -109,10 +109,8 @@ class Decider(Verdicts):
             case Command():
                 self.advance(change.at_ms)
                 commands.obey(self, change, owned=owned)
-            case Sighting():
-                users.count(self, change, _no_line)
-            case Verdict():
-                users.judge(self, change, _no_line)
+            case Sighting() | Pardon() | Verdict():
+                users.take(self, change)
         return self._taken()
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
@@ -386,7 +384,3 @@ class Decider(Verdicts):
         """How long a ban lasts of whom the jail banned so often before."""
         place = f"{self.partition}-{self._reference}-{prefix}"
         return lasting_ms(bantime_ms, jail.rules.increment, earlier, place)
-
-
-def _no_line() -> str | None:
-    return None

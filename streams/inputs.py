@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 from eventlog.contract import Message
 from schemas.codec import AuthLine, decode_frame, read_events
-from schemas.deciding import Sighting, Verdict
+from schemas.deciding import Pardon, Sighting, Told, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
     AuthEvent,
@@ -35,10 +35,10 @@ from streams.window import reference
 
 Event = AuthLine | AuthEvent
 Line = AuthLine | Record | InvalidMessage
-Other = Command | Tick | RulesChanged | ListChanged | Sighting | Verdict
+Other = Command | Tick | RulesChanged | ListChanged | Told
 BELONGS: Final[Mapping[str, tuple[type[Record], ...]]] = {
     "commands": (Command, RulesChanged, ListChanged),
-    "subjects": (Sighting,),
+    "subjects": (Sighting, Pardon),
     "verdicts": (Verdict,),
     "events": (),
     "": (Command, RulesChanged, ListChanged, Tick),

@@ -19,7 +19,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from schemas.deciding import Sighting, Verdict
+from schemas.deciding import Pardon, Sighting, Told, Verdict
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from schemas.topics import SUBJECTS, VERDICTS, partition_of, partition_of_user
@@ -31,6 +31,7 @@ from streams.window import AT_SHIFT, MOST_KEPT, at_ms_of, reference, reference_o
 
 if TYPE_CHECKING:
     from streams.decider import Decider
+    from streams.verdicts import Verdicts
 
 LineOf = Callable[[], str | None]
 
@@ -160,14 +161,13 @@ class UserJail(TallyingJail):
             return super().inside(prefix, banned=banned)
         return [prefix]
 
-    def pardon(self, prefix: str, now_ms: int) -> set[str]:
-        """Forget what a prefix, or a user, has failed so far, here and where it is told; who is touched."""
+    def pardon(self, prefix: str) -> set[str]:
+        """Forget what is inside a prefix has failed as users of this partition; as whom."""
+        found = self.users.without(prefix)
         if prefix in self.users:
             self.users.forget((prefix,))
-            return {prefix}
-        if self.held_by(prefix) is None:
-            self.history[prefix] = Past(self.bans_before(prefix, now_ms), now_ms, now_ms)
-        return {prefix, *self.users.without(prefix)}
+            found.add(prefix)
+        return found
 
     def takes_part(self, prefix: str, failure: int) -> bool:
         """Whether whoever failed so is to be banned for it now."""
@@ -216,6 +216,30 @@ def count(decider: Decider, sighting: Sighting, line_of: LineOf) -> None:
             decider.send(VERDICTS.name, home, verdict)
 
 
+def forgive(verdicts: Verdicts, jail: UserJail, prefix: str) -> None:
+    """Forget what is inside a prefix has failed, in every partition; what is under way bans it no more."""
+    verdicts.touched |= jail.pardon(prefix)
+    if jail.held_by(prefix) is None:
+        before = jail.bans_before(prefix, verdicts.now_ms)
+        jail.history[prefix] = Past(before, verdicts.now_ms, verdicts.now_ms)
+    for number in range(verdicts.partitions):
+        if number != verdicts.partition:
+            verdicts.send(SUBJECTS.name, number, Pardon(jail=jail.rules.name, prefix=prefix))
+
+
+def take(decider: Decider, told: Told) -> None:
+    """Take what another partition tells."""
+    match told:
+        case Sighting():
+            count(decider, told, _no_line)
+        case Verdict():
+            judge(decider, told, _no_line)
+        case Pardon():
+            jail = decider.jails.get(told.jail)
+            if isinstance(jail, UserJail):
+                decider.touched |= jail.pardon(told.prefix)
+
+
 def judge(decider: Decider, verdict: Verdict, line_of: LineOf) -> None:
     """Ban those of this partition who took part, each once."""
     jail = decider.jails.get(verdict.jail)
@@ -232,3 +256,7 @@ def judge(decider: Decider, verdict: Verdict, line_of: LineOf) -> None:
         place = reference(offset, index)
         if jail.takes_part(prefix, (at_ms << AT_SHIFT) + place):
             decider.punish(jail, prefix, (verdict.failed_ms[-1] << AT_SHIFT) + place, line_of, **facts)
+
+
+def _no_line() -> str | None:
+    return None

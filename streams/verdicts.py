@@ -9,7 +9,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from schemas.deciding import Sighting, Verdict
+from schemas.deciding import Told
 from schemas.records import (
     Ban,
     Decision,
@@ -19,6 +19,7 @@ from schemas.records import (
     Unban,
     UnbanReason,
 )
+from streams import users
 from streams.jail import JailState
 from streams.lists import Lists
 from streams.subjects import Held
@@ -32,7 +33,7 @@ VERDICT: Final = "v"
 TIME: Final = "t"
 """What comes before a cause's offset, or instant, in a decision's identity."""
 
-Sent = dict[tuple[str, int], list[Sighting | Verdict]]
+Sent = dict[tuple[str, int], list[Told]]
 """What is told to others, by topic and partition."""
 FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
@@ -158,12 +159,12 @@ class Verdicts:
     def forgive(self, jail: JailState, ip: str) -> None:
         """Forget a subject's failures."""
         if isinstance(jail, UserJail):
-            self.touched |= jail.pardon(ip, self.now_ms)
+            users.forgive(self, jail, ip)
         else:
             jail.forgive(ip)
         self.touched.add(ip)
 
-    def send(self, topic: str, partition: int, record: Sighting | Verdict) -> None:
+    def send(self, topic: str, partition: int, record: Told) -> None:
         """Tell another partition something."""
         self._sent.setdefault((topic, partition), []).append(record)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.bounds import LAST_TOLD_MS
-from schemas.deciding import Obeyed, OrderStep, Sighting, Verdict
+from schemas.deciding import Obeyed, OrderStep, Pardon, Sighting, Verdict
 from schemas.records import (
     AuthEvent,
     Ban,
@@ -197,6 +197,10 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
         Sighting(
             jail="users", user="", prefix="2001:db8::/64", at_ms=AT_MS + 1, event="7-0-0", extra={"x": None}
         ),
+    ),
+    (
+        Pardon(jail="users", prefix="192.0.2.7"),
+        Pardon(jail="users", prefix="2001:db8::/64", extra={"x": None}),
     ),
     (
         Verdict(jail="users", user="root", failed_ms=(AT_MS,), evidence=("0-41-3",), prefixes=("192.0.2.7",)),

@@ -387,17 +387,28 @@ def test_nobody_tells_himself_anything() -> None:
     assert machine.log.end(SUBJECTS.name, 0) == machine.log.end(VERDICTS.name, 0) == 0
 
 
-def test_a_verdict_on_who_was_forgiven_meanwhile_bans_nobody() -> None:
-    """What he failed before leads to no ban after it, though the window has it, elsewhere."""
+def test_a_word_about_an_address_reaches_who_counts_elsewhere() -> None:
+    """What it failed is taken out of the user's window, in whichever partition that is."""
     machine, _, near, far = fleet()
-    machine.happen("fail", far, "root", 0)
-    machine.decider.catch_up()
-    machine.happen("time", near, "root", 5)
-    machine.happen("forgive", far, "root", 0)
-    machine.decider.catch_up()
+    for what in (("fail", far), ("forgive", far), ("fail", near)):
+        machine.happen(*what, "root", 0)
+        machine.decider.catch_up()
+    assert [each for number in range(2) for each in machine.decisions(number)] == []
     machine.happen("fail", near, "root", 0)
     machine.decider.catch_up()
     assert [each.prefix for number in range(2) for each in machine.decisions(number)] == [near]
+
+
+def test_a_verdict_that_was_under_way_bans_nobody_who_was_forgiven() -> None:
+    """What stands in it he failed before that; who fails after it is banned by the next."""
+    decider = Decider(counting(), partitions=2, partition=partition_of(ALICE, 2))
+    decider.advance(T0)
+    command(decider, "forgive", ALICE)
+    for failed_ms, banned in ((T0 - 1, []), (T0, [ALICE])):
+        verdict = Verdict(
+            jail="sshd", user="root", failed_ms=(failed_ms,), evidence=("0-1-1",), prefixes=(ALICE,)
+        )
+        assert [each.prefix for each in decider.apply(9, verdict, kind="v")] == banned
 
 
 def test_a_replay_of_several_partitions_tells_them_anew() -> None:
