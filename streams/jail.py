@@ -118,7 +118,8 @@ class JailState:
     def take_over(self, before: JailState) -> None:
         """Go on for a jail of another window: its failures, bans, past and counts."""
         for name in before.inside(None, banned=False):
-            self.remember(name, before.failures_of(name))
+            if failures := before.failures_of(name):
+                self.remember(name, failures)
         for prefix, held in before.held():
             self.hold(prefix, held)
         self.history = before.history

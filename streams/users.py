@@ -105,6 +105,10 @@ class Users(SubjectTally[list[Failure]]):
         self.forget([user for user in found if not self._known[user]])
         return found
 
+    def prefixes(self) -> list[str]:
+        """Whose failures these are, sorted."""
+        return sorted({each.prefix for known in self._known.values() for each in known})
+
     def failures_of(self, subject: str) -> list[int]:  # noqa: ARG002 - as of every tally
         """None that may be evidence in this partition alone."""
         return []
@@ -156,10 +160,10 @@ class UserJail(TallyingJail):
         """An address is banned for something else: what users have is not its own."""
 
     def inside(self, prefix: str | None, *, banned: bool) -> list[str]:
-        """The bans inside a prefix; of those who fail nobody knows where they are, so that it is itself."""
-        if banned or prefix is None:
-            return super().inside(prefix, banned=banned)
-        return [prefix]
+        """The bans inside a prefix; of those who fail there itself alone, as they are counted anywhere."""
+        if banned:
+            return super().inside(prefix, banned=True)
+        return self.users.prefixes() if prefix is None else [prefix]
 
     def pardon(self, prefix: str) -> set[str]:
         """Forget what is inside a prefix has failed as users of this partition; as whom."""

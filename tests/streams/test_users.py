@@ -16,6 +16,7 @@ from eventlog.memory import MemoryLog
 from schemas.codec import encode
 from schemas.deciding import Obeyed, OrderStep, Verdict
 from schemas.errors import InvalidMessage
+from schemas.lists import parts_of
 from schemas.records import AuthEvent, Ban, Command, Decision, Prolong, RulesChanged, Unban, Verb
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS, SUBJECTS, VERDICTS, partition_of, partition_of_user
@@ -119,6 +120,29 @@ def test_a_word_about_a_network_takes_the_parts_of_all_in_it_back() -> None:
     fold(decider, [tried(0, "root", ALICE), tried(1, "root", BOB)])
     command(decider, "forgive", "192.0.2.0/24")
     assert fold(decider, [tried(2, "root", CAROL), tried(3, "root", CAROL)], first=9) == []
+
+
+def test_other_rules_keep_the_bans() -> None:
+    """Of who failed before under rules that count otherwise nothing is known: it begins anew."""
+    decider = Decider(counting())
+    fold(decider, [tried(0, "root", ALICE), tried(1, "root", BOB)])
+    decider.adopt(rules())
+    assert fold(decider, [tried(2, "root", ALICE), tried(3, "root", ALICE)], first=9) == []
+    decider.adopt(counting())
+    assert fold(decider, [tried(4, "root", BOB), tried(5, "root", BOB)], first=19) == []
+    decider.adopt(counting(distinct="address"))
+    assert fold(decider, [tried(6, "root", CAROL), tried(7, "root", BOB)], first=29) == []
+    assert len(fold(decider, [tried(8, "root", ALICE)], first=39)) == 3
+
+
+def test_whom_a_list_comes_to_hold_takes_no_part_any_more() -> None:
+    """What he failed before counts for nothing, and names that look like addresses harm nobody."""
+    decider = Decider(counting(lists=("office",)))
+    fold(decider, [tried(0, "root", ALICE), tried(1, "root", BOB), tried(1, "192.0.2.1", BOB)])
+    for part in parts_of("office", [ALICE], at_ms=T0):
+        decider.apply(99, part, kind="c")
+    assert fold(decider, [tried(2, "root", CAROL)], first=100) == []
+    assert [ip for ip, *_ in bans(fold(decider, [tried(3, "root", CAROL)], first=110))] == [BOB, CAROL]
 
 
 def test_networks_are_banned_where_they_are_counted() -> None:
