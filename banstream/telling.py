@@ -137,7 +137,8 @@ def facts_of(decision: Decision) -> tuple[tuple[str, str | int], ...]:
     match decision:
         case Ban(count=count, findtime_ms=findtime_ms) if findtime_ms is not None:
             what = decision.counted.replace(" ", "_")
-            return ((what, count), ("within", format_duration(findtime_ms)), *by)
+            user = () if decision.user is None else (("user", decision.user),)
+            return ((what, count), *user, ("within", format_duration(findtime_ms)), *by)
         case Unban(reason=reason):
             return (("reason", reason), *by)
         case Ban() | Prolong():

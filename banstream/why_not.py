@@ -146,6 +146,9 @@ class WhyNot:
             return f"a ban by jail {jail.name} used them up, or was in force when they came"
         if self._now_ms - event.at_ms > state.findtime_ms:
             return _too_long_ago(jail)
+        if jail.count == "user":
+            whom = "and these name none" if event.user is None else f'as "{event.user}"'
+            return f"jail {jail.name} counts users, wherever they are tried from: {whom}"
         return f"jail {jail.name} has forgotten them: forgiven, or before these rules"
 
 

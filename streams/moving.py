@@ -52,6 +52,7 @@ from schemas.topics import (
 from streams.inputs import Line
 from streams.lists import KEY as LISTS
 from streams.order import OBEYED
+from streams.pairs import Pairs
 from streams.partition import POSITION
 from streams.state import WHOLE
 from streams.users import Users
@@ -313,19 +314,32 @@ class Moving:
 
     def _subject(self, shape: str, subject: str, facts: list[Any]) -> list[Any]:
         """A subject's part of a bucket (streams.state) with its places as they are now."""
+        home, moved = self._counted_in(shape, subject), facts
         match shape:
             case "f":
-                home = self._home(subject)
-                return [
-                    reference(*self.place(EVENTS, *reference_of(part), home)[1:]) if nth % 2 else part
-                    for nth, part in enumerate(facts)
-                ]
+                moved = self._replaced(facts, home)
+            case "e":
+                moved = [*facts[:-1], self._replaced(facts[-1], home)]
+            case "s":
+                moved = [self._replaced(failures, home) for failures in facts]
+            case Pairs.shape:
+                moved = [[user, self._replaced(failures, home)] for user, failures in facts]
+            case "n":
+                moved = [[*self._replaced(failure, home), whom] for *failure, whom in facts]
             case "b":
-                return [self.identity(facts[0], subject), *facts[1:]]
+                moved = [self.identity(facts[0], subject), *facts[1:]]
             case Users.shape:
-                return [
+                moved = [
                     self.identity(part, facts[nth + 1]) if nth % 3 == 1 else part
                     for nth, part in enumerate(facts)
                 ]
-            case _:
-                return facts
+        return moved
+
+    def _replaced(self, failures: list[int], home: int) -> list[int]:
+        """Failures as they are saved (streams.window.flat), with their references as they are now."""
+        return [
+            reference(*self.place(EVENTS, *reference_of(part), home)[1:])
+            if nth % 2 and failures[nth - 1] >= 0
+            else part
+            for nth, part in enumerate(failures)
+        ]

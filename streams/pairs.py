@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from schemas.rules import Jail
 from streams.runs import USER, RunRow
@@ -19,6 +19,8 @@ from streams.window import MOST_KEPT, at_ms_of, flat, unflat
 
 class Pairs(SubjectTally[dict[str, list[int]]]):
     """By subject, the failures of each user, sorted; the users who were tried last, MOST_KEPT at most."""
+
+    shape: ClassVar[str] = "p"
 
     def add(self, subject: str, user: str, failure: int) -> list[int]:
         """Count a failure as a user; his failures."""

@@ -7,7 +7,8 @@ In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, 
 force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms]; `n` the
 bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
 a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` what a
-tally has of a subject (streams.tally); `u` the failures of a user as [at_ms, place, prefix, at_ms, ...].
+tally has of a subject (streams.tally); `u` the failures of a user as [at_ms, place, prefix, at_ms, ...];
+`p` those of an address by user.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from banstream.explaining import Explanation, Seen, explained, explained_decisio
 from banstream.instants import now_ms
 from banstream.looking import looking
 from banstream.options import config_option, json_option
+from banstream.phrases import as_user
 from banstream.sentences import sentence
 from banstream.show import counted, instant, json_line, say, until
 from banstream.values import prefix as read_prefix
@@ -203,7 +204,7 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
         what = "bans by other jails" if jail.get("on") == "bans" else ban.counted
     bantime_ms = rules["bantime_ms"]
     lasting = f"{'' if bantime_ms is None else 'for '}{format_duration(bantime_ms)}{_grown(ban, jail)}"
-    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban {lasting}"
+    return f"{most} {what}{as_user(ban.user)} within {format_duration(rules['findtime_ms'])} ban {lasting}"
 
 
 def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:
