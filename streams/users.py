@@ -15,7 +15,7 @@ is counted no longer; so of ten thousand addresses at one user each `maxretry` a
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -61,9 +61,8 @@ class Users(SubjectTally[list[Failure]]):
     def add(self, user: str, failure: Failure) -> list[Failure]:
         """Count a failure; the window that it fills, which is used up then, or nothing."""
         known = self._known.setdefault(user, [])
-        if not self._put(known, failure):
-            return []
-        start = self._full(known, known.index(failure))
+        place = self._put(known, failure)
+        start = None if place is None else self._full(known, place)
         if start is None:
             if len(known) > max(MOST_KEPT, self.rules.maxretry):
                 del known[0]
@@ -75,18 +74,21 @@ class Users(SubjectTally[list[Failure]]):
             del self._known[user]
         return window
 
-    def _put(self, known: list[Failure], failure: Failure) -> bool:
-        """Put a failure where it belongs; whether it is a new one."""
-        if failure in known:
-            return False
+    def _put(self, known: list[Failure], failure: Failure) -> int | None:
+        """Put a failure where it belongs; where that is, None where it brings nothing new."""
+        place = bisect_left(known, failure)
+        if place < len(known) and known[place] == failure:
+            return None
         if self.rules.distinct == "address":
-            older = next((each for each in known if each.prefix == failure.prefix), None)
+            prefix = failure.prefix
+            older = next((nth for nth, each in enumerate(known) if each.prefix == prefix), None)
             if older is not None:
-                if older > failure:
-                    return False
-                known.remove(older)
-        insort(known, failure)
-        return True
+                if older >= place:
+                    return None
+                del known[older]
+                place -= 1
+        known.insert(place, failure)
+        return place
 
     def _full(self, known: list[Failure], place: int) -> int | None:
         """Where the earliest full window begins that has the failure at a place in it."""
