@@ -210,8 +210,8 @@ class Decider(Verdicts):
     def _new(self, jail: JailState, subject: str, row: RunRow, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
         ip = row[2]
-        if jail.meets:
-            jail.meet(row)
+        if jail.meets and not jail.meet(row):
+            return False
         if jail.networks is not None and (held := jail.beneath(subject)) is not None:
             self._beneath(jail, subject, held, 1)
             return False

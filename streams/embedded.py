@@ -84,7 +84,8 @@ class EmbeddedDecider:
             more = more or bool(commands or events) or any(messages for _, messages in told)
             behind = behind or bool(events)
             if appends or partition.untold:
-                self._commit(partition, [*partition.tell(), *appends], partition.position())
+                whole = [*partition.tell(), *appends, *partition.post()]
+                self._commit(partition, whole, partition.position())
         self._behind = behind
         if self._checkpoint_due():
             self.checkpoint()
@@ -99,7 +100,8 @@ class EmbeddedDecider:
         for partition in self.partitions:
             appends = partition.pass_time(now_ms)
             if partition.untold:
-                self._commit(partition, [*partition.tell(), *appends], partition.position())
+                whole = [*partition.tell(), *appends, *partition.post()]
+                self._commit(partition, whole, partition.position())
 
     def next_expiry_ms(self) -> int | None:
         """When the next ban ends, or None."""

@@ -147,8 +147,9 @@ class JailState:
             parted = self._parted[network] = self._spared.inside(network) is not None
         return prefix if parted else network
 
-    def meet(self, row: RunRow) -> None:
-        """Where it `meets`: the event that is counted next."""
+    def meet(self, row: RunRow) -> bool:  # noqa: ARG002 - a jail that meets does
+        """Where it `meets`: the event that is counted next; whether it says what is counted."""
+        return True
 
     def spares(self, ip: str) -> bool:
         """Whether an address is not to be counted; counted as ignored where it is not."""

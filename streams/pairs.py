@@ -72,9 +72,10 @@ class PairJail(TallyingJail):
         self._user: str | None = None
         super().__init__(rules, lateness_ms, self._pairs)
 
-    def meet(self, row: RunRow) -> None:
-        """The event that is counted next."""
+    def meet(self, row: RunRow) -> bool:
+        """The event that is counted next; whether it says what is counted."""
         self._user = row[USER] if len(row) > USER else None
+        return self._user is not None
 
     def count(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""

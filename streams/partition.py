@@ -14,7 +14,7 @@ among the state under the key POSITION.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Self
@@ -22,9 +22,9 @@ from typing import Any, Final, Self
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
-from schemas.codec import encode, frame_of, lines_of
+from schemas.codec import encode, lines_of
 from schemas.errors import InvalidMessage, LogError
-from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
+from schemas.records import LINE_CHARACTERS, DeadLetter, Decision
 from schemas.rules import Rules
 from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams import lists
@@ -34,13 +34,11 @@ from streams.floods import Floods
 from streams.fold import Fold
 from streams.hosts import Hosts
 from streams.inputs import Frame, refused_whole
+from streams.messages import packed, posted
 from streams.order import INPUTS, TOLD, Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
-from streams.verdicts import Sent
 
 POSITION: Final = "position"
-FRAME_BYTES: Final = 1 << 20
-"""A message that follows from a frame is closed once it has grown to this size."""
 FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
 Hear = Callable[[list[Decision]], None]
 UNRULED: Final = Rules(jails=())
@@ -172,6 +170,7 @@ class Partition:
         self.next_offsets[EVENTS.name] = max(goal.events + 1, self.next_offset, self._begin)
         self._steps = Steps(goal.steps)
         self._again = False
+        self.decider.take_sent()  # it is in the log
 
     @property
     def decider(self) -> Decider:
@@ -200,8 +199,8 @@ class Partition:
 
     @property
     def untold(self) -> bool:
-        """Whether there is a step that no commit has told yet."""
-        return bool(self._steps)
+        """Whether there is a step, or something for other partitions, that no commit has told yet."""
+        return bool(self._steps) or self.decider.sends
 
     def aside(self) -> dict[str, int]:
         """The senders whose messages are put aside, as of what was folded last, and until when at least."""
@@ -244,6 +243,10 @@ class Partition:
     def tell(self) -> list[Append]:
         """What comes first in the commit: the steps taken since the last one, if there were any."""
         return self._steps.take(self.number)
+
+    def post(self) -> list[Append]:
+        """What the commit has for other partitions; it is told then."""
+        return list(posted(self.decider.take_sent()))
 
     def told(self, offset: int) -> None:
         """The last message of the decisions that a commit wrote stands at this offset."""
@@ -310,10 +313,9 @@ class Partition:
     def _folded(self, topic: str, message: Message, decisions: list[Decision], frame: Frame) -> list[Append]:
         self.next_offsets[topic] = message.offset + 1
         self.digest = digest_of(self.digest, topic, message)
-        sent = self.decider.take_sent()
         if self._again:
             return []
-        return [*self._letters(topic, message, frame), *self._outcome(decisions), *_posted(sent)]
+        return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
         if not decisions:
@@ -375,25 +377,3 @@ def newest_position(log: EventLog, number: int) -> dict[str, Any]:
 def is_own(log: EventLog, number: int) -> bool:
     """Whether a partition is of a machine's own log: its decider alone keeps its position there."""
     return log.position(reader_of(number)) is not None
-
-
-def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:
-    """Records as messages of about FRAME_BYTES at most: a log refuses a message that is too large."""
-    appends: list[Append] = []
-    lines: list[bytes] = []
-    size = 0
-    for record in records:
-        lines.append(encode(record))
-        size += len(lines[-1])
-        if size >= FRAME_BYTES:
-            appends.append(Append(topic, frame_of(lines), partition=partition))
-            lines, size = [], 0
-    if lines:
-        appends.append(Append(topic, frame_of(lines), partition=partition))
-    return appends
-
-
-def _posted(sent: Sent) -> Iterator[Append]:
-    """What is told to other partitions, as messages."""
-    for (topic, number), records in sent.items():
-        yield from packed(topic, records, number)

@@ -142,9 +142,10 @@ class UserJail(TallyingJail):
         self.met: str | None = None
         super().__init__(rules, lateness_ms, self.users)
 
-    def meet(self, row: RunRow) -> None:
-        """The event that is counted next."""
+    def meet(self, row: RunRow) -> bool:
+        """The event that is counted next; whether it says what is counted."""
         self.met = row[USER] if len(row) > USER else None
+        return self.met is not None
 
     def begin(self, ip: str, failure: int) -> bool:  # noqa: ARG002 - as in every jail
         """Whether a failure names a user, so that it is to be told."""

@@ -168,6 +168,11 @@ class Verdicts:
         """Tell another partition something."""
         self._sent.setdefault((topic, partition), []).append(record)
 
+    @property
+    def sends(self) -> bool:
+        """Whether there is something for other partitions."""
+        return bool(self._sent)
+
     def take_sent(self) -> Sent:
         """What is told to other partitions since this was asked last."""
         sent, self._sent = self._sent, {}

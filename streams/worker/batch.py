@@ -110,7 +110,7 @@ class Batch:
         tally.refused += partition.refused - refused
         self._messages += 1
         self._bytes += len(message.value)
-        self._keep(appends, now if appends and urgent else now + COMMIT_S)
+        self._keep(appends, now if urgent and (appends or partition.decider.sends) else now + COMMIT_S)
 
     def obey(self, message: Message, now: float) -> None:
         """Fold a message of the commands, unless it was seen before; nothing waits for more."""
@@ -123,7 +123,7 @@ class Batch:
             appends = self._told(topic, message)
             self._messages += 1
             self._bytes += len(message.value)
-            self._keep(appends, now if appends else now + COMMIT_S)
+            self._keep(appends, now if appends or self.partition.decider.sends else now + COMMIT_S)
 
     def pass_time(self, at_ms: int, now: float) -> None:
         """End the bans whose time has come by an instant."""
@@ -139,7 +139,7 @@ class Batch:
 
     def take(self, now: float, *, last: bool = False) -> tuple[Append, ...]:
         """What is to be committed, the position last; the batch is empty then."""
-        appends = [*self.partition.tell(), *self._take()]
+        appends = [*self.partition.tell(), *self._take(), *self.partition.post()]
         if self._checkpoint_due(now, last=last):
             appends += self._checkpoint(now)
         return (*appends, self.partition.position_message())
