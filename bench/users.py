@@ -15,7 +15,19 @@ from typing import Final
 import orjson
 
 from bench.figures import say
-from bench.worker import AT_ONCE, EVENTS_SENT, FRAME, HOSTS, cluster, configured, line, start, stop, wait_s
+from bench.worker import (
+    AT_ONCE,
+    EVENTS_SENT,
+    FRAME,
+    HOSTS,
+    cluster,
+    configured,
+    cpu_s,
+    line,
+    start,
+    stop,
+    wait_s,
+)
 from eventlog.contract import Append
 from eventlog.kafka.quiet import quiet_libraries
 from schemas.topics import DECISIONS, EVENTS, partition_of, partition_of_user
@@ -63,6 +75,11 @@ def burst(config: Path, broker: Cluster, host: str) -> None:
             log.append(appends[first : first + AT_ONCE])
         worker = start(config, log)
         say(f"{host}_worker_{name}_users", EVENTS_SENT / wait_s(log, bans), "events/s")
+        say(
+            f"{host}_worker_{name}_users_per_core",
+            EVENTS_SENT / cpu_s(worker),
+            "events/s of its processor time",
+        )
         stop(worker)
         log.close()
 

@@ -128,10 +128,12 @@ class Batch:
     def hear(self, topic: str, message: Message, now: float) -> None:
         """Fold what another partition tells, unless it was seen before."""
         if message.offset >= self.partition.next_offsets[topic]:
+            waiting = self.partition.decider.sends
             appends = self._told(topic, message)
             self._heard += 1
             self._bytes += len(message.value)
-            self._keep(appends, now if appends or self.partition.decider.sends else now + COMMIT_S)
+            answered = bool(appends) or self.partition.decider.sends > waiting
+            self._keep(appends, now if answered else now + COMMIT_S)
 
     def pass_time(self, at_ms: int, now: float) -> None:
         """End the bans whose time has come by an instant."""
