@@ -18,6 +18,12 @@ PORT: Final = 6
 NO_DECOY: Final = ""
 
 
+def user_of(row: RunRow) -> str | None:
+    """Whom an event names, where rows say it."""
+    facts: tuple[Any, ...] = row
+    return facts[USER] if len(facts) > USER else None
+
+
 class Rows(Protocol):
     """Rows, gone through as often as one likes."""
 
