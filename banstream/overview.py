@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "ship": "Send this machine's events to the fleet's log.",
     "decide": "Decide on a log on Kafka: one worker or many, on any hosts.",
     "enforce": "Follow the fleet's bans with this machine's firewall.",
+    "sink": "Send what happens elsewhere: a SIEM, mail, scripts.",
     "demo": "Ten seconds that show what this is, without touching the machine.",
     "match": "Lines to events: which lines of a log a filter matches.",
     "replay": "What the rules would decide, over log files or over the event log.",
