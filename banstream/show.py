@@ -14,16 +14,10 @@ import click
 import orjson
 
 from banstream.tables import Bad, Style, TextTable, fold, lines
+from schemas import steering
 from schemas.steering import harmless
 
-
-def printable(text: str) -> str:
-    r"""Text with every character that could steer a terminal written as its escape (`\\x1b`, `\\u202e`)."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+printable = steering.printable
 
 
 def instant(at_ms: int | None) -> str:

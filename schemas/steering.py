@@ -16,3 +16,12 @@ def harmless(wire: bytes) -> bytes:
     if wire.isascii() and b"\x7f" not in wire:
         return wire
     return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", wire.decode("utf-8")).encode("utf-8")
+
+
+def printable(text: str) -> str:
+    r"""Text with every character that could steer a terminal written as its escape (`\\x1b`, `\\u202e`)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )

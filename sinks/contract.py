@@ -127,6 +127,8 @@ class Transport(Protocol):
     def send(self, batch: Sequence[Sending]) -> Sequence[SinkAnswer]:
         """Hand a batch over; an answer for each item, in order. It connects where it has to.
 
+        Of one that can be handed over only in parts: answers for the first part, one item at least.
+
         Raises Transient: nothing is known of any of it; all of it is tried again.
         """
         ...

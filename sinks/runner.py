@@ -170,9 +170,11 @@ class Runner:
             self._prove()
         batch = list(islice(self._pending, self._pace.room(self._plan.most)))
         answers = self._plan.transport.send(batch)
-        self._pace.sent(len(batch), self._steady_ms())
+        self._pace.sent(len(answers), self._steady_ms())
         settled = settle(self._plan.name, batch, answers, self._now_ms())
-        for _ in batch:
+        if not answers:
+            raise Transient("it said nothing")
+        for _ in answers:
             self._pending.popleft()
         self._pending.extendleft(reversed(settled.again))
         self._count(settled)

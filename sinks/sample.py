@@ -8,7 +8,7 @@ from typing import Final
 from schemas.codec import encode
 from schemas.errors import Transient
 from schemas.records import Ban
-from sinks.contract import Background, Reception, Item, Sending, SinkAnswer
+from sinks.contract import Background, Item, Reception, Sending, SinkAnswer
 from sinks.runner import SinkPlan
 
 ADDRESS: Final = "192.0.2.1"

@@ -10,7 +10,7 @@ from schemas.bounds import STATEMENT_CHARACTERS
 from schemas.codec import encode
 from schemas.records import DeadLetter
 from schemas.topics import DEADLETTERS
-from sinks.contract import Reception, Item, Sending, SinkAnswer
+from sinks.contract import Item, Reception, Sending, SinkAnswer
 from sinks.selection import TOPICS
 
 SAID_CHARACTERS: Final = 1_000
@@ -34,13 +34,10 @@ class Settled(NamedTuple):
 
 
 def settle(name: str, batch: Sequence[Sending], answers: Sequence[SinkAnswer], now_ms: int) -> Settled:
-    """What answers make of a batch; items without an answer are to be sent again."""
+    """What answers make of a batch, as far as they go: its other items have not been sent yet."""
     done, again, letters = list[str](), list[Sending](), list[Append]()
     why, after_ms, taken = "", 0, 0
-    for number, sending in enumerate(batch):
-        answer = (
-            answers[number] if number < len(answers) else SinkAnswer(Reception.AGAIN, "it said nothing of it")
-        )
+    for sending, answer in zip(batch, answers, strict=False):
         match answer.reception:
             case Reception.TAKEN:
                 done.append(sending.item.id)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.errors import Transient
-from sinks.contract import TAKEN, Option, Options, Parcel, SentBy, Sending, SinkAnswer, TransportKind
+from sinks.contract import TAKEN, Option, Options, Parcel, Sending, SentBy, SinkAnswer, TransportKind
 
 LONGEST_LINE: Final = 1 << 20
 MOST_OLD: Final = 100

@@ -103,13 +103,16 @@ def test_what_a_receiver_never_takes_is_a_dead_letter_with_its_answer() -> None:
     assert (runner.status.sent, runner.status.refused) == (2, 1)
 
 
-def test_an_answer_too_few_is_no_answer() -> None:
-    """What nothing was said of is sent again."""
+def test_of_a_batch_that_goes_in_parts_the_rest_is_sent_next() -> None:
+    """At once: no answer for an item is no failure, but no answer at all is one."""
     made = Following()
-    put(made.log, DECISIONS, ban(0), ban(1))
-    made.receiver.replies.append(lambda _: [TAKEN])
-    made.turn(made.made(), for_ms=2_000)
-    assert len(made.receiver.ids) == 2
+    put(made.log, DECISIONS, ban(0), ban(1), ban(2))
+    made.receiver.replies.extend([lambda _: [TAKEN], lambda _: []])
+    runner = made.made()
+    made.turn(runner)
+    assert (made.receiver.ids, runner.status.waiting) == ([f"{LOG}-0-0-0-0"], "it said nothing")
+    made.turn(runner, for_ms=2_000)
+    assert len(made.receiver.ids) == 3
 
 
 def test_stopped_in_the_middle_of_a_page_it_repeats_nothing() -> None:
