@@ -8,7 +8,7 @@ from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from schemas.codec import encode_frame
 from schemas.records import AuthEvent, Ban, Record
-from schemas.topics import DECISIONS, EVENTS, Topic
+from schemas.topics import Topic
 from sinks.background import Evidence
 from sinks.contract import SentBy
 from sinks.formats.json_lines import writer
@@ -107,4 +107,3 @@ class Following:
 
 
 EVENTS_ONLY = Selection(what=("events",))
-__all__ = ["DECISIONS", "EVENTS"]

@@ -25,8 +25,7 @@ def item(
     held: Record | AuthLine = record
     if isinstance(record, AuthEvent):
         (line,) = read_events(raw)
-        assert isinstance(line, AuthLine)
-        held = line
+        held = line if isinstance(line, AuthLine) else record
     return Item(
         exported_id(held, LOG, ref),
         ref,
