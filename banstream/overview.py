@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "status": "What is going on: jails, counts, the firewall, warnings.",
     "bans": "The bans in force.",
     "events": "The events read from the logs.",
+    "export": "What the log has, in a SIEM's format, on standard output.",
     "watch": "Events and decisions as they happen.",
     "ban": "Ban an address or prefix.",
     "unban": "End bans of an address or prefix, or all.",

@@ -14,7 +14,7 @@ from sinks.contract import Item
 from sinks.sentences import rfc3339, sentence
 from sinks.techniques import Technique, technique_of
 
-Facts = dict[str, str | int]
+FlatFacts = dict[str, str | int]
 
 
 class Severity(NamedTuple):
@@ -79,10 +79,10 @@ def address_of(item: Item) -> str | None:
     return item.key if item.key and "/" not in item.key else None
 
 
-def facts_of(item: Item) -> Facts:
+def facts_of(item: Item) -> FlatFacts:
     """Everything that a record says, as one flat table; `message` last."""
     record: Any = item.record
-    found: Facts = {"id": item.id, "ref": item.ref, "record": getattr(record, "TYPE", "auth")}
+    found: FlatFacts = {"id": item.id, "ref": item.ref, "record": getattr(record, "TYPE", "auth")}
     found |= {"kind": item.happening, "at": rfc3339(getattr(record, "at_ms", 0))}
     if (address := address_of(item)) is not None:
         found["ip"] = address
@@ -115,9 +115,9 @@ FIELDS: Final[Mapping[type[Record | AuthLine], tuple[str, ...]]] = {
 NAMES: Final = {"count": "failures", "version": "rules"}
 
 
-def _background(item: Item) -> Facts:
+def _background(item: Item) -> FlatFacts:
     known = item.background
-    found: Facts = {}
+    found: FlatFacts = {}
     if known.first_at_ms is not None:
         found["first"] = rfc3339(known.first_at_ms)
     for name, values in (("users", known.users), ("services", known.services), ("hosts", known.hosts)):

@@ -12,7 +12,7 @@ from typing import Final
 
 from schemas.steering import printable
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
-from sinks.facts import Facts, facts_of, severity_of
+from sinks.facts import FlatFacts, facts_of, severity_of
 
 NAMES: Final[Mapping[str, str]] = {
     "failed": "Login failed",
@@ -70,7 +70,7 @@ def writer(sender: SentBy, _: Options) -> Writing:
     return write
 
 
-def _extension(item: Item, facts: Facts) -> list[tuple[str, str]]:
+def _extension(item: Item, facts: FlatFacts) -> list[tuple[str, str]]:
     found = [*_begin(item, facts), *_address(str(facts.get("ip", "")))]
     there = {key for key, _ in found}
     for name, (key, most) in KEYS.items():
@@ -88,7 +88,7 @@ def _extension(item: Item, facts: Facts) -> list[tuple[str, str]]:
     return [*found, ("msg", printable(str(facts["message"]))[:1_023])]
 
 
-def _begin(item: Item, facts: Facts) -> list[tuple[str, str]]:
+def _begin(item: Item, facts: FlatFacts) -> list[tuple[str, str]]:
     found = [("rt", str(getattr(item.record, "at_ms", 0)))]
     found.append(("cat", CATEGORIES.get(item.what, "configuration")))
     if "verb" not in facts:

@@ -28,7 +28,7 @@ from sinks.facts import address_of, severity_of, technique_of_item
 from sinks.sentences import reason, rfc3339, sentence
 from sinks.techniques import Technique, technique_of
 
-Document = dict[str, Any]
+EcsDocument = dict[str, Any]
 
 ECS: Final = {"version": "9.4.0"}
 MODULE: Final = "banstream"
@@ -55,10 +55,10 @@ def writer(sender: SentBy, _: Options) -> Writing:
     return write
 
 
-def _event(item: Item, record: AuthLine | AuthEvent) -> Document:
+def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
     probed = record.kind == "probed"
     action = "probe" if probed else "ssh_login" if record.filter == "sshd" else "login"
-    document: Document = {
+    document: EcsDocument = {
         "@timestamp": rfc3339(record.at_ms),
         "ecs": ECS,
         "event": {
@@ -82,7 +82,7 @@ def _event(item: Item, record: AuthLine | AuthEvent) -> Document:
             "filter": {"name": record.filter, "version": record.filter_version},
         },
     }
-    related: Document = {"ip": [record.ip]}
+    related: EcsDocument = {"ip": [record.ip]}
     document["related"] = related
     if record.port is not None:
         document["source"]["port"] = record.port
@@ -107,10 +107,10 @@ START: Final = ["start"]
 INFO: Final = ["info"]
 
 
-def _common(item: Item) -> Document:
+def _common(item: Item) -> EcsDocument:
     """What all but events have."""
     record: Any = item.record
-    document: Document = {
+    document: EcsDocument = {
         "@timestamp": rfc3339(record.at_ms),
         "ecs": ECS,
         "message": sentence(record),
@@ -136,7 +136,7 @@ def _common(item: Item) -> Document:
     return document
 
 
-def _others(item: Item) -> Document:
+def _others(item: Item) -> EcsDocument:
     record = item.record
     match record:
         case Ban():
@@ -158,22 +158,22 @@ CONFIGURATION: Final = ["configuration"]
 CHANGE: Final = ["change"]
 
 
-def _told(item: Item, category: list[str], type_: list[str], action: str, **more: Any) -> Document:
-    event: Document = _common(item)["event"]
+def _told(item: Item, category: list[str], type_: list[str], action: str, **more: Any) -> EcsDocument:
+    event: EcsDocument = _common(item)["event"]
     return {**event, "category": category, "type": type_, "action": action, "outcome": "success", **more}
 
 
-def _ban(item: Item, ban: Ban) -> Document:
+def _ban(item: Item, ban: Ban) -> EcsDocument:
     known = item.background
-    told: Document = {"kind": "alert", "reason": reason(ban), "end": rfc3339(ban.at_ms)}
+    told: EcsDocument = {"kind": "alert", "reason": reason(ban), "end": rfc3339(ban.at_ms)}
     if known.first_at_ms is not None:
         told["start"] = rfc3339(known.first_at_ms)
-    own: Document = {"id": ban.id, "failures": ban.count, "count": ban.ban_count, "evidence": ban.evidence}
+    own: EcsDocument = {"id": ban.id, "failures": ban.count, "count": ban.ban_count, "evidence": ban.evidence}
     if ban.until_ms is not None:
         own["until"] = rfc3339(ban.until_ms)
     common = _common(item)
-    rule: Document = {"name": ban.jail, "version": ban.rules, "ruleset": MODULE}
-    document: Document = {
+    rule: EcsDocument = {"name": ban.jail, "version": ban.rules, "ruleset": MODULE}
+    document: EcsDocument = {
         "event": _told(item, INTRUSION, INFO if ban.expired else ["denied"], "ban", **told),
         "banstream": {**common["banstream"], "ban": own},
         "rule": rule,
@@ -185,15 +185,15 @@ def _ban(item: Item, ban: Ban) -> Document:
     return document
 
 
-def _related(item: Item) -> Document:
+def _related(item: Item) -> EcsDocument:
     known = item.background
     found = {"user": list(known.users), "hosts": list(known.hosts)}
     return {name: values for name, values in found.items() if values}
 
 
-def _change(item: Item, record: Unban | Prolong) -> Document:
+def _change(item: Item, record: Unban | Prolong) -> EcsDocument:
     common = _common(item)
-    own: Document = {"id": record.ban}
+    own: EcsDocument = {"id": record.ban}
     if isinstance(record, Unban):
         event = _told(item, INTRUSION, ["allowed"], "unban", reason=record.why or record.reason)
         own["reason"] = record.reason
@@ -205,13 +205,13 @@ def _change(item: Item, record: Unban | Prolong) -> Document:
     return {"event": event, "rule": rule, "banstream": {**common["banstream"], "ban": own}}
 
 
-def _enforcement(item: Item, record: Enforcement) -> Document:
+def _enforcement(item: Item, record: Enforcement) -> EcsDocument:
     common = _common(item)
     types = ["denied" if record.verb == "ban" else "allowed", "change"]
     category = ["network", "configuration"]
     event = _told(item, category, types, f"enforce_{record.verb}", outcome=ENFORCED[record.outcome])
     own = {"decision": record.decision, "backend": record.backend, "outcome": record.outcome}
-    document: Document = {
+    document: EcsDocument = {
         "event": event,
         "host": {"name": record.host, "id": record.host, "os": LINUX},
         "banstream": {**common["banstream"], "enforcement": own},
@@ -222,7 +222,7 @@ def _enforcement(item: Item, record: Enforcement) -> Document:
     return document
 
 
-def _command(item: Item, record: Command) -> Document:
+def _command(item: Item, record: Command) -> EcsDocument:
     event = _told(item, CONFIGURATION, CHANGE, f"command_{record.verb}")
     if record.why:
         event["reason"] = record.why
@@ -237,7 +237,7 @@ def _with_length(prefix: str) -> str:
 @lru_cache(maxsize=64)
 def _threat(technique: Technique) -> orjson.Fragment:
     """The technique; the same bytes for all of its documents."""
-    parent: Document = {"id": [technique.parent], "name": [technique.parent_name or technique.name]}
+    parent: EcsDocument = {"id": [technique.parent], "name": [technique.parent_name or technique.name]}
     if technique.is_sub:
         parent["subtechnique"] = {"id": [technique.uid], "name": [technique.name]}
     tactic = {"id": [technique.tactic], "name": [technique.tactic_name]}

@@ -26,7 +26,7 @@ from sinks.facts import severity_of, technique_of_item
 from sinks.sentences import reason, sentence
 from sinks.techniques import Technique, technique_of
 
-Document = dict[str, Any]
+OcsfEvent = dict[str, Any]
 
 VERSION: Final = "1.8.0"
 ATTACK_VERSION: Final = "18.1"
@@ -53,9 +53,9 @@ def writer(sender: SentBy, _: Options) -> Writing:
     return write
 
 
-def _class(item: Item, class_uid: int, activity_id: int) -> Document:
+def _class(item: Item, class_uid: int, activity_id: int) -> OcsfEvent:
     record: Any = item.record
-    metadata: Document = {"version": VERSION, "uid": item.id, "original_event_uid": item.ref}
+    metadata: OcsfEvent = {"version": VERSION, "uid": item.id, "original_event_uid": item.ref}
     return {
         "class_uid": class_uid,
         "category_uid": class_uid // 1_000,
@@ -67,10 +67,10 @@ def _class(item: Item, class_uid: int, activity_id: int) -> Document:
     }
 
 
-def _of_line(item: Item, record: AuthLine | AuthEvent) -> Document:
+def _of_line(item: Item, record: AuthLine | AuthEvent) -> OcsfEvent:
     probed = record.kind == "probed"
     event = _class(item, 4001, 1) if probed else _class(item, 3002, 1)
-    source: Document = {"ip": record.ip}
+    source: OcsfEvent = {"ip": record.ip}
     if record.port is not None:
         source["port"] = record.port
     observables = [{"name": "src_endpoint.ip", "type_id": 2, "value": record.ip}]
@@ -86,7 +86,7 @@ def _of_line(item: Item, record: AuthLine | AuthEvent) -> Document:
         "observables": observables,
         "unmapped": {"filter": record.filter, "filter_version": record.filter_version},
     }
-    metadata: Document = event["metadata"]
+    metadata: OcsfEvent = event["metadata"]
     metadata["logged_time"] = record.seen_at_ms
     metadata["log_name"] = record.source.removeprefix("file:")
     metadata["profiles"] = CONTROL
@@ -101,7 +101,7 @@ def _of_line(item: Item, record: AuthLine | AuthEvent) -> Document:
     return event
 
 
-def _logon(record: AuthLine | AuthEvent) -> Document:
+def _logon(record: AuthLine | AuthEvent) -> OcsfEvent:
     failed = record.kind == "failed"
     return {
         "status_id": 2 if failed else 1,
@@ -113,7 +113,7 @@ def _logon(record: AuthLine | AuthEvent) -> Document:
     }
 
 
-def _other(item: Item) -> Document:
+def _other(item: Item) -> OcsfEvent:
     record = item.record
     match record:
         case Ban():
@@ -142,7 +142,7 @@ def _other(item: Item) -> Document:
     return event
 
 
-def _finding(item: Item, activity_id: int, status_id: int, ban: str) -> Document:
+def _finding(item: Item, activity_id: int, status_id: int, ban: str) -> OcsfEvent:
     event = _class(item, 2004, activity_id)
     record: Any = item.record
     event["metadata"]["profiles"] = CONTROL
@@ -166,7 +166,7 @@ def _finding(item: Item, activity_id: int, status_id: int, ban: str) -> Document
     return event
 
 
-def _ban(item: Item, ban: Ban) -> Document:
+def _ban(item: Item, ban: Ban) -> OcsfEvent:
     event = _finding(item, 1, 1, ban.id)
     known = item.background
     shadow = ban.expired
@@ -176,7 +176,7 @@ def _ban(item: Item, ban: Ban) -> Document:
         "count": max(ban.count, 1),
         "policy": {"name": ban.jail, "version": ban.rules},
     }
-    info: Document = event["finding_info"]
+    info: OcsfEvent = event["finding_info"]
     info |= {"desc": reason(ban), "last_seen_time": ban.at_ms, "created_time": ban.at_ms}
     if known.first_at_ms is not None:
         info["first_seen_time"] = known.first_at_ms
@@ -194,7 +194,7 @@ def _ban(item: Item, ban: Ban) -> Document:
     return event
 
 
-def _enforcement(item: Item, record: Enforcement) -> Document:
+def _enforcement(item: Item, record: Enforcement) -> OcsfEvent:
     event = _class(item, 7004, 1 if record.verb == "ban" else 3)
     event["metadata"]["profiles"] = ["host"]
     event |= {
@@ -220,7 +220,7 @@ COUNTERMEASURE: Final = {
 }
 
 
-def _command(item: Item, record: Command) -> Document:
+def _command(item: Item, record: Command) -> OcsfEvent:
     event = _class(item, 3004, ACTIVITIES[record.verb])
     about = record.prefix or record.host or "everything"
     event["entity"] = {"name": about, "type": "host" if record.host else "prefix"}
@@ -231,18 +231,18 @@ def _command(item: Item, record: Command) -> Document:
     return event
 
 
-def _by(who: str | None) -> Document:
+def _by(who: str | None) -> OcsfEvent:
     return {} if who is None else {"actor": {"user": {"name": who, "type_id": 0}}}
 
 
-def _observable(name: str, subject: str) -> Document:
+def _observable(name: str, subject: str) -> OcsfEvent:
     return {"name": name, "type_id": 12 if "/" in subject else 2, "value": subject}
 
 
 @lru_cache(maxsize=64)
 def _attacks(technique: Technique) -> orjson.Fragment:
     """The technique; the same bytes for all of its events."""
-    attack: Document = {
+    attack: OcsfEvent = {
         "version": ATTACK_VERSION,
         "tactic": {"uid": technique.tactic, "name": technique.tactic_name},
         "technique": {"uid": technique.parent, "name": technique.parent_name or technique.name},

@@ -11,7 +11,7 @@ from typing import Final
 
 from schemas.steering import printable
 from sinks.contract import FormatKind, Item, Option, Options, SentBy, Writing
-from sinks.facts import Facts, facts_of, severity_of
+from sinks.facts import FlatFacts, facts_of, severity_of
 from sinks.sentences import rfc3339
 
 FACILITIES: Final = (
@@ -59,7 +59,7 @@ def escaped(text: str) -> str:
     return ESCAPED.sub(r"\\\1", printable(text))
 
 
-def _message(facts: Facts) -> str:
+def _message(facts: FlatFacts) -> str:
     return printable(str(facts["message"]))
 
 
