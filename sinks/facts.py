@@ -54,6 +54,8 @@ OF_HAPPENINGS: Final[Mapping[str, Severity]] = {
 def severity_of(item: Item) -> Severity:
     """How bad a record is."""
     record = item.record
+    if isinstance(record, AuthLine):
+        return OF_HAPPENINGS[record.kind]
     if isinstance(record, Ban) and not record.expired:
         wide = record.until_ms is None or "/" in record.prefix or record.jail == "recidive"
         return BANNED_WIDELY if wide else BANNED

@@ -24,10 +24,7 @@ def exported_id(record: Record | AuthLine, log: str, ref: str) -> str:
     """The id of a record that stands at a place of a log; 40 characters at most where the log's is 8."""
     match record:
         case AuthLine() | AuthEvent():
-            named = (
-                f"{record.host}\0{record.source}\0{record.incarnation}\0{record.position}\0{record.filter}"
-            )
-            return _hash(named)
+            return event_id(record)
         case Ban() | Unban() | Prolong():
             named = f"{log}-{record.id}"
             return named if len(named) <= 40 else f"{log}-{_hash(record.id)}"  # noqa: PLR2004 - CEF's bound
@@ -38,6 +35,11 @@ def exported_id(record: Record | AuthLine, log: str, ref: str) -> str:
             return f"{log}-{_hash(record.id)}"
         case _:
             return f"{log}-{ref}"
+
+
+def event_id(event: AuthLine | AuthEvent) -> str:
+    """The id of an event, wherever it stands."""
+    return _hash(f"{event.host}\0{event.source}\0{event.incarnation}\0{event.position}\0{event.filter}")
 
 
 def _hash(named: str) -> str:

@@ -12,7 +12,7 @@ from schemas.errors import InvalidMessage
 from schemas.records import Ban, Record
 from schemas.topics import EVENTS
 from sinks.contract import NOTHING_KNOWN, Background, Item
-from sinks.identity import exported_id
+from sinks.identity import event_id, exported_id
 from sinks.selection import WHATS, Selection, happening_of, subject_of
 
 BackgroundOf = Callable[[Ban], Background]
@@ -31,6 +31,7 @@ class Items:
         """`log`: its id."""
         self._log: Final = log
         self._selection: Final = selection
+        self._takes_all: Final = not selection.on and not selection.where
         self._background: Final = background
 
     def of(self, topic: str, message: Message) -> Iterator[Item]:
@@ -42,10 +43,15 @@ class Items:
             lines = lines_of(message.value)
             place = f"{message.partition}-{message.offset}-"
             for index, record in enumerate(records):
-                if not isinstance(record, InvalidMessage):
+                if isinstance(record, AuthLine):
+                    if self._takes_all or self._selection.takes(record.kind, record):
+                        ref, raw = f"{place}{index}", lines[index]
+                        named, kind, ip = event_id(record), record.kind, record.ip
+                        yield Item(named, ref, "events", kind, ip, self._log, record, raw)
+                elif not isinstance(record, InvalidMessage):
                     yield from self._item(topic, record, f"{place}{index}", lines[index])
 
-    def _item(self, topic: str, record: AuthLine | Record, ref: str, raw: bytes) -> Iterator[Item]:
+    def _item(self, topic: str, record: Record, ref: str, raw: bytes) -> Iterator[Item]:
         happening = happening_of(record)
         if happening is None or not self._selection.takes(happening, record):
             return

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eventlog.follower import Edge
+from schemas.durations import format_duration
 from schemas.errors import ConfigError
-from schemas.secrets import hidden
+from schemas.secrets import HIDDEN, hidden
 from sinks.contract import Parcel, SentBy
 from sinks.registry import format_kind, transport_kind
 from sinks.runner import SinkPlan
@@ -43,6 +44,30 @@ class SinkSettings:
     def shown(self) -> str:
         """Its receiver, without secrets."""
         return hidden(self.to) if "://" in self.to else self.to
+
+    def to_wire(self) -> dict[str, Any]:
+        """It as configured, defaults filled in; of secrets the files they are in."""
+        given = {**self.options, **self.format_options}
+        given = {name: value for name, value in given.items() if value not in (None, "", {}, ())}
+        kind = transport_kind(self.to)
+        for name, option in () if kind is None else kind.options.items():
+            if option.kind == "duration" and name in given:
+                given[name] = format_duration(given[name])
+        if "headers" in given:
+            given["headers"] = dict.fromkeys(given["headers"], HIDDEN)
+        chosen = self.selection
+        return {
+            "to": self.shown,
+            "format": self.format,
+            "what": chosen.what,
+            "on": tuple(sorted(chosen.on)),
+            "where": dict(chosen.where),
+            "batch": self.most,
+            "every": format_duration(self.every_ms) if self.every_ms else 0,
+            "limit": self.limit_per_minute,
+            "start": "now" if self.start == "end" else "beginning",
+            **given,
+        }
 
 
 def plan_of(settings: SinkSettings, version: str, host: str) -> SinkPlan:

@@ -40,14 +40,14 @@ LOKI_VALUE: Final = 1_024
 DETAILS: Final = ("id", "ip", "prefix", "user", "host", "service", "technique")
 
 Wrap = Callable[[Sequence[Sending]], bytes]
-Judgement = Callable[[Answered, int], "list[SinkAnswer] | None"]
+Ruling = Callable[[Answered, int], "list[SinkAnswer] | None"]
 """What an answer means for so many items; None: the batch goes one by one."""
 
 
 class CollectorTransport:
     """Posts wrapped batches."""
 
-    def __init__(self, posting: Posting, wrap: Wrap, judge: Judgement, headers: Mapping[str, str]) -> None:
+    def __init__(self, posting: Posting, wrap: Wrap, judge: Ruling, headers: Mapping[str, str]) -> None:
         self._posting = posting
         self._wrap = wrap
         self._judge = judge
@@ -172,7 +172,7 @@ def _kind(  # noqa: PLR0913 - what tells one from the other
     name: str,
     path: str,
     body: Callable[[Options, SentBy], Wrap],
-    judge: Judgement,
+    judge: Ruling,
     *,
     format_: str,
     scheme: str = "Bearer",

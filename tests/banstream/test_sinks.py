@@ -209,3 +209,22 @@ def test_what_is_wrong_with_a_sink_is_said(made: Service, lines: str, said: str)
     made.configure(enforcer=NULL, more=lines)
     done = made.run("config", "check", "--config", str(made.config), code=2)
     assert said in done.stderr
+
+
+def test_what_config_show_says_can_be_read_again_and_holds_no_secret(made: Service) -> None:
+    """Every key with its default; of a header its name alone."""
+    more = (
+        '[sink.a]\nto = "webhook+https://example.org/x?token=s3cret"\nheaders = { "X-Key" = "s3cret" }\n'
+        'timeout = "5s"\n[sink.b]\nto = "mail:root"\n'
+        '[sink.c]\nto = "script:"\ncommand = ["/bin/true", "<ip>"]\n'
+    )
+    made.configure(enforcer=NULL, more=more)
+    text = made.run("config", "show", "--config", str(made.config)).stdout
+    assert "s3cret" not in text
+    assert 'timeout = "5s"' in text
+    assert 'every = "1m"' in text
+    assert 'command = ["/bin/true", "<ip>"]' in text
+    file = made.folder / "again.toml"
+    file.write_text(text, encoding="utf-8")
+    again = made.run("config", "show", "--config", str(file)).stdout
+    assert again.splitlines()[1:] == text.splitlines()[1:]
