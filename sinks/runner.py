@@ -155,6 +155,11 @@ class Runner:
             self._follower.close()
 
     @property
+    def sent(self) -> int:
+        """How many items the receiver has taken, to this moment."""
+        return self._sent
+
+    @property
     def is_busy(self) -> bool:
         """Whether something is pending, so that news of the log change nothing."""
         return bool(self._pending)

@@ -49,6 +49,11 @@ class SinkThread:
             return self._status
         return self._runner.status
 
+    @property
+    def sent(self) -> int:
+        """How many items its receiver has taken, to this moment."""
+        return 0 if self._runner is None else self._runner.sent
+
     def start(self, within_s: float = 0) -> None:
         """Begin; wait so long at most until it has its place in the log."""
         self._thread.start()
