@@ -15,6 +15,7 @@ with its length. What ECS has no field for is under `banstream`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Rules
 from schemas.steering import harmless
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import address_of, severity_of, technique_of_item
+from sinks.formats.shapes import DocumentPath, Shapes
 from sinks.sentences import reason, rfc3339, sentence
 from sinks.techniques import Technique, technique_of
 
@@ -39,13 +41,30 @@ LINUX: Final = {"type": "linux"}
 FILE: Final = "file:"
 
 
+PLACES: Final[Mapping[str, Sequence[DocumentPath]]] = {
+    "at": [("@timestamp",)],
+    "seen": [("event", "created")],
+    "id": [("event", "id")],
+    "line": [("event", "original"), ("message",)],
+    "ip": [("source", "ip"), ("source", "address"), ("related", "ip", 0)],
+    "port": [("source", "port")],
+    "user": [("user", "name"), ("related", "user", 0)],
+    "ref": [("banstream", "ref")],
+}
+"""Where events of one source differ."""
+
+
 def writer(sender: SentBy, _: Options) -> Writing:
     """The function from an item to its document."""
     observer = {"vendor": MODULE, "product": MODULE, "type": "ips"}
     observer |= {"version": sender.version, "hostname": sender.host}
 
+    shapes = Shapes(_event, PLACES, lambda at_ms: b'"%b"' % rfc3339(at_ms).encode("ascii"))
+
     def write(item: Item) -> bytes:
         record = item.record
+        if isinstance(record, AuthLine) and not item.sample:
+            return shapes.write(item, record)
         if isinstance(record, AuthLine | AuthEvent):
             return harmless(orjson.dumps(_event(item, record)))
         document = {**_common(item), **_others(item)}

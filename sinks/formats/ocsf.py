@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Rules
 from schemas.steering import harmless
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import severity_of, technique_of_item
+from sinks.formats.shapes import DocumentPath, Shapes
 from sinks.sentences import reason, sentence
 from sinks.techniques import Technique, technique_of
 
@@ -38,14 +40,36 @@ ACTIVITIES: Final = {"ban": 1, "allow": 1, "enroll": 1, "unban": 4, "disallow": 
 REMEDIED: Final = {"applied": 1, "failed": 2, "refused": 2, "skipped": 99}
 
 
+PLACES: Final[Mapping[str, Sequence[DocumentPath]]] = {
+    "at": [("time",)],
+    "seen": [("metadata", "logged_time")],
+    "id": [("metadata", "uid")],
+    "line": [("message",), ("raw_data",)],
+    "ip": [("src_endpoint", "ip"), ("observables", 0, "value")],
+    "port": [("src_endpoint", "port")],
+    "user": [("user", "name"), ("observables", 1, "value"), ("unmapped", "user")],
+    "ref": [("metadata", "original_event_uid")],
+}
+"""Where events of one source differ."""
+
+
 def writer(sender: SentBy, _: Options) -> Writing:
     """The function from an item to its event."""
     product = orjson.Fragment(
         orjson.dumps({"vendor_name": "banstream", "name": "banstream", "version": sender.version})
     )
 
+    def event_of(item: Item, record: AuthLine) -> OcsfEvent:
+        event = _of_line(item, record)
+        event["metadata"]["product"] = product
+        return event
+
+    shapes = Shapes(event_of, PLACES, lambda at_ms: b"%d" % at_ms)
+
     def write(item: Item) -> bytes:
         record = item.record
+        if isinstance(record, AuthLine) and not item.sample:
+            return shapes.write(item, record)
         event = _of_line(item, record) if isinstance(record, AuthLine | AuthEvent) else _other(item)
         event["metadata"]["product"] = product
         return harmless(orjson.dumps(event))

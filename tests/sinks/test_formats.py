@@ -19,10 +19,10 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from schemas.records import AuthEvent, Command, Enforcement, Prolong, Record, RulesChanged, Unban
 from schemas.steering import STEERING, printable
 from sinks.contract import Background
-from sinks.registry import format_names
+from sinks.registry import format_kind, format_names
 from sinks.selection import happening_of
 from tests.schemas.examples import EXAMPLES
-from tests.sinks.following import AT_MS, ban, failed
+from tests.sinks.following import AT_MS, ORIGIN, ban, failed
 from tests.sinks.hostile import hostile_text
 from tests.sinks.sending import item, written
 
@@ -113,7 +113,7 @@ def row(line: str) -> dict[str, str]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(user=hostile_text, line=hostile_text, host=hostile_text)
 def test_whatever_is_in_an_event_is_read_back(user: str, line: str, host: str) -> None:
     """The same values, in no other field, on one line."""
@@ -155,7 +155,7 @@ def test_whatever_is_in_an_event_is_read_back(user: str, line: str, host: str) -
     assert cells["kind"] == "failed"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(why=hostile_text, who=hostile_text, jail=hostile_text, detail=hostile_text)
 def test_whatever_operators_and_firewalls_say_is_read_back(
     why: str, who: str, jail: str, detail: str
@@ -182,6 +182,34 @@ def test_every_record_can_be_written_and_has_its_id(name: str) -> None:
         text = written(record, name, KNOWN).decode()
         assert "\n" not in text
         assert name in {"text", "template"} or item(record).id in text
+
+
+EVENT_FIELDS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["failed", "succeeded", "probed"]),
+        "user": st.none() | hostile_text,
+        "line": hostile_text,
+        "port": st.none() | st.integers(0, 65_535),
+        "host": st.none() | hostile_text.map(lambda text: text[:200]),
+        "service": st.none() | st.just("100%b %s"),
+        "source": st.sampled_from(["file:/var/log/auth.log", "journald:x%d"]),
+        "ip": st.sampled_from(["203.0.113.7", "2001:db8::7"]),
+        "position": st.integers(0, 9),
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(EVENT_FIELDS, min_size=1, max_size=4))
+@pytest.mark.parametrize("name", ["ecs", "ocsf"])
+def test_an_event_written_by_its_shape_is_the_document(name: str, fields: list[dict[str, Any]]) -> None:
+    """Whatever the events before it were: the same as one that is written whole."""
+    kind = format_kind(name)
+    assert kind is not None
+    write = kind.writer(ORIGIN, {})
+    for each in fields:
+        event = failed(**each)
+        assert json.loads(write(item(event))) == json.loads(write(item(event)._replace(record=event)))
 
 
 @cache
