@@ -24,7 +24,7 @@ SLOTS: Final = ("at", "seen", "id", "line", "ip", "port", "user", "ref")
 MOST_KEPT: Final = 4_096
 
 
-class Shape(NamedTuple):
+class EventShape(NamedTuple):
     """A document with free places, and what goes into them, in order."""
 
     template: bytes
@@ -44,7 +44,7 @@ class Shapes:
         self._document = document
         self._places = places
         self._instant = instant
-        self._known: dict[tuple[object, ...], Shape] = {}
+        self._known: dict[tuple[object, ...], EventShape] = {}
 
     def write(self, item: Item, event: AuthLine) -> bytes:
         """An event's document."""
@@ -69,7 +69,7 @@ class Shapes:
         written: bytes = shape.template % shape.pick(values)
         return written
 
-    def _learned(self, key: tuple[object, ...], item: Item, event: AuthLine) -> Shape:
+    def _learned(self, key: tuple[object, ...], item: Item, event: AuthLine) -> EventShape:
         document = self._document(item, event)
         mark = token_hex(16)  # no text of anybody's holds it
         for slot, places in self._places.items():
@@ -78,7 +78,7 @@ class Shapes:
         parts = harmless(orjson.dumps(document)).split(f'"{mark}'.encode("ascii"))
         order = [int(part[:1]) for part in parts[1:]]
         texts = [parts[0], *(part[2:] for part in parts[1:])]
-        made = Shape(b"%b".join(text.replace(b"%", b"%%") for text in texts), itemgetter(*order))
+        made = EventShape(b"%b".join(text.replace(b"%", b"%%") for text in texts), itemgetter(*order))
         if len(self._known) >= MOST_KEPT:
             self._known.clear()
         self._known[key] = made
