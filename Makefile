@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := banstream enforcers eventlog producers schemas streams tests bench
+CODE := banstream enforcers eventlog producers schemas sinks streams tests bench
 
 LOCKS := deploy/locks
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from banstream.waiting import WaitingStatus
     from enforcers.status import EnforcerStatus
     from producers.status import ProducerStatus, UplinkStatus
+    from sinks.status import SinkStatus
     from streams.status import DeciderStatus
     from streams.worker.status import WorkerStatus
 
@@ -71,6 +72,7 @@ class Account:
     decider: DeciderStatus | None = None
     enforcer: EnforcerStatus | None = None
     worker: WorkerStatus | None = None
+    sinks: tuple[SinkStatus, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ class RoleStatus:
     """How a role is.
 
     Attributes:
-        role: `up`, `ship`, `decide`, `enforce`.
+        role: `up`, `ship`, `decide`, `enforce`, `sink`.
         version: of banstream.
         pid: of its process.
         started_at_ms, at_ms: since when it runs, and when it said so.

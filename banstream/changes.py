@@ -12,14 +12,16 @@ from schemas.differences import differences, shown
 KEYS: Final = {"max_log_bytes": "log.max_size", "log_url": "log.url"}
 OWN: Final = ("sources", "start", "usedns", "timezone", "layout")
 """What of a jail is no rule."""
-ELSEWHERE: Final = frozenset({"jails", "files", "lateness_ms", "max_subjects", "waiting", "configuration"})
+ELSEWHERE: Final = frozenset(
+    {"jails", "files", "lateness_ms", "max_subjects", "waiting", "configuration", "sinks"}
+)
 """Told as rules, by their content, or in sentences of their own."""
 
 
 def changed(old: Settings, new: Settings) -> list[str]:
     """What the new settings change."""
     keys = _keys("", _fields(old, ELSEWHERE), _fields(new, ELSEWHERE))
-    return [*differences(old.rules(), new.rules()), *_sources(old, new), *keys]
+    return [*differences(old.rules(), new.rules()), *_sources(old, new), *_sinks(old, new), *keys]
 
 
 def _sources(old: Settings, new: Settings) -> Iterator[str]:
@@ -28,6 +30,17 @@ def _sources(old: Settings, new: Settings) -> Iterator[str]:
         name, was = jail.rules.name, before.get(jail.rules.name)
         if was is not None:
             yield from _keys(f"jail {name}: ", _own(was), _own(jail))
+
+
+def _sinks(old: Settings, new: Settings) -> Iterator[str]:
+    before, after = ({sink.name: sink for sink in settings.sinks} for settings in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            yield f"sink {name} is new"
+        elif name not in after:
+            yield f"sink {name} is gone"
+        elif before[name] != after[name]:
+            yield f"sink {name} is another: to {after[name].shown} as {after[name].format}"
 
 
 def _own(jail: object) -> dict[str, Any]:

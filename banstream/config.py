@@ -19,6 +19,7 @@ from banstream.jails import CheckDepth, JailSettings, read_jails
 from banstream.lists.wanted import Wanted, read_lists, wanted_by
 from banstream.locating import locate
 from banstream.show import printable
+from banstream.sink_config import read_sinks
 from banstream.toml import Problems, Table, read_files
 from banstream.waiting import WaitingJail
 from eventlog.urls import check_url, is_shared
@@ -26,6 +27,7 @@ from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.registries import BACKENDS
 from schemas.rules import SELF, Rules
+from sinks.settings import SinkSettings
 from streams.worker.membership import MembershipName
 
 SYSTEM_STATE: Final = Path("/var/lib/banstream")
@@ -122,7 +124,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
-        lists: those of `[list.NAME]`.
+        lists: those of `[list.NAME]`; sinks: those of `[sink.NAME]`.
         max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
         waiting: jails that wait, of a role that goes on without them; those of them that go on by their
@@ -135,6 +137,7 @@ class Settings:
     jails: tuple[JailSettings, ...]
     ship: ShipSettings
     lists: tuple[Wanted, ...] = ()
+    sinks: tuple[SinkSettings, ...] = ()
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -238,10 +241,12 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     listen = metrics.take("listen", values.listen, None)
     metrics.done()
     lists = read_lists(top)
+    jails = read_jails(top, check=check, lists=tuple(each.name for each in lists))
     return Settings(
         files=files,
         log_url=log_url,
-        jails=read_jails(top, check=check, lists=tuple(each.name for each in lists)),
+        jails=jails,
+        sinks=read_sinks(top, jails),
         lists=lists,
         ship=ship,
         enforcer=enforcer,

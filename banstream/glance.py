@@ -40,6 +40,8 @@ def show_machine(made: Machine) -> None:
     show_sources(made.beat, made.notices)
     for sentence in _firewall(made):
         tell(sentence)
+    for sentence, wrong in sinks_said(made.beat):
+        tell(sentence, wrong=wrong)
 
 
 def show_jail(made: Machine, name: str) -> None:
@@ -71,6 +73,22 @@ def show_jail(made: Machine, name: str) -> None:
 def sources_read(made: Machine, jail: Jail) -> list[str]:
     """The sources that a jail counts events of, as `up` tells of them."""
     return [each for each in _sources(made.beat) if _reads(each, jail.filters, jail.sources)]
+
+
+def sinks_said(beat: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """How each sink is, a sentence each, and whether something is wrong with it."""
+    for each in beat.get("sinks") or ():
+        head = f"sink {each['name']}"
+        did = f"{each['sent']} sent to {each['to']} as {each['format']} since the start"
+        did += f", {each['refused']} refused" if each["refused"] else ""
+        if each["ended"] is not None:
+            yield f"{head} has ended: {each['ended']}; {did}", True
+        elif each["waiting"] is not None:
+            lag = format_duration(each["lag_ms"] // 1_000 * 1_000)
+            behind = f"{counted(each['lag_messages'], 'message')} behind, for {lag}"
+            yield f"{head} waits: {each['waiting']}; {behind}; {did}", True
+        else:
+            yield f"{head}: {did}", bool(each["refused"])
 
 
 def _show_head(made: Machine) -> None:

@@ -60,6 +60,7 @@ class JailSettings:
         timezone: of times in its sources that name none; empty: this machine's.
         layout: how the lines of its access logs begin, where it has to be said.
         keeps_filters: its filters are those that were loaded before, whatever their files hold now.
+        actions: the sinks that carry what it decides.
         reads: its sources are read.
     """
 
@@ -71,6 +72,7 @@ class JailSettings:
     timezone: str = ""
     layout: str = ""
     keeps_filters: bool = False
+    actions: tuple[str, ...] = ()
     reads: bool = True
 
 
@@ -189,6 +191,7 @@ def _jail(
         usedns=table.take("usedns", _usedns, usual.usedns),
         timezone=table.take("timezone", values.timezone, usual.timezone),
         layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
+        actions=table.take("actions", values.texts, usual.actions),
     )
 
 

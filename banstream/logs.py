@@ -17,8 +17,9 @@ from typing import Any, Final
 import click
 import orjson
 
-from banstream.show import harmless, printable
+from banstream.show import printable
 from eventlog.kafka.quiet import quiet_libraries
+from schemas.steering import harmless
 
 FACT: Final = re.compile(r"(?: (\w+)=)?%[-+ #0]*\d*(?:\.\d+)?[sdrif]")
 """A place where a value goes, and the name of the fact that it is, if it has one."""

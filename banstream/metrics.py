@@ -84,6 +84,23 @@ class Metric(StrEnum):
     )
     ENFORCER_LAG = "banstream_enforcer_lag_seconds", "How old the newest ban was when it was read."
     ENFORCER_OBSERVING = "banstream_enforcer_observing", "Whether nothing is enforced."
+    SINK_SENT = "banstream_sink_sent_records_total", "Records that the receiver has taken, by sink."
+    SINK_REFUSED = (
+        "banstream_sink_refused_records_total",
+        "Records that the receiver will not take, which are in the dead letters, by sink.",
+    )
+    SINK_RETRIES = "banstream_sink_retries_total", "How often something had to be sent again, by sink."
+    SINK_MISSED = (
+        "banstream_sink_missed_messages_total",
+        "Messages that the log dropped before they were sent, by sink.",
+    )
+    SINK_LAG = "banstream_sink_lag_seconds", "How long the oldest record waits to be sent, by sink."
+    SINK_LAG_MESSAGES = "banstream_sink_lag_messages", "Messages of the log that wait to be sent, by sink."
+    SINK_WAITING = (
+        "banstream_sink_waiting",
+        "Whether its receiver cannot be reached or takes nothing, by sink.",
+    )
+    SINK_ENDED = "banstream_sink_ended", "Whether it goes on no more; `status` says why, by sink."
     WORKER_AWAY = "banstream_worker_away", "Whether the broker is away."
     WORKER_PARTITIONS = "banstream_worker_partitions", "Partitions of this worker, by state."
     WORKER_LAG = "banstream_worker_lag_messages", "Messages in the log that are not folded yet, by partition."
@@ -116,7 +133,7 @@ def samples(status: RoleStatus) -> Iterator[Measured]:
     yield Metric.ROLE_WAITING, {}, len(status.waiting)
     yield Metric.ROLE_WAITING_JAILS, {}, len(status.account.waiting_jails)
     yield Metric.ROLE_NOTICES, {}, sum(status.account.notices.values())
-    for each in (_of_producer, _of_uplink, _of_decider, _of_enforcer, _of_worker):
+    for each in (_of_producer, _of_uplink, _of_decider, _of_enforcer, _of_worker, _of_sinks):
         yield from each(status.account)
 
 
@@ -180,6 +197,19 @@ def _of_worker(account: Account) -> Iterator[Measured]:
             yield Metric.WORKER_ASIDE, labels, partition.aside
             yield Metric.WORKER_PUT_ASIDE, labels, partition.put_aside
             yield Metric.WORKER_COMMITS, labels, partition.commits
+
+
+def _of_sinks(account: Account) -> Iterator[Measured]:
+    for sink in account.sinks or ():
+        labels = {"sink": sink.name}
+        yield Metric.SINK_SENT, labels, sink.sent
+        yield Metric.SINK_REFUSED, labels, sink.refused
+        yield Metric.SINK_RETRIES, labels, sink.retries
+        yield Metric.SINK_MISSED, labels, sink.missed
+        yield Metric.SINK_LAG, labels, sink.lag_ms / 1_000
+        yield Metric.SINK_LAG_MESSAGES, labels, sink.lag_messages
+        yield Metric.SINK_WAITING, labels, int(sink.waiting is not None)
+        yield Metric.SINK_ENDED, labels, int(sink.ended is not None)
 
 
 class Server(Protocol):

@@ -50,6 +50,7 @@ class Pipeline:
 
     def run(self) -> None:
         """Turn the stages until SIGTERM or SIGINT. Raises LogError when the log is lost for good."""
+        self.stages.crew.start()
         self._loop.run()
 
     def turn(self) -> bool:
@@ -89,6 +90,7 @@ class Pipeline:
             "stopping the decider": stages.decider.close,
             "stopping the enforcer": stages.enforcer.close,
             "telling": stages.telling.close,
+            "stopping the sinks": stages.crew.close,
         }
 
     def filenos(self) -> Iterable[int]:

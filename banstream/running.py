@@ -21,7 +21,7 @@ from eventlog.claim import Claim
 from eventlog.urls import is_shared, sqlite_path
 from schemas.errors import LogError
 
-ROLES: Final = ("up", "ship", "decide", "enforce")
+ROLES: Final = ("up", "ship", "decide", "enforce", "sink")
 WAIT_S: Final = 20.0
 LOOK_S: Final = 0.1
 
@@ -43,7 +43,7 @@ def running(settings: Settings) -> list[Running]:
     if not is_shared(settings.log_url):
         held["up"] = sqlite_path(settings.log_url)
     pids = {role: _holder(path, role) for role, path in held.items()}
-    for role in ("decide", "enforce"):
+    for role in ("decide", "enforce", "sink"):
         found = health(role)
         pids[role] = int(found.facts["pid"]) if found.alive and _is_ours(settings, found.facts) else None
     return [Running(role, pid) for role in ROLES if (pid := pids.get(role)) is not None]

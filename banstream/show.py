@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import click
 import orjson
 
 from banstream.tables import Bad, Style, TextTable, fold, lines
+from schemas import steering
+from schemas.steering import harmless
 
-STEERING: Final = re.compile(
-    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
-)
-"""Control, format and line separator characters that JSON leaves as they are."""
-
-
-def printable(text: str) -> str:
-    r"""Text with every character that could steer a terminal written as its escape (`\\x1b`, `\\u202e`)."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+printable = steering.printable
 
 
 def instant(at_ms: int | None) -> str:
@@ -59,13 +48,6 @@ def until(at_ms: int | None) -> str:
 def json_line(value: dict[str, Any]) -> None:
     """One JSON object on one line of stdout."""
     sys.stdout.buffer.write(harmless(orjson.dumps(value)) + b"\n")
-
-
-def harmless(wire: bytes) -> bytes:
-    r"""JSON that means the same, with what could steer a terminal escaped (`\u009b`, `\u202e`)."""
-    if wire.isascii() and b"\x7f" not in wire:
-        return wire
-    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", wire.decode("utf-8")).encode("utf-8")
 
 
 def flush() -> None:

@@ -151,10 +151,10 @@ class Table:
             for number, row in enumerate(rows, 1)
         ]
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """Every key that is left, as a table inside this one, and a part of its own."""
+    def tables(self, *, parts: bool = True) -> Iterator[tuple[str, Table]]:
+        """Every key that is left, as a table inside this one; `parts`: each a part of its own."""
         for key in list(self._values):
-            yield key, self.table(key, key)
+            yield key, self.table(key, key if parts else "")
 
     def anew(self, problems: Problems) -> Table:
         """The same table, nothing of it taken; what is wrong is added to these problems."""

@@ -13,6 +13,7 @@ from banstream.enforcer_config import enforcer_config
 from banstream.healing import keeping_rules
 from banstream.lists.keeper import Keeper
 from banstream.reading import rules_in_force
+from banstream.sinking import Crew
 from banstream.telling import Telling
 from banstream.waiting import status_of
 from banstream.watches import watches
@@ -58,6 +59,7 @@ class Stages:
     enforcer: Enforcer
     telling: Telling
     keeper: Keeper
+    crew: Crew
 
     @classmethod
     def connect(cls, settings: Settings, event_log: EventLog, now_ms: Callable[[], int]) -> Stages:
@@ -69,6 +71,7 @@ class Stages:
         keeper = _keeper(settings, event_log, decider, now_ms)
         decider.govern(settings.rules())
         decider.catch_up()
+        crew = Crew(settings, now_ms)
         backend, observing = open_backend(settings.enforcer.backend)
         enforcer = Enforcer(
             event_log,
@@ -90,6 +93,7 @@ class Stages:
             enforcer=enforcer,
             telling=telling,
             keeper=keeper,
+            crew=crew,
         )
 
     def renewed(self, settings: Settings) -> Stages:
@@ -108,6 +112,7 @@ class Stages:
         enforcer = self._next_enforcer(settings) if read_again else self.enforcer
         producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
         try:
+            self.crew.renew(settings)
             self.decider.catch_up()
             keeper = _keeper(settings, self.event_log, self.decider, self.now_ms)
             self.decider.govern(settings.rules())
@@ -133,7 +138,7 @@ class Stages:
     def account(self) -> Account:
         """How each stage is."""
         decider = self.decider.status()
-        notices = {**self.producer.notices(), **self.keeper.notices()}
+        notices = {**self.producer.notices(), **self.keeper.notices(), **self.crew.notices()}
         if decider.sent_again:
             notices[SENT_AGAIN] = decider.sent_again
         if decider.stepped_back:
@@ -147,6 +152,7 @@ class Stages:
             producer=self.producer.status(),
             decider=decider,
             enforcer=self.enforcer.status(),
+            sinks=self.crew.status(),
         )
 
 

@@ -22,6 +22,7 @@ PARTS = (
     "looking",
     "enforcers",
     "pipeline",
+    "sinks",
     "idle",
     "kafka",
     "worker",

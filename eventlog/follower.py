@@ -90,8 +90,10 @@ class Follower:
         """Whether there is more; sleeps until there is, `timeout_ms` at most. Raises LogError, Transient."""
         return self._log.wait(self.offsets, timeout_ms=timeout_ms)
 
-    def commit(self, appends: Sequence[Append] = ()) -> list[int]:
+    def commit(self, appends: Sequence[Append] = (), beside: Mapping[str, bytes] | None = None) -> list[int]:
         """Append messages and keep the place, all or nothing; only for one with a name.
+
+        `beside`: positions of other readers that belong to it, and are kept with it.
 
         Raises:
             Fenced: another follower of this name goes on; this one must stop.
@@ -102,7 +104,7 @@ class Follower:
         if self._writer is None:
             self._writer = self._log.writer(self.reader)
         value = orjson.dumps([[*place, offset] for place, offset in self.offsets.items()])
-        return self._writer.commit(appends, {self.reader: value})
+        return self._writer.commit(appends, {self.reader: value, **(beside or {})})
 
     @property
     def reader(self) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from eventlog import identity
 from eventlog import sqlite_schema as sql
 from eventlog.sqlite_errors import corrupt, denied, foreign
 from eventlog.trust import doubt
@@ -107,7 +108,7 @@ def initialize(connection: sqlite3.Connection, partitions: int) -> None:
 
 
 def bring_up_to_date(connection: sqlite3.Connection, partitions: int) -> None:
-    """Give every topic that this version knows its streams; from then on the file is of this format."""
+    """Give every topic that this version knows its streams, and the log an id; then it is of this format."""
     # The events come last: at the right edge of the tree SQLite fills pages to the brim.
     wanted = [(topic.name, partition) for topic in reversed(ALL) for partition in range(partitions)]
     known = {(topic, partition) for topic, partition, _ in connection.execute(sql.STREAMS)}
@@ -115,6 +116,8 @@ def bring_up_to_date(connection: sqlite3.Connection, partitions: int) -> None:
         with transaction(connection):
             connection.executemany(sql.ADD_STREAM, wanted)
             connection.execute(f"PRAGMA user_version = {sql.FORMAT}")
+    if connection.execute(sql.POSITION, (identity.READER,)).fetchone() is None:
+        connection.execute(sql.NAME_LOG, (identity.READER, identity.new_id()))
 
 
 @contextmanager

@@ -92,6 +92,7 @@ IN_FORCE: Final = """SELECT id, key, value, at_ms FROM messages
 
 POSITION: Final = "SELECT position FROM positions WHERE reader = ?"
 POSITIONS: Final = "SELECT reader, position FROM positions ORDER BY reader"
+NAME_LOG: Final = "INSERT OR IGNORE INTO positions (reader, position) VALUES (?, ?)"
 MOVE: Final = "REPLACE INTO positions (reader, position) VALUES (?, ?)"
 NEW_EPOCH: Final = """INSERT INTO writers (name, epoch) VALUES (?, 1)
     ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch"""

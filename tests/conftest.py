@@ -54,6 +54,7 @@ REAL_PARTS: Final = {
     "journald": _root_with("journalctl", "/lib/systemd/systemd-journal-remote"),
     "logrotate": _root_with("logrotate"),
     "kafka": _kafka,
+    "rsyslog": _root_with("rsyslogd"),
     "machine": _machine,
 }
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("banstream", "enforcers", "eventlog", "producers", "schemas", "streams")
+PACKAGES = ("banstream", "enforcers", "eventlog", "producers", "schemas", "sinks", "streams")
 
 
 def named(module: Path) -> list[str]:

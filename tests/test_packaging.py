@@ -20,7 +20,7 @@ from banstream.overview import VERSION
 from schemas.records import RECORDS
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("banstream", "enforcers", "eventlog", "producers", "schemas", "streams")
+PACKAGES = ("banstream", "enforcers", "eventlog", "producers", "schemas", "sinks", "streams")
 
 
 def project() -> dict[str, Any]:

@@ -70,6 +70,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
                 "ship": {name: getattr(settings.ship, name) for name in type(settings.ship).__slots__},
                 "metrics": {"listen": settings.metrics.listen},
                 "lists": [asdict(each) for each in settings.wanted()],
+                "sinks": [sink.to_wire() for sink in settings.sinks],
                 "sources": {jail.rules.name: jail.sources for jail in settings.jails},
                 "enforcer": {
                     name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
@@ -99,6 +100,8 @@ def _toml(settings: Settings) -> list[str]:
     if settings.metrics.listen is not None:
         lines += ["", "[metrics]", f"listen = {_value('{}:{}'.format(*settings.metrics.listen))}"]
     lines += [line for each in settings.lists for line in _list(each)]
+    for sink in settings.sinks:
+        lines += _table(f"[sink.{sink.name}]", _told(sink.to_wire()))
     for jail in settings.jails:
         rules = jail.rules
         facts = {
@@ -131,6 +134,11 @@ def _toml(settings: Settings) -> list[str]:
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
         lines += _tables(rules)
     return lines
+
+
+def _told(sink: Mapping[str, object]) -> dict[str, object]:
+    """A sink as it may be written: an empty `on`, `where` is none."""
+    return {name: value for name, value in sink.items() if value not in ((), {})}
 
 
 def _list(wanted: Wanted) -> list[str]:

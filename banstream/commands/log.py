@@ -16,6 +16,7 @@ from banstream.options import config_option, json_option
 from banstream.show import json_line, say
 from eventlog.claim import Claim
 from eventlog.contract import EventLog
+from eventlog.identity import keep_id, log_id
 from eventlog.sqlite import SqliteLog
 from eventlog.sqlite_room import compact
 from eventlog.urls import check_reach, open_log, sqlite_path
@@ -145,6 +146,7 @@ def _migrated(old: SqliteLog, new: EventLog, target: str) -> Migration:
     with old.at_rest():  # an operator's command must not come in between
         migration.check()
         migration.run()
+    keep_id(new, log_id(old))
     if migration.moving.begin:
         drop_before(parse_url(target), EVENTS.name, 0, migration.moving.begin)
     return migration

@@ -17,11 +17,12 @@ from banstream.coverage import Coverage
 from banstream.instants import Instant
 from banstream.options import json_option
 from banstream.progress import progress
-from banstream.show import harmless, instant, json_line, note, printable, say
+from banstream.show import instant, json_line, note, printable, say
 from producers.filters import Filter, filters_of
 from producers.filters.rows import EventRow
 from producers.library import AUTO
 from producers.offline import MatchedLines, match_files
+from schemas.steering import harmless
 
 SHAPES: Final = 30
 """How many shapes of lines `--coverage` shows."""

@@ -28,7 +28,7 @@ NO_DIRECTORY = (
 @click.option(
     "--health",
     "role",
-    type=click.Choice(["up", "ship", "decide", "enforce"]),
+    type=click.Choice(["up", "ship", "decide", "enforce", "sink"]),
     help="Only whether this role is alive here: exit code 0 or 1, for cron and supervisors. From "
     "$RUNTIME_DIRECTORY, else its unit's; of `up` by its log, where neither is there.",
 )

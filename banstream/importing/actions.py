@@ -5,7 +5,8 @@
 | a firewall's (iptables, nftables, firewalld, ufw, ...), on ports | nftables, on these ports |
 | a firewall's, on all ports | nftables |
 | a firewall's that lets through (`blocktype = RETURN`) | none: such a jail bans nobody |
-| mail, reports to others, a web server's or a provider's block list, one of your own | none |
+| mail to addresses | a sink, `mail:` |
+| reports to others, a web server's or a provider's block list, one of your own | none |
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 
 from banstream import values
 from producers.filters.fail2ban.files import parse_specification
+from sinks.transports.mail import ADDRESS
 
 FIREWALLS: Final = re.compile(
     r"(?:iptables|nftables|firewallcmd|ufw|shorewall|apf|pf|npf|ipfw|bsd-ipfw|osx-|ipfilter|route|hostsdeny|"
@@ -40,6 +42,7 @@ class Acts:
         ports: the ports of its bans, as fail2ban names them; empty: all.
         left_out: the names of ports that there are not, or why all ports are meant instead.
         others: a sentence for each action that nothing here does.
+        mails: to whom mail goes.
     """
 
     firewall: bool = False
@@ -47,6 +50,7 @@ class Acts:
     ports: list[str | int] = field(default_factory=list[str | int])
     left_out: str = ""
     others: list[str] = field(default_factory=list[str])
+    mails: list[str] = field(default_factory=list[str])
 
 
 def acts_of(text: str) -> Acts:
@@ -56,7 +60,10 @@ def acts_of(text: str) -> Acts:
         named = parse_specification(each)
         name = named.path.name.removesuffix(".conf")
         if FIREWALLS.fullmatch(name) is None:
-            acts.others.append(_other(name))
+            if recipients := _recipients(name, named.options):
+                acts.mails += [each for each in recipients if each not in acts.mails]
+            else:
+                acts.others.append(_other(name))
             continue
         acts.firewall = True
         acts.lets_in |= named.options.get("blocktype", "").lower() in PASSES
@@ -111,6 +118,14 @@ def _is_port(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _recipients(name: str, options: Mapping[str, str]) -> list[str]:
+    """To whom an action sends mail; nobody where it sends none, or not to addresses."""
+    if MAILS.fullmatch(name) is None or name.startswith("complain"):
+        return []
+    found = [each for each in re.split(r"[\s,]+", options.get("dest", "")) if each]
+    return found if all(map(ADDRESS.fullmatch, found)) else []
 
 
 def _other(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from banstream.show import printable
 
@@ -20,6 +20,8 @@ USUAL: Final[Mapping[str, object]] = {
     "ignoreip": LOOPBACK,
 }
 """What jails have here that say nothing."""
+
+BY_SMTP: Final = ("by SMTP to this machine's port 25, unless `server` says otherwise: docs/sinks.md",)
 
 Keys = dict[str, object]
 
@@ -47,18 +49,29 @@ class Draft:
     Attributes:
         head: what the file's first comment says.
         defaults: what every jail has that does not say.
+        mails: the sinks that send mail: by `to`, their names.
     """
 
     head: list[str]
     defaults: Keys
     jails: list[JailDraft]
     notes: list[str] = field(default_factory=list[str])
+    mails: dict[str, str] = field(default_factory=dict[str, str])
+
+    def mail_sink(self, recipients: Iterable[str]) -> str:
+        """The name of the sink that sends mail to these."""
+        to = f"mail:{','.join(recipients)}"
+        return self.mails.setdefault(to, f"mail-{len(self.mails) + 1}" if self.mails else "mail")
 
     def without(self, names: Iterable[str]) -> Draft:
         """The same without some jails."""
         gone = set(names)
         return Draft(
-            self.head, self.defaults, [each for each in self.jails if each.name not in gone], self.notes
+            self.head,
+            self.defaults,
+            [each for each in self.jails if each.name not in gone],
+            self.notes,
+            self.mails,
         )
 
     def text(self) -> str:
@@ -71,6 +84,11 @@ class Draft:
             title = f"jail.{_key(jail.name)}"
             changed = _changed(jail.keys, {**USUAL, **self.defaults})
             lines += ["", *_comments(jail.notes), f"[{title}]", *_rows(title, changed)]
+        named = {name for jail in self.jails for name in cast("list[str]", jail.keys.get("actions", []))}
+        for to, name in self.mails.items():  # one that no jail named would carry what all of them decide
+            if name not in named:
+                continue
+            lines += ["", *_comments(BY_SMTP), f"[sink.{name}]", *_rows("", {"to": to})]
         return "\n".join(lines) + "\n"
 
 

@@ -129,6 +129,8 @@ class _Jail:
         keys = {**policy, **keys} if "enabled" in policy else {**keys, **policy}
         if acts.ports:
             keys["ports"] = acts.ports
+        if acts.mails:
+            keys["actions"] = [self.made.draft.mail_sink(acts.mails)]
         return keys, [*remarks, *more, *self._of_actions(acts)]
 
     def _input(self, chosen: Chosen) -> tuple[Keys, list[Remark]]:
@@ -158,6 +160,9 @@ class _Jail:
 
     def _of_actions(self, acts: Acts) -> list[Remark]:
         remarks = [self._remark("none", "action", said) for said in acts.others]
+        if acts.mails:
+            said = f"a sink, mail to {', '.join(acts.mails)}: one a minute, with lines, and without whois"
+            remarks.append(self._remark("translated", "action", said))
         if acts.firewall:
             on = f"on ports {', '.join(map(str, acts.ports))}" if acts.ports else "on all ports"
             remarks.append(self._remark("translated", "action", f'backend = "nftables", {on}'))

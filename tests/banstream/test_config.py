@@ -237,7 +237,7 @@ maxretry = "3"
 """,
     )
     *found, unknown = found
-    assert unknown.startswith("jail.sshd.maxretri = 3: expected no such key here; known are bantime, ")
+    assert unknown.startswith("jail.sshd.maxretri = 3: expected no such key here; known are actions, ")
     assert unknown.endswith("; did you mean maxretry?")
     assert found == [
         (

@@ -73,7 +73,7 @@ def test_every_name_is_of_one_form_and_explained() -> None:
     """`banstream_<stage>_<noun>_<unit>`, counters with `_total`; a help text each."""
     for metric in Metric:
         stage = metric.split("_")[1]
-        assert stage in {"role", "producer", "uplink", "decider", "enforcer", "worker"}
+        assert stage in {"role", "producer", "uplink", "decider", "enforcer", "worker", "sink"}
         assert metric.said.endswith(".")
 
 

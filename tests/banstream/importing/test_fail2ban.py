@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC
@@ -15,6 +16,7 @@ import pytest
 
 from banstream.config import Settings, load_settings
 from banstream.importing.actions import acts_of
+from banstream.importing.drafts import Draft, JailDraft
 from banstream.importing.filters import NATIVE
 from banstream.importing.held import read_held
 from banstream.importing.spans import seconds
@@ -169,8 +171,9 @@ def addresses(filter_: Filter, text: str, kinds: tuple[str, ...]) -> set[str]:
         (
             'nftables[type=multiport, port="ssh"]\nsendmail-whois[dest="a, b@c", port="x"]',
             ["ssh"],
-            ["sendmail-whois"],
+            [],
         ),
+        ('nftables[port="ssh"]\nsendmail[dest="$(id)"]', ["ssh"], ["sendmail"]),
         ('iptables-allports[port="ssh"]', [], []),
         ('nftables[type=allports][port="ssh"]', [], []),
         ('iptables[name=x, port="0:65535"]', [], []),
@@ -186,6 +189,18 @@ def test_actions_come_to_ports_and_a_rest(action: str, ports: list[object], othe
     assert acts.ports == ports
     assert [each.split(" ", maxsplit=1)[0] for each in acts.others] == others
     assert acts.firewall == (len(others) != 2)
+
+
+def test_actions_that_send_mail_are_a_sink_that_the_jail_names() -> None:
+    """One for the same recipients; one that no jail names is none."""
+    assert acts_of('sendmail-whois[dest="a, b@c", port="x"]\nmail[dest="b@c"]').mails == ["a", "b@c"]
+    draft = Draft([], {}, [JailDraft("sshd", {})])
+    names = [draft.mail_sink(each) for each in (["a", "b@c"], ["root"], ["a", "b@c"])]
+    assert names == ["mail", "mail-2", "mail"]
+    draft.jails[0].keys["actions"] = ["mail"]
+    assert '[sink.mail]\nto = "mail:a,b@c"\n' in draft.text()
+    assert "mail-2" not in draft.text()
+    assert tomllib.loads(draft.text())["jail"]["sshd"]["actions"] == ["mail"]
 
 
 @pytest.mark.real("fail2ban")

@@ -1,0 +1,156 @@
+"""The sinks of a process: each in a thread of its own, beside whatever else the process does.
+
+`up` runs those of its configuration; `banstream sink` is a role that does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from banstream.account import Account, RoleStatus
+from banstream.config import Settings
+from banstream.loop import Works
+from banstream.overview import VERSION
+from eventlog.contract import EventLog
+from eventlog.urls import open_log
+from schemas.errors import ConfigError
+from sinks.settings import SinkSettings, plan_of
+from sinks.status import SinkStatus
+from sinks.thread import SinkThread
+
+PATIENCE_MS: Final = 10_000
+STANDING_S: Final = 5.0
+"""So long `up` waits at its start for a sink's place in the log: what happens from then on is sent."""
+IDLE_MS: Final = 1_000
+
+
+class Crew:
+    """The sinks that run in this process."""
+
+    def __init__(self, settings: Settings, now_ms: Callable[[], int], names: Sequence[str] = ()) -> None:
+        """Nothing runs yet. `names`: only these; ConfigError where there is one that is not configured."""
+        self._now_ms = now_ms
+        self._names = tuple(names)
+        self._url = settings.log_url
+        self._wanted = self._of(settings)
+        self._threads: dict[str, SinkThread] = {}
+
+    def start(self) -> None:
+        """Start all of them."""
+        for sink in self._wanted:
+            self._begin(sink)
+
+    def renew(self, settings: Settings) -> None:
+        """What has changed ends and begins anew. Raises ConfigError; then all go on as they were."""
+        wanted = self._of(settings)
+        old = {each.name: each for each in self._wanted}
+        changed = [each for each in wanted if old.get(each.name) != each]
+        for sink in changed:
+            plan_of(sink, VERSION, settings.enforcer.host)
+        for name in old.keys() - {each.name for each in wanted if each not in changed}:
+            self._threads.pop(name).close()
+        self._wanted = wanted
+        for sink in changed:
+            self._begin(sink)
+
+    def status(self) -> tuple[SinkStatus, ...]:
+        """How each is, in the order of the configuration."""
+        return tuple(self._threads[each.name].status for each in self._wanted if each.name in self._threads)
+
+    def notices(self) -> Mapping[str, int]:
+        """What is wrong with some of them."""
+        found: dict[str, int] = {}
+        for each in self.status():
+            if each.ended is not None:
+                found[f"sink {each.name} has ended: {each.ended}"] = 1
+            if each.refused:
+                found[f"sink {each.name}: its receiver has refused what is in the dead letters now"] = (
+                    each.refused
+                )
+            if each.missed:
+                found[f"sink {each.name}: the log has dropped messages that it had not sent"] = each.missed
+        return found
+
+    def close(self) -> None:
+        """End all of them; each keeps what it has sent."""
+        for each in self._threads.values():
+            each.begin_end()
+        for each in self._threads.values():
+            each.close()
+
+    def _of(self, settings: Settings) -> tuple[SinkSettings, ...]:
+        self._host = settings.enforcer.host
+        known = {each.name: each for each in settings.sinks}
+        for name in self._names:
+            if name not in known:
+                there = ", ".join(known) or "none"
+                raise ConfigError(f"there is no [sink.{name}] in {settings.origin}; there are {there}")
+        return tuple(known[name] for name in dict.fromkeys(self._names or known))
+
+    def _begin(self, sink: SinkSettings) -> None:
+        plan = plan_of(sink, VERSION, self._host)
+        thread = self._threads[sink.name] = SinkThread(plan, self._opened, self._now_ms)
+        thread.start(STANDING_S)
+
+    def _opened(self) -> EventLog:
+        return open_log(self._url, now_ms=self._now_ms, patience_ms=PATIENCE_MS)
+
+
+class Sinking:
+    """The role: nothing but sinks."""
+
+    def __init__(self, settings: Settings, now_ms: Callable[[], int], names: Sequence[str] = ()) -> None:
+        """Nothing runs yet; raises ConfigError as Crew, and where there is no sink at all."""
+        self._settings = settings
+        self._crew = Crew(settings, now_ms, names)
+        if not settings.sinks:
+            raise ConfigError(f"{settings.origin}: no [sink.NAME] is configured, so there is nothing to do")
+        self._started = False
+
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self._settings
+
+    def works(self) -> Works:
+        """They turn by themselves."""
+        return {"sinks": self._turn}
+
+    def endings(self) -> Works:
+        """Let each end."""
+        return {"stopping the sinks": self._crew.close}
+
+    def filenos(self) -> Iterable[int]:
+        """Nothing wakes this loop."""
+        return ()
+
+    def idle_ms(self) -> int:
+        """Until the next heartbeat."""
+        return IDLE_MS
+
+    def renew(self, settings: Settings) -> None:
+        """Go on under new settings. Raises ConfigError; then the old ones go on."""
+        if (settings.log_url, settings.metrics) != (self._settings.log_url, self._settings.metrics):
+            raise ConfigError("log.url and metrics.listen change only with a restart")
+        self._crew.renew(settings)
+        self._settings = settings
+
+    def account(self) -> Account:
+        """How the sinks are."""
+        notices = self._crew.notices()
+        return Account(files=self._settings.files, notices=notices, sinks=self._crew.status())
+
+    def tell(self, status: RoleStatus) -> None:
+        """Its file says it."""
+
+    def reset_breaker(self) -> None:
+        """It has none."""
+
+    def flush(self) -> None:
+        """It holds no bans."""
+
+    def _turn(self) -> None:
+        if not self._started:
+            self._started = True
+            self._crew.start()

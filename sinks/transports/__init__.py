@@ -1,0 +1,1 @@
+"""Transports: one small file for each way to a receiver."""

@@ -1,0 +1,192 @@
+"""One HTTP request after the other to one place, by urllib3: what all sinks over HTTP share.
+
+Redirects are not followed: a receiver that has moved is a change of the configuration. Of an answer no
+more is read than it may have.
+"""
+
+from __future__ import annotations
+
+import gzip
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import urllib3
+
+from schemas.errors import Transient
+from schemas.secrets import hidden
+from schemas.steering import printable
+from sinks.contract import Option, Options, SentBy
+from sinks.secrets import secret, secret_problem
+
+ANSWER_BYTES: Final = 8 << 20
+SAID_CHARACTERS: Final = 500
+COMPRESSION: Final = 5
+LONGEST_RETRY_MS: Final = 3_600_000
+REFUSED_MS: Final = 30_000
+"""Whoever does not let us in, or does not know the place, is asked again so late."""
+LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
+CLOSED: Final = frozenset({401, 403, 404, 405, 407})
+
+HTTP_OPTIONS: Final[Mapping[str, Option]] = {
+    "timeout": Option("duration", 30_000),
+    "gzip": Option("flag", default=True),
+    "user": Option("text", ""),
+    "password_file": Option("file"),
+    "token_file": Option("file"),
+    "ca_file": Option("file"),
+    "cert_file": Option("file"),
+    "key_file": Option("file"),
+    "proxy": Option("text", ""),
+    "headers": Option("labels", {}),
+}
+
+
+class Answered(NamedTuple):
+    """What came back.
+
+    Attributes:
+        after_ms: as Retry-After asks for; 0 where it does not.
+    """
+
+    status: int
+    body: bytes
+    after_ms: int
+
+    @property
+    def said(self) -> str:
+        """It in a sentence."""
+        told = printable(self.body[: 4 * SAID_CHARACTERS].decode("utf-8", "replace").strip())
+        return f"{self.status} {told[:SAID_CHARACTERS]}".strip()
+
+
+class Posting:
+    """Posts to one place. A connection is kept open between requests."""
+
+    def __init__(self, url: str, options: Options, sender: SentBy, scheme: str = "Bearer") -> None:
+        """`scheme`: what stands before a token."""
+        self._url = url
+        self._options = options
+        self._scheme = scheme
+        self._agent = f"banstream/{sender.version}"
+        self._pool: Any = None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+        """Send a body, compressed where the configuration says so.
+
+        Raises Transient where nothing came back, and where nobody is let in.
+        """
+        sent = {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
+        if self._options["gzip"]:
+            body, sent["Content-Encoding"] = gzip.compress(body, COMPRESSION, mtime=0), "gzip"
+        try:
+            answer = self._opened().request(
+                "POST",
+                self._url,
+                body=body,
+                headers=sent,
+                preload_content=False,
+                redirect=False,
+                retries=False,
+            )
+            try:
+                body = answer.read(ANSWER_BYTES, decode_content=True)
+                told = Answered(answer.status, body, _after_ms(answer))
+                whole = not answer.read(1)
+            finally:
+                answer.release_conn()
+            if not whole:
+                self.close()
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            self.close()
+            raise Transient(f"{hidden(self._url)}: {_reason(error)}") from error
+        if told.status in CLOSED or 300 <= told.status < 400:  # noqa: PLR2004 - redirections
+            after_ms = max(REFUSED_MS, told.after_ms)
+            raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=after_ms)
+        if told.status in LATER:
+            raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=told.after_ms)
+        return told
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        if self._pool is not None:
+            self._pool.clear()
+            self._pool = None
+
+    def _opened(self) -> Any:
+        if self._pool is None:
+            options = self._options
+            made: dict[str, Any] = {
+                "timeout": urllib3.Timeout(options["timeout"] / 1_000),
+                "num_pools": 2,
+                "maxsize": 1,
+            }
+            if self._url.startswith("https:"):
+                made["ssl_context"] = tls_context(options)
+            proxy = options["proxy"]
+            self._pool = urllib3.ProxyManager(proxy, **made) if proxy else urllib3.PoolManager(**made)
+        return self._pool
+
+    def _credentials(self) -> dict[str, str]:
+        options = self._options
+        if options["token_file"]:
+            return {"Authorization": f"{self._scheme} {secret(options['token_file'])}"}
+        if options["user"]:
+            password = secret(options["password_file"]) if options["password_file"] else ""
+            return dict(urllib3.make_headers(basic_auth=f"{options['user']}:{password}"))
+        return {}
+
+
+def tls_context(options: Options) -> ssl.SSLContext:
+    """TLS as the configuration says: whom to believe, and a certificate of our own. Raises Transient."""
+    try:
+        context = ssl.create_default_context(cafile=options["ca_file"])
+        if options["cert_file"]:
+            if options["key_file"] and (why := secret_problem(options["key_file"])):
+                raise Transient(why)
+            context.load_cert_chain(options["cert_file"], options["key_file"])
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(options[name] for name in ("ca_file", "cert_file", "key_file") if options[name])
+        raise Transient(f"{files}: {error}") from error
+    return context
+
+
+def http_doubt(url: str, options: Options) -> str | None:
+    """What is wrong with a url or with what goes with it; None: nothing."""
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:
+        named = None
+        parts = urlsplit("")
+    if not named or not url.isprintable() or " " in url:
+        return "a url such as https://host:port/path"
+    if parts.password is not None:
+        return "no password in the url: user and password_file, or token_file"
+    headers = "".join(name + value for name, value in options["headers"].items())
+    if not headers.isascii() or not headers.isprintable():
+        return "headers of plain ASCII"
+    for name in ("password_file", "token_file", "key_file"):
+        if why := secret_problem(options[name]):
+            return f"{name}: {why}"
+    return None
+
+
+def _after_ms(answer: Any) -> int:
+    """Retry-After (RFC 9110): seconds, or a date."""
+    text = answer.headers.get("Retry-After", "")
+    if text.isascii() and text.isdigit():
+        return min(int(text[:9]) * 1_000, LONGEST_RETRY_MS)
+    try:
+        left = parsedate_to_datetime(text) - datetime.now(UTC)
+    except (TypeError, ValueError):
+        return 0
+    return min(max(0, int(left.total_seconds() * 1_000)), LONGEST_RETRY_MS)
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "reason", None) or error
+    return printable(str(inner) or type(inner).__name__)[:SAID_CHARACTERS]
