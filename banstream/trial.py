@@ -19,7 +19,7 @@ from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
-from schemas.deciding import Told
+from schemas.deciding import Dispatch
 from schemas.records import (
     Ban,
     Decision,
@@ -187,7 +187,7 @@ class _LogTrial:
                 trials[home].hear(nth, KINDS[topic], records, self.reached_ms)
                 trials[home].tell_others(trials)
 
-    def hear(self, nth: int, kind: str, records: Iterable[Told], at_ms: int) -> None:
+    def hear(self, nth: int, kind: str, records: Iterable[Dispatch], at_ms: int) -> None:
         """Take what another partition tells under the `nth` rules."""
         decided: list[list[Decision]] = [[] for _ in self.folds]
         for record in records:

@@ -55,7 +55,7 @@ class Verdict:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-Told = Sighting | Pardon | Verdict
+Dispatch = Sighting | Pardon | Verdict
 """What partitions tell each other."""
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from schemas.deciding import Pardon, Sighting, Told, Verdict
+from schemas.deciding import Dispatch, Pardon, Sighting, Verdict
 from schemas.records import (
     Command,
     Decision,
@@ -84,7 +84,7 @@ class Decider(Verdicts):
     def apply(
         self,
         place: int,
-        change: Command | Tick | Rules | ListChanged | Told,
+        change: Command | Tick | Rules | ListChanged | Dispatch,
         *,
         kind: str = COMMAND,
         owned: bool = True,

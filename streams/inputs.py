@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from eventlog.contract import Message
 from schemas import codec
 from schemas.codec import AuthLine, read_events
-from schemas.deciding import Pardon, Sighting, Told, Verdict
+from schemas.deciding import Dispatch, Pardon, Sighting, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
     AuthEvent,
@@ -36,7 +36,7 @@ from streams.window import reference
 
 Event = AuthLine | AuthEvent
 Line = AuthLine | Record | InvalidMessage
-Other = Command | Tick | RulesChanged | ListChanged | Told
+Other = Command | Tick | RulesChanged | ListChanged | Dispatch
 BELONGS: Final[Mapping[str, tuple[type[Record], ...]]] = {
     "commands": (Command, RulesChanged, ListChanged),
     "subjects": (Sighting, Pardon),

@@ -52,7 +52,7 @@ from schemas.topics import (
 from streams.inputs import Line
 from streams.lists import KEY as LISTS
 from streams.order import OBEYED
-from streams.pairs import Pairs
+from streams.pairs import UserPairs
 from streams.partition import POSITION
 from streams.state import WHOLE
 from streams.users import Users
@@ -322,7 +322,7 @@ class Moving:
                 moved = [*facts[:-1], self._replaced(facts[-1], home)]
             case "s":
                 moved = [self._replaced(failures, home) for failures in facts]
-            case Pairs.shape:
+            case UserPairs.shape:
                 moved = [[user, self._replaced(failures, home)] for user, failures in facts]
             case "n":
                 moved = [[*self._replaced(failure, home), whom] for *failure, whom in facts]

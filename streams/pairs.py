@@ -17,7 +17,7 @@ from streams.tallying import TallyingJail
 from streams.window import MOST_KEPT, at_ms_of, flat, unflat
 
 
-class Pairs(SubjectTally[dict[str, list[int]]]):
+class UserPairs(SubjectTally[dict[str, list[int]]]):
     """By subject, the failures of each user, sorted; the users who were tried last, MOST_KEPT at most."""
 
     shape: ClassVar[str] = "p"
@@ -68,7 +68,7 @@ class PairJail(TallyingJail):
     meets = True
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
-        self._pairs = Pairs(rules)
+        self._pairs = UserPairs(rules)
         self._user: str | None = None
         super().__init__(rules, lateness_ms, self._pairs)
 

@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from schemas.deciding import Pardon, Sighting, Told, Verdict
+from schemas.deciding import Dispatch, Pardon, Sighting, Verdict
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from schemas.topics import SUBJECTS, VERDICTS, partition_of, partition_of_user
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from streams.decider import Decider
     from streams.verdicts import Verdicts
 
-LineOf = Callable[[], str | None]
+OneLine = Callable[[], str | None]
 
 
-class Failure(NamedTuple):
+class UserFailure(NamedTuple):
     """One failure of a user; `event`: its place in the log, `prefix`: whose it was."""
 
     at_ms: int
@@ -44,7 +44,7 @@ class Failure(NamedTuple):
     prefix: str
 
 
-class Users(SubjectTally[list[Failure]]):
+class Users(SubjectTally[list[UserFailure]]):
     """The users of a jail who are tried, with their failures, each user's in order.
 
     Where different addresses are counted, of each its newest failure.
@@ -58,7 +58,7 @@ class Users(SubjectTally[list[Failure]]):
             self._known.clear()
         super().adopt(rules)
 
-    def add(self, user: str, failure: Failure) -> list[Failure]:
+    def add(self, user: str, failure: UserFailure) -> list[UserFailure]:
         """Count a failure; the window that it fills, which is used up then, or nothing."""
         known = self._known.setdefault(user, [])
         place = self._put(known, failure)
@@ -74,7 +74,7 @@ class Users(SubjectTally[list[Failure]]):
             del self._known[user]
         return window
 
-    def _put(self, known: list[Failure], failure: Failure) -> int | None:
+    def _put(self, known: list[UserFailure], failure: UserFailure) -> int | None:
         """Put a failure where it belongs; where that is, None where it brings nothing new."""
         place = bisect_left(known, failure)
         if place < len(known) and known[place] == failure:
@@ -90,7 +90,7 @@ class Users(SubjectTally[list[Failure]]):
         known.insert(place, failure)
         return place
 
-    def _full(self, known: list[Failure], place: int) -> int | None:
+    def _full(self, known: list[UserFailure], place: int) -> int | None:
         """Where the earliest full window begins that has the failure at a place in it."""
         needed, findtime_ms = self.rules.maxretry, self.rules.findtime_ms
         for start in range(max(0, place - needed + 1), min(place, len(known) - needed) + 1):
@@ -128,7 +128,7 @@ class Users(SubjectTally[list[Failure]]):
 
     def load(self, subject: str, *facts: Any) -> None:
         """Put back what was saved."""
-        self._known[subject] = [Failure(*facts[at : at + 3]) for at in range(0, len(facts), 3)]
+        self._known[subject] = [UserFailure(*facts[at : at + 3]) for at in range(0, len(facts), 3)]
 
 
 class UserJail(TallyingJail):
@@ -181,7 +181,7 @@ class UserJail(TallyingJail):
         return self.held_by(prefix) is None and self.beneath(prefix) is None and self.admits(prefix, failure)
 
 
-def see(decider: Decider, jail: UserJail, prefix: str, failure: int, line_of: LineOf) -> None:
+def see(decider: Decider, jail: UserJail, prefix: str, failure: int, line_of: OneLine) -> None:
     """Tell whoever counts a user that an address has failed as him."""
     offset, index = reference_of(failure)
     sighting = Sighting(
@@ -198,7 +198,7 @@ def see(decider: Decider, jail: UserJail, prefix: str, failure: int, line_of: Li
         decider.send(SUBJECTS.name, home, sighting)
 
 
-def count(decider: Decider, sighting: Sighting, line_of: LineOf) -> None:
+def count(decider: Decider, sighting: Sighting, line_of: OneLine) -> None:
     """Count a failure of a user of this partition; when his window is full, say so where it concerns."""
     jail, user = decider.jails.get(sighting.jail), sighting.user
     if not isinstance(jail, UserJail):
@@ -206,7 +206,7 @@ def count(decider: Decider, sighting: Sighting, line_of: LineOf) -> None:
     if user not in jail.users:
         decider.make_room()
     decider.touched.add(user)
-    window = jail.users.add(user, Failure(sighting.at_ms, sighting.event, sighting.prefix))
+    window = jail.users.add(user, UserFailure(sighting.at_ms, sighting.event, sighting.prefix))
     if not window:
         return
     verdict = Verdict(
@@ -234,7 +234,7 @@ def forgive(verdicts: Verdicts, jail: UserJail, prefix: str) -> None:
             verdicts.send(SUBJECTS.name, number, Pardon(jail=jail.rules.name, prefix=prefix))
 
 
-def take(decider: Decider, told: Told) -> None:
+def take(decider: Decider, told: Dispatch) -> None:
     """Take what another partition tells."""
     match told:
         case Sighting():
@@ -247,7 +247,7 @@ def take(decider: Decider, told: Told) -> None:
                 decider.touched |= jail.pardon(told.prefix)
 
 
-def judge(decider: Decider, verdict: Verdict, line_of: LineOf) -> None:
+def judge(decider: Decider, verdict: Verdict, line_of: OneLine) -> None:
     """Ban those of this partition who took part, each once."""
     jail = decider.jails.get(verdict.jail)
     if not isinstance(jail, UserJail) or not verdict.failed_ms:

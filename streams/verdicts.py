@@ -9,7 +9,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from schemas.deciding import Told
+from schemas.deciding import Dispatch
 from schemas.records import (
     Ban,
     Decision,
@@ -33,7 +33,7 @@ VERDICT: Final = "v"
 TIME: Final = "t"
 """What comes before a cause's offset, or instant, in a decision's identity."""
 
-Sent = dict[tuple[str, int], list[Told]]
+Sent = dict[tuple[str, int], list[Dispatch]]
 """What is told to others, by topic and partition."""
 FOREVER_MS: Final = 1 << 62
 SWEEP_MS: Final = 3_600_000
@@ -164,7 +164,7 @@ class Verdicts:
             jail.forgive(ip)
         self.touched.add(ip)
 
-    def send(self, topic: str, partition: int, record: Told) -> None:
+    def send(self, topic: str, partition: int, record: Dispatch) -> None:
         """Tell another partition something."""
         self._sent.setdefault((topic, partition), []).append(record)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from banstream.config import Settings
 
-Verdict = Literal["good", "warning", "bad"]
+Grade = Literal["good", "warning", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Finding:
     """One thing looked at: the verdict, what was found, and what to do where it is not good."""
 
     about: str
-    verdict: Verdict
+    verdict: Grade
     found: str
 
 

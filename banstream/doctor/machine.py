@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from banstream.config import Settings
-from banstream.doctor.finding import Finding, Verdict
+from banstream.doctor.finding import Finding, Grade
 from enforcers.backends import open_backend
 from enforcers.machine import own_networks
 from eventlog.urls import is_shared, sqlite_path
@@ -44,7 +44,7 @@ def look_at_firewall(settings: Settings) -> Iterator[Finding]:
     if observing is None:
         yield Finding("firewall", "good", f"{backend.name} works{_before_others()}")
     else:
-        verdict: Verdict = "warning" if settings.enforcer.backend == "null" or os.geteuid() else "bad"
+        verdict: Grade = "warning" if settings.enforcer.backend == "null" or os.geteuid() else "bad"
         yield Finding("firewall", verdict, f"observing only: {observing}")
 
 
@@ -91,7 +91,7 @@ def look_at_disk(settings: Settings) -> Iterator[Finding]:
             "disk", "bad", f"{folder} is read-only, so nothing can be recorded; name another log.url"
         )
     elif free_bytes < LEAST_FREE_BYTES:
-        verdict: Verdict = "bad" if free_bytes < NO_ROOM_BYTES else "warning"
+        verdict: Grade = "bad" if free_bytes < NO_ROOM_BYTES else "warning"
         yield Finding(
             "disk",
             verdict,
