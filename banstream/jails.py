@@ -10,8 +10,10 @@ from typing import Final, Literal, cast, get_args
 from banstream import values
 from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
+from banstream.places import check_places, read_scope
 from banstream.toml import Table
 from eventlog.trust import doubt
+from producers.atlas import WhereaboutsFiles
 from producers.library import (
     AUTO,
     FAILED,
@@ -73,10 +75,12 @@ class JailSettings:
     reads: bool = True
 
 
-def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) -> tuple[JailSettings, ...]:
+def read_jails(
+    top: Table, *, check: CheckDepth, files: WhereaboutsFiles, lists: tuple[str, ...] = ()
+) -> tuple[JailSettings, ...]:
     """The jails that `[jail.NAME]` and `[defaults]` make; sshd's alone where there is none.
 
-    `lists`: of those that each goes by.
+    `files`: that know where addresses are. `lists`: of those that each goes by.
     """
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
@@ -84,7 +88,9 @@ def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) ->
     jail_tables = dict(top.table("jail").tables())
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
-    read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
+    read = [
+        _enabled_jail(name, table, defaults, check=check, files=files) for name, table in jail_tables.items()
+    ]
     jails = tuple(_listed(jail, lists) for jail in read if jail is not None)
     _check_zones(jails, jail_tables)
     return told_apart(_routed(jails))
@@ -119,7 +125,7 @@ def _built_in() -> JailSettings:
 
 
 def _enabled_jail(
-    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
+    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth, files: WhereaboutsFiles
 ) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
     on = cast("JailInput", table.take("on", values.one_of(*get_args(JailInput)), "events"))
@@ -142,6 +148,8 @@ def _enabled_jail(
     jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
+    if check != "names":
+        check_places(table, jail.rules, files, look=check == "sources")
     table.done()
     return jail if enabled else None
 
@@ -178,6 +186,7 @@ def _jail(
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),
+            scope=read_scope(table, rules.scope),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,
@@ -196,6 +205,7 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
             findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
             maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
+            scope=read_scope(table),
         )
         if steps and step.maxretry <= steps[-1].maxretry and "maxretry" not in table.refused:
             table.problem("maxretry", step.maxretry, f"more than the step before it: {steps[-1].maxretry}")
@@ -213,6 +223,7 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         findtime_ms=first.findtime_ms,
         maxretry=first.maxretry,
         bantime_ms=first.bantime_ms,
+        first_scope=first.scope,
         steps=tuple(further[:MOST_STEPS]),
     )
 

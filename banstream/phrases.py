@@ -9,6 +9,7 @@ from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
 from schemas.rules import Escalation, Jail, Threshold
+from schemas.whereabouts import Region, Scope
 
 MEGABYTE: Final = 1 << 20
 ONE_OF: Final[Mapping[str, str]] = {
@@ -29,8 +30,9 @@ def threshold(jail: Jail) -> str:
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
-    told = [f"{counted(first.maxretry, what)}{kinds}{different} within {_ban_for(first)}"]
-    told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
+    of = f"{kinds}{different}{scope_of(jail.scope)}"
+    told = [f"{counted(first.maxretry, what)}{of}{scope_of(first.scope)} within {_ban_for(first)}"]
+    told += [f"{step.maxretry}{scope_of(step.scope)} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
     return ", ".join([*told, *(["longer each time"] if grows else [])])
 
@@ -53,6 +55,26 @@ def counted_as(jail: Jail) -> str | None:
 def _ban_for(rules: Threshold | Escalation) -> str:
     lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
     return f"{format_duration(rules.findtime_ms)} ban {lasting}"
+
+
+def place_of(country: str | None, asn: int | None, as_name: str | None) -> str:
+    """Where somebody is: `DE AS64500 Example Networks`; empty where nobody knows."""
+    name = "" if as_name is None else f" {as_name}"
+    system = "" if asn is None else f"AS{asn}{name}"
+    return " ".join(filter(None, (country, system)))
+
+
+def scope_of(scope: Scope | None) -> str:
+    """From where events count, behind what counts: ` from DE or AT`; empty where from everywhere."""
+    if scope is None:
+        return ""
+    where = "" if scope.where is None else f" from {_region(scope.where)}"
+    return where + ("" if scope.unless is None else f" not from {_region(scope.unless)}")
+
+
+def _region(region: Region) -> str:
+    countries, systems = " or ".join(region.country), " or ".join(f"AS{asn}" for asn in region.asn)
+    return " within ".join(filter(None, (systems, countries)))
 
 
 def what_for(count: int, of: str) -> str:

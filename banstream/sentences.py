@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from banstream.phrases import what_for
+from banstream.phrases import place_of, what_for
 from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
@@ -77,6 +77,7 @@ def _decision(record: Decision) -> str:
     match record:
         case Ban():
             why = f"  {what_for(record.count, record.counted)}" if record.who is None else _by(record)
+            why += _at(record)
             said = f"BAN       {record.prefix}  {record.jail}  {until(record.until_ms)}{why}"
         case Unban():
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"
@@ -91,7 +92,7 @@ def _fact(
     match record:
         case AuthEvent():
             user = f" user={record.user}" if record.user else ""
-            return f"{record.kind:9} {record.ip}  {record.filter}{user}"
+            return f"{record.kind:9} {record.ip}  {record.filter}{user}{_at(record)}"
         case Command():
             whom = record.prefix or record.host or "everything"
             return f"{record.verb:9} {whom}{_by(record)}"
@@ -105,6 +106,12 @@ def _fact(
             return f"enforced  {record.prefix}  {record.host}  {record.verb} {record.outcome}{detail}"
         case Tick() | Heartbeat() | DeadLetter():
             return record.TYPE
+
+
+def _at(record: AuthEvent | Ban) -> str:
+    """Where an address is, where that is known."""
+    place = place_of(record.country, record.asn, record.as_name)
+    return f"  {place}" if place else ""
 
 
 def _jails(record: RulesChanged) -> str:

@@ -5,7 +5,7 @@
 | is past what the decider has folded | it is not decided yet: so many messages wait, or there are no rules |
 | is of a message that its sender did not sign, or no longer may | its sender: the decider refuses it |
 | was in the log before | it was sent again |
-| is of a filter, host, source or labels that a jail does not take | it concerns no jail |
+| is of a filter, host, source, labels or place that a jail does not take | it concerns no jail |
 | is of a kind that a jail does not count | of that kind |
 | is of an address that is ignored or allowed | of that entry |
 | is older than the end of a ban | it belongs to that ban |
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from banstream.phrases import place_of, scope_of
 from banstream.so_far import Deciding
 from eventlog.contract import Message
 from eventlog.follower import Located
@@ -161,6 +162,9 @@ def _elsewhere(jail: Jail, event: AuthEvent) -> str | None:
         return f"sources {', '.join(jail.sources)}, and they are of {event.source}"
     if not jail.labels.items() <= event.labels.items():
         return f"labels {_shown(jail.labels)}, and theirs are {_shown(event.labels) or 'none'}"
+    if jail.scope is not None and not jail.scope.has(event.country, event.asn):
+        place = place_of(event.country, event.asn, None) or "nobody knows where"
+        return f"what is{scope_of(jail.scope)}, and they are from {place}"
     return None
 
 

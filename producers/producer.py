@@ -7,7 +7,6 @@ the position.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -15,6 +14,7 @@ from typing import Final, Protocol
 
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Writer
+from producers.atlas import Atlas, WhereaboutsFiles
 from producers.names import Names
 from producers.status import ProducerStatus
 from producers.stream import Stream, StreamContext, WatchedSource
@@ -71,23 +71,26 @@ class Producer:
     `host` makes the incarnations of a fleet's files differ: machines made from one image have equal files.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what most callers leave as it is comes last
         self,
         log: Outlet,
         watches: Sequence[WatchedSource],
         now_ms: Callable[[], int] | None = None,
         host: str = "",
         names: Names | None = None,
+        *,
+        atlas: Atlas | None = None,
     ) -> None:
         """Go on where the sources were left, then fence every older producer of this log."""
         self._now_ms = now_ms or wall_clock_ms
         self._log = log
         self._host = host
         self._names = names or Names()
+        self._atlas = atlas or Atlas(WhereaboutsFiles())
         self._streams: list[Stream] = []
         self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
-        shared = StreamContext(host, self._names, HeldRoom())
+        shared = StreamContext(host, self._names, HeldRoom(), self._atlas)
         try:
             for watch in watches:
                 stored = log.position(f"source/{watch.source}")
@@ -143,8 +146,10 @@ class Producer:
         """Whether there are events to be committed: not of a source that is in the midst of what it read."""
         return any(stream.appends and not stream.busy for stream in self._streams)
 
-    def prepared(self, watches: Sequence[WatchedSource]) -> Producer:
+    def prepared(self, watches: Sequence[WatchedSource], files: WhereaboutsFiles | None = None) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
+
+        `files`: of where addresses are, from now on.
 
         Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.
         """
@@ -153,7 +158,10 @@ class Producer:
         outlet = _Handed(self._log, self._writer)
         filters = {stream.watch.source: stream.filters for stream in self._streams}
         knowing = [watch.knowing(filters.get(watch.source, ())) for watch in watches]
-        new = Producer(outlet, knowing, self._now_ms, self._host, self._names)
+        files = files or WhereaboutsFiles()
+        atlas = self._atlas if files == self._atlas.files else Atlas(files)
+        atlas.refresh()
+        new = Producer(outlet, knowing, self._now_ms, self._host, self._names, atlas=atlas)
         new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new
@@ -190,7 +198,7 @@ class Producer:
 
     def notices(self) -> Mapping[str, int]:
         """What went wrong and was survived: a sentence, and how often."""
-        return sum((stream.notices() for stream in self._streams), Counter())
+        return sum((stream.notices() for stream in self._streams), self._atlas.notices())
 
     def _bytes_read(self) -> int:
         return self._read_bytes + sum(stream.read_bytes for stream in self._streams)

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from eventlog.contract import Append
+from producers.atlas import Atlas
 from producers.contract import Chunk, Source, StartPosition
 from producers.filters import Filter, filters_of
 from producers.filters.connections import address_of
@@ -93,11 +94,12 @@ class WatchedSource:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What the streams of a producer have in common: the host, who asks for names, room for long lines."""
+    """What the streams of a producer have in common: the host, who knows names and places, room for lines."""
 
     host: str
     names: Names
     room: HeldRoom
+    atlas: Atlas
 
 
 class Stream:
@@ -121,6 +123,7 @@ class Stream:
         self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(shared.names, saved.get("names", {}))
         self._room = shared.room
+        self._atlas = shared.atlas
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
         start = StartPosition(watch.start, watch.recent_ms, self._zone)
@@ -206,11 +209,14 @@ class Stream:
                 named = self._with_addresses(chunk.data, rows, origin)
                 if named:
                     found.append(auth_lines(chunk.data, named, origin))
-        return in_line_order(found) if found else []
+        ordered = in_line_order(found) if found else []
+        self._atlas.mark(ordered)
+        return ordered
 
     def take_late(self, now_ms: int, partitions: int) -> bool:
         """Take the events of hosts whose addresses have become known; whether there were some."""
         due = self.waiting.due(now_ms) if len(self.waiting) else []
+        self._atlas.mark(due)
         self.appends += appends(due, partitions) if due else []
         return bool(due)
 

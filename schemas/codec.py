@@ -28,7 +28,19 @@ import msgspec
 import orjson
 
 from schemas.addresses import are_addresses, is_ipv4, is_prefix
-from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, Statement, ToldMs
+from schemas.bounds import (
+    AsNumber,
+    CountryCode,
+    DelayMs,
+    InstantMs,
+    Labels,
+    Name,
+    Port,
+    Position,
+    ShortText,
+    Statement,
+    ToldMs,
+)
 from schemas.errors import InvalidMessage
 from schemas.fields import BY_TYPE, FIELDS, KNOWN, check_object, read, shown
 from schemas.records import EnforcementVerb, Kind, Outcome, Record, Standing
@@ -63,6 +75,9 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     host: Name | None = None
     labels: Labels = NO_LABELS
     skewed: bool = False
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
 
 
 class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from schemas.bounds import (
     TEXT_CHARACTERS,
+    AsNumber,
+    CountryCode,
     DelayMs,
     DurationMs,
     InstantMs,
@@ -58,6 +60,8 @@ class AuthEvent:
             boot) of that source; `position`: where in it, ascending. The three are the event's identity.
         line: the line itself, cut at LINE_CHARACTERS characters.
         skewed: the line's own time was more than 60 s off the producer's clock, so `seen_at_ms` counts.
+        country: where the address is, as ISO 3166-1 has it; `asn`: the autonomous system that it is of;
+            `as_name`: whose that is. As the files said of whoever read the line; None where they say nothing.
     """
 
     TYPE: ClassVar[str] = "auth"
@@ -77,6 +81,9 @@ class AuthEvent:
     host: Name | None = None
     labels: Labels = field(default_factory=dict)
     skewed: bool = False
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -178,6 +185,7 @@ class Ban:
         expired: its end had already passed when it was decided: recorded, not enforced.
         who: the operator, for a ban by command; `why`: their reason.
         ports: the ports it is limited to; empty for all.
+        country: of the event that caused it, as `asn` and `as_name`.
     """
 
     TYPE: ClassVar[str] = "ban"
@@ -198,6 +206,9 @@ class Ban:
     ports: tuple[Port, ...] = ()
     counted: CountedThing = "failures"
     step: int | None = None
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -26,6 +26,7 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 from schemas.records import CountedThing
+from schemas.whereabouts import Scope
 
 SELF: Final = "self"
 """The list of the addresses of the machine whose log it is."""
@@ -47,6 +48,8 @@ ADDED: Final[Mapping[str, object]] = {
     "ignoreself": True,
     "decoy_users": (),
     "distinct": None,
+    "scope": None,
+    "first_scope": None,
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -55,6 +58,8 @@ WIDEST_IPV6: Final = 48
 MOST_ADDRESSES: Final = 256
 ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
 """The same, of how their bans grow."""
+ADDED_TO_STEPS: Final[Mapping[str, object]] = {"scope": None}
+"""The same, of their thresholds."""
 MOST_STEPS: Final = 8
 MOST_DECOYS: Final = 1_000
 COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
@@ -121,11 +126,12 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """One of a jail's thresholds; the fields are as a jail's."""
+    """One of a jail's thresholds; the fields are as a jail's. `scope`: it is for events of there alone."""
 
     findtime_ms: DurationMs
     maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRY)]
     bantime_ms: DurationMs | None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +163,7 @@ class Jail:
         ignoreself: nor are those of the list SELF.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
+        scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
     """
 
     name: Name
@@ -183,6 +190,8 @@ class Jail:
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    scope: Scope | None = None
+    first_scope: Scope | None = None
 
     @property
     def counts(self) -> CountedThing:
@@ -192,13 +201,28 @@ class Jail:
     @property
     def may_be_distinct(self) -> bool:
         """Whether nothing else that it says is of failures alone."""
-        return self.window == "exact" and self.on == "events" and not (self.steps or self.prolong)
+        return (
+            self.window == "exact"
+            and self.on == "events"
+            and not (self.steps or self.prolong or self.first_scope)
+        )
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
         """Its own threshold, then its further steps."""
-        own = Threshold(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
+        own = Threshold(
+            findtime_ms=self.findtime_ms,
+            maxretry=self.maxretry,
+            bantime_ms=self.bantime_ms,
+            scope=self.first_scope,
+        )
         return (own, *self.steps)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All that it, and its thresholds, say of where events are from."""
+        said = (self.scope, *(step.scope for step in self.thresholds))
+        return tuple(scope for scope in said if scope is not None)
 
     @property
     def spared_by(self) -> tuple[str, ...]:
@@ -238,6 +262,8 @@ class Rules:
         for jail in wire["jails"]:
             _leave_out(jail, ADDED)
             _leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            for step in jail.get("steps", ()):
+                _leave_out(step, ADDED_TO_STEPS)
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire
@@ -280,7 +306,7 @@ def _check_jail(jail: Jail, field: str) -> None:
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
     if jail.distinct is not None and not jail.may_be_distinct:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
-    if jail.window == "fail2ban" and jail.steps:
+    if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):

@@ -25,32 +25,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop
-from typing import Any, Final
+from typing import Any
 
 from schemas.records import Command, Decision, ListChanged, Tick
 from schemas.rules import MANUAL, Jail, Rules
-from streams import commands, lists
+from streams import at_hand, commands, lists
+from streams.forgetting import Forgetting
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
 from streams.routes import Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
-from streams.verdicts import ALLOWANCE, COMMAND, Verdicts
+from streams.verdicts import ALLOWANCE, COMMAND
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
 LineOf = Callable[[int], str | None]
 
-SWEEP_MS: Final = 3_600_000
-FEWEST_KEPT: Final = 2
-"""Fewer could not even take turns."""
 
-
-class Decider(Verdicts):
+class Decider(Forgetting):
     """The state of one partition, and the fold over its inputs.
 
     Attributes:
-        rules: in force.
         routes: which jails an event concerns.
         tracking: whether `touched` is wanted.
     """
@@ -58,7 +54,7 @@ class Decider(Verdicts):
     def __init__(self, rules: Rules, *, partition: int = 0, tracking: bool = False) -> None:
         super().__init__(partition)
         self.tracking = tracking
-        self._newcomers = 0
+        self._run = Run(0, "", ())
         self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -70,7 +66,8 @@ class Decider(Verdicts):
             self.jails[jail.name] = state_of(jail, rules.lateness_ms, self.jails.get(jail.name))
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
-        self.routes = Routes(self.jails[jail.name] for jail in rules.jails if jail.on == "events")
+        self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
+        self._scoped = tuple(jail for jail in self.jails.values() if jail.ladder and jail.ladder.is_scoped)
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
         self.lists_changed()
 
@@ -105,8 +102,7 @@ class Decider(Verdicts):
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
-        if self.tracking:
-            self.touched.update(addresses_of(run.rows))
+        self._turn_to(run)
         rest = self._spring(run, line_of) if run.decoy else None
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
         jails = self.routes[run.route] if rest is None else rest
@@ -158,17 +154,13 @@ class Decider(Verdicts):
         self.now_ms = now_ms
         return self._taken()
 
-    def step_back(self, at_ms: int, skew_ms: int) -> None:
-        """The clock was ahead, and is right again: what it made to lie in the future never was.
-
-        Failures of then would hide those of now, and the ends of bans of then make those belong to such bans;
-        `skew_ms`: how much clocks may differ.
-        """
-        self.now_ms = at_ms
-        self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
-        for jail in self.jails.values():
-            self.touched |= jail.step_back(at_ms, skew_ms)
-        self._wake()
+    def _turn_to(self, run: Run) -> None:
+        """These are the events at hand."""
+        self._run = run
+        if self.tracking:
+            self.touched.update(addresses_of(run.rows))
+        if self._scoped:
+            at_hand.heed(self._scoped, run)
 
     def advance(self, at_ms: int) -> None:
         """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
@@ -260,24 +252,8 @@ class Decider(Verdicts):
         """Count a failure of an unknown subject; whether it may fill a window."""
         if not jail.admits(ip, failure):
             return False
-        limit = max(self.rules.max_subjects, FEWEST_KEPT)
-        if self._newcomers >= limit:  # since they were last counted: they are no more than that
-            self._newcomers = sum(each.failing for each in self.jails.values())
-            if self._newcomers >= limit:
-                self._shed()
-        self._newcomers += 1
+        self._make_room()
         return jail.begin(ip, failure)
-
-    def _shed(self) -> None:
-        """Drop the tenth of all subjects that failed least recently, the smaller address first.
-
-        Bans in force stay, whatever their number, and are no part of it.
-        """
-        loose = sorted(each for jail in self.jails.values() for each in jail.newest())
-        for _, ip, name in loose[: max(len(loose) // 10, 1)]:
-            self.jails[name].drop(ip)
-            self.touched.add(ip)
-            self._newcomers -= 1
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full; who is banned already, for longer."""
@@ -343,8 +319,11 @@ class Decider(Verdicts):
             full = f"its network {network} is full, and not banned: {spared} is never banned"
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = jail.rules.counts
+        facts |= (from_where := at_hand.whereabouts(self._run, self._reference))
         self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
+            if not at_hand.is_within(self._run, other.rules.scope):
+                continue
             other.failures += 1
             subject = other.subject_of(ip)
             self.touched.add(subject)
@@ -352,7 +331,8 @@ class Decider(Verdicts):
         if filling and spared is None and jail.networks is not None:
             jail.networks.clear(network)
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
-            self._decide(jail, network, filling, times, counted="addresses", lines=facts["lines"])
+            lines = facts["lines"]
+            self._decide(jail, network, filling, times, counted="addresses", lines=lines, **from_where)
 
     def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
         """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
@@ -388,9 +368,3 @@ class Decider(Verdicts):
         """How long a ban lasts of whom the jail banned so often before."""
         place = f"{self.partition}-{self._reference}-{prefix}"
         return lasting_ms(bantime_ms, jail.rules.increment, earlier, place)
-
-    def _sweep(self) -> None:
-        """Forget what is too old to matter; at most every SWEEP_MS of event time."""
-        self.sweep_at_ms = self.now_ms + SWEEP_MS
-        for jail in self.jails.values():
-            self.touched |= jail.forget(self.now_ms)

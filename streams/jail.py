@@ -105,7 +105,7 @@ class JailState:
         self.most = max(MOST_KEPT, self.thresholds[-1].maxretry)
         self.keep_ms = self.findtime_ms + lateness_ms
         self.prolongs = rules.prolong
-        if len(self.thresholds) == 1 and not self.prolongs:
+        if len(self.thresholds) == 1 and not self.prolongs and rules.first_scope is None:
             self.ladder = None
         elif self.ladder is None or self.ladder.thresholds != self.thresholds:
             self.ladder = Ladder(self.thresholds)

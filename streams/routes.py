@@ -21,6 +21,20 @@ class Origin(NamedTuple):
     source: str
     host: str
     labels: Mapping[str, str]
+    country: str | None = None
+    asn: int | None = None
+
+
+class Regions(NamedTuple):
+    """The countries and autonomous systems that some jail names: what else there is makes no difference."""
+
+    countries: frozenset[str] = frozenset()
+    systems: frozenset[int] = frozenset()
+
+    def of(self, country: str | None, asn: int | None) -> str:
+        """Where something is from, as routes have it; empty where from none of them."""
+        named = country if country in self.countries else None, asn if asn in self.systems else None
+        return "" if named == (None, None) else orjson.dumps(named).decode()
 
 
 class Routes(dict[str, tuple[JailState, ...]]):
@@ -34,14 +48,17 @@ class Routes(dict[str, tuple[JailState, ...]]):
         kinds: the kinds of event that can change anything in some jail.
         decoys: the users that are decoys of some jail.
         valued: some jail counts different users or ports, so that rows must have them.
+        regions: what jails name of where addresses are.
     """
 
-    __slots__ = ("_jails", "decoys", "kinds", "selective", "valued")
+    __slots__ = ("_jails", "decoys", "kinds", "regions", "selective", "valued")
 
     def __init__(self, jails: Iterable[JailState]) -> None:
         super().__init__()
-        self._jails = tuple(jails)
-        self.selective = any(
+        jails = tuple(jails)
+        self._jails = tuple(jail for jail in jails if jail.rules.on == "events")
+        self.regions = _regions_of(jails)
+        self.selective = any(jail.rules.scopes for jail in jails) or any(
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
         self.valued = any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
@@ -51,7 +68,7 @@ class Routes(dict[str, tuple[JailState, ...]]):
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:
         """Find the jails of a route not seen before."""
-        origin = _origin_of(route) if self.selective else Origin(route.partition(SEPARATOR)[0], "", "", {})
+        origin = origin_of(route) if self.selective else Origin(route.partition(SEPARATOR)[0], "", "", {})
         if len(self) >= MOST_REMEMBERED:
             self.clear()
         found = tuple(jail for jail in self._jails if _selects(jail, origin))
@@ -59,16 +76,33 @@ class Routes(dict[str, tuple[JailState, ...]]):
         return found
 
 
-def _origin_of(route: str) -> Origin:
+def _regions_of(jails: Iterable[JailState]) -> Regions:
+    """What jails and their thresholds name of where addresses are."""
+    scopes = (scope for jail in jails for scope in jail.rules.scopes)
+    regions = tuple(region for scope in scopes for region in scope.regions)
+    return Regions(
+        frozenset(country for region in regions for country in region.country),
+        frozenset(asn for region in regions for asn in region.asn),
+    )
+
+
+def origin_of(route: str) -> Origin:
     """What a route names, where jails ask for more than the filter."""
-    filter_name, source, host, labels = route.split(SEPARATOR)
-    return Origin(filter_name, source, host, orjson.loads(labels) if labels else {})
+    filter_name, source, host, labels, whereabouts = route.split(SEPARATOR)
+    country, asn = orjson.loads(whereabouts) if whereabouts else (None, None)
+    return Origin(filter_name, source, host, orjson.loads(labels) if labels else {}, country, asn)
 
 
-def route_to(filter_name: str, source: str, host: str | None, labels: Mapping[str, str] | None = None) -> str:
-    """The route of an event where jails are selective."""
+def route_to(
+    filter_name: str,
+    source: str,
+    host: str | None,
+    labels: Mapping[str, str] | None = None,
+    whereabouts: str = "",
+) -> str:
+    """The route of an event where jails are selective; `whereabouts`: as Regions has it."""
     text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode() if labels else ""
-    parts = (filter_name, source, host or "", text)
+    parts = (filter_name, source, host or "", text, whereabouts)
     route = SEPARATOR.join(parts)
     if route.count(SEPARATOR) >= len(parts):  # whoever may write events may write it into a name
         route = SEPARATOR.join(part.replace(SEPARATOR, " ") for part in parts)
@@ -80,5 +114,7 @@ def _selects(jail: JailState, origin: Origin) -> bool:
     if origin.filter_name not in rules.filters or (rules.hosts and origin.host not in rules.hosts):
         return False
     if not rules.labels.items() <= origin.labels.items():
+        return False
+    if rules.scope is not None and not rules.scope.has(origin.country, origin.asn):
         return False
     return not rules.sources or any(fnmatchcase(origin.source, wanted) for wanted in rules.sources)

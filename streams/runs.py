@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -27,6 +27,28 @@ class Rows(Protocol):
         ...
 
 
+class Whence(Protocol):
+    """An event, as far as it says where its address is."""
+
+    @property
+    def country(self) -> str | None:
+        """The country."""
+        ...
+
+    @property
+    def asn(self) -> int | None:
+        """The autonomous system."""
+        ...
+
+    @property
+    def as_name(self) -> str | None:
+        """Whose that is."""
+        ...
+
+
+EventOf = Callable[[int], Whence | None]
+
+
 class Run(NamedTuple):
     """Authentication events that take the same route.
 
@@ -34,12 +56,14 @@ class Run(NamedTuple):
         base: the reference (streams.window) of index 0: the frame's offset, shifted.
         route: which jails they concern (streams.routes).
         decoy: the user whom they name, where that is a decoy of some jail: then it is one event.
+        event_of: from a row's index to its event; None where there is only the row.
     """
 
     base: int
     route: str
     rows: Rows
     decoy: str = NO_DECOY
+    event_of: EventOf | None = None
 
 
 Routed = tuple[str, str, RunRow]

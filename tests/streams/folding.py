@@ -11,6 +11,7 @@ from schemas.records import AuthEvent, Ban, Decision, OrderStep, Tick, Unban
 from schemas.rules import Jail, Rules
 from streams.decider import Decider
 from streams.fold import Fold
+from streams.routes import route_to
 from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from streams.window import reference, reference_of
@@ -57,8 +58,16 @@ def failed(ip: str, at_s: float, kind: str = "failed") -> tuple[str, int, str]:
     return kind, T0 + int(at_s * SECOND), ip
 
 
-def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int = 7) -> list[Decision]:
-    """Fold events in frames of this many, from the offset after the last; the decisions."""
+def fold(
+    decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int = 7, country: str | None = None
+) -> list[Decision]:
+    """Fold events in frames of this many, from the offset after the last; the decisions.
+
+    `country`: from where they are.
+    """
+    route = "sshd"
+    if decider.routes.selective:
+        route = route_to("sshd", "", None, whereabouts=decider.routes.regions.of(country, None))
     rows = list(events)
     decisions: list[Decision] = []
     first = reference_of(decider._reference)[0] + 1 if decider._reference >= 0 else 0  # noqa: SLF001 - a test's way to go on after what it folded before
@@ -66,7 +75,7 @@ def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int
         part = [
             (kind, at_ms, ip, index) for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
         ]
-        decisions += decider.fold(Run(reference(offset), "sshd", part), lambda index: f"line {index}")
+        decisions += decider.fold(Run(reference(offset), route, part), lambda index: f"line {index}")
     return decisions
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.records import Decision
 from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
+from schemas.whereabouts import Region, Scope
 from streams.decider import Decider
 from tests.streams.folding import MINUTE, SECOND, T0, failed, fold, restarted, tick
 from tests.streams.test_networks import command
 
 FOUR = [f"192.0.{net}.{last}" for net in (2, 3) for last in (1, 2, 3)]
 SIX = [f"2001:db8:1:{net}::{last}" for net in (2, 3) for last in (1, 2)]
+STEP = Threshold(maxretry=5, findtime_ms=10 * MINUTE, bantime_ms=MINUTE)
+WHERE_XA, UNLESS_XB = Scope(where=Region(country=("XA",))), Scope(unless=Region(country=("XB",)))
+COUNTRIES = {"192.0.2.": "XA", "192.0.3.": "XB", "2001:db8:1:2:": "XA"}
+"""Where who begins so is from."""
 JAILS = st.builds(
     Jail,
     name=st.just("sshd"),
@@ -26,11 +33,13 @@ JAILS = st.builds(
     ipv6_prefix=st.sampled_from([48, 64, 128]),
     forgive=st.booleans(),
     prolong=st.booleans(),
-    steps=st.sampled_from([(), (Threshold(maxretry=5, findtime_ms=10 * MINUTE, bantime_ms=MINUTE),)]),
+    steps=st.sampled_from([(), (STEP,), (replace(STEP, scope=WHERE_XA),)]),
     increment=st.sampled_from([None, Increment(rndtime_ms=MINUTE), Increment(overalljails=True)]),
     escalate=st.sampled_from(
         [None, Escalation(addresses=2, findtime_ms=10 * MINUTE, bantime_ms=MINUTE, ipv6=56)]
     ),
+    scope=st.sampled_from([None, UNLESS_XB]),
+    first_scope=st.sampled_from([None, WHERE_XA]),
 )
 OTHERS = (
     Jail(
@@ -70,7 +79,8 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
         at_s += seconds
         match act:
             case "failed" | "succeeded":
-                decisions += fold(decider, [failed(whom, at_s, act)])
+                country = next((code for start, code in COUNTRIES.items() if whom.startswith(start)), None)
+                decisions += fold(decider, [failed(whom, at_s, act)], country=country)
             case "tick":
                 decisions += tick(decider, T0 + at_s * SECOND)
             case _:
