@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop
-from typing import Any
+from typing import Any, Final
 
 from schemas.records import Command, Decision, ListChanged, Tick
 from schemas.rules import MANUAL, Jail, Rules
@@ -42,6 +42,8 @@ from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, tri
 
 LineOf = Callable[[int], str | None]
 
+NO_RUN: Final = Run(0, "", ())
+
 
 class Decider(Forgetting):
     """The state of one partition, and the fold over its inputs.
@@ -54,7 +56,7 @@ class Decider(Forgetting):
     def __init__(self, rules: Rules, *, partition: int = 0, tracking: bool = False) -> None:
         super().__init__(partition)
         self.tracking = tracking
-        self._run = Run(0, "", ())
+        self._run = NO_RUN
         self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -151,7 +153,7 @@ class Decider(Forgetting):
                 self._begin(base + index)
                 self._judge(jail, subject, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
                 wake_at_ms = self._wake_at_ms
-        self.now_ms = now_ms
+        self.now_ms, self._run = now_ms, NO_RUN
         return self._taken()
 
     def _turn_to(self, run: Run) -> None:
