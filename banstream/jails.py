@@ -11,6 +11,7 @@ from banstream import values
 from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
 from banstream.places import check_places, read_scope
+from banstream.requests import asking, paths
 from banstream.toml import Table
 from eventlog.trust import doubt
 from producers.atlas import WhereaboutsFiles
@@ -143,9 +144,11 @@ def _enabled_jail(
         table.problem("source", list(sources), 'none: with on = "bans" it reads no log')
     elif on == "events":
         sources = sources or defaults.sources or _usual_sources(filters, check)
+    rated = table.has("maxretry")
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
-    jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
+    rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
+    jail = replace(jail, rules=asking(table, rules, rated=rated))
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
     if check != "names":
@@ -183,6 +186,7 @@ def _jail(
             distinct=table.take("distinct", _distinct, rules.distinct),
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
+            decoy_paths=table.take("decoy_paths", paths, rules.decoy_paths),
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),

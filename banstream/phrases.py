@@ -8,7 +8,7 @@ from typing import Any, Final
 from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import Escalation, Jail, Threshold
+from schemas.rules import REQUESTS, Escalation, Jail, Threshold
 from schemas.whereabouts import Region, Scope
 
 MEGABYTE: Final = 1 << 20
@@ -16,6 +16,7 @@ ONE_OF: Final[Mapping[str, str]] = {
     "failures": "failure",
     "bans": "ban",
     "addresses": "address",
+    "requests": "request",
     "different users": "user",
     "different addresses": "address",
     "different ports": "port",
@@ -25,8 +26,10 @@ ONE_OF: Final[Mapping[str, str]] = {
 
 def threshold(jail: Jail) -> str:
     """When a jail bans, and for how long."""
-    plain = jail.kinds == ("failed",) or jail.on == "bans"
-    what = "ban" if jail.on == "bans" else "failure" if plain else "event"
+    if jail.on == "events" and not jail.kinds:
+        return f"what asks for a decoy is banned for {format_duration(jail.bantime_ms)}"
+    plain = jail.kinds in {("failed",), REQUESTS} or jail.on == "bans"
+    what = ONE_OF[jail.counts] if jail.counts in {"bans", "requests"} else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"

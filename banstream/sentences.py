@@ -92,7 +92,9 @@ def _fact(
     match record:
         case AuthEvent():
             user = f" user={record.user}" if record.user else ""
-            return f"{record.kind:9} {record.ip}  {record.filter}{user}{_at(record)}"
+            asked = f"  {record.path}" if record.path else ""
+            times = f" ({record.times} times within the second)" if record.times > 1 else ""
+            return f"{record.kind:9} {record.ip}  {record.filter}{user}{asked}{times}{_at(record)}"
         case Command():
             whom = record.prefix or record.host or "everything"
             return f"{record.verb:9} {whom}{_by(record)}"

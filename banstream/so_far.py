@@ -36,6 +36,7 @@ from streams.estimating import EstimatingJail
 from streams.jail import JailState
 from streams.order import Again, read_page
 from streams.partition import INPUTS, POSITION, UNRULED, Partition
+from streams.rates import RateJail
 from streams.runs import Whence
 from streams.state import WHOLE, bucket_of
 from streams.window import at_ms_of
@@ -232,6 +233,10 @@ def counted(state: JailState, subject: str, now_ms: int, last: Whence | None = N
     failures = state.failures_of(subject)
     if isinstance(state, EstimatingJail):
         yield _estimated(state, subject, now_ms)
+        return
+    if isinstance(state, RateJail):
+        amount, until_ms = state.so_far(subject, now_ms)
+        yield Counted(state.rules, 1, state.maxretry, amount, until_ms, tuple(map(at_ms_of, failures)))
         return
     for number, step in enumerate(state.thresholds):
         if step.scope is not None and not step.scope.has(country, asn):

@@ -19,6 +19,7 @@ from eventlog.contract import Append, EventLog, Message
 from producers.atlas import NOWHERE, Atlas, WhereaboutsFiles
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
+from producers.requests import NO_FIELDS, PATH
 from schemas.records import Ban, Decision, ListChanged, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
@@ -80,6 +81,7 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     asked = _Asked(
         any(decider.routes.selective for decider in deciders),
         frozenset[str]().union(*(decider.routes.decoys for decider in deciders)),
+        any(decider.routes.asking for decider in deciders),
         Regions(
             frozenset[str]().union(*(decider.routes.regions.countries for decider in deciders)),
             frozenset[int]().union(*(decider.routes.regions.systems for decider in deciders)),
@@ -215,11 +217,13 @@ class _Asked(NamedTuple):
     """What jails ask of an event besides its filter: where it is from, and whether its user is a decoy.
 
     Attributes:
+        asking: for requests, so that rows must have their paths.
         regions: what they name of where addresses are; `atlas`: who knows that.
     """
 
     selective: bool
     decoys: frozenset[str]
+    asking: bool
     regions: Regions
     atlas: Atlas
 
@@ -245,17 +249,17 @@ def _runs(
         counts.lines += batch.data.count(b"\n")
         counts.untimed += batch.untimed
         base = number << FILE_BITS | batch.base
-        if len(names) == 1 and not asked.selective and not asked.decoys:
+        if len(names) == 1 and not (asked.selective or asked.decoys or asked.asking):
             yield Run(base, names[0], batch.rows[0])
             continue
         found: list[Routed] = [
             (
                 asked.route_to(name, batch.path, host, ip),
                 user if user is not None and user in asked.decoys else NO_DECOY,
-                (kind, at_ms, ip, start, start, user, port),
+                (kind, at_ms, ip, start, start, user, port, 1, (fields or NO_FIELDS).get(PATH)),
             )
             for name, rows in zip(names, batch.rows, strict=True)
-            for kind, at_ms, ip, start, _, user, port, host, *_ in rows
+            for kind, at_ms, ip, start, _, user, port, host, _, _, fields in rows
         ]
         found.sort(key=lambda each: each[2][3])
         yield from runs_of(base, found)
@@ -281,9 +285,9 @@ def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
 
 def _singly(runs: Iterator[Run]) -> Iterator[Routed]:
     return (
-        (run.route, run.decoy, (kind, at_ms, ip, run.base + index))
+        (run.route, run.decoy, (kind, at_ms, ip, run.base + index, *more))
         for run in runs
-        for kind, at_ms, ip, index, *_ in run.rows
+        for kind, at_ms, ip, index, *more in run.rows
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from banstream.jails import JailSettings, Start
 from producers.producer import WatchedSource
+from producers.requests import REQUEST
 from producers.zones import zone_of
 
 
@@ -28,6 +29,8 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 timezone=jail.timezone,
                 layout=jail.layout,
                 kept=(old.kept if old else frozenset()).union(_named(jail) if jail.keeps_filters else ()),
+                decoy_paths=(old.decoy_paths if old else frozenset[str]()).union(jail.rules.decoy_paths),
+                rated=REQUEST in jail.rules.kinds or (old is not None and old.rated),
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())

@@ -29,6 +29,7 @@ from schemas.rules import Jail
 from schemas.topics import EVENTS
 from streams.hosts import REASONS, Hosts, Refusal
 from streams.inputs import Mark
+from streams.rates import RateJail
 from streams.window import REFERENCE_MASK, at_ms_of, reference
 
 COUNTS: Final = "counts"
@@ -123,6 +124,8 @@ class WhyNot:
         if event.kind not in jail.kinds:
             if event.kind == "succeeded":
                 return "a login that succeeded is no failure"
+            if not jail.kinds:
+                return f"jail {jail.name} bans for decoys alone"
             return (
                 f"jail {jail.name} does not count what was {event.kind} (its kinds: {', '.join(jail.kinds)})"
             )
@@ -147,6 +150,8 @@ class WhyNot:
             return f"a ban by jail {jail.name} used them up, or was in force when they came"
         if self._now_ms - event.at_ms > state.findtime_ms:
             return _too_long_ago(jail)
+        if isinstance(state, RateJail):
+            return COUNTS
         return f"jail {jail.name} has forgotten them: forgiven, or before these rules"
 
 

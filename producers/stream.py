@@ -25,6 +25,7 @@ from producers.frames import EventOrigin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.notices import gathered
+from producers.requests import REQUEST, RequestSieve
 from producers.sources import open_source
 from producers.stamps import LineClock
 from producers.torn_lines import HeldRoom, TornLines
@@ -67,6 +68,7 @@ class WatchedSource:
         usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
         kept: the names of filters that stay as they were loaded before, whatever their files hold now.
         known: those, where they were.
+        decoy_paths: the requests that are events of their own; `rated`: all others are counted.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
     """
 
@@ -81,6 +83,8 @@ class WatchedSource:
     layout: str = ""
     kept: frozenset[str] = frozenset()
     known: Mapping[str, Filter] = field(default_factory=dict)
+    decoy_paths: frozenset[str] = frozenset()
+    rated: bool = False
 
     def knowing(self, before: Sequence[Filter]) -> WatchedSource:
         """The same, with those of the filters that it had before which it is to keep."""
@@ -124,6 +128,7 @@ class Stream:
         self.waiting = Waiting(shared.names, saved.get("names", {}))
         self._room = shared.room
         self._atlas = shared.atlas
+        self._requests = RequestSieve(watch.decoy_paths, counted=watch.rated)
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
         start = StartPosition(watch.start, watch.recent_ms, self._zone)
@@ -206,7 +211,8 @@ class Stream:
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = EventOrigin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                named = self._with_addresses(chunk.data, rows, origin)
+                asked = self._requests.sift(rows) if rows[0][0] == REQUEST else rows
+                named = self._with_addresses(chunk.data, asked, origin)
                 if named:
                     found.append(auth_lines(chunk.data, named, origin))
         ordered = in_line_order(found) if found else []

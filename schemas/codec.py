@@ -39,6 +39,7 @@ from schemas.bounds import (
     Position,
     ShortText,
     Statement,
+    Times,
     ToldMs,
 )
 from schemas.errors import InvalidMessage
@@ -78,6 +79,8 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     country: CountryCode | None = None
     asn: AsNumber | None = None
     as_name: Name | None = None
+    path: ShortText | None = None
+    times: Times = 1
 
 
 class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):

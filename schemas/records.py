@@ -29,15 +29,16 @@ from schemas.bounds import (
     Position,
     ShortText,
     Statement,
+    Times,
     ToldMs,
 )
 
-Kind = Literal["failed", "succeeded", "probed"]
+Kind = Literal["failed", "succeeded", "probed", "request"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
 CountedThing = Literal[
-    "failures", "bans", "addresses", "different users", "different addresses", "different ports"
+    "failures", "bans", "addresses", "requests", "different users", "different addresses", "different ports"
 ]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
@@ -51,7 +52,8 @@ class AuthEvent:
 
     Attributes:
         kind: `failed` counts; `succeeded` may forgive; `probed` is hostile or odd but no counted failure
-            (a second line about the same attempt, a connection closed before any attempt).
+            (a second line about the same attempt, a connection closed before any attempt); `request`: a web
+            server was asked for something.
         at_ms: the time that counts: the line's own, or `seen_at_ms` where `skewed`.
         seen_at_ms: when the producer read the line.
         filter: the filter's name; `filter_version`: a hash of its text.
@@ -62,6 +64,8 @@ class AuthEvent:
         skewed: the line's own time was more than 60 s off the producer's clock, so `seen_at_ms` counts.
         country: where the address is, as ISO 3166-1 has it; `asn`: the autonomous system that it is of;
             `as_name`: whose that is. As the files said of whoever read the line; None where they say nothing.
+        path: what a request asked for, as a server reads it; `times`: so many requests of the address within
+            the second it stands for, of which this was the last.
     """
 
     TYPE: ClassVar[str] = "auth"
@@ -84,6 +88,8 @@ class AuthEvent:
     country: CountryCode | None = None
     asn: AsNumber | None = None
     as_name: Name | None = None
+    path: ShortText | None = None
+    times: Times = 1
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -174,8 +180,8 @@ class Ban:
         id: `partition-offset-index-ordinal` of its cause, with a `c` before the offset where it is a command,
             and `t` and an instant in its place where it is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
-        counted: what those were: failures, bans by other jails, banned addresses of a network, or failures
-            with a different user, address or port each.
+        counted: what those were: failures, bans by other jails, banned addresses of a network, requests, or
+            failures with a different user, address or port each.
         ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
         step: which of the jail's thresholds it was, from 1; None where it has one.

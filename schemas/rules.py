@@ -50,6 +50,7 @@ ADDED: Final[Mapping[str, object]] = {
     "distinct": None,
     "scope": None,
     "first_scope": None,
+    "decoy_paths": (),
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -69,6 +70,8 @@ COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
     "port": "different ports",
 }
 DISTINCT: Final = 'different ones are counted on events, by one threshold, without prolong, in window "exact"'
+REQUESTS: Final = ("request",)
+RATE: Final = 'requests are counted alone, by one threshold, in window "exact", without distinct and prolong'
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -163,6 +166,7 @@ class Jail:
         ignoreself: nor are those of the list SELF.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
+        decoy_paths: shell patterns of what nobody asks for: a request for it bans at once.
         scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
     """
 
@@ -190,13 +194,17 @@ class Jail:
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    decoy_paths: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
     scope: Scope | None = None
     first_scope: Scope | None = None
 
     @property
     def counts(self) -> CountedThing:
         """What it counts."""
-        return "bans" if self.on == "bans" else COUNTED[self.distinct]
+        if self.on == "bans":
+            return "bans"
+        asked = self.kinds == REQUESTS or (self.decoy_paths and not self.kinds)
+        return "requests" if asked else COUNTED[self.distinct]
 
     @property
     def may_be_distinct(self) -> bool:
@@ -206,6 +214,11 @@ class Jail:
             and self.on == "events"
             and not (self.steps or self.prolong or self.first_scope)
         )
+
+    @property
+    def may_rate(self) -> bool:
+        """Whether it may count requests: nothing that it says is of failures alone."""
+        return self.may_be_distinct and self.distinct is None and self.kinds == REQUESTS
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -306,6 +319,8 @@ def _check_jail(jail: Jail, field: str) -> None:
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
     if jail.distinct is not None and not jail.may_be_distinct:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
+    if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
+        raise InvalidMessage(RATE, field=f"{field}.kinds")
     if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]

@@ -23,18 +23,18 @@ There are two doors: `fold` for events, `apply` for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop
 from typing import Any, Final
 
 from schemas.records import Command, Decision, ListChanged, Tick
 from schemas.rules import MANUAL, Jail, Rules
 from streams import at_hand, commands, lists
-from streams.forgetting import Forgetting
+from streams.asking import RequestFold
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
-from streams.routes import Routes
+from streams.routes import REQUEST, Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
 from streams.verdicts import ALLOWANCE, COMMAND
@@ -45,11 +45,10 @@ LineOf = Callable[[int], str | None]
 NO_RUN: Final = Run(0, "", ())
 
 
-class Decider(Forgetting):
+class Decider(RequestFold):
     """The state of one partition, and the fold over its inputs.
 
     Attributes:
-        routes: which jails an event concerns.
         tracking: whether `touched` is wanted.
     """
 
@@ -104,10 +103,8 @@ class Decider(Forgetting):
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
-        self._turn_to(run)
-        rest = self._spring(run, line_of) if run.decoy else None
+        jails = self._turn_to(run, line_of)
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
-        jails = self.routes[run.route] if rest is None else rest
         wanted = self.routes.kinds
         stamped_ms, stamp = 0, base
         for row in run.rows:
@@ -156,13 +153,16 @@ class Decider(Forgetting):
         self.now_ms, self._run = now_ms, NO_RUN
         return self._taken()
 
-    def _turn_to(self, run: Run) -> None:
-        """These are the events at hand."""
+    def _turn_to(self, run: Run, line_of: LineOf) -> Sequence[JailState]:
+        """These are the events at hand; the jails of the loop over them."""
         self._run = run
         if self.tracking:
             self.touched.update(addresses_of(run.rows))
         if self._scoped:
             at_hand.heed(self._scoped, run)
+        if self.routes.asking:
+            self._take_requests(run, line_of)
+        return self._spring(run, line_of) if run.decoy else self.routes[run.route]
 
     def advance(self, at_ms: int) -> None:
         """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
@@ -186,7 +186,7 @@ class Decider(Forgetting):
         ((kind, at_ms, ip, index, *_),) = run.rows
         jails = self.routes[run.route]
         traps = [jail for jail in jails if run.decoy in jail.rules.decoy_users and kind in jail.kinds]
-        if not traps or kind == "succeeded":
+        if not traps or kind in {"succeeded", REQUEST}:
             return list(jails)
         self._begin(run.base + index)
         self.advance(at_ms)
@@ -265,7 +265,7 @@ class Decider(Forgetting):
             trim(failures, jail.keep_ms, jail.most)
             return
         number, start = filled
-        end = start + jail.thresholds[number].maxretry
+        end = start + jail.needed(number)
         above, held = jail.beneath(ip), jail.held_by(ip)
         if above is not None:
             self._beneath(jail, ip, above, len(failures))
@@ -360,7 +360,7 @@ class Decider(Forgetting):
             prefix,
             at_ms=at_ms,
             until_ms=None if lasts_ms is None else at_ms + lasts_ms,
-            count=len(evidence),
+            count=jail.amount(evidence),
             findtime_ms=times[0],
             evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
             **facts,

@@ -139,7 +139,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         host: who signed it.
         mixed: it is of before there was a topic for commands: they count where they stand.
         decoys: the users that are decoys of some jail.
-        valued: rows are to have users and ports.
+        valued: rows are to have users, ports, and what is asked for.
         regions: what jails name of where addresses are.
     """
     topic = "" if mixed else "events"
@@ -158,7 +158,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
             at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
         if valued:
-            rows.values = [event.user for event in events], [event.port for event in events]
+            rows.values = _values(events)
         met = decoys & {event.user or NO_DECOY for event in events} if decoys else decoys
         if selective or met:
             routed = _routed(events, rows, met, regions if selective else None)
@@ -166,6 +166,16 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         else:
             frame.runs.append(Run(base, mark[2], rows, event_of=frame.event_of))
     return frame
+
+
+def _values(events: Sequence[Event]) -> tuple[Sequence[str | int | None], ...]:
+    """What rows do not always have (streams.runs)."""
+    return (
+        [event.user for event in events],
+        [event.port for event in events],
+        [event.times for event in events],
+        [event.path for event in events],
+    )
 
 
 def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:

@@ -6,6 +6,8 @@ from schemas.rules import Jail
 from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.rates import RateJail
+from streams.routes import REQUEST
 
 
 def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> JailState:
@@ -13,6 +15,8 @@ def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> 
     kind: type[JailState] = JailState
     if rules.distinct is not None:
         kind = DistinctJail
+    elif REQUEST in rules.kinds:
+        kind = RateJail
     elif rules.window == "fail2ban":
         kind = EstimatingJail
     if before is not None and type(before) is kind:

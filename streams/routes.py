@@ -11,6 +11,8 @@ import orjson
 from streams.jail import JailState
 
 SEPARATOR: Final = "\n"
+REQUEST: Final = "request"
+"""The kind of events that jails count by the number of requests that they stand for (streams.asking)."""
 MOST_REMEMBERED: Final = 10_000
 
 
@@ -45,13 +47,14 @@ class Routes(dict[str, tuple[JailState, ...]]):
 
     Attributes:
         selective: some jail selects by source, host or labels, so that routes must name them.
-        kinds: the kinds of event that can change anything in some jail.
+        kinds: the kinds of event that can change anything in some jail, but for requests.
+        asking: some jail counts requests, or has paths for decoys.
         decoys: the users that are decoys of some jail.
-        valued: some jail counts different users or ports, so that rows must have them.
+        valued: some jail asks for what rows do not always have: users, ports, and what is asked for.
         regions: what jails name of where addresses are.
     """
 
-    __slots__ = ("_jails", "decoys", "kinds", "regions", "selective", "valued")
+    __slots__ = ("_jails", "asking", "decoys", "kinds", "regions", "selective", "valued")
 
     def __init__(self, jails: Iterable[JailState]) -> None:
         super().__init__()
@@ -61,10 +64,11 @@ class Routes(dict[str, tuple[JailState, ...]]):
         self.selective = any(jail.rules.scopes for jail in jails) or any(
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
-        self.valued = any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
+        self.asking = any(REQUEST in jail.kinds or jail.rules.decoy_paths for jail in self._jails)
+        self.valued = self.asking or any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
         forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()
-        self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails))
+        self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails)) - {REQUEST}
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:
         """Find the jails of a route not seen before."""

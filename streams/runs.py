@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
-"""One event: kind, at_ms, ip, index from the base of its run; then anything, user, port, where jails ask."""
+"""One event: kind, at_ms, ip, index from its run's base; then, where jails ask, anything, user, port, for how
+many requests it stands, path."""
 
 
 NO_DECOY: Final = ""
@@ -85,14 +86,14 @@ class Columns:
     """Rows, kept as columns of the same length: a row exists only while it is looked at.
 
     Attributes:
-        values: the users and the ports, where a jail asks for such.
+        values: users, ports, how many requests an event stands for, and paths, where a jail asks for such.
     """
 
     kinds: Sequence[str]
     at_ms: Sequence[int]
     ips: Sequence[str]
     indexes: Sequence[int]
-    values: tuple[Sequence[str | None], Sequence[int | None]] | None = None
+    values: tuple[Sequence[str | int | None], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ips)

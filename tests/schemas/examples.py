@@ -65,6 +65,8 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             country="DE",
             asn=64_496,
             as_name="Example Networks",
+            path="/wp-login.php",
+            times=3,
             extra={"geo": {"country": "DE", "asn": 64_496}, "score": 0.25, "tags": ["a", None, True]},
         ),
     ),

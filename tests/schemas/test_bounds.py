@@ -15,6 +15,7 @@ from schemas.bounds import (
     MOST_LABELS,
     MOST_PORT,
     MOST_POSITION,
+    MOST_TIMES,
     NAME_CHARACTERS,
     STATEMENT_CHARACTERS,
     TEXT_CHARACTERS,
@@ -34,6 +35,7 @@ NUMBERS = {
         "position": (0, MOST_POSITION),
         "port": (0, MOST_PORT),
         "asn": SYSTEM,
+        "times": (1, MOST_TIMES),
     },
     "command": {"at_ms": TOLD, "duration_ms": DURATION},
     "tick": {"at_ms": TOLD},
@@ -59,7 +61,7 @@ NAMES = {
     "deadletter": ("topic",),
 }
 TEXTS = {
-    "auth": ("user", "line"),
+    "auth": ("user", "line", "path"),
     "command": ("why",),
     "ban": ("why",),
     "unban": ("why",),

@@ -51,12 +51,19 @@ OTHERS = (
         increment=Increment(),
     ),
     Jail(name="ports", filters=("sshd",), distinct="address", ipv4_prefix=24, maxretry=2),
+    Jail(
+        name="web", filters=("sshd",), kinds=("request",), maxretry=20, findtime_ms=2 * MINUTE, ipv4_prefix=24
+    ),
+    Jail(name="traps", filters=("sshd",), kinds=(), decoy_paths=("/.env*",), increment=Increment()),
     Jail(name="again", filters=(), on="bans", maxretry=2, bantime_ms=MINUTE, ipv6_prefix=64),
 )
+KINDS = ["failed"] * 6 + ["succeeded", "request", "request", "decoy"]
 ACTS = st.lists(
     st.one_of(
         st.tuples(
-            st.sampled_from(["failed"] * 6 + ["succeeded"]), st.sampled_from(FOUR + SIX), st.integers(0, 20)
+            st.sampled_from(KINDS),
+            st.sampled_from(FOUR + SIX),
+            st.integers(0, 20),
         ),
         st.tuples(
             st.sampled_from(["unban", "allow", "disallow", "forgive"]),
@@ -78,6 +85,9 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
             decider = restarted(decider, checkpoint)
         at_s += seconds
         match act:
+            case "request" | "decoy":
+                asked = (1, "/.env") if act == "decoy" else (seconds + 1, "/")
+                decisions += fold(decider, [failed(whom, at_s, "request")], asked=asked)
             case "failed" | "succeeded":
                 country = next((code for start, code in COUNTRIES.items() if whom.startswith(start)), None)
                 decisions += fold(decider, [failed(whom, at_s, act)], country=country)
