@@ -86,10 +86,10 @@ def test_requests_during_a_ban_are_counted_apart() -> None:
 def test_a_subject_takes_no_more_memory_for_more_requests() -> None:
     """As many stretches as findtime has, whatever comes for how long."""
     decider = Fold(Decider(rated(maxretry=10_000), tracking=True))
-    for second in range(1_000):
-        part = asks((ALICE, second, 1, "/"))
-        decider.take(Message(0, second, None, encode_frame(part), part[0].at_ms))
+    for second, event in enumerate(asks(*((ALICE, second, 1, "/") for second in range(1_000)))):
+        decider.take(Message(0, second, None, encode_frame([event]), event.at_ms))
     jail = decider.decider.jails["sshd"]
+    assert jail.failures == 1_000
     assert len(jail.failures_of(ALICE)) <= 2 * STRETCHES
     again = restarted(decider.decider).jails["sshd"]
     assert again.failures_of(ALICE) == jail.failures_of(ALICE)
