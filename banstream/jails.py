@@ -12,6 +12,7 @@ from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
 from banstream.places import check_places, read_scope
 from banstream.requests import asking, paths
+from banstream.successes import check_successes, on_success
 from banstream.toml import Table
 from eventlog.trust import doubt
 from producers.atlas import WhereaboutsFiles
@@ -149,6 +150,7 @@ def _enabled_jail(
     kinds = jail.rules.kinds or _counted(filters)
     rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
     jail = replace(jail, rules=asking(table, rules, rated=rated))
+    check_successes(table, jail.rules)
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
     if check != "names":
@@ -181,7 +183,7 @@ def _jail(
             hosts=table.take("hosts", values.texts, rules.hosts),
             labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
-            forgive=table.take("forgive", values.flag, rules.forgive),
+            **on_success(table, rules),
             window=table.take("window", _window, rules.window),
             distinct=table.take("distinct", _distinct, rules.distinct),
             prolong=table.take("prolong", values.flag, rules.prolong),

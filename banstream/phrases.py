@@ -37,7 +37,11 @@ def threshold(jail: Jail) -> str:
     told = [f"{counted(first.maxretry, what)}{of}{scope_of(first.scope)} within {_ban_for(first)}"]
     told += [f"{step.maxretry}{scope_of(step.scope)} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
-    return ", ".join([*told, *(["longer each time"] if grows else [])])
+    told += ["longer each time"] if grows else []
+    if jail.known_good_ms is not None:
+        within = format_duration(jail.known_good_ms)
+        told += [f"{jail.known_good_factor} times as many where a login succeeded within {within}"]
+    return ", ".join(told)
 
 
 def escalating(jail: Jail) -> str | None:

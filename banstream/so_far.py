@@ -34,6 +34,7 @@ from streams.barrier import Unfoldable
 from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.knowing import KnowingJail
 from streams.order import Again, read_page
 from streams.partition import INPUTS, POSITION, UNRULED, Partition
 from streams.rates import RateJail
@@ -245,7 +246,9 @@ def counted(state: JailState, subject: str, now_ms: int, last: Whence | None = N
         unused = [at_ms_of(each) for each in failures if each > used]
         near = _near(unused, now_ms, step.findtime_ms)
         until_ms = near[0] + step.findtime_ms if near else None
-        yield Counted(state.rules, number + 1, step.maxretry, len(near), until_ms, tuple(unused))
+        factor = state.factor_of(subject, now_ms) if isinstance(state, KnowingJail) else 1
+        needed = step.maxretry * factor
+        yield Counted(state.rules, number + 1, needed, len(near), until_ms, tuple(unused))
 
 
 def _estimated(state: EstimatingJail, subject: str, now_ms: int) -> Counted:

@@ -51,6 +51,9 @@ ADDED: Final[Mapping[str, object]] = {
     "scope": None,
     "first_scope": None,
     "decoy_paths": (),
+    "halve": False,
+    "known_good_ms": None,
+    "known_good_factor": 2,
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -72,11 +75,14 @@ COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
 DISTINCT: Final = 'different ones are counted on events, by one threshold, without prolong, in window "exact"'
 REQUESTS: Final = ("request",)
 RATE: Final = 'requests are counted alone, by one threshold, in window "exact", without distinct and prolong'
+MOST_KNOWN_GOOD: Final = 100
+HALVING: Final = "of different ones no half is the older: a success forgets all of them, or none"
+KNOWING: Final = 'known_good is for failures in window "exact", without distinct'
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
 _MOST: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms"), LONGEST_MS),
+    **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms", "known_good_ms"), LONGEST_MS),
     "maxretry": MOST_RETRY,
     "max_subjects": MOST_SUBJECTS,
 }
@@ -167,6 +173,9 @@ class Jail:
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
         decoy_paths: shell patterns of what nobody asks for: a request for it bans at once.
+        halve: a success of an address forgets the older half of its failures so far.
+        known_good_ms: an address from which a login succeeded so long ago at most needs `known_good_factor`
+            times as many failures; None: no more than others.
         scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
     """
 
@@ -195,6 +204,9 @@ class Jail:
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
     decoy_paths: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    halve: bool = False
+    known_good_ms: DurationMs | None = None
+    known_good_factor: Annotated[int, msgspec.Meta(ge=2, le=MOST_KNOWN_GOOD)] = 2
     scope: Scope | None = None
     first_scope: Scope | None = None
 
@@ -219,6 +231,17 @@ class Jail:
     def may_rate(self) -> bool:
         """Whether it may count requests: nothing that it says is of failures alone."""
         return self.may_be_distinct and self.distinct is None and self.kinds == REQUESTS
+
+    @property
+    def heeds_success(self) -> bool:
+        """Whether a login that succeeds changes anything."""
+        return self.forgive or self.halve or self.known_good_ms is not None
+
+    @property
+    def may_know(self) -> bool:
+        """Whether it may know who is good."""
+        plain = self.window == "exact" and self.on == "events" and self.distinct is None
+        return plain and self.kinds != REQUESTS
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -321,6 +344,10 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
         raise InvalidMessage(RATE, field=f"{field}.kinds")
+    if jail.known_good_ms is not None and not jail.may_know:
+        raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
+    if jail.halve and jail.distinct is not None:
+        raise InvalidMessage(HALVING, field=f"{field}.halve")
     if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]

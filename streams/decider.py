@@ -34,6 +34,7 @@ from streams.asking import RequestFold
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
+from streams.knowing import KnowingJail
 from streams.routes import REQUEST, Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
@@ -122,8 +123,8 @@ class Decider(RequestFold):
                 known: Any = jail.subjects.get(subject := ip)  # streams.jail says what it may be
                 shape = known.__class__
                 if kind not in jail.kinds:
-                    if kind == "succeeded" and jail.rules.forgive:
-                        self._succeeded(jail, ip)
+                    if kind == "succeeded" and jail.rules.heeds_success:
+                        self._succeeded(jail, ip, at_ms)
                     continue
                 jail.failures += 1
                 if shape is Held and not jail.prolongs:
@@ -244,11 +245,17 @@ class Decider(RequestFold):
         if jail.networks is not None:
             self.touched.add(jail.networks.network_of(subject) or subject)
 
-    def _succeeded(self, jail: JailState, ip: str) -> None:
-        """Forget the failures of an address that got in, in a jail that forgives."""
+    def _succeeded(self, jail: JailState, ip: str, at_ms: int) -> None:
+        """Somebody got in: forget his failures, or half of them, and know him, as the jail says."""
         subject = jail.subject_of(ip)
-        if jail.failures_of(subject):
+        failures = list(jail.failures_of(subject))
+        if failures and (jail.rules.forgive or jail.rules.halve):
             self.forgive(jail, subject)
+            kept = failures[(len(failures) + 1) // 2 :]
+            if jail.rules.halve and kept and jail.held_by(subject) is None:
+                jail.remember(subject, kept)
+        if isinstance(jail, KnowingJail):
+            self.touched |= jail.succeed(subject, at_ms)
 
     def _first(self, jail: JailState, ip: str, failure: int) -> bool:
         """Count a failure of an unknown subject; whether it may fill a window."""
@@ -315,6 +322,8 @@ class Decider(RequestFold):
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
         facts["step"] = number + 1 if jail.rules.steps and not facts else None
         facts["lines"] = () if line is None else (line,)
+        if jail.reason is not None:
+            facts.setdefault("why", jail.reason)
         network, filling = self._filled(jail, ip, deciding)
         spared = jail.spared_within(network) if filling else None
         if spared is not None:

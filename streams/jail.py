@@ -50,6 +50,7 @@ class JailState:
         ladder: what is used up of whose failures; None where a ban uses up all there are.
         tally: the failing subjects of a jail that keeps them apart (streams.tallying).
         meets: it is to be shown each event that it counts (streams.distinct).
+        reason: why the ban at hand is otherwise than usual (streams.knowing).
         grows_again: a ban that is prolonged lasts as long as it did, grown; else bantime.
     """
 
@@ -83,6 +84,7 @@ class JailState:
     lingers_ms = 0
     grows_again = True
     meets = False
+    reason: str | None = None
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.subjects: dict[str, Subject] = {}
@@ -297,8 +299,9 @@ class JailState:
         return held
 
     def forgive(self, ip: str) -> None:
-        """Forget a subject's failures."""
-        del self.subjects[ip]
+        """Forget a subject's failures; the ban of one who is banned stays."""
+        if self.held_by(ip) is None:
+            del self.subjects[ip]
         if self.ladder is not None:
             self.ladder.forget((ip,))
 

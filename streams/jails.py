@@ -6,6 +6,7 @@ from schemas.rules import Jail
 from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.knowing import KnowingJail
 from streams.rates import RateJail
 from streams.routes import REQUEST
 
@@ -19,6 +20,8 @@ def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> 
         kind = RateJail
     elif rules.window == "fail2ban":
         kind = EstimatingJail
+    elif rules.known_good_ms is not None:
+        kind = KnowingJail
     if before is not None and type(before) is kind:
         before.adopt(rules, lateness_ms)
         return before

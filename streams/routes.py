@@ -67,7 +67,7 @@ class Routes(dict[str, tuple[JailState, ...]]):
         self.asking = any(REQUEST in jail.kinds or jail.rules.decoy_paths for jail in self._jails)
         self.valued = self.asking or any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
-        forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()
+        forgiving = {"succeeded"} if any(jail.rules.heeds_success for jail in self._jails) else set[str]()
         self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails)) - {REQUEST}
 
     def __missing__(self, route: str) -> tuple[JailState, ...]:

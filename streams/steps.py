@@ -37,15 +37,20 @@ class Ladder:
         """The failures that are counted next are from there."""
         self._within = tuple(each.scope is None or each.scope.has(country, asn) for each in self.thresholds)
 
-    def filled(self, subject: str, failures: Sequence[int], failure: int) -> tuple[int, int] | None:
-        """The last threshold that a failure fills, and where its window starts; None where it fills none."""
+    def filled(
+        self, subject: str, failures: Sequence[int], failure: int, factor: int = 1
+    ) -> tuple[int, int] | None:
+        """The last threshold that a failure fills, and where its window starts; None where it fills none.
+
+        `factor`: so many times as many are needed.
+        """
         used = self.used(subject)
         for number in reversed(range(len(self.thresholds))):
             if not self._within[number]:
                 continue
             step = self.thresholds[number]
             first = bisect_right(failures, used[number])
-            start = full_window(failures, failure, step.findtime_ms, step.maxretry, first)
+            start = full_window(failures, failure, step.findtime_ms, step.maxretry * factor, first)
             if start is not None:
                 return number, start
         return None

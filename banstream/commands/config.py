@@ -122,7 +122,8 @@ def _toml(settings: Settings) -> list[str]:
             "hosts": rules.hosts,
             "labels": rules.labels,
             "ports": rules.ports,
-            "forgive": rules.forgive,
+            "on_success": "halve" if rules.halve else "forgive" if rules.forgive else "ignore",
+            **_known_good(rules),
             "prolong": rules.prolong,
             "window": rules.window,
             "distinct": rules.distinct or (),
@@ -167,6 +168,16 @@ def _tables(rules: Jail) -> list[str]:
         facts |= {"findtime": format_duration(wide.findtime_ms), "bantime": _bantime(wide.bantime_ms)}
         lines += _table(f"[jail.{name}.escalate]", facts)
     return lines
+
+
+def _known_good(rules: Jail) -> dict[str, object]:
+    """Who is known good, where somebody is."""
+    if rules.known_good_ms is None:
+        return {}
+    return {
+        "known_good": format_duration(rules.known_good_ms),
+        "known_good_factor": rules.known_good_factor,
+    }
 
 
 def _scope(scope: Scope | None) -> dict[str, dict[str, object]]:

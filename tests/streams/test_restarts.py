@@ -32,6 +32,8 @@ JAILS = st.builds(
     ipv4_prefix=st.sampled_from([24, 32]),
     ipv6_prefix=st.sampled_from([48, 64, 128]),
     forgive=st.booleans(),
+    halve=st.booleans(),
+    known_good_ms=st.sampled_from([None, MINUTE]),
     prolong=st.booleans(),
     steps=st.sampled_from([(), (STEP,), (replace(STEP, scope=WHERE_XA),)]),
     increment=st.sampled_from([None, Increment(rndtime_ms=MINUTE), Increment(overalljails=True)]),
