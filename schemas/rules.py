@@ -344,10 +344,7 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
         raise InvalidMessage(RATE, field=f"{field}.kinds")
-    if jail.known_good_ms is not None and not jail.may_know:
-        raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
-    if jail.halve and jail.distinct is not None:
-        raise InvalidMessage(HALVING, field=f"{field}.halve")
+    _check_successes(jail, field)
     if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]
@@ -358,6 +355,13 @@ def _check_jail(jail: Jail, field: str) -> None:
             parse_formula(jail.increment.formula)
         except ValueError as error:
             raise InvalidMessage(str(error), field=f"{field}.increment.formula") from error
+
+
+def _check_successes(jail: Jail, field: str) -> None:
+    if jail.known_good_ms is not None and not jail.may_know:
+        raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
+    if jail.halve and jail.distinct is not None:
+        raise InvalidMessage(HALVING, field=f"{field}.halve")
 
 
 def _check_prefixes(prefixes: Iterable[str], field: str) -> None:
