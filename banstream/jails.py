@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.ignorecommands import check_command, command
 from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
 from banstream.places import check_places, read_scope
@@ -149,7 +150,8 @@ def _enabled_jail(
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
     rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
-    jail = replace(jail, rules=asking(table, rules, rated=rated))
+    rules = asking(table, rules, rated=rated)
+    jail = replace(jail, rules=check_command(table, rules, look=check == "sources"))
     check_successes(table, jail.rules)
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
@@ -178,6 +180,7 @@ def _jail(
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
             ignoreip=ignoring.prefixes,
             lists=ignoring.lists,
+            ignorecommand=table.take("ignorecommand", command, rules.ignorecommand),
             ignoreself=table.take("ignoreself", values.flag, rules.ignoreself),
             kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
             hosts=table.take("hosts", values.texts, rules.hosts),
@@ -197,7 +200,7 @@ def _jail(
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
-        usedns=table.take("usedns", _usedns, usual.usedns),
+        usedns=table.take("usedns", values.usedns, usual.usedns),
         timezone=table.take("timezone", values.timezone, usual.timezone),
         layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
     )
@@ -293,10 +296,6 @@ def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
         rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
         told.append(replace(jail, rules=rules))
     return tuple(told)
-
-
-def _usedns(value: object) -> bool:
-    return {"yes": True, "warn": True, "no": False}[values.one_of("yes", "warn", "no")(value)]
 
 
 def _distinct(value: object) -> Distinct:

@@ -26,6 +26,7 @@ from eventlog.follower import Located
 from schemas.durations import format_duration
 from schemas.records import AuthEvent
 from schemas.rules import Jail
+from schemas.sparing import command_id
 from schemas.topics import EVENTS
 from streams.hosts import REASONS, Hosts, Refusal
 from streams.inputs import Mark
@@ -167,6 +168,8 @@ def _elsewhere(jail: Jail, event: AuthEvent) -> str | None:
         return f"sources {', '.join(jail.sources)}, and they are of {event.source}"
     if not jail.labels.items() <= event.labels.items():
         return f"labels {_shown(jail.labels)}, and theirs are {_shown(event.labels) or 'none'}"
+    if jail.ignorecommand and command_id(jail.ignorecommand) in event.spared:
+        return f"what its ignorecommand does not spare, and {jail.ignorecommand[0]} spares them"
     if jail.scope is not None and not jail.scope.has(event.country, event.asn):
         place = place_of(event.country, event.asn, None) or "nobody knows where"
         return f"what is{scope_of(jail.scope)}, and they are from {place}"

@@ -16,6 +16,7 @@ from eventlog.clock import wall_clock_ms
 from eventlog.contract import Writer
 from producers.atlas import Atlas, WhereaboutsFiles
 from producers.names import Names
+from producers.sparing import Sparer
 from producers.status import ProducerStatus
 from producers.stream import Stream, StreamContext, WatchedSource
 from producers.torn_lines import HeldRoom
@@ -80,6 +81,7 @@ class Producer:
         names: Names | None = None,
         *,
         atlas: Atlas | None = None,
+        sparer: Sparer | None = None,
     ) -> None:
         """Go on where the sources were left, then fence every older producer of this log."""
         self._now_ms = now_ms or wall_clock_ms
@@ -87,10 +89,11 @@ class Producer:
         self._host = host
         self._names = names or Names()
         self._atlas = atlas or Atlas(WhereaboutsFiles())
+        self._sparer = sparer or Sparer()
         self._streams: list[Stream] = []
         self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
-        shared = StreamContext(host, self._names, HeldRoom(), self._atlas)
+        shared = StreamContext(host, self._names, HeldRoom(), self._atlas, self._sparer)
         try:
             for watch in watches:
                 stored = log.position(f"source/{watch.source}")
@@ -161,7 +164,9 @@ class Producer:
         files = files or WhereaboutsFiles()
         atlas = self._atlas if files == self._atlas.files else Atlas(files)
         atlas.refresh()
-        new = Producer(outlet, knowing, self._now_ms, self._host, self._names, atlas=atlas)
+        new = Producer(
+            outlet, knowing, self._now_ms, self._host, self._names, atlas=atlas, sparer=self._sparer
+        )
         new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new
@@ -198,7 +203,8 @@ class Producer:
 
     def notices(self) -> Mapping[str, int]:
         """What went wrong and was survived: a sentence, and how often."""
-        return sum((stream.notices() for stream in self._streams), self._atlas.notices())
+        shared = self._atlas.notices() + self._sparer.failures
+        return sum((stream.notices() for stream in self._streams), shared)
 
     def _bytes_read(self) -> int:
         return self._read_bytes + sum(stream.read_bytes for stream in self._streams)

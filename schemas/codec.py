@@ -81,6 +81,7 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     as_name: Name | None = None
     path: ShortText | None = None
     times: Times = 1
+    spared: tuple[Name, ...] = ()
 
 
 class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):

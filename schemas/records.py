@@ -66,6 +66,7 @@ class AuthEvent:
             `as_name`: whose that is. As the files said of whoever read the line; None where they say nothing.
         path: what a request asked for, as a server reads it; `times`: so many requests of the address within
             the second it stands for, of which this was the last.
+        spared: the commands that spare the address (schemas.sparing).
     """
 
     TYPE: ClassVar[str] = "auth"
@@ -90,6 +91,7 @@ class AuthEvent:
     as_name: Name | None = None
     path: ShortText | None = None
     times: Times = 1
+    spared: tuple[Name, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -26,6 +26,7 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 from schemas.records import CountedThing
+from schemas.sparing import MOST_ARGUMENTS
 from schemas.whereabouts import Scope
 
 SELF: Final = "self"
@@ -54,6 +55,7 @@ ADDED: Final[Mapping[str, object]] = {
     "halve": False,
     "known_good_ms": None,
     "known_good_factor": 2,
+    "ignorecommand": (),
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -176,6 +178,7 @@ class Jail:
         halve: a success of an address forgets the older half of its failures so far.
         known_good_ms: an address from which a login succeeded so long ago at most needs `known_good_factor`
             times as many failures; None: no more than others.
+        ignorecommand: a command and its arguments: whom it spares, as the event says, is not counted.
         scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
     """
 
@@ -207,6 +210,7 @@ class Jail:
     halve: bool = False
     known_good_ms: DurationMs | None = None
     known_good_factor: Annotated[int, msgspec.Meta(ge=2, le=MOST_KNOWN_GOOD)] = 2
+    ignorecommand: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_ARGUMENTS)] = ()
     scope: Scope | None = None
     first_scope: Scope | None = None
 

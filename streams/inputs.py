@@ -229,7 +229,7 @@ def _routed(
         if regions is None:
             route = event.filter
         else:
-            whereabouts = regions.of(event.country, event.asn)
+            whereabouts = regions.of(event.country, event.asn, event.spared)
             route = route_to(event.filter, event.source, event.host, event.labels, whereabouts)
         user = event.user or NO_DECOY
         yield route, user if user in decoys else NO_DECOY, row

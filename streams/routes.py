@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 import orjson
 
+from schemas.sparing import command_id
 from streams.jail import JailState
 
 SEPARATOR: Final = "\n"
@@ -25,18 +26,27 @@ class Origin(NamedTuple):
     labels: Mapping[str, str]
     country: str | None = None
     asn: int | None = None
+    spared: Sequence[str] = ()
 
 
 class Regions(NamedTuple):
-    """The countries and autonomous systems that some jail names: what else there is makes no difference."""
+    """What some jail names of an address' facts: what else there is makes no difference.
+
+    Attributes:
+        commands: by what events call them (schemas.sparing).
+    """
 
     countries: frozenset[str] = frozenset()
     systems: frozenset[int] = frozenset()
+    commands: frozenset[str] = frozenset()
 
-    def of(self, country: str | None, asn: int | None) -> str:
-        """Where something is from, as routes have it; empty where from none of them."""
-        named = country if country in self.countries else None, asn if asn in self.systems else None
-        return "" if named == (None, None) else orjson.dumps(named).decode()
+    def of(self, country: str | None, asn: int | None, spared: Iterable[str] = ()) -> str:
+        """An address' facts, as routes have them; empty where it has none of them."""
+        named = [country if country in self.countries else None, asn if asn in self.systems else None]
+        known = [each for each in spared if each in self.commands]
+        return (
+            orjson.dumps([*named, known]).decode() if known or any(each is not None for each in named) else ""
+        )
 
 
 class Routes(dict[str, tuple[JailState, ...]]):
@@ -61,7 +71,7 @@ class Routes(dict[str, tuple[JailState, ...]]):
         jails = tuple(jails)
         self._jails = tuple(jail for jail in jails if jail.rules.on == "events")
         self.regions = _regions_of(jails)
-        self.selective = any(jail.rules.scopes for jail in jails) or any(
+        self.selective = any(jail.rules.scopes or jail.rules.ignorecommand for jail in jails) or any(
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
         self.asking = any(REQUEST in jail.kinds or jail.rules.decoy_paths for jail in self._jails)
@@ -80,21 +90,22 @@ class Routes(dict[str, tuple[JailState, ...]]):
         return found
 
 
-def _regions_of(jails: Iterable[JailState]) -> Regions:
+def _regions_of(jails: Sequence[JailState]) -> Regions:
     """What jails and their thresholds name of where addresses are."""
     scopes = (scope for jail in jails for scope in jail.rules.scopes)
     regions = tuple(region for scope in scopes for region in scope.regions)
     return Regions(
         frozenset(country for region in regions for country in region.country),
         frozenset(asn for region in regions for asn in region.asn),
+        frozenset(command_id(jail.rules.ignorecommand) for jail in jails if jail.rules.ignorecommand),
     )
 
 
 def origin_of(route: str) -> Origin:
     """What a route names, where jails ask for more than the filter."""
     filter_name, source, host, labels, whereabouts = route.split(SEPARATOR)
-    country, asn = orjson.loads(whereabouts) if whereabouts else (None, None)
-    return Origin(filter_name, source, host, orjson.loads(labels) if labels else {}, country, asn)
+    facts = orjson.loads(whereabouts) if whereabouts else ()
+    return Origin(filter_name, source, host, orjson.loads(labels) if labels else {}, *facts)
 
 
 def route_to(
@@ -118,6 +129,8 @@ def _selects(jail: JailState, origin: Origin) -> bool:
     if origin.filter_name not in rules.filters or (rules.hosts and origin.host not in rules.hosts):
         return False
     if not rules.labels.items() <= origin.labels.items():
+        return False
+    if rules.ignorecommand and command_id(rules.ignorecommand) in origin.spared:
         return False
     if rules.scope is not None and not rules.scope.has(origin.country, origin.asn):
         return False

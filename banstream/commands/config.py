@@ -117,6 +117,7 @@ def _toml(settings: Settings) -> list[str]:
             "maxretry": rules.maxretry if rules.kinds or rules.on == "bans" else (),
             "bantime": _bantime(rules.bantime_ms),
             "ignoreip": (*rules.ignoreip, *written(rules.lists)),
+            "ignorecommand": rules.ignorecommand,
             "ignoreself": () if rules.ignoreself else False,
             "kinds": rules.kinds,
             "hosts": rules.hosts,

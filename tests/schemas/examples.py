@@ -67,6 +67,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             as_name="Example Networks",
             path="/wp-login.php",
             times=3,
+            spared=("0123456789ab",),
             extra={"geo": {"country": "DE", "asn": 64_496}, "score": 0.25, "tags": ["a", None, True]},
         ),
     ),
