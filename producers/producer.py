@@ -102,7 +102,7 @@ class Producer:
         except BaseException:
             self.release()
             raise
-        self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
+        self._moved = {index for index, stream in enumerate(self._streams) if stream.is_new}
         self._moved_at_ms = 0
 
     def filenos(self) -> list[int]:

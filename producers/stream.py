@@ -141,7 +141,8 @@ class Stream:
         self.torn: dict[str, TornLines] = {}
         for origin, lines in saved.get("torn", {}).items():
             self._torn_of(origin).load(lines, self.source.again)
-        self.resume: Mapping[str, Any] | None = None
+        self.resume: Mapping[str, Any] | None = saved.get("source")
+        self.is_new = stored is None
         self.appends: list[Append] = []
         self.read_bytes = 0
         self._chunk: Chunk | None = None

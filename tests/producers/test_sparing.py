@@ -108,7 +108,9 @@ def test_what_waits_outlives_a_restart(tmp_path: Path) -> None:
     assert event.spared == (command_id(OURS),)
     again.close()
     last = producer(log, path, friends)
-    last.poll()
+    for _ in range(20):
+        last.poll()
+        time.sleep(0.01)
     assert len(events(log)) == 1
     last.close()
 
