@@ -20,11 +20,11 @@ from eventlog.contract import EventLog, Message
 from eventlog.index import Index, read_at
 from eventlog.subjects import about, span_of
 from schemas.codec import to_wire
+from schemas.deciding import OrderStep
 from schemas.records import (
     Ban,
     Decision,
     Enforcement,
-    OrderStep,
     Prolong,
     Record,
     RulesChanged,
@@ -32,8 +32,9 @@ from schemas.records import (
 )
 from schemas.topics import DECISIONS, ENFORCEMENTS, EVENTS, RULES
 from streams import verdicts
+from streams.fold import TOPICS
 from streams.hosts import Hosts
-from streams.order import steps_of
+from streams.order import TOLD, steps_of
 
 MOST_MESSAGES: Final = 2_000
 """So many messages of the decisions are looked at, and of enforcements."""
@@ -231,7 +232,7 @@ def _step(log: EventLog, told: Told) -> OrderStep | None:
     """Where the cause of a decision took effect between the events; None where it is one of them."""
     _, cause, *_ = told.decision.id.split("-")
     kind = cause[:1]
-    if kind not in {verdicts.COMMAND, verdicts.TIME} or told.at_ms is None:
+    if kind not in {verdicts.TIME, *TOPICS} or told.at_ms is None:
         return None
     place = DECISIONS.name, told.partition
     begin = max(0, told.offset - STEP_MESSAGES)
@@ -245,4 +246,5 @@ def _step(log: EventLog, told: Told) -> OrderStep | None:
 def _reaches(step: OrderStep, kind: str, place: int) -> bool:
     if kind == verdicts.TIME:
         return step.at_ms == place
-    return step.commands is not None and step.commands >= place
+    offset: int | None = getattr(step, TOLD[TOPICS[kind]])
+    return offset is not None and offset >= place

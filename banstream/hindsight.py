@@ -15,8 +15,8 @@ from schemas.records import Standing
 from schemas.rules import Rules
 from schemas.topics import EVENTS, STATE, partition_of, spans_partitions
 from streams.barrier import Unfoldable
-from streams.order import read_again
-from streams.partition import INPUTS, Partition, is_own
+from streams.order import INPUTS, read_again
+from streams.partition import Partition, is_own
 
 PAGE: Final = 256
 MOST_PAGES: Final = 64

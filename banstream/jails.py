@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
-from banstream.ignorecommands import check_command, command
+from banstream.ignorecommands import command
+from banstream.keys_together import together
 from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
 from banstream.places import check_places, read_scope
-from banstream.requests import asking, paths
-from banstream.successes import check_successes, on_success
+from banstream.requests import paths
+from banstream.successes import on_success
 from banstream.toml import Table
 from eventlog.trust import doubt
 from producers.atlas import WhereaboutsFiles
@@ -30,13 +31,13 @@ from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.rules import (
-    DISTINCT,
     MANUAL,
     MOST_ADDRESSES,
     MOST_DECOYS,
     MOST_STEPS,
     WIDEST_IPV4,
     WIDEST_IPV6,
+    Counting,
     Distinct,
     Escalation,
     Increment,
@@ -150,13 +151,10 @@ def _enabled_jail(
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
     rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
-    rules = asking(table, rules, rated=rated)
-    jail = replace(jail, rules=check_command(table, rules, look=check == "sources"))
-    check_successes(table, jail.rules)
-    if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
-        table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
+    rules = together(table, rules, rated=rated, look=check == "sources")
     if check != "names":
-        check_places(table, jail.rules, files, look=check == "sources")
+        check_places(table, rules, files, look=check == "sources")
+    jail = replace(jail, rules=rules)
     table.done()
     return jail if enabled else None
 
@@ -189,6 +187,7 @@ def _jail(
             **on_success(table, rules),
             window=table.take("window", _window, rules.window),
             distinct=table.take("distinct", _distinct, rules.distinct),
+            count=table.take("count", _counting, rules.count),
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
             decoy_paths=table.take("decoy_paths", paths, rules.decoy_paths),
@@ -300,6 +299,10 @@ def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
 
 def _distinct(value: object) -> Distinct:
     return cast("Distinct", values.one_of(*get_args(Distinct))(value))
+
+
+def _counting(value: object) -> Counting:
+    return cast("Counting", values.one_of(*get_args(Counting))(value))
 
 
 def _window(value: object) -> WindowKind:

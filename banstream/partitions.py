@@ -26,7 +26,8 @@ from banstream.show import counted, moment
 from eventlog.contract import EventLog, Message
 from eventlog.kafka import clients
 from eventlog.kafka.options import parse_url
-from schemas.topics import COMMANDS, EVENTS, STATE
+from schemas.topics import EVENTS, STATE
+from streams.order import TOLD
 from streams.partition import LAST_MESSAGES, POSITION
 from streams.worker.connection import Cluster
 
@@ -141,7 +142,7 @@ def _view(log: EventLog, number: int, owned: Owners | None, now_ms: int) -> Part
     last = _last_position(log, number)
     position: dict[str, Any] = {} if last is None else orjson.loads(last.value)
     waiting, since_ms = 0, None
-    for topic, key in ((EVENTS.name, "offset"), (COMMANDS.name, "commands")):
+    for topic, key in ((EVENTS.name, "offset"), *TOLD.items()):
         start = max(log.begin(topic, number), position.get(key, -1) + 1)
         for oldest in log.read(topic, number, start, limit=1):
             waiting += log.end(topic, number) - oldest.offset

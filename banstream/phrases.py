@@ -8,7 +8,7 @@ from typing import Any, Final
 from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import REQUESTS, Escalation, Jail, Threshold
+from schemas.rules import REQUESTS, Counting, Escalation, Jail, Threshold
 from schemas.whereabouts import Region, Scope
 
 MEGABYTE: Final = 1 << 20
@@ -22,6 +22,12 @@ ONE_OF: Final[Mapping[str, str]] = {
     "different ports": "port",
 }
 """What is counted (schemas.records.CountedThing), where there is one."""
+OF: Final[Mapping[Counting, str]] = {
+    "address": "",
+    "user": " as one user, wherever from,",
+    "address and user": " as one user",
+}
+"""Of what a jail counts failures."""
 
 
 def threshold(jail: Jail) -> str:
@@ -33,7 +39,7 @@ def threshold(jail: Jail) -> str:
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
-    of = f"{kinds}{different}{scope_of(jail.scope)}"
+    of = f"{kinds}{OF[jail.count]}{different}{scope_of(jail.scope)}"
     told = [f"{counted(first.maxretry, what)}{of}{scope_of(first.scope)} within {_ban_for(first)}"]
     told += [f"{step.maxretry}{scope_of(step.scope)} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
@@ -87,6 +93,11 @@ def _region(region: Region) -> str:
 def what_for(count: int, of: str) -> str:
     """What decided a ban: `5 failures`, `3 bans`."""
     return counted(count, ONE_OF.get(of, of), of)
+
+
+def as_user(user: str | None) -> str:
+    """As whom all the failures were that a jail counted, where it counts users; begins with a space."""
+    return "" if user is None else f' as user "{user}"'
 
 
 def size(size_bytes: int) -> str:

@@ -20,8 +20,9 @@ from schemas.codec import decode, lines_of
 from schemas.errors import InvalidMessage
 from schemas.records import Record, RulesChanged, Standing
 from schemas.rules import Rules
-from schemas.topics import BANS, COMMANDS, EVENTS, RULES
+from schemas.topics import BANS, EVENTS, RULES
 from streams import verdicts
+from streams.fold import TOPICS
 
 BATCH = 256
 HEARTBEAT: Final = "up/heartbeat"
@@ -149,9 +150,9 @@ def cause_of(log: EventLog, decision: str) -> Record | None:
     """The record that caused the decision of an id; None where it was time, or is no longer kept."""
     partition, offset, index, _ = decision.split("-")
     match offset[:1]:
-        case verdicts.COMMAND:
-            return at(log, COMMANDS.name, f"{partition}-{offset[1:]}-{index}")
         case verdicts.TIME:
             return None
+        case kind if kind in TOPICS:
+            return at(log, TOPICS[kind], f"{partition}-{offset[1:]}-{index}")
         case _:
             return at(log, EVENTS.name, f"{partition}-{offset}-{index}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from banstream.phrases import place_of, what_for
+from banstream.phrases import as_user, place_of, what_for
 from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
+from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
     AuthEvent,
@@ -18,7 +19,6 @@ from schemas.records import (
     Enforcement,
     Heartbeat,
     ListChanged,
-    Obeyed,
     Prolong,
     Record,
     RulesChanged,
@@ -67,7 +67,7 @@ def sentence(record: Record) -> str:
     match record:
         case Ban() | Unban() | Prolong():
             return _decision(record)
-        case Obeyed() | Standing():
+        case Obeyed() | Standing() | Sighting() | Pardon() | Verdict():
             return record.TYPE
         case _:
             return f"{instant(record.at_ms)}  {_fact(record)}"
@@ -76,8 +76,8 @@ def sentence(record: Record) -> str:
 def _decision(record: Decision) -> str:
     match record:
         case Ban():
-            why = f"  {what_for(record.count, record.counted)}" if record.who is None else _by(record)
-            why += _at(record)
+            counts = f"  {what_for(record.count, record.counted)}{as_user(record.user)}"
+            why = (counts if record.who is None else _by(record)) + _at(record)
             said = f"BAN       {record.prefix}  {record.jail}  {until(record.until_ms)}{why}"
         case Unban():
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"

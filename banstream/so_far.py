@@ -35,8 +35,8 @@ from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
 from streams.knowing import KnowingJail
-from streams.order import Again, read_page
-from streams.partition import INPUTS, POSITION, UNRULED, Partition
+from streams.order import INPUTS, Again, read_page
+from streams.partition import POSITION, UNRULED, Partition
 from streams.rates import RateJail
 from streams.runs import Whence
 from streams.state import WHOLE, bucket_of

@@ -21,7 +21,7 @@ import msgspec
 
 from banstream.backwards import pages_back
 from banstream.enforced import HERE, LastWord, Words
-from banstream.phrases import what_for
+from banstream.phrases import as_user, what_for
 from enforcers.register import OBSERVED
 from eventlog.contract import EventLog
 from schemas.addresses import parse_prefix
@@ -64,6 +64,7 @@ class BanReason(msgspec.Struct, gc=False):
     who: str | None = None
     why: str | None = None
     counted: str = "failures"
+    user: str | None = None
     country: str | None = None
     asn: int | None = None
     as_name: str | None = None
@@ -73,7 +74,7 @@ class BanReason(msgspec.Struct, gc=False):
         """In a few words."""
         if self.who is not None:
             return f"by {self.who}: {self.why}" if self.why else f"by {self.who}"
-        return what_for(self.count, self.counted)
+        return what_for(self.count, self.counted) + as_user(self.user)
 
 
 class LastBan(BanReason, gc=False, kw_only=True):

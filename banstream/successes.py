@@ -38,5 +38,5 @@ def check_successes(table: Table, rules: Jail) -> None:
     """Say where a jail cannot know who is good."""
     if rules.known_good_ms is not None and not rules.may_know:
         table.problem("known_good", rules.known_good_ms, f"none here: {KNOWING}")
-    if rules.halve and rules.distinct is not None:
+    if rules.halve and (rules.distinct is not None or rules.count != "address"):
         table.problem("on_success", "halve", f'"forgive" or "ignore": {HALVING}')

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from logging import getLogger
 from typing import Any, Final, NamedTuple
@@ -20,15 +21,23 @@ from producers.atlas import NOWHERE, Atlas, WhereaboutsFiles
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
 from producers.requests import NO_FIELDS, PATH
-from schemas.records import Ban, Decision, ListChanged, Prolong, Unban
+from schemas.deciding import Told
+from schemas.records import (
+    Ban,
+    Decision,
+    ListChanged,
+    Prolong,
+    Unban,
+)
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
-from streams.fold import Fold
-from streams.order import Again, Goal, first_step, read_page
-from streams.partition import INPUTS, FoldCall, is_own, position_of
+from streams.fold import KINDS, Fold
+from streams.order import INPUTS, Again, Goal, first_step, read_page
+from streams.partition import FoldCall, is_own, position_of
 from streams.routes import Regions, route_to
 from streams.runs import NO_DECOY, Routed, Run, runs_of
+from streams.window import reference
 
 log = getLogger("banstream")
 
@@ -102,30 +111,30 @@ def over_log(
     """Fold what was appended within a stretch of time, under each of several rules.
 
     The operators' commands up to then are obeyed again, in the order in which they were; the rules that held
-    then are not.
+    then are not. What partitions told each other is told anew, at once.
     """
-    for number in range(log.partitions):
-        trial = _LogTrial(rules, log, number, (since_ms, until_ms), counts)
-        position = position_of(log, number)
-        ends = {topic: log.end(topic, number) for topic in INPUTS}
-        for fold in trial.folds:
-            fold.authority_from = position.get("authority", ends[EVENTS.name] if position else 0)
-        goal = Goal(ends[EVENTS.name] - 1, position.get("steps", 0), None)
-        reached = {
-            EVENTS.name: log.offset_at(EVENTS.name, number, since_ms),
-            COMMANDS.name: log.begin(COMMANDS.name, number),
-            DECISIONS.name: log.begin(DECISIONS.name, number),
-        }
-        again = Again(trial, goal, first_step(log, number), reached)
-        while want := again.want():
-            read_page(log, number, again, want)
-            yield from trial.taken()
-        yield from trial.taken()
-        counts.events += trial.folds[0].events
+    stretch = since_ms, until_ms
+    trials = [_LogTrial(rules, log, number, stretch, counts) for number in range(log.partitions)]
+    under_way = {trial: trial.again(since_ms) for trial in trials}
+    while under_way:
+        trial = min(under_way, key=lambda each: (each.reached_ms, each.number))
+        want = under_way[trial].want()
+        if want is None:
+            del under_way[trial]
+        else:
+            read_page(log, trial.number, under_way[trial], want)
+        trial.tell_others(trials)
+        for each in trials:
+            yield from each.taken()
+    counts.events += sum(trial.folds[0].events for trial in trials)
 
 
 class _LogTrial:
-    """One partition under each of several rules; what is older than the stretch is folded, and not told."""
+    """One partition under each of several rules; what is older than the stretch is folded, and not told.
+
+    Attributes:
+        reached_ms: when the newest event that was folded came into the log.
+    """
 
     def __init__(
         self,
@@ -135,28 +144,44 @@ class _LogTrial:
         stretch: tuple[int, int],
         counts: ReplayCounts,
     ) -> None:
+        self.number = number
+        self.reached_ms = -1
         shared = not is_own(log, number)
         self.folds = [
             Fold(Decider(each, partition=number), log.partitions, governed=False, shared=shared)
             for each in rules
         ]
+        self._log = log
         self._stretch = stretch
         self._counts = counts
+        self._told = 0
         self._decided: list[list[list[Decision]]] = []
+
+    def again(self, since_ms: int) -> Again:
+        """What is to be folded, of the events those from an instant on."""
+        log, number = self._log, self.number
+        position, end = position_of(log, number), log.end(EVENTS.name, number)
+        for fold in self.folds:
+            fold.authority_from = position.get("authority", end if position else 0)
+        reached = {topic: log.begin(topic, number) for topic in (*INPUTS, DECISIONS.name)}
+        reached[EVENTS.name] = log.offset_at(EVENTS.name, number, since_ms)
+        goal = Goal(end - 1, position.get("steps", 0), None)
+        return Again(self, goal, first_step(log, number), reached)
 
     def decide(self, messages: Iterable[Message]) -> list[Append]:
         """Fold events of the stretch."""
         for message in messages:
+            self.reached_ms = max(self.reached_ms, message.at_ms)
             if message.at_ms < self._stretch[1]:
                 self._counts.lines += message.value.count(b"\n") + 1
                 self._tell([_taken(fold.take, message) for fold in self.folds], message.at_ms)
         return []
 
-    def obey(self, messages: Iterable[Message]) -> list[Append]:
+    def obey(self, topic: str, messages: Iterable[Message]) -> list[Append]:
         """Fold commands, those before the stretch, too: an allow of last year holds."""
-        for message in messages:
+        for message in messages if topic == COMMANDS.name else ():
             if message.at_ms < self._stretch[1]:
-                self._tell([_taken(fold.obey, message) for fold in self.folds], message.at_ms)
+                self._tell([_taken(partial(fold.obey, topic), message) for fold in self.folds], message.at_ms)
         return []
 
     def pass_time(self, at_ms: int) -> list[Append]:
@@ -164,6 +189,21 @@ class _LogTrial:
         if at_ms < self._stretch[1]:
             self._tell([fold.pass_time(at_ms) for fold in self.folds], at_ms)
         return []
+
+    def tell_others(self, trials: Sequence[_LogTrial]) -> None:
+        """Tell other partitions what there is for them, and let them tell what follows."""
+        for nth, fold in enumerate(self.folds):
+            for (topic, home), records in fold.decider.take_sent().items():
+                trials[home].hear(nth, KINDS[topic], records, self.reached_ms)
+                trials[home].tell_others(trials)
+
+    def hear(self, nth: int, kind: str, records: Iterable[Told], at_ms: int) -> None:
+        """Take what another partition tells under the `nth` rules."""
+        decided: list[list[Decision]] = [[] for _ in self.folds]
+        for record in records:
+            self._told += 1
+            decided[nth] += self.folds[nth].decider.apply(reference(self._told), record, kind=kind)
+        self._tell(decided, at_ms)
 
     def taken(self) -> Iterator[list[list[Decision]]]:
         """What was decided since the last call."""
@@ -285,9 +325,9 @@ def _merged(streams: Sequence[Iterator[Run]]) -> Iterator[Run]:
 
 def _singly(runs: Iterator[Run]) -> Iterator[Routed]:
     return (
-        (run.route, run.decoy, (kind, at_ms, ip, run.base + index, *more))
+        (run.route, run.decoy, (kind, at_ms, ip, run.base + index, *rest))
         for run in runs
-        for kind, at_ms, ip, index, *more in run.rows
+        for kind, at_ms, ip, index, *rest in run.rows
     )
 
 

@@ -153,6 +153,9 @@ class WhyNot:
             return _too_long_ago(jail)
         if isinstance(state, RateJail):
             return COUNTS
+        if jail.count == "user":
+            whom = "and these name none" if event.user is None else f'as "{event.user}"'
+            return f"jail {jail.name} counts users, wherever they are tried from: {whom}"
         return f"jail {jail.name} has forgotten them: forgiven, or before these rules"
 
 

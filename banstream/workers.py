@@ -144,10 +144,13 @@ async def _beat(name: str, here: Here) -> None:
 def _prepare(settings: Settings) -> int:
     """See that rules are in force; how many partitions the log has."""
     from eventlog.urls import open_log
+    from streams.order import INPUTS
     from streams.worker.governing import in_force, put_in_force
 
     event_log = open_log(settings.log_url, patience_ms=PATIENCE_MS)
     try:
+        for topic in INPUTS:
+            event_log.end(topic)  # said here, where one is missing
         if settings.waiting and in_force(event_log) is None:
             names = ", ".join(printable(each.name) for each in settings.waiting)
             raise Transient(f"{UNRULED}: {names}")

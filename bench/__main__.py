@@ -25,6 +25,7 @@ PARTS = (
     "idle",
     "kafka",
     "worker",
+    "users",
     "scaling",
     "fleet",
 )

@@ -254,12 +254,12 @@ def idle(config: Path, broker: Cluster, host: str) -> None:
     log.close()
 
 
-def configured(config: Path, url: str, host: str = "faust", maxretry: int = 3) -> EventLog:
-    """A new log with rules in force."""
+def configured(config: Path, url: str, host: str = "faust", maxretry: int = 3, more: str = "") -> EventLog:
+    """A new log with rules in force. `more`: other jails."""
     config.write_text(
         f'[log]\nurl = "{url}"\n[decider]\nmax_subjects = 2_000_000\nmembership = "{host}"\n'
         "require_enrolled = false\n"
-        f"{RULES_TEXT}maxretry = {maxretry}\n",
+        f"{RULES_TEXT}maxretry = {maxretry}\n{more}",
         encoding="utf-8",
     )
     log = open_log(url)
@@ -325,7 +325,9 @@ def ip_of(address: int) -> str:
     return f"{1 + (address >> 16)}.{address >> 8 & 255}.{address & 255}.7"
 
 
-def line(address: int, position: int, at_ms: int, incarnation: str = INCARNATION) -> bytes:
+def line(
+    address: int, position: int, at_ms: int, incarnation: str = INCARNATION, user: str | None = "root"
+) -> bytes:
     """A failed login, as sshd's filter gives it."""
     ip = ip_of(address)
     return orjson.dumps(
@@ -342,7 +344,7 @@ def line(address: int, position: int, at_ms: int, incarnation: str = INCARNATION
             "incarnation": incarnation,
             "position": position,
             "line": f"Nov 22 09:00:00 host sshd[4711]: Failed password for root from {ip} port 50122 ssh2",
-            "user": "root",
+            "user": user,
             "port": 50122,
         }
     )

@@ -15,8 +15,12 @@ import orjson
 
 from schemas.addresses import canonical_prefix, is_prefix
 from schemas.bounds import MOST_OF_A_PART
+from schemas.deciding import OrderStep
 from schemas.errors import InvalidMessage
-from schemas.records import RECORDS, Hold, OrderStep
+from schemas.records import (
+    RECORDS,
+    Hold,
+)
 
 INT64: Final = 2**63
 

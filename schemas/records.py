@@ -23,7 +23,6 @@ from schemas.bounds import (
     Labels,
     ListParts,
     Name,
-    Offset,
     PartNumber,
     Port,
     Position,
@@ -32,6 +31,7 @@ from schemas.bounds import (
     Times,
     ToldMs,
 )
+from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 
 Kind = Literal["failed", "succeeded", "probed", "request"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
@@ -179,8 +179,9 @@ class Ban:
     """Ban `prefix` from `at_ms` until `until_ms` (None: for ever).
 
     Attributes:
-        id: `partition-offset-index-ordinal` of its cause, with a `c` before the offset where it is a command,
-            and `t` and an instant in its place where it is time: the same on every replay.
+        id: `partition-offset-index-ordinal` of its cause, with a letter before the offset where it is no
+            event: `c` a command, `s` a sighting, `v` a verdict, and `t` and an instant in its place where it
+            is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
         counted: what those were: failures, bans by other jails, banned addresses of a network, requests, or
             failures with a different user, address or port each.
@@ -193,6 +194,7 @@ class Ban:
         expired: its end had already passed when it was decided: recorded, not enforced.
         who: the operator, for a ban by command; `why`: their reason.
         ports: the ports it is limited to; empty for all.
+        user: as whom all of them failed, where the jail counts users.
         country: of the event that caused it, as `asn` and `as_name`.
     """
 
@@ -214,6 +216,7 @@ class Ban:
     ports: tuple[Port, ...] = ()
     counted: CountedThing = "failures"
     step: int | None = None
+    user: ShortText | None = None
     country: CountryCode | None = None
     asn: AsNumber | None = None
     as_name: Name | None = None
@@ -254,36 +257,6 @@ class Prolong:
     until_ms: InstantMs | None
     who: Name | None = None
     why: ShortText | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderStep:
-    """What took effect between two messages of events: commands, or the passing of time.
-
-    Attributes:
-        events: the offset of the last message of events folded before it; -1 for none.
-        commands: the commands up to this offset were obeyed; None where time passed.
-        at_ms: time passed to this instant; None where commands were obeyed.
-    """
-
-    events: Offset
-    commands: Offset | None = None
-    at_ms: InstantMs | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obeyed:
-    """In which order a decider took its inputs: the first record of a commit, where there is a step to tell.
-
-    Attributes:
-        first: the number of the first step among all of the partition, from 0.
-        steps: in order; what is not between two steps is events alone.
-    """
-
-    TYPE: ClassVar[str] = "obeyed"
-    first: Position
-    steps: tuple[OrderStep, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -403,6 +376,9 @@ Record = (
     | Tick
     | RulesChanged
     | ListChanged
+    | Sighting
+    | Pardon
+    | Verdict
     | Decision
     | Obeyed
     | Standing

@@ -26,6 +26,7 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 from schemas.records import CountedThing
+from schemas.rules_added import ADDED, ADDED_TO_INCREMENT, ADDED_TO_STEPS, leave_out
 from schemas.sparing import MOST_ARGUMENTS
 from schemas.whereabouts import Scope
 
@@ -36,36 +37,12 @@ MANUAL: Final = "manual"
 
 WindowKind = Literal["exact", "fail2ban"]
 Distinct = Literal["user", "address", "port"]
+Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
-ADDED: Final[Mapping[str, object]] = {
-    "increment": None,
-    "on": "events",
-    "ipv4_prefix": 32,
-    "ipv6_prefix": 128,
-    "escalate": None,
-    "steps": (),
-    "prolong": False,
-    "lists": (),
-    "ignoreself": True,
-    "decoy_users": (),
-    "distinct": None,
-    "scope": None,
-    "first_scope": None,
-    "decoy_paths": (),
-    "halve": False,
-    "known_good_ms": None,
-    "known_good_factor": 2,
-    "ignorecommand": (),
-}
-"""What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
 WIDEST_IPV6: Final = 48
 """A network of that length is whole in one partition (schemas.topics)."""
 MOST_ADDRESSES: Final = 256
-ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
-"""The same, of how their bans grow."""
-ADDED_TO_STEPS: Final[Mapping[str, object]] = {"scope": None}
-"""The same, of their thresholds."""
 MOST_STEPS: Final = 8
 MOST_DECOYS: Final = 1_000
 COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
@@ -75,11 +52,14 @@ COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
     "port": "different ports",
 }
 DISTINCT: Final = 'different ones are counted on events, by one threshold, without prolong, in window "exact"'
+USERS: Final = 'users are counted on events, by one threshold, without prolong, in window "exact"'
+MOST_OF_A_USER: Final = 256
+"""A user's window is no larger: each ban that it leads to names all of it."""
 REQUESTS: Final = ("request",)
-RATE: Final = 'requests are counted alone, by one threshold, in window "exact", without distinct and prolong'
+RATE: Final = 'requests are counted alone, by one threshold, in window "exact", no distinct, count or prolong'
 MOST_KNOWN_GOOD: Final = 100
-HALVING: Final = "of different ones no half is the older: a success forgets all of them, or none"
-KNOWING: Final = 'known_good is for failures in window "exact", without distinct'
+HALVING: Final = "of different ones, or users, no half is the older: a success forgets all, or none"
+KNOWING: Final = 'known_good is for failures in window "exact", without distinct and count'
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -172,6 +152,8 @@ class Jail:
         prolong: who fails on during a ban, as often as a threshold says, is banned anew from then.
         lists: names of lists whose prefixes are never counted (schemas.lists).
         ignoreself: nor are those of the list SELF.
+        count: of what failures are counted: an address (or its network), a user wherever he fails from, or
+            an address with one user. Who took part is banned.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
         decoy_paths: shell patterns of what nobody asks for: a request for it bans at once.
@@ -203,6 +185,7 @@ class Jail:
     steps: Annotated[tuple[Threshold, ...], msgspec.Meta(max_length=MOST_STEPS)] = ()
     prolong: bool = False
     distinct: Distinct | None = None
+    count: Counting = "address"
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
@@ -234,7 +217,8 @@ class Jail:
     @property
     def may_rate(self) -> bool:
         """Whether it may count requests: nothing that it says is of failures alone."""
-        return self.may_be_distinct and self.distinct is None and self.kinds == REQUESTS
+        alike = self.distinct is None and self.count == "address"
+        return self.may_be_distinct and alike and self.kinds == REQUESTS
 
     @property
     def heeds_success(self) -> bool:
@@ -244,8 +228,24 @@ class Jail:
     @property
     def may_know(self) -> bool:
         """Whether it may know who is good."""
-        plain = self.window == "exact" and self.on == "events" and self.distinct is None
-        return plain and self.kinds != REQUESTS
+        alike = self.distinct is None and self.count == "address" and self.kinds != REQUESTS
+        return self.window == "exact" and self.on == "events" and alike
+
+    @property
+    def wrong_count(self) -> str | None:
+        """Why it cannot count what it says it counts; None where it can."""
+        wrong = ""
+        if self.count != "address" and not self.may_be_distinct:
+            wrong = USERS
+        elif self.count == "address and user" and self.distinct is not None:
+            wrong = f"an address with one user has no different {self.distinct}s"
+        elif self.count == "user" and self.distinct not in {None, "address"}:
+            wrong = f"of one user different addresses can be counted, and no different {self.distinct}s"
+        elif self.count == "user" and self.forgive:
+            wrong = "a success forgives an address, not a user who is tried from everywhere: no forgive"
+        elif self.count == "user" and self.maxretry > MOST_OF_A_USER:
+            wrong = f"maxretry {MOST_OF_A_USER} at most of one user, not {self.maxretry}"
+        return wrong or None
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -300,10 +300,10 @@ class Rules:
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
         for jail in wire["jails"]:
-            _leave_out(jail, ADDED)
-            _leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            leave_out(jail, ADDED)
+            leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
             for step in jail.get("steps", ()):
-                _leave_out(step, ADDED_TO_STEPS)
+                leave_out(step, ADDED_TO_STEPS)
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire
@@ -335,17 +335,13 @@ class Rules:
         return cls.from_wire({**_cut(wire), "jails": [_cut(jail) for jail in wire["jails"]]})
 
 
-def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
-    """Take what is as usual out of an object."""
-    for name in [name for name, value in usual.items() if name in wire and wire[name] == value]:
-        del wire[name]
-
-
 def _check_jail(jail: Jail, field: str) -> None:
     """InvalidMessage where a jail's fields, each right by itself, are no jail."""
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
     if jail.distinct is not None and not jail.may_be_distinct:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
+    if jail.wrong_count is not None:
+        raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
     if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
         raise InvalidMessage(RATE, field=f"{field}.kinds")
     _check_successes(jail, field)
@@ -364,7 +360,7 @@ def _check_jail(jail: Jail, field: str) -> None:
 def _check_successes(jail: Jail, field: str) -> None:
     if jail.known_good_ms is not None and not jail.may_know:
         raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
-    if jail.halve and jail.distinct is not None:
+    if jail.halve and (jail.distinct is not None or jail.count != "address"):
         raise InvalidMessage(HALVING, field=f"{field}.halve")
 
 

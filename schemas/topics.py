@@ -32,6 +32,10 @@ EVENTS: Final = Topic("banstream.events", retention_ms=30 * DAY_MS, partitioned=
 """Shippers write here: authentication events, and nothing else counts."""
 COMMANDS: Final = Topic("banstream.commands", partitioned=True)
 """Operators alone write here, and never in a transaction: one left open would hold up all others."""
+SUBJECTS: Final = Topic("banstream.subjects", retention_ms=30 * DAY_MS, partitioned=True)
+"""What a partition's decider has seen of whom another one counts: users, who fail from everywhere."""
+VERDICTS: Final = Topic("banstream.verdicts", retention_ms=30 * DAY_MS, partitioned=True)
+"""What those who count users find, for the partitions of the addresses concerned."""
 DECISIONS: Final = Topic("banstream.decisions", retention_ms=400 * DAY_MS, partitioned=True)
 BANS: Final = Topic("banstream.bans", compacted=True)
 STATE: Final = Topic("banstream.state", compacted=True, partitioned=True)
@@ -39,7 +43,18 @@ ENFORCEMENTS: Final = Topic("banstream.enforcements", retention_ms=30 * DAY_MS)
 RULES: Final = Topic("banstream.rules", compacted=True)
 DEADLETTERS: Final = Topic("banstream.deadletters", retention_ms=30 * DAY_MS)
 
-ALL: Final = (EVENTS, COMMANDS, DECISIONS, BANS, STATE, ENFORCEMENTS, RULES, DEADLETTERS)
+ALL: Final = (
+    EVENTS,
+    COMMANDS,
+    SUBJECTS,
+    VERDICTS,
+    DECISIONS,
+    BANS,
+    STATE,
+    ENFORCEMENTS,
+    RULES,
+    DEADLETTERS,
+)
 BY_NAME: Final = {topic.name: topic for topic in ALL}
 
 
@@ -52,6 +67,11 @@ def partition_of(prefix: str, partitions: int) -> int:
     if partitions == 1:
         return 0
     return crc32(network_of(prefix).encode("ascii")) % partitions
+
+
+def partition_of_user(user: str, partitions: int) -> int:
+    """The partition that counts a user: the CRC-32 of the name as UTF-8. It is part of the wire contract."""
+    return 0 if partitions == 1 else crc32(user.encode("utf-8", "surrogatepass")) % partitions
 
 
 def partition_of_address(address: str, partitions: int) -> int:

@@ -8,18 +8,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from typing import Final
 
 from streams.forgetting import Forgetting
 from streams.jail import JailState
-from streams.rates import TIMES, RateJail
+from streams.rates import RateJail
 from streams.routes import REQUEST, Routes
-from streams.runs import Run, RunRow
+from streams.runs import PATH, TIMES, Run, RunRow
 from streams.subjects import Held
 from streams.window import AT_SHIFT
 
-PATH: Final = 8
-"""Where a row has the path (streams.runs)."""
 DecidingLine = Callable[[], str | None]
 
 
@@ -31,10 +28,6 @@ class RequestFold(Forgetting, ABC):
     """
 
     routes: Routes
-
-    @abstractmethod
-    def advance(self, at_ms: int) -> None:
-        """Let time pass to an instant."""
 
     @abstractmethod
     def _trap(self, jail: JailState, ip: str, failure: int, why: str, line_of: DecidingLine) -> None:

@@ -24,12 +24,17 @@ There are two doors: `fold` for events, `apply` for everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heappop
 from typing import Any, Final
 
-from schemas.records import Command, Decision, ListChanged, Tick
+from schemas.deciding import Pardon, Sighting, Told, Verdict
+from schemas.records import (
+    Command,
+    Decision,
+    ListChanged,
+    Tick,
+)
 from schemas.rules import MANUAL, Jail, Rules
-from streams import at_hand, commands, lists
+from streams import at_hand, commands, lists, users
 from streams.asking import RequestFold
 from streams.growth import lasting_ms
 from streams.jail import JailState
@@ -38,7 +43,8 @@ from streams.knowing import KnowingJail
 from streams.routes import REQUEST, Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
-from streams.verdicts import ALLOWANCE, COMMAND
+from streams.users import UserJail
+from streams.verdicts import COMMAND
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
 LineOf = Callable[[int], str | None]
@@ -53,8 +59,10 @@ class Decider(RequestFold):
         tracking: whether `touched` is wanted.
     """
 
-    def __init__(self, rules: Rules, *, partition: int = 0, tracking: bool = False) -> None:
-        super().__init__(partition)
+    def __init__(
+        self, rules: Rules, *, partition: int = 0, partitions: int = 1, tracking: bool = False
+    ) -> None:
+        super().__init__(partition, partitions)
         self.tracking = tracking
         self._run = NO_RUN
         self.adopt(rules)
@@ -76,7 +84,7 @@ class Decider(RequestFold):
     def apply(
         self,
         place: int,
-        change: Command | Tick | Rules | ListChanged,
+        change: Command | Tick | Rules | ListChanged | Told,
         *,
         kind: str = COMMAND,
         owned: bool = True,
@@ -85,8 +93,9 @@ class Decider(RequestFold):
 
         Args:
             place: where it stands in its partition (streams.window.reference); of time, the instant.
-            change: an operator's command, the passing of time, other rules, or a part of a list.
-            kind: COMMAND or TIME; EVENT where it stands among the events, as in logs of before.
+            change: an operator's command, the passing of time, other rules, a part of a list, or what another
+                partition tells.
+            kind: of the input; EVENT where it stands among the events, as in logs of before.
             owned: the command's prefix belongs to this partition, so bans of it are made here.
         """
         self._begin(place, kind)
@@ -100,6 +109,8 @@ class Decider(RequestFold):
             case Command():
                 self.advance(change.at_ms)
                 commands.obey(self, change, owned=owned)
+            case Sighting() | Pardon() | Verdict():
+                users.take(self, change)
         return self._taken()
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
@@ -165,23 +176,6 @@ class Decider(RequestFold):
             self._take_requests(run, line_of)
         return self._spring(run, line_of) if run.decoy else self.routes[run.route]
 
-    def advance(self, at_ms: int) -> None:
-        """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
-        self.now_ms = max(self.now_ms, at_ms)
-        while self._expiries and self._expiries[0][0] <= at_ms:
-            due_ms, name, prefix = heappop(self._expiries)
-            if name == ALLOWANCE:
-                if self.allowed.get(prefix) == due_ms:
-                    self.disallow(prefix)
-                continue
-            jail = self.jails[name]
-            held, until_ms = jail.held_by(prefix), due_ms - jail.lingers_ms
-            if held is not None and held.until_ms == until_ms:
-                self.release(jail, prefix, "expired", at_ms=until_ms)
-        if self.now_ms >= self.sweep_at_ms:
-            self._sweep()
-        self._wake()
-
     def _spring(self, run: Run, line_of: LineOf) -> list[JailState]:
         """Ban whom an event of a decoy is of, in every jail that has that decoy; the jails that have not."""
         ((kind, at_ms, ip, index, *_),) = run.rows
@@ -218,14 +212,14 @@ class Decider(RequestFold):
         jail.use_up(subject, failures, 0)
         if jail.ignores(failure, self.now_ms):
             return
-        self._ban(jail, subject, [failure], 0, line_of, why=why)
+        self._ban(jail, subject, [failure], 0, line_of, why=why, step=None)
         self._recount(jail, subject, failures[failures.index(failure) + 1 :], line_of)
 
     def _new(self, jail: JailState, subject: str, row: RunRow, failure: int) -> bool:
         """Count a failure of an address that is no subject itself; whether it may fill a window."""
         ip = row[2]
-        if jail.meets:
-            jail.meet(row)
+        if jail.meets and not jail.meet(row):
+            return False
         if jail.networks is not None and (held := jail.beneath(subject)) is not None:
             self._beneath(jail, subject, held, 1)
             return False
@@ -261,11 +255,14 @@ class Decider(RequestFold):
         """Count a failure of an unknown subject; whether it may fill a window."""
         if not jail.admits(ip, failure):
             return False
-        self._make_room()
+        self.make_room()
         return jail.begin(ip, failure)
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full; who is banned already, for longer."""
+        if isinstance(jail, UserJail):
+            users.see(self, jail, ip, failure, line_of)
+            return
         failures = jail.failures_of(ip)
         filled = jail.filled(ip, failures, failure)
         if filled is None:
@@ -283,7 +280,7 @@ class Decider(RequestFold):
         if held is not None:
             self._go_on(jail, ip, held, evidence, number)
         elif not jail.ignores(evidence[-1], self.now_ms):
-            self._ban(jail, ip, evidence, number, line_of)
+            self._ban(jail, ip, evidence, number, line_of, **jail.facts)
             self._recount(jail, ip, later, line_of)
 
     def _go_on(self, jail: JailState, ip: str, held: Held, evidence: list[int], number: int) -> None:
@@ -309,7 +306,7 @@ class Decider(RequestFold):
         self,
         jail: JailState,
         ip: str,
-        evidence: list[int],
+        failures: list[int],
         number: int,
         line_of: Callable[[], str | None],
         **facts: Any,
@@ -318,22 +315,21 @@ class Decider(RequestFold):
 
         `facts` are the ban's own: why.
         """
-        deciding, step = evidence[-1], jail.thresholds[number]
+        deciding, step = failures[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
-        facts["step"] = number + 1 if jail.rules.steps and not facts else None
+        facts.setdefault("step", number + 1 if jail.rules.steps else None)
         facts["lines"] = () if line is None else (line,)
-        if jail.reason is not None:
-            facts.setdefault("why", jail.reason)
         network, filling = self._filled(jail, ip, deciding)
         spared = jail.spared_within(network) if filling else None
         if spared is not None:
             full = f"its network {network} is full, and not banned: {spared} is never banned"
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = jail.rules.counts
-        facts |= (from_where := at_hand.whereabouts(self._run, self._reference))
-        self._decide(jail, ip, evidence, (step.findtime_ms, step.bantime_ms), **facts)
+        from_where = at_hand.whereabouts(self._run, self._reference)
+        facts = from_where | facts
+        self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
-            if not at_hand.is_within(self._run, other.rules.scope):
+            if other.rules.scope is not None and not other.rules.scope.has(facts["country"], facts["asn"]):
                 continue
             other.failures += 1
             subject = other.subject_of(ip)
@@ -344,6 +340,17 @@ class Decider(RequestFold):
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
             lines = facts["lines"]
             self._decide(jail, network, filling, times, counted="addresses", lines=lines, **from_where)
+
+    def punish(
+        self, jail: JailState, prefix: str, deciding: int, line_of: Callable[[], str | None], **facts: Any
+    ) -> None:
+        """Ban somebody for what was counted elsewhere. `facts` are the ban's: count, evidence, user."""
+        at = {} if deciding & REFERENCE_MASK == self._reference else at_hand.NOWHERE
+        self._ban(jail, prefix, [deciding], 0, line_of, **facts, **at)
+
+    def _place_of(self, failure: int) -> str:
+        offset, index = reference_of(failure)
+        return f"{self.partition}-{offset}-{index}"
 
     def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
         """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
@@ -357,22 +364,20 @@ class Decider(RequestFold):
         self,
         jail: JailState,
         prefix: str,
-        evidence: list[int],
+        failures: list[int],
         times: tuple[int, int | None],
         **facts: Any,
     ) -> None:
         """Ban a prefix for these failures. `times`: within how long they lie, and how long a first ban is."""
-        at_ms = at_ms_of(evidence[-1])
+        at_ms = at_ms_of(failures[-1])
         lasts_ms = self._lasting_ms(jail, prefix, times[1], self.bans_before(jail, prefix, at_ms))
         self.ban(
             jail,
             prefix,
             at_ms=at_ms,
             until_ms=None if lasts_ms is None else at_ms + lasts_ms,
-            count=jail.amount(evidence),
             findtime_ms=times[0],
-            evidence=tuple(f"{self.partition}-{at}-{index}" for at, index in map(reference_of, evidence)),
-            **facts,
+            **{"count": len(failures), "evidence": tuple(map(self._place_of, failures)), **facts},
         )
 
     def _lasting_ms(self, jail: JailState, prefix: str, bantime_ms: int | None, earlier: int) -> int | None:

@@ -11,13 +11,13 @@ from hashlib import blake2b
 from typing import Any
 
 from schemas.rules import Jail
-from streams.runs import RunRow
+from streams.runs import PORT, USER, RunRow
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import MOST_KEPT, at_ms_of, flat, unflat
 
-PLACES = {"address": 2, "user": 5, "port": 6}
-"""Where a value stands in a row (streams.runs)."""
+PLACES = {"address": 2, "user": USER, "port": PORT}
+"""Where a value stands in a row."""
 
 
 class DistinctValues(SubjectTally[dict[int, int]]):
@@ -74,11 +74,12 @@ class DistinctJail(TallyingJail):
         self._value: str | None = None
         super().__init__(rules, lateness_ms, self._values)
 
-    def meet(self, row: RunRow) -> None:
-        """The event that is counted next."""
+    def meet(self, row: RunRow) -> bool:
+        """The event that is counted next; whether it says what is counted."""
         place = PLACES[self.rules.distinct or "address"]
         value = row[place] if place < len(row) else None
         self._value = None if value is None else str(value)
+        return self._value is not None
 
     def count(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""

@@ -10,7 +10,7 @@ from eventlog.contract import Append, EventLog, Message
 from schemas.codec import encode
 from schemas.records import RulesChanged
 from schemas.rules import Rules
-from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES, SUBJECTS, VERDICTS
 from streams.barrier import PassedOver, Unfoldable
 from streams.partition import Hear, Partition
 from streams.status import DeciderStatus
@@ -38,6 +38,7 @@ class EmbeddedDecider:
         self._now_ms = now_ms
         self._hear = hear
         self._writer = log.writer("decider")
+        self._of_others = (SUBJECTS.name, VERDICTS.name) if log.partitions > 1 else ()
         self.partitions = [self._loaded(number) for number in range(log.partitions)]
         self._pending: tuple[Partition, list[Append], dict[str, bytes]] | None = None
         self._checkpoint_at_ms = now_ms() + CHECKPOINT_MS
@@ -67,8 +68,11 @@ class EmbeddedDecider:
         for partition in tuple(self.partitions):
             commands = self._read(COMMANDS.name, partition)
             try:
-                appends = partition.obey(commands)
+                appends = partition.obey(COMMANDS.name, commands)
                 first = len(commands) < MESSAGES_A_POLL and partition.takes_events
+                told = [(topic, self._read(topic, partition)) for topic in self._of_others if first]
+                for topic, messages in told:
+                    appends += partition.obey(topic, messages)
                 events = self._read(EVENTS.name, partition) if first else []
                 appends += partition.decide(events)
             except Unfoldable as error:
@@ -77,10 +81,11 @@ class EmbeddedDecider:
                 )
                 more = True
                 continue
-            more = more or bool(commands or events)
+            more = more or bool(commands or events) or any(messages for _, messages in told)
             behind = behind or bool(events)
             if appends or partition.untold:
-                self._commit(partition, [*partition.tell(), *appends], partition.position())
+                whole = [*partition.tell(), *appends, *partition.post()]
+                self._commit(partition, whole, partition.position())
         self._behind = behind
         if self._checkpoint_due():
             self.checkpoint()
@@ -95,7 +100,8 @@ class EmbeddedDecider:
         for partition in self.partitions:
             appends = partition.pass_time(now_ms)
             if partition.untold:
-                self._commit(partition, [*partition.tell(), *appends], partition.position())
+                whole = [*partition.tell(), *appends, *partition.post()]
+                self._commit(partition, whole, partition.position())
 
     def next_expiry_ms(self) -> int | None:
         """When the next ban ends, or None."""
@@ -107,7 +113,7 @@ class EmbeddedDecider:
             (topic, each.number): offset
             for each in self.partitions
             for topic, offset in each.next_offsets.items()
-            if topic != EVENTS.name or each.takes_events
+            if topic == COMMANDS.name or (each.takes_events and topic in {EVENTS.name, *self._of_others})
         }
 
     def digests(self) -> list[dict[str, str]]:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Final, cast
 
 from eventlog.contract import Message
 from schemas.errors import InvalidMessage
 from schemas.records import Command, Decision, ListChanged, RulesChanged, Tick
 from schemas.rules import Rules
 from schemas.shipments import shipment_of
-from schemas.topics import partition_of
+from schemas.topics import COMMANDS, SUBJECTS, VERDICTS, partition_of
 from streams.decider import Decider
 from streams.floods import Author, Floods
 from streams.hosts import REASONS, Admission, Hosts
-from streams.inputs import NOBODY, Frame, Other, read_commands, read_frame, refused_whole
+from streams.inputs import NOBODY, Frame, Other, read_frame, read_told, refused_whole
 from streams.marks import Marks
+from streams.order import TOLD
 from streams.runs import Run
-from streams.verdicts import COMMAND, EVENT, TIME
+from streams.verdicts import COMMAND, EVENT, SUBJECT, TIME, VERDICT
 from streams.window import reference
 from streams.witness import Witness
 
+KINDS: Final = {COMMANDS.name: COMMAND, SUBJECTS.name: SUBJECT, VERDICTS.name: VERDICT}
+"""What an input besides events is called in a decision's identity."""
+TOPICS: Final = {kind: topic for topic, kind in KINDS.items()}
+TIMED: Final = (Command, Tick, ListChanged)
+"""What brings an instant of its own, of whatever clock."""
 SKEW_MS = 60_000
 WRONG_MS = 300_000
 """A clock that is off by more is put right: so long no message is under way to the log."""
@@ -66,6 +72,14 @@ class Fold:
     put_aside: int = 0
     witness: Witness = field(default_factory=Witness)
 
+    def __post_init__(self) -> None:
+        self.govern(self.decider)
+
+    def govern(self, decider: Decider) -> None:
+        """Fold into this decider from now on."""
+        self.decider = decider
+        decider.partitions = self.partitions
+
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold a message of the events; the decisions, and the frame with what it refused."""
         self.decider.log_ms = message.at_ms
@@ -103,13 +117,13 @@ class Fold:
                 decisions += self._one(message, *run, frame, EVENT)
         return decisions, frame
 
-    def obey(self, message: Message) -> tuple[list[Decision], Frame]:
-        """Fold a message of the commands; the decisions, and the frame with what it refused."""
+    def obey(self, topic: str, message: Message) -> tuple[list[Decision], Frame]:
+        """Fold a message of an input besides events; the decisions, and the frame with what it refused."""
         self.decider.log_ms = message.at_ms
-        frame = read_commands(message)
+        frame = read_told(TOLD[topic], message)
         decisions: list[Decision] = []
         for index, record in cast("list[tuple[int, Other]]", frame.runs):
-            decisions += self._one(message, index, record, frame, COMMAND)
+            decisions += self._one(message, index, record, frame, KINDS[topic])
         return decisions, frame
 
     def pass_time(self, at_ms: int) -> list[Decision]:
@@ -140,7 +154,7 @@ class Fold:
         return behind_ms
 
     def _one(self, message: Message, index: int, record: Other, frame: Frame, kind: str) -> list[Decision]:
-        if not isinstance(record, RulesChanged) and record.at_ms > message.at_ms + SKEW_MS:
+        if isinstance(record, TIMED) and record.at_ms > message.at_ms + SKEW_MS:
             # Nobody's wrong clock may end the bans of all.
             record = replace(record, at_ms=message.at_ms + SKEW_MS)
         try:
@@ -162,7 +176,7 @@ class Fold:
             case Command(prefix=str(prefix)):
                 owned = partition_of(prefix, self.partitions) == decider.partition
                 return decider.apply(place, record, kind=kind, owned=owned)
-            case Command() | Tick() | ListChanged():
+            case _:
                 return decider.apply(place, record, kind=kind)
 
 

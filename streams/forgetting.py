@@ -1,4 +1,4 @@
-"""What a decider forgets: what is too old, whom there are too many of, and what a wrong clock made up."""
+"""Whom a decider forgets because there are too many."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Final
 from schemas.rules import Rules
 from streams.verdicts import Verdicts
 
-SWEEP_MS: Final = 3_600_000
 FEWEST_KEPT: Final = 2
 """Fewer could not even take turns."""
 
@@ -21,24 +20,12 @@ class Forgetting(Verdicts):
 
     rules: Rules
 
-    def __init__(self, partition: int) -> None:
-        super().__init__(partition)
+    def __init__(self, partition: int, partitions: int) -> None:
+        super().__init__(partition, partitions)
         self._newcomers = 0
 
-    def step_back(self, at_ms: int, skew_ms: int) -> None:
-        """The clock was ahead, and is right again: what it made to lie in the future never was.
-
-        Failures of then would hide those of now, and the ends of bans of then make those belong to such bans;
-        `skew_ms`: how much clocks may differ.
-        """
-        self.now_ms = at_ms
-        self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
-        for jail in self.jails.values():
-            self.touched |= jail.step_back(at_ms, skew_ms)
-        self._wake()
-
-    def _make_room(self) -> None:
-        """Let there be one failing subject more."""
+    def make_room(self) -> None:
+        """One subject more is to be counted: drop others where there are too many."""
         limit = max(self.rules.max_subjects, FEWEST_KEPT)
         if self._newcomers >= limit:  # since they were last counted: they are no more than that
             self._newcomers = sum(each.failing for each in self.jails.values())
@@ -56,9 +43,3 @@ class Forgetting(Verdicts):
             self.jails[name].drop(ip)
             self.touched.add(ip)
             self._newcomers -= 1
-
-    def _sweep(self) -> None:
-        """Forget what is too old to matter; at most every SWEEP_MS of event time."""
-        self.sweep_at_ms = self.now_ms + SWEEP_MS
-        for jail in self.jails.values():
-            self.touched |= jail.forget(self.now_ms)

@@ -19,15 +19,31 @@ from typing import Any, Final, cast
 
 from eventlog.contract import Message
 from schemas.codec import AuthLine, decode_frame, read_events
+from schemas.deciding import Pardon, Sighting, Told, Verdict
 from schemas.errors import InvalidMessage
-from schemas.records import AuthEvent, Command, ListChanged, Record, RulesChanged, Tick
+from schemas.records import (
+    AuthEvent,
+    Command,
+    ListChanged,
+    Record,
+    RulesChanged,
+    Tick,
+)
 from streams.routes import Regions, route_to
 from streams.runs import NO_DECOY, Columns, Routed, Run, runs_of
 from streams.window import reference
 
 Event = AuthLine | AuthEvent
 Line = AuthLine | Record | InvalidMessage
-Other = Command | Tick | RulesChanged | ListChanged
+Other = Command | Tick | RulesChanged | ListChanged | Told
+BELONGS: Final[Mapping[str, tuple[type[Record], ...]]] = {
+    "commands": (Command, RulesChanged, ListChanged),
+    "subjects": (Sighting, Pardon),
+    "verdicts": (Verdict,),
+    "events": (),
+    "": (Command, RulesChanged, ListChanged, Tick),
+}
+"""What counts besides authentication events, by topic; "": among events, as in logs of before."""
 Mark = tuple[str, str, str, str]
 """A source id, an incarnation of it, the filter, and who signed: each filter's events of a source come in
 their order, and what one host says of a source is nothing to another's."""
@@ -89,23 +105,20 @@ class Frame:
 
     def take_other(self, index: int, other: Record | InvalidMessage, topic: str) -> None:
         """Take what is no authentication event, if it may stand among these; "": as in logs of before."""
-        match other:
-            case InvalidMessage():
-                self.refused.append((index, other))
-            case Command() | RulesChanged() | ListChanged() if topic != "events":
-                self.runs.append((index, other))
-            case Tick() if not topic:
-                self.runs.append((index, other))
-            case _:
-                reason = f"a record of type {other.TYPE} does not belong among the {topic or 'events'}"
-                self.refused.append((index, InvalidMessage(reason, field="type")))
+        if isinstance(other, InvalidMessage):
+            self.refused.append((index, other))
+        elif isinstance(other, BELONGS[topic]):
+            self.runs.append((index, cast("Other", other)))
+        else:
+            reason = f"a record of type {other.TYPE} does not belong among the {topic or 'events'}"
+            self.refused.append((index, InvalidMessage(reason, field="type")))
 
 
-def read_commands(message: Message) -> Frame:
-    """Read the frame of a message of the commands."""
+def read_told(topic: str, message: Message) -> Frame:
+    """Read the frame of a message of an input besides events."""
     frame = Frame(_lines(decode_frame, message.value))
     for index, line in enumerate(frame.lines):
-        frame.take_other(index, cast("Record | InvalidMessage", line), "commands")
+        frame.take_other(index, cast("Record | InvalidMessage", line), topic)
     return frame
 
 

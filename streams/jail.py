@@ -50,7 +50,6 @@ class JailState:
         ladder: what is used up of whose failures; None where a ban uses up all there are.
         tally: the failing subjects of a jail that keeps them apart (streams.tallying).
         meets: it is to be shown each event that it counts (streams.distinct).
-        reason: why the ban at hand is otherwise than usual (streams.knowing).
         grows_again: a ban that is prolonged lasts as long as it did, grown; else bantime.
     """
 
@@ -84,7 +83,6 @@ class JailState:
     lingers_ms = 0
     grows_again = True
     meets = False
-    reason: str | None = None
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.subjects: dict[str, Subject] = {}
@@ -120,7 +118,8 @@ class JailState:
     def take_over(self, before: JailState) -> None:
         """Go on for a jail of another window: its failures, bans, past and counts."""
         for name in before.inside(None, banned=False):
-            self.remember(name, before.failures_of(name))
+            if failures := before.failures_of(name):
+                self.remember(name, failures)
         for prefix, held in before.held():
             self.hold(prefix, held)
         self.history = before.history
@@ -148,8 +147,9 @@ class JailState:
             parted = self._parted[network] = self._spared.inside(network) is not None
         return prefix if parted else network
 
-    def meet(self, row: RunRow) -> None:
-        """Where it `meets`: the event that is counted next."""
+    def meet(self, row: RunRow) -> bool:  # noqa: ARG002 - a jail that meets does
+        """Where it `meets`: the event that is counted next; whether it says what is counted."""
+        return True
 
     def spares(self, ip: str) -> bool:
         """Whether an address is not to be counted; counted as ignored where it is not."""
@@ -160,6 +160,11 @@ class JailState:
             self._met.clear()
         self._met.add(ip)
         return True
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a ban that a failure decides says besides what every ban does."""
+        return {}
 
     @property
     def failing(self) -> int:
@@ -240,10 +245,6 @@ class JailState:
     def needed(self, number: int) -> int:
         """How many failures are the evidence of a threshold that is filled."""
         return self.thresholds[number].maxretry
-
-    def amount(self, evidence: list[int]) -> int:
-        """How many are counted that this is the evidence of."""
-        return len(evidence)
 
     def ignores(self, failure: int, now_ms: int) -> bool:  # noqa: ARG002 - a window of another kind may
         """Whether a ban that a failure decides is none, since it came too late."""

@@ -11,7 +11,7 @@ least recently is dropped, and counted. It goes by subjects, as failures do: a n
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from schemas.durations import format_duration
 from schemas.rules import Jail
@@ -24,12 +24,11 @@ MOST_KNOWN: Final = 100_000
 class KnowingJail(JailState):
     """A jail's rules, its subjects, and when a login of each succeeded last (`good`)."""
 
-    __slots__ = ("_factor", "good", "reason")
+    __slots__ = ("_factor", "good")
 
     def __init__(self, rules: Jail, lateness_ms: int) -> None:
         self.good: dict[str, int] = {}
         self._factor = 1
-        self.reason = None
         super().__init__(rules, lateness_ms)
 
     def adopt(self, rules: Jail, lateness_ms: int) -> None:
@@ -58,13 +57,18 @@ class KnowingJail(JailState):
     def filled(self, ip: str, failures: list[int], failure: int) -> tuple[int, int] | None:
         """The last threshold that a failure fills, and where its window starts; None where it fills none."""
         self._factor = self.factor_of(ip, at_ms_of(failure))
-        within = format_duration(self.rules.known_good_ms)
-        said = f"{self._factor} times as many as usual, since a login had succeeded within {within}"
-        self.reason = None if self._factor == 1 else said
         if self.ladder is not None:
             return self.ladder.filled(ip, failures, failure, self._factor)
         start = full_window(failures, failure, self.findtime_ms, self.maxretry * self._factor)
         return None if start is None else (0, start)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Why the ban at hand needed more than usual, where it did."""
+        if self._factor == 1:
+            return {}
+        within = format_duration(self.rules.known_good_ms)
+        return {"why": f"{self._factor} times as many as usual, since a login had succeeded within {within}"}
 
     def needed(self, number: int) -> int:
         """How many failures are the evidence of a threshold that is filled."""

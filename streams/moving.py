@@ -46,20 +46,23 @@ from schemas.topics import (
     Topic,
     partition_of,
     partition_of_address,
+    partition_of_user,
     spans_partitions,
 )
 from streams.inputs import Line
 from streams.lists import KEY as LISTS
 from streams.order import OBEYED
+from streams.pairs import Pairs
 from streams.partition import POSITION
 from streams.state import WHOLE
+from streams.users import Users
 from streams.verdicts import COMMAND, EVENT, TIME
 from streams.window import reference, reference_of
 
 FRAMES_REMEMBERED: Final = 4_096
 PAGE: Final = 256
 STEPPED: Final = {"events": EVENTS, "commands": COMMANDS}
-"""The fields of a step that are offsets, and of which topic."""
+"""The fields of a step that are offsets, and of which topic; in a single partition nobody tells another."""
 FILLER: Final = encode(Tick(at_ms=0))
 """Stands where the old log had dropped a message: a tick of long ago changes nothing."""
 
@@ -300,21 +303,43 @@ class Moving:
         for jail, shapes in bucket.items():
             for shape, subjects in shapes.items():
                 for subject, facts in subjects.items():
-                    home = self._home(subject)
+                    home = self._counted_in(shape, subject)
                     mine = shares.setdefault(home, {}).setdefault(jail, {}).setdefault(shape, {})
                     mine[subject] = self._subject(shape, subject, facts)
         return {partition: orjson.dumps(share) for partition, share in shares.items()}
 
+    def _counted_in(self, shape: str, subject: str) -> int:
+        """The partition of a subject: a user's is not an address's."""
+        return partition_of_user(subject, self._partitions) if shape == Users.shape else self._home(subject)
+
     def _subject(self, shape: str, subject: str, facts: list[Any]) -> list[Any]:
         """A subject's part of a bucket (streams.state) with its places as they are now."""
+        home, moved = self._counted_in(shape, subject), facts
         match shape:
             case "f":
-                home = self._home(subject)
-                return [
-                    reference(*self.place(EVENTS, *reference_of(part), home)[1:]) if nth % 2 else part
+                moved = self._replaced(facts, home)
+            case "e":
+                moved = [*facts[:-1], self._replaced(facts[-1], home)]
+            case "s":
+                moved = [self._replaced(failures, home) for failures in facts]
+            case Pairs.shape:
+                moved = [[user, self._replaced(failures, home)] for user, failures in facts]
+            case "n":
+                moved = [[*self._replaced(failure, home), whom] for *failure, whom in facts]
+            case "b":
+                moved = [self.identity(facts[0], subject), *facts[1:]]
+            case Users.shape:
+                moved = [
+                    self.identity(part, facts[nth + 1]) if nth % 3 == 1 else part
                     for nth, part in enumerate(facts)
                 ]
-            case "b":
-                return [self.identity(facts[0], subject), *facts[1:]]
-            case _:
-                return facts
+        return moved
+
+    def _replaced(self, failures: list[int], home: int) -> list[int]:
+        """Failures as they are saved (streams.window.flat), with their references as they are now."""
+        return [
+            reference(*self.place(EVENTS, *reference_of(part), home)[1:])
+            if nth % 2 and failures[nth - 1] >= 0
+            else part
+            for nth, part in enumerate(failures)
+        ]

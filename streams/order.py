@@ -1,4 +1,4 @@
-"""The one order in which a partition's inputs are taken: events, commands and the passing of time.
+"""The one order in which a partition takes its inputs: events, what else it is told, and time that passes.
 
 Live they interleave as they come. What took effect between two messages of events is a step; the steps of a
 commit are its first record, `Obeyed`. Whoever folds the log again, after a crash or years later, takes the
@@ -6,7 +6,7 @@ inputs in the order that the steps tell, and a digest over all of them tells whe
 
 | at hand | is folded |
 |---|---|
-| a step of commands | after the events up to its own, with all commands up to its own |
+| a step of commands, subjects or verdicts | after the events up to its own, with all of these up to its own |
 | a step of time | after the events up to its own |
 | no step | events |
 """
@@ -19,14 +19,25 @@ from zlib import crc32
 
 from eventlog.contract import Append, EventLog, Message
 from schemas.codec import decode, encode
+from schemas.deciding import Obeyed, OrderStep
 from schemas.errors import InvalidMessage, LogError
-from schemas.records import Obeyed, OrderStep
-from schemas.topics import COMMANDS, DECISIONS, EVENTS
+from schemas.topics import COMMANDS, DECISIONS, EVENTS, SUBJECTS, VERDICTS
 
 OBEYED: Final = b'{"type":"obeyed"'
 """How a message that holds the steps of a commit begins; it holds nothing else."""
 PAGE: Final = 256
-INITIALS: Final[Mapping[str, bytes]] = {EVENTS.name: b"e", COMMANDS.name: b"c"}
+TOLD: Final[Mapping[str, str]] = {
+    COMMANDS.name: "commands",
+    SUBJECTS.name: "subjects",
+    VERDICTS.name: "verdicts",
+}
+"""The inputs besides events, and what each is called in a step and in a position."""
+INPUTS: Final = (EVENTS.name, *TOLD)
+"""The topics that a partition is decided from: whoever owns a number has it of each."""
+INITIALS: Final[Mapping[str, bytes]] = {
+    EVENTS.name: b"e",
+    **{topic: name[:1].encode() for topic, name in TOLD.items()},
+}
 
 
 class Steps:
@@ -45,12 +56,13 @@ class Steps:
         """Whether there are any to tell."""
         return bool(self._untold)
 
-    def obeyed(self, events: int, commands: int) -> None:
-        """Commands up to an offset were obeyed after the events up to another."""
+    def obeyed(self, events: int, topic: str, offset: int) -> None:
+        """What another input tells, up to an offset, was taken after the events up to theirs."""
+        name = TOLD[topic]
         last = self._untold[-1] if self._untold else None
-        if last is not None and last.events == events and last.commands is not None:
+        if last is not None and last.events == events and getattr(last, name) is not None:
             self._untold.pop()
-        self._untold.append(OrderStep(events=events, commands=commands))
+        self._untold.append(OrderStep(events=events, **{name: offset}))
 
     def passed(self, events: int, at_ms: int) -> None:
         """Time passed to an instant after the events up to an offset."""
@@ -120,8 +132,8 @@ class Folding(Protocol):
         """Fold messages of the events."""
         ...
 
-    def obey(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages of the commands."""
+    def obey(self, topic: str, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of another input."""
         ...
 
     def pass_time(self, at_ms: int) -> list[Append]:
@@ -174,8 +186,10 @@ class Again:
             step = self._steps[0]
             if want := self._up_to(EVENTS.name, step.events):
                 return want
-            if step.commands is not None and (want := self._up_to(COMMANDS.name, step.commands)):
-                return want
+            for topic, name in TOLD.items():
+                last = getattr(step, name)
+                if last is not None and (want := self._up_to(topic, last)):
+                    return want
             if step.at_ms is not None:
                 self._folding.pass_time(step.at_ms)
             del self._steps[0]
@@ -195,10 +209,10 @@ class Again:
         match topic:
             case DECISIONS.name:
                 self._take_steps(messages, reached, end)
-            case COMMANDS.name:
-                self._folding.obey(messages)
-            case _:
+            case EVENTS.name:
                 self._folding.decide(messages)
+            case _:
+                self._folding.obey(topic, messages)
 
     def _take_steps(self, messages: Sequence[Message], reached: int, end: int) -> None:
         found = steps_in(messages, self._known)

@@ -15,17 +15,18 @@ among the state under the key POSITION.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Self
 
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
-from schemas.codec import encode, frame_of, lines_of
+from schemas.codec import encode, lines_of
 from schemas.errors import InvalidMessage, LogError
-from schemas.records import LINE_CHARACTERS, DeadLetter, Decision, Record
+from schemas.records import LINE_CHARACTERS, DeadLetter, Decision
 from schemas.rules import Rules
-from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams import lists
 from streams.barrier import PassedOver, Unfoldable
 from streams.decider import Decider
@@ -33,12 +34,11 @@ from streams.floods import Floods
 from streams.fold import Fold
 from streams.hosts import Hosts
 from streams.inputs import Frame, refused_whole
-from streams.order import Again, Goal, Steps, digest_of, digest_of_time, read_again
+from streams.messages import packed, posted
+from streams.order import INPUTS, TOLD, Again, Goal, Steps, digest_of, digest_of_time, read_again
 from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_whole
 
 POSITION: Final = "position"
-FRAME_BYTES: Final = 1 << 20
-"""A message that follows from a frame is closed once it has grown to this size."""
 FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
 Hear = Callable[[list[Decision]], None]
 UNRULED: Final = Rules(jails=())
@@ -46,8 +46,6 @@ MOST_SHOWN: Final = 5
 """Of the senders whose messages are put aside so many are named."""
 LAST_MESSAGES: Final = 8
 """A worker's commit ends with its position; behind it stands the end of the transaction."""
-INPUTS: Final = (EVENTS.name, COMMANDS.name)
-"""The topics that a partition is decided from: whoever owns a number has it of each."""
 
 
 class Partition:
@@ -125,7 +123,8 @@ class Partition:
         """
         whole: dict[str, Any] = {}
         if WHOLE in state:
-            self.fold.decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number, state)
+            decider, whole, self.fold.marks = load_whole(state[WHOLE], self.number, state)
+            self.fold.govern(decider)
             for key, value in state.items():
                 if key not in {WHOLE, POSITION} and not key.startswith(lists.KEY):
                     load_bucket(self.decider, value)
@@ -133,7 +132,7 @@ class Partition:
             self.fold.hosts = Hosts.load(whole.get("hosts", {}), require=self.decider.rules.require_enrolled)
             self.fold.floods = Floods(whole.get("floods", ()))
             self.next_offsets[EVENTS.name] = whole["offset"] + 1
-            self.next_offsets[COMMANDS.name] = whole.get("commands", -1) + 1
+            self.next_offsets |= {topic: whole.get(name, -1) + 1 for topic, name in TOLD.items()}
             self.digest = whole.get("digest", 0)
             self.decisions_from = whole.get("decisions", 0)
             self._steps = Steps(whole.get("steps", 0))
@@ -171,6 +170,7 @@ class Partition:
         self.next_offsets[EVENTS.name] = max(goal.events + 1, self.next_offset, self._begin)
         self._steps = Steps(goal.steps)
         self._again = False
+        self.decider.take_sent()  # it is in the log
 
     @property
     def decider(self) -> Decider:
@@ -199,8 +199,8 @@ class Partition:
 
     @property
     def untold(self) -> bool:
-        """Whether there is a step that no commit has told yet."""
-        return bool(self._steps)
+        """Whether there is a step, or something for other partitions, that no commit has told yet."""
+        return bool(self._steps) or self.decider.sends
 
     def aside(self) -> dict[str, int]:
         """The senders whose messages are put aside, as of what was folded last, and until when at least."""
@@ -214,18 +214,18 @@ class Partition:
             appends += self._folded(EVENTS.name, message, *self._taken(EVENTS.name, message, self.fold.take))
         return appends
 
-    def obey(self, messages: Iterable[Message]) -> list[Append]:
-        """Fold messages of the commands; what has to be written because of them, but for the step.
+    def obey(self, topic: str, messages: Iterable[Message]) -> list[Append]:
+        """Fold messages of another input; what has to be written because of them, but for the step.
 
         Raises Unfoldable.
         """
         appends: list[Append] = []
         for message in messages:
             appends += self._folded(
-                COMMANDS.name, message, *self._taken(COMMANDS.name, message, self.fold.obey)
+                topic, message, *self._taken(topic, message, partial(self.fold.obey, topic))
             )
             if not self._again:
-                self._steps.obeyed(self.next_offset - 1, message.offset)
+                self._steps.obeyed(self.next_offset - 1, topic, message.offset)
         return appends
 
     def pass_time(self, at_ms: int) -> list[Append]:
@@ -243,6 +243,10 @@ class Partition:
     def tell(self) -> list[Append]:
         """What comes first in the commit: the steps taken since the last one, if there were any."""
         return self._steps.take(self.number)
+
+    def post(self) -> list[Append]:
+        """What the commit has for other partitions; it is told then."""
+        return list(posted(self.decider.take_sent()))
 
     def told(self, offset: int) -> None:
         """The last message of the decisions that a commit wrote stands at this offset."""
@@ -278,11 +282,16 @@ class Partition:
     def _place(self) -> dict[str, int]:
         return {
             "offset": self.next_offset - 1,
-            "commands": self.next_offsets[COMMANDS.name] - 1,
+            **self._told(),
             "steps": self._steps.count,
             "digest": self.digest,
             "authority": self.fold.authority_from,
         }
+
+    def _told(self) -> dict[str, int]:
+        """Up to where each input besides events is folded; of users only where there was anything."""
+        last = {name: self.next_offsets[topic] - 1 for topic, name in TOLD.items()}
+        return {name: offset for name, offset in last.items() if offset >= 0 or name == "commands"}
 
     def _position(self) -> bytes:
         position = {
@@ -368,19 +377,3 @@ def newest_position(log: EventLog, number: int) -> dict[str, Any]:
 def is_own(log: EventLog, number: int) -> bool:
     """Whether a partition is of a machine's own log: its decider alone keeps its position there."""
     return log.position(reader_of(number)) is not None
-
-
-def packed(topic: str, records: Iterable[Record], partition: int) -> list[Append]:
-    """Records as messages of about FRAME_BYTES at most: a log refuses a message that is too large."""
-    appends: list[Append] = []
-    lines: list[bytes] = []
-    size = 0
-    for record in records:
-        lines.append(encode(record))
-        size += len(lines[-1])
-        if size >= FRAME_BYTES:
-            appends.append(Append(topic, frame_of(lines), partition=partition))
-            lines, size = [], 0
-    if lines:
-        appends.append(Append(topic, frame_of(lines), partition=partition))
-    return appends

@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from schemas.rules import Jail
-from streams.runs import RunRow
+from streams.runs import TIMES, RunRow
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import at_ms_of, flat, unflat
 
 STRETCHES: Final = 60
 LEAST_MS: Final = 1_000
-TIMES: Final = 7
-"""Where a row says how many requests it stands for (streams.runs)."""
-
 Stretch = tuple[int, int]
 """How many requests lie in it, and the newest event of them."""
 
@@ -110,9 +107,10 @@ class RateJail(TallyingJail):
         self._full: list[Stretch] = []
         super().__init__(rules, lateness_ms, self._counts)
 
-    def meet(self, row: RunRow) -> None:
+    def meet(self, row: RunRow) -> bool:
         """The event that is counted next."""
         self._times = row[TIMES] if len(row) > TIMES else 1
+        return True
 
     def count(self, ip: str, failure: int) -> bool:
         """Count an event of a subject that is banned, or admitted; whether it may fill a window."""
@@ -136,10 +134,10 @@ class RateJail(TallyingJail):
         """How many events are the evidence of the ban at hand."""
         return len(self._full)
 
-    def amount(self, evidence: list[int]) -> int:
+    @property
+    def facts(self) -> dict[str, Any]:
         """How many requests they stand for."""
-        is_full = evidence == [newest for _, newest in self._full]
-        return sum(times for times, _ in self._full) if is_full else len(evidence)
+        return {"count": sum(times for times, _ in self._full)}
 
     def so_far(self, subject: str, now_ms: int) -> tuple[int, int | None]:
         """How many requests of a subject lie within findtime now, and until when they do."""

@@ -75,7 +75,9 @@ class Routes(dict[str, tuple[JailState, ...]]):
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
         self.asking = any(REQUEST in jail.kinds or jail.rules.decoy_paths for jail in self._jails)
-        self.valued = self.asking or any(jail.rules.distinct in {"user", "port"} for jail in self._jails)
+        self.valued = self.asking or any(
+            jail.rules.distinct in {"user", "port"} or jail.rules.count != "address" for jail in self._jails
+        )
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
         forgiving = {"succeeded"} if any(jail.rules.heeds_success for jail in self._jails) else set[str]()
         self.kinds = frozenset[str]().union(forgiving, *(jail.kinds for jail in self._jails)) - {REQUEST}
@@ -102,7 +104,9 @@ def _regions_of(jails: Sequence[JailState]) -> Regions:
 
 
 def origin_of(route: str) -> Origin:
-    """What a route names, where jails ask for more than the filter."""
+    """What a route names: its filter, and more where jails ask for that."""
+    if SEPARATOR not in route:
+        return Origin(route, "", "", {})
     filter_name, source, host, labels, whereabouts = route.split(SEPARATOR)
     facts = orjson.loads(whereabouts) if whereabouts else ()
     return Origin(filter_name, source, host, orjson.loads(labels) if labels else {}, *facts)

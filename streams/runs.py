@@ -13,6 +13,12 @@ RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
 many requests it stands, path."""
 
 
+USER: Final = 5
+"""Where in a row the user stands, and PORT the port."""
+PORT: Final = 6
+TIMES: Final = 7
+"""Where it says for how many requests it stands, and PATH the path."""
+PATH: Final = 8
 NO_DECOY: Final = ""
 
 

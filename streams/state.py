@@ -7,7 +7,8 @@ In a bucket, by jail: `f` the failures of a subject as at_ms, reference, at_ms, 
 force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_count, free_from_ms]; `n` the
 bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
 a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` what a
-tally has of a subject (streams.tally); `g` when a login of a subject succeeded last.
+tally has of a subject (streams.tally); `u` the failures of a user as [at_ms, place, prefix, at_ms, ...];
+`p` those of an address by user; `g` when a login of a subject succeeded last.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def load_bucket(decider: Decider, value: bytes) -> None:
 
 def bucket_of(subject: str) -> int:
     """The bucket of a subject, in 0..BUCKETS-1."""
-    return crc32(subject.encode("ascii")) % BUCKETS
+    return crc32(subject.encode("utf-8", "surrogatepass")) % BUCKETS
 
 
 def _buckets_of(subjects: set[str]) -> set[int]:
@@ -133,7 +134,8 @@ def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
     """Subjects by bucket, as far as wanted: a bucket at a time takes little memory to write."""
     groups: dict[int, list[str]] = {bucket: [] for bucket in wanted}
     for subject in subjects:
-        group = groups.get(crc32(subject.encode("ascii")) % BUCKETS)  # there may be a million: no call
+        # There may be a million: no call.
+        group = groups.get(crc32(subject.encode("utf-8", "surrogatepass")) % BUCKETS)
         if group is not None:
             group.append(subject)
     return groups
@@ -152,7 +154,7 @@ def _dump_part(  # noqa: PLR0913, PLR0917 - one for each of what a jail keeps by
     parts: dict[str, dict[str, Any]] = {"f": failures, "b": bans}
     parts["h"] = {subject: list(jail.history[subject]) for subject in past}
     if jail.tally is not None:
-        parts["e"] = {name: jail.tally.dumped(name) for name in tallied}
+        parts[jail.tally.shape] = {name: jail.tally.dumped(name) for name in tallied}
     if jail.ladder is not None:
         parts["s"] = {name: saved for name in subjects if (saved := jail.ladder.dumped(name))}
     if jail.networks is not None:
@@ -178,7 +180,7 @@ def _load_more(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
         for network, bans in parts.get("n", {}).items():
             jail.networks.load(network, bans)
     if jail.tally is not None:
-        for subject, facts in parts.get("e", {}).items():
+        for subject, facts in parts.get(jail.tally.shape, {}).items():
             jail.tally.load(subject, *facts)
     if isinstance(jail, KnowingJail):
         jail.good |= parts.get("g", {})

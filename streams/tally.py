@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from schemas.rules import Jail
 
@@ -15,6 +15,8 @@ class SubjectTally(ABC, Generic[T]):
     """The subjects of a jail that fail, and what is known of each; `now_s` is its clock, where it has one."""
 
     now_s = 0
+    shape: ClassVar[str] = "e"
+    """Under what it is saved (streams.state)."""
 
     def __init__(self, rules: Jail) -> None:
         self._known: dict[str, T] = {}

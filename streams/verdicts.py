@@ -6,21 +6,37 @@ verbs are for those who decide: the decider, and operators' commands (streams.co
 
 from __future__ import annotations
 
-from heapq import heappush
+from heapq import heappop, heappush
 from typing import Any, Final
 
-from schemas.records import Ban, Decision, Hold, Prolong, Standing, Unban, UnbanReason
+from schemas.deciding import Told
+from schemas.records import (
+    Ban,
+    Decision,
+    Hold,
+    Prolong,
+    Standing,
+    Unban,
+    UnbanReason,
+)
+from streams import users
 from streams.jail import JailState
 from streams.lists import Lists
 from streams.subjects import Held
+from streams.users import UserJail
 from streams.window import reference_of
 
 EVENT: Final = ""
 COMMAND: Final = "c"
+SUBJECT: Final = "s"
+VERDICT: Final = "v"
 TIME: Final = "t"
 """What comes before a cause's offset, or instant, in a decision's identity."""
 
+Sent = dict[tuple[str, int], list[Told]]
+"""What is told to others, by topic and partition."""
 FOREVER_MS: Final = 1 << 62
+SWEEP_MS: Final = 3_600_000
 ALLOWANCE: Final = ""
 """Stands for a jail's name where what ends is not a ban but an operator's allow."""
 
@@ -29,7 +45,7 @@ class Verdicts:
     """What is in force in a partition, and the decisions that the input at hand has led to.
 
     Attributes:
-        partition: the partition.
+        partition: the partition; `partitions`: how many the log has.
         version: of the rules in force.
         now_ms: the latest instant seen.
         log_ms: when the input at hand was appended, by the log's clock; FOREVER_MS where there is no log.
@@ -42,8 +58,9 @@ class Verdicts:
 
     version: str
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, partitions: int) -> None:
         self.partition = partition
+        self.partitions = partitions
         self.now_ms = -FOREVER_MS
         self.log_ms = FOREVER_MS
         self.sweep_at_ms = -FOREVER_MS
@@ -57,6 +74,7 @@ class Verdicts:
         self._kind = EVENT
         self._ordinal = 0
         self._decisions: list[Decision] = []
+        self._sent: Sent = {}
 
     def ban(self, jail: JailState, prefix: str, *, at_ms: int, until_ms: int | None, **facts: Any) -> None:
         """Put a new ban in force; one whose end has passed ends at once. `facts` are the ban's."""
@@ -140,13 +158,59 @@ class Verdicts:
 
     def forgive(self, jail: JailState, ip: str) -> None:
         """Forget a subject's failures."""
-        jail.forgive(ip)
+        if isinstance(jail, UserJail):
+            users.forgive(self, jail, ip)
+        else:
+            jail.forgive(ip)
         self.touched.add(ip)
+
+    def send(self, topic: str, partition: int, record: Told) -> None:
+        """Tell another partition something."""
+        self._sent.setdefault((topic, partition), []).append(record)
+
+    @property
+    def sends(self) -> bool:
+        """Whether there is something for other partitions."""
+        return bool(self._sent)
+
+    def take_sent(self) -> Sent:
+        """What is told to other partitions since this was asked last."""
+        sent, self._sent = self._sent, {}
+        return sent
 
     def lists_changed(self) -> None:
         """An ignore or allow list is not what it was."""
         for state in self.jails.values():
             state.spare(self.allowed, self.lists.tables(state.rules.spared_by))
+
+    def advance(self, at_ms: int) -> None:
+        """Let time pass to an instant: end the bans whose time has come, and forget what cannot matter."""
+        self.now_ms = max(self.now_ms, at_ms)
+        while self._expiries and self._expiries[0][0] <= at_ms:
+            due_ms, name, prefix = heappop(self._expiries)
+            if name == ALLOWANCE:
+                if self.allowed.get(prefix) == due_ms:
+                    self.disallow(prefix)
+                continue
+            jail = self.jails[name]
+            held, until_ms = jail.held_by(prefix), due_ms - jail.lingers_ms
+            if held is not None and held.until_ms == until_ms:
+                self.release(jail, prefix, "expired", at_ms=until_ms)
+        if self.now_ms >= self.sweep_at_ms:
+            self._sweep()
+        self._wake()
+
+    def step_back(self, at_ms: int, skew_ms: int) -> None:
+        """The clock was ahead, and is right again: what it made to lie in the future never was.
+
+        Failures of then would hide those of now, and the ends of bans of then make those belong to such bans;
+        `skew_ms`: how much clocks may differ.
+        """
+        self.now_ms = at_ms
+        self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
+        for jail in self.jails.values():
+            self.touched |= jail.step_back(at_ms, skew_ms)
+        self._wake()
 
     def standing(self, prefix: str, decision: Decision) -> Standing | None:
         """The effective state of a prefix after a decision about it; None when it is free."""
@@ -182,6 +246,12 @@ class Verdicts:
                 heappush(self._expiries, (until_ms, ALLOWANCE, prefix))
         self.lists_changed()
         self._wake()
+
+    def _sweep(self) -> None:
+        """Forget what is too old to matter; at most every SWEEP_MS of event time."""
+        self.sweep_at_ms = self.now_ms + SWEEP_MS
+        for jail in self.jails.values():
+            self.touched |= jail.forget(self.now_ms)
 
     def _wake(self) -> None:
         first_ms = self._expiries[0][0] if self._expiries else FOREVER_MS

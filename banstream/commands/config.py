@@ -127,6 +127,7 @@ def _toml(settings: Settings) -> list[str]:
             **_known_good(rules),
             "prolong": rules.prolong,
             "window": rules.window,
+            "count": () if rules.count == "address" else rules.count,
             "distinct": rules.distinct or (),
             "decoy_users": rules.decoy_users,
             "decoy_paths": rules.decoy_paths,

@@ -16,7 +16,7 @@ from banstream.explaining import Explanation, Seen, explained, explained_decisio
 from banstream.instants import now_ms
 from banstream.looking import looking
 from banstream.options import config_option, json_option
-from banstream.phrases import scope_of
+from banstream.phrases import as_user, scope_of
 from banstream.sentences import sentence
 from banstream.show import counted, instant, json_line, say, until
 from banstream.values import prefix as read_prefix
@@ -209,7 +209,8 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
     scope = _scope(jail.get("scope"))
     if ban.counted != "addresses":
         scope += _scope(jail.get("first_scope") if rules is jail else rules.get("scope"))
-    return f"{most} {what}{scope} within {format_duration(rules['findtime_ms'])} ban {lasting}"
+    what += as_user(ban.user) + scope
+    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban {lasting}"
 
 
 def _scope(wire: Mapping[str, Any] | None) -> str:

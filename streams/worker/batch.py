@@ -110,16 +110,20 @@ class Batch:
         tally.refused += partition.refused - refused
         self._messages += 1
         self._bytes += len(message.value)
-        self._keep(appends, now if appends and urgent else now + COMMIT_S)
+        self._keep(appends, now if urgent and (appends or partition.decider.sends) else now + COMMIT_S)
 
     def obey(self, message: Message, now: float) -> None:
         """Fold a message of the commands, unless it was seen before; nothing waits for more."""
-        if message.offset < self.partition.next_offsets[COMMANDS.name]:
-            return
-        refused = self.partition.refused
-        appends = self.partition.obey((message,))
-        self.tally.refused += self.partition.refused - refused
-        self._keep(appends, now)
+        if message.offset >= self.partition.next_offsets[COMMANDS.name]:
+            self._keep(self._told(COMMANDS.name, message), now)
+
+    def hear(self, topic: str, message: Message, now: float) -> None:
+        """Fold what another partition tells, unless it was seen before."""
+        if message.offset >= self.partition.next_offsets[topic]:
+            appends = self._told(topic, message)
+            self._messages += 1
+            self._bytes += len(message.value)
+            self._keep(appends, now if appends or self.partition.decider.sends else now + COMMIT_S)
 
     def pass_time(self, at_ms: int, now: float) -> None:
         """End the bans whose time has come by an instant."""
@@ -135,7 +139,7 @@ class Batch:
 
     def take(self, now: float, *, last: bool = False) -> tuple[Append, ...]:
         """What is to be committed, the position last; the batch is empty then."""
-        appends = [*self.partition.tell(), *self._take()]
+        appends = [*self.partition.tell(), *self._take(), *self.partition.post()]
         if self._checkpoint_due(now, last=last):
             appends += self._checkpoint(now)
         return (*appends, self.partition.position_message())
@@ -151,6 +155,12 @@ class Batch:
         self._appends += appends
         self._folded = True
         self._due_at = min(self._due_at, due_at)
+
+    def _told(self, topic: str, message: Message) -> list[Append]:
+        refused = self.partition.refused
+        appends = self.partition.obey(topic, (message,))
+        self.tally.refused += self.partition.refused - refused
+        return appends
 
     def _take(self) -> list[Append]:
         appends, self._appends = self._appends, []

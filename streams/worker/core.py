@@ -19,7 +19,7 @@ from streams.partition import Partition
 from streams.worker import actions, inputs, sayings
 from streams.worker.batch import MOST_MESSAGES, NEVER, Batch, BatchTally
 from streams.worker.inlet import Inlet
-from streams.worker.membership import DELIVERED
+from streams.worker.membership import DELIVERED, TOLD
 from streams.worker.states import (
     FENCED_S,
     LEAVE_S,
@@ -49,7 +49,8 @@ class Core:
         self.in_time = True
         self._number = number
         self._exact = exact
-        self._inlets = {topic: Inlet(topic, exact=exact) for topic in DELIVERED}
+        self._inlets = {topic: Inlet(topic, exact=False, settled=True) for topic in TOLD}
+        self._inlets |= {topic: Inlet(topic, exact=exact) for topic in DELIVERED}
         self._again: Again | None = None
         self._batch = Batch(number, partitions)
         self._actions: list[actions.Action] = []
@@ -244,7 +245,7 @@ class Core:
             self._command_came(given.message)
             return
         inlet, next_offset = self._inlets[given.topic], self._batch.next_offset(given.topic)
-        passed_over = self._batch.full and (not self._exact or not self.partition.takes_events)
+        passed_over = self._batch.full and (not inlet.exact or not self.partition.takes_events)
         if self.state is not State.OPEN or passed_over:
             inlet.passes(given.message.offset, next_offset)
         elif inlet.takes(given.message.offset, next_offset, self._now):
@@ -320,7 +321,10 @@ class Core:
         """Fold a message; False: it cannot be folded."""
         urgent = inlet.end is None or message.offset > inlet.end - MOST_MESSAGES
         try:
-            self._batch.fold(message, self._now, urgent=urgent)
+            if inlet.topic == EVENTS.name:
+                self._batch.fold(message, self._now, urgent=urgent)
+            else:
+                self._batch.hear(inlet.topic, message, self._now)
         except Unfoldable as error:
             self._pass_over(error)
             return False

@@ -27,15 +27,17 @@ class Inlet:
 
     Attributes:
         topic: its name.
-        exact: the host delivers every message from where it was told to go on.
+        exact: the host delivers every message from where it was told to go on, and none while it is held.
+        settled: it does so at any time, though it is not held.
         behind: messages are read from the log, not taken as they come.
         end: the end of what is committed, when it was last asked; None before.
         asked_ms: when that was, by the worker's clock; -1 before.
     """
 
-    def __init__(self, topic: str, *, exact: bool) -> None:
+    def __init__(self, topic: str, *, exact: bool, settled: bool = False) -> None:
         self.topic = topic
         self.exact = exact
+        self.settled = settled
         self.behind = False
         self.end: int | None = None
         self.asked_ms = -1
@@ -48,10 +50,10 @@ class Inlet:
         """The partition is open: whatever came before counts for nothing."""
         self.end = None
         self.asked_ms = -1
-        self.behind = not self.exact
+        self.behind = not (self.exact or self.settled)
         self._came = self._read = 0
         self._stood_at = -1
-        self._settled_at = now + SETTLE_S
+        self._settled_at = now if self.settled else now + SETTLE_S
 
     def level(self, next_offset: int) -> bool:
         """Whether everything that was in the log when it was last asked is folded."""

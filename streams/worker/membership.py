@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import Final, Literal, Protocol
 
 from eventlog.contract import Message
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, SUBJECTS, VERDICTS
 
 MembershipName = Literal["faust", "aiokafka"]
 DELIVERED: Final = (EVENTS.name,)
-"""What the group shares out and delivers. Whoever owns a number reads its commands himself, so that they do
-not wait behind events (docs/decisions/009)."""
+"""What the group shares out and delivers. Whoever owns a number reads its other inputs himself, so that they
+do not wait behind events (docs/decisions/009)."""
+TOLD: Final = (VERDICTS.name, SUBJECTS.name)
+"""What partitions tell each other."""
 
 
 class Receiver(Protocol):

@@ -15,17 +15,17 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from eventlog.contract import Append
 from schemas.errors import BanstreamError
-from schemas.topics import COMMANDS, DECISIONS
-from streams.partition import INPUTS
+from schemas.topics import DECISIONS
+from streams.order import INPUTS
 from streams.worker import actions, inputs
 from streams.worker.batch import NEVER
-from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
 from streams.worker.core import Core
 from streams.worker.history import History
 from streams.worker.membership import Host
 from streams.worker.states import State
 from streams.worker.status import PartitionStatus
+from streams.worker.told import ToldReader
 from streams.worker.transactions import PartitionTransactions
 
 log = getLogger("banstream.streams")
@@ -37,18 +37,18 @@ class Shared:
 
     Attributes:
         host: delivers, or holds back, a partition's events.
-        commands: delivers its commands.
+        told: delivers its other inputs.
         partitions: how many the log has.
         fail: makes the whole worker end with an error.
-        told: is given each frame of decisions once it is committed.
+        hear: is given each frame of decisions once it is committed.
     """
 
     cluster: Cluster
     host: Host
-    commands: CommandReader
+    told: ToldReader
     partitions: int
     fail: Callable[[Exception], None]
-    told: Callable[[bytes], None] | None = None
+    hear: Callable[[bytes], None] | None = None
 
 
 class Owner:
@@ -151,7 +151,7 @@ class Owner:
         match action:
             case actions.GoOn(offsets):
                 self._shared.host.go_on(self.number, offsets)
-                self._shared.commands.go_on(self.number, offsets[COMMANDS.name])
+                self._shared.told.go_on(self.number, offsets)
             case actions.HoldBack():
                 self._shared.host.hold(self.number)
             case actions.Room():
@@ -193,14 +193,14 @@ class Owner:
         decisions = [
             offset for append, offset in zip(appends, offsets, strict=True) if append.topic == DECISIONS.name
         ]
-        if self._shared.told is not None:
+        if self._shared.hear is not None:
             for append in appends:
                 if append.topic == DECISIONS.name:
-                    self._shared.told(append.value)
+                    self._shared.hear(append.value)
         return inputs.Committed(offsets[-1], decisions[-1] if decisions else None)
 
     def _abandon(self) -> None:
-        self._shared.commands.stop(self.number)
+        self._shared.told.stop(self.number)
         for task in self._asked:
             task.cancel()
         self._asked.clear()

@@ -19,13 +19,13 @@ from schemas.errors import Transient
 from schemas.topics import EVENTS
 from streams.hosts import ANYBODY
 from streams.worker import inputs
-from streams.worker.commands import CommandReader
 from streams.worker.connection import Cluster
 from streams.worker.history import History
 from streams.worker.membership import Host, MembershipName, Receiver
 from streams.worker.notices import Notices
 from streams.worker.owner import Owner, Shared
 from streams.worker.status import WorkerStatus
+from streams.worker.told import ToldReader
 
 LOOK_S: Final = 0.2
 ENDS_S: Final = 2.0
@@ -68,12 +68,10 @@ class Worker:
         """Own what the group gives. It must be made where it is to run: within an event loop."""
         self._plan = plan
         self._history = History(plan.cluster)
-        self._commands = CommandReader(plan.cluster, self.take)
+        self._reader = ToldReader(plan.cluster, self.take)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._host = _host(plan, self)
-        self._shared = Shared(
-            plan.cluster, self._host, self._commands, plan.partitions, self._fail, plan.told
-        )
+        self._shared = Shared(plan.cluster, self._host, self._reader, plan.partitions, self._fail, plan.told)
         self._owners: dict[int, Owner] = {}
         self._mine: set[int] = set()
         self._told: set[str] = set()
@@ -86,7 +84,7 @@ class Worker:
     async def run(self, stopped: asyncio.Event) -> None:
         """Decide until stopped. Raises Transient when the broker is lost, and what else made it stop."""
         looking = [
-            asyncio.create_task(each) for each in (self._look_after(), self._ask_ends(), self._commands.run())
+            asyncio.create_task(each) for each in (self._look_after(), self._ask_ends(), self._reader.run())
         ]
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(stopped.wait()), *looking]
         try:

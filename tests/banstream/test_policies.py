@@ -194,3 +194,54 @@ def test_different_users_ban_and_one_user_again_does_not(up: Service) -> None:
     assert f"[sshd] Ban {FOUR}2 different_users=3 within=10m" in up.errors
     replays_the_same(up)
     assert up.stop() == 0
+
+
+def test_who_tries_one_user_from_everywhere_is_banned_together(up: Service, net: Fleet) -> None:
+    """Four addresses fail once each as one user, a kill between; who failed as another is let be."""
+    for last in (1, 9):
+        net["attacker"].add(f"{FOUR}{last}")
+    up.configure('maxretry = 4\nbantime = "1h"\ncount = "user"\ndistinct = "address"')
+    up.start()
+    for last in (1, 1, 1, 2, 3):
+        up.fail(f"{FOUR}{last}")
+    up.fail(f"{FOUR}9", user="ann")
+    eventually(lambda: len(up.events()) == 6, "read")
+    up.stop(signal.SIGKILL)
+    up.start()
+    config = ("--config", str(up.config))
+    assert 'jail sshd counts users, wherever they are tried from: as "root"' in (
+        up.run("explain", f"{FOUR}1", *config, code=None).stdout
+    )
+    assert reaches(net, f"{FOUR}1")
+    up.fail(f"{FOUR}4")
+    taking_part = {f"{FOUR}{last}" for last in range(1, 5)}
+    eventually(lambda: up.elements() == taking_part, "all who took part are banned")
+    assert not reaches(net, f"{FOUR}1")
+    assert reaches(net, f"{FOUR}9")
+    counted = {(each.count, each.counted, each.user) for each in up.bans()}
+    assert counted == {(4, "different addresses", "root")}
+    explained = up.run("explain", f"{FOUR}2", *config).stdout
+    assert '4 different addresses as user "root" within 10m ban for 1h' in explained
+    assert f"Failed password for root from {FOUR}4" in explained
+    assert '4 different addresses as user "root"' in up.run("bans", *config).stdout
+    said = "4 failures as one user, wherever from, with a different address each within 10m ban for 1h"
+    assert said in up.run("status", *config).stdout
+    replays_the_same(up)
+    assert up.stop() == 0
+
+
+def test_one_address_with_one_user(up: Service) -> None:
+    """Many users once each ban nobody; the same one three times does, also after a kill."""
+    up.configure('maxretry = 3\nbantime = "1h"\ncount = "address and user"')
+    up.start()
+    for user in ("ann", "bob", "eve", "ann"):
+        up.fail(f"{FOUR}1", user=user)
+    eventually(lambda: len(up.events()) == 4, "read")
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.fail(f"{FOUR}1", user="ann")
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "banned")
+    (ban,) = up.bans()
+    assert (ban.count, ban.user) == (3, "ann")
+    replays_the_same(up)
+    assert up.stop() == 0

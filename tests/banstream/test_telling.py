@@ -16,7 +16,12 @@ from banstream.logs import JsonLines, Lines
 from banstream.telling import MOST_A_SECOND, MOST_KEPT, Telling
 from enforcers.saying import Said
 from schemas.codec import encode, frame_of
-from schemas.records import Ban, Obeyed, Record, Unban
+from schemas.deciding import Obeyed
+from schemas.records import (
+    Ban,
+    Record,
+    Unban,
+)
 from tests.banstream.service import Service, eventually, service
 from tests.namespaces import fleet
 

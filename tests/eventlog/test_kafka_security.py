@@ -53,6 +53,8 @@ from schemas.topics import (
     EVENTS,
     RULES,
     STATE,
+    SUBJECTS,
+    VERDICTS,
     Topic,
     partition_of,
 )
@@ -74,13 +76,13 @@ RULES_IN_FORCE = Rules(jails=(Jail(name="sshd", filters=("sshd",)),))
 WRITES = {
     "shipper": {EVENTS},
     "enforcer": {ENFORCEMENTS, DEADLETTERS},
-    "decider": {DECISIONS, BANS, STATE, DEADLETTERS},
+    "decider": {SUBJECTS, VERDICTS, DECISIONS, BANS, STATE, DEADLETTERS},
     "operator": {COMMANDS, RULES},
 }
 READS = {
     "shipper": set(),
     "enforcer": {BANS},
-    "decider": {EVENTS, COMMANDS, DECISIONS, BANS, STATE, RULES},
+    "decider": {EVENTS, COMMANDS, SUBJECTS, VERDICTS, DECISIONS, BANS, STATE, RULES},
     "operator": set(ALL),
 }
 

@@ -16,8 +16,15 @@ from eventlog.contract import Append, EventLog
 from eventlog.kafka.log import KafkaLog
 from eventlog.memory import MemoryLog
 from schemas.codec import decode_frame, encode, encode_frame
+from schemas.deciding import Obeyed
 from schemas.errors import Fenced
-from schemas.records import AuthEvent, Ban, Enforcement, Hold, Obeyed, Standing
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Enforcement,
+    Hold,
+    Standing,
+)
 from schemas.topics import BANS, DECISIONS, ENFORCEMENTS, EVENTS, partition_of
 from streams.embedded import EmbeddedDecider
 from tests.broker import Cluster

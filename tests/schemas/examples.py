@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.bounds import LAST_TOLD_MS
+from schemas.deciding import Obeyed, OrderStep, Pardon, Sighting, Verdict
 from schemas.records import (
     AuthEvent,
     Ban,
@@ -17,8 +18,6 @@ from schemas.records import (
     Heartbeat,
     Hold,
     ListChanged,
-    Obeyed,
-    OrderStep,
     Prolong,
     Record,
     RulesChanged,
@@ -158,6 +157,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             why="scans us since Monday",
             ports=(22, 2_222),
             counted="addresses",
+            user="root",
             step=2,
             country="DE",
             asn=64_496,
@@ -202,6 +202,27 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
         ),
     ),
     (
+        Sighting(jail="users", user="root", prefix="192.0.2.7", at_ms=AT_MS, event="0-41-3"),
+        Sighting(
+            jail="users", user="", prefix="2001:db8::/64", at_ms=AT_MS + 1, event="7-0-0", extra={"x": None}
+        ),
+    ),
+    (
+        Pardon(jail="users", prefix="192.0.2.7"),
+        Pardon(jail="users", prefix="2001:db8::/64", extra={"x": None}),
+    ),
+    (
+        Verdict(jail="users", user="root", failed_ms=(AT_MS,), evidence=("0-41-3",), prefixes=("192.0.2.7",)),
+        Verdict(
+            jail="users",
+            user="\u202eroot",
+            failed_ms=(AT_MS, AT_MS + 1),
+            evidence=("0-41-3", "7-0-0"),
+            prefixes=("192.0.2.7", "2001:db8::/64"),
+            extra={"x": [1]},
+        ),
+    ),
+    (
         Obeyed(first=0, steps=(OrderStep(events=-1, commands=0),)),
         Obeyed(
             first=7,
@@ -209,6 +230,8 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
                 OrderStep(events=41, commands=9),
                 OrderStep(events=41, at_ms=AT_MS),
                 OrderStep(events=2**53 - 1, at_ms=AT_MS + 1),
+                OrderStep(events=2**53 - 1, subjects=3),
+                OrderStep(events=2**53 - 1, verdicts=2),
             ),
             extra={"later": True},
         ),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from schemas.rules import ADDED, ADDED_TO_INCREMENT, Escalation, Increment, Jail, Rules, Threshold
+from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
+from schemas.rules_added import ADDED, ADDED_TO_INCREMENT
 from schemas.whereabouts import Scope
 
 FIRST = {

@@ -14,14 +14,24 @@ from pathlib import Path
 from eventlog.contract import Append, EventLog, Message
 from eventlog.urls import open_log
 from schemas.codec import decode, encode, encode_frame
-from schemas.records import AuthEvent, Ban, Decision, Obeyed, OrderStep, Prolong, Record, Unban
-from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, partition_of
+from schemas.deciding import Obeyed, OrderStep
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Decision,
+    Prolong,
+    Record,
+    Unban,
+)
+from schemas.topics import BANS, COMMANDS, DECISIONS, EVENTS, SUBJECTS, VERDICTS, partition_of
 from schemas.topics import RULES as RULES_TOPIC
+from streams.order import TOLD
 from streams.partition import Partition, position_of
 from tests.banstream.service import BANSTREAM, eventually
 from tests.streams.folding import failure, folded_in_order
 
 PATIENCE_S = 60.0
+OF_OTHERS = (SUBJECTS.name, VERDICTS.name)
 RULES = """
 [jail.sshd]
 filter = "sshd"
@@ -129,7 +139,8 @@ class Fleet:
         """Whether every message of the inputs is behind what is committed."""
         for number in range(self.log.partitions):
             position = position_of(self.log, number)
-            for name, messages in (("offset", self.inputs(number)), ("commands", self.commands(number))):
+            for topic, name in {EVENTS.name: "offset", **TOLD}.items():
+                messages = list(everything(self.log, topic, number))
                 if messages and position.get(name, -1) < messages[-1].offset:
                     return False
         return True
@@ -137,7 +148,8 @@ class Fleet:
     def expected(self, number: int, told: list[OrderStep]) -> list[Decision]:
         """What folding a partition's inputs in the order told decides."""
         fold = Partition(number, partitions=self.log.partitions).fold
-        return folded_in_order(fold, told, self.inputs(number), self.commands(number))
+        others = {topic: list(everything(self.log, topic, number)) for topic in OF_OTHERS}
+        return folded_in_order(fold, told, self.inputs(number), self.commands(number), others)
 
     def in_force(self) -> set[str]:
         """The prefixes in the bans topic."""
@@ -174,8 +186,23 @@ def fleet(url: str, folder: Path, membership: str = "faust", *, signed: bool = F
         made.log.close()
 
 
+USERS = """
+[jail.users]
+filter = "sshd"
+count = "user"
+distinct = "address"
+maxretry = 5
+findtime = "10m"
+bantime = "20m"
+"""
+"""A jail that counts who is tried from several addresses; they are in any partition."""
+
+
 def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
-    """Frames of failures of a few thousand addresses in a hundred networks, a frame of one network each."""
+    """Frames of failures of a few thousand addresses in a hundred networks, a frame of one network each.
+
+    One in ten names one of forty users.
+    """
     chance = random.Random(seed)
     at_ms = now_ms()
     made = []
@@ -188,6 +215,7 @@ def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:
                     at_ms,
                     number * events + index,
                     source=f"s{seed}",
+                    user=f"user{chance.randrange(40)}" if index % 10 == 0 else None,
                 )
                 for index in range(events)
             ]

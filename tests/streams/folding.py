@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from eventlog.contract import Message
-from schemas.records import AuthEvent, Ban, Decision, OrderStep, Tick, Unban
+from schemas.deciding import OrderStep
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Decision,
+    Tick,
+    Unban,
+)
 from schemas.rules import Jail, Rules
+from schemas.topics import COMMANDS
 from streams.decider import Decider
 from streams.fold import Fold
+from streams.order import TOLD
 from streams.routes import route_to
 from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
@@ -104,19 +114,29 @@ def tick(decider: Decider, at_ms: int) -> list[Decision]:
 
 
 def folded_in_order(
-    fold: Fold, told: Iterable[OrderStep], events: Iterable[Message], commands: Iterable[Message]
+    fold: Fold,
+    told: Iterable[OrderStep],
+    events: Iterable[Message],
+    commands: Iterable[Message],
+    others: Mapping[str, Iterable[Message]] = MappingProxyType({}),
 ) -> list[Decision]:
-    """What a plain fold of a partition's inputs in the order told decides: an oracle."""
-    waiting, orders = deque(events), deque(commands)
+    """What a plain fold of a partition's inputs in the order told decides: an oracle.
+
+    `others`: by topic, what other partitions told it.
+    """
+    waiting, orders = deque(events), {COMMANDS.name: deque(commands)}
+    orders |= {topic: deque(messages) for topic, messages in others.items()}
     decided: list[Decision] = []
     for step in told:
         while waiting and waiting[0].offset <= step.events:
             decided += fold.take(waiting.popleft())[0]
-        while step.commands is not None and orders and orders[0].offset <= step.commands:
-            decided += fold.obey(orders.popleft())[0]
+        for topic, left in orders.items():
+            last = getattr(step, TOLD[topic])
+            while last is not None and left and left[0].offset <= last:
+                decided += fold.obey(topic, left.popleft())[0]
         if step.at_ms is not None:
             decided += fold.pass_time(step.at_ms)
-    assert not orders, "a command that no step tells of"
+    assert not any(orders.values()), "something that no step tells of"
     for message in waiting:
         decided += fold.take(message)[0]
     return decided

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,15 +27,13 @@ BOMB = b"a fault at this"
 def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold that fails at some messages, after it has done half of its work."""
     for name in ("take", "obey"):
-        whole: Callable[[Fold, Message], tuple[list[Decision], Frame]] = getattr(Fold, name)
+        whole: Callable[..., tuple[list[Decision], Frame]] = getattr(Fold, name)
 
         def half(
-            self: Fold,
-            message: Message,
-            whole: Callable[[Fold, Message], tuple[list[Decision], Frame]] = whole,
+            self: Fold, *given: Any, whole: Callable[..., tuple[list[Decision], Frame]] = whole
         ) -> tuple[list[Decision], Frame]:
-            done = whole(self, message)
-            if BOMB in message.value:
+            done = whole(self, *given)
+            if BOMB in given[-1].value:
                 raise KeyError("a fault")
             return done
 

@@ -8,8 +8,13 @@ import pytest
 
 from eventlog.contract import Message
 from schemas.codec import decode, encode
-from schemas.records import Command, Obeyed, OrderStep, Unban
+from schemas.deciding import Obeyed, OrderStep
+from schemas.records import (
+    Command,
+    Unban,
+)
 from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, STATE
+from streams.order import INPUTS
 from streams.partition import POSITION, Partition
 from streams.state import WHOLE
 from streams.worker import actions, inputs
@@ -191,20 +196,25 @@ def _closed_at_once() -> tuple[State, type, State]:
     return State.OPEN, inputs.Closing, made.core.state
 
 
+def go_on(events: int, commands: int) -> actions.GoOn:
+    """From these offsets on; no other partition has told anything."""
+    return actions.GoOn({**dict.fromkeys(INPUTS, 0), TOPIC: events, COMMANDS.name: commands})
+
+
 def test_opening_fences_before_it_reads() -> None:
     """First the predecessor is fenced, then the state is read, then messages are wanted."""
     made = Driven()
     assert made.feed(inputs.Assigned()) == [actions.Open()]
     assert made.feed(inputs.Opened()) == [actions.ReadState(0)]
     asked = made.feed(NOTHING)
-    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0, COMMANDS.name: 0})]
+    assert of(actions.GoOn, asked) == [go_on(0, 0)]
     assert of(actions.Read, asked) == [], "no events before the first rules"
     assert of(actions.Read, made.feed(ruled())) == [actions.Read(TOPIC, 0, None)]
 
 
 def test_given_again_what_it_has_it_goes_on_from_where_it_is() -> None:
     """A host that was told of its partitions anew has paused them."""
-    assert driven("open").feed(inputs.Assigned()) == [actions.GoOn({TOPIC: 1, COMMANDS.name: 1})]
+    assert driven("open").feed(inputs.Assigned()) == [go_on(1, 1)]
 
 
 def test_fenced_while_opening_waits_before_it_tries_again() -> None:
@@ -230,7 +240,7 @@ def test_what_is_decided_already_is_folded_again_in_its_order_and_yields_nothing
     asked = after.answered(made.log)
     assert after.at(State.OPEN), after.done[-3:]
     assert of(actions.Commit, asked) == []
-    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 4, COMMANDS.name: 2})]
+    assert of(actions.GoOn, asked) == [go_on(4, 2)]
     asked = after.feed(page([], 4, 4), came(failing(4, BOB, 1)), came(failing(5, ALICE, 1)))
     assert len(appended(asked, DECISIONS.name)) == 1, "what failed before the command is forgiven"
     assert after.core.partition.digest != made.core.partition.digest
@@ -263,7 +273,7 @@ def test_events_wait_for_the_first_rules() -> None:
     exact.opened()
     assert of(actions.HoldBack, exact.feed(came(banning(0))) + exact.done)
     asked = exact.feed(ruled())
-    assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 0, COMMANDS.name: 1})]
+    assert of(actions.GoOn, asked) == [go_on(0, 1)]
     exact.committed()
     assert appended(exact.feed(came(banning(0))), DECISIONS.name)
 
@@ -419,7 +429,7 @@ def test_nothing_is_read_anew_where_nobody_wrote_meanwhile() -> None:
         made.later(RETRY_S)
         assert made.feed(inputs.Opened()) == [actions.ReadState(21)]
         asked = made.feed(NOTHING)
-        assert of(actions.GoOn, asked) == [actions.GoOn({TOPIC: 2, COMMANDS.name: 1})]
+        assert of(actions.GoOn, asked) == [go_on(2, 1)]
         made.feed(page([], 2, 2), came(failing(2)))
         assert len(appended(made.committed(), DECISIONS.name)) == 1
 

@@ -41,7 +41,7 @@ class Inputs:
         chosen = rules(maxretry=2)
         first = encode(RulesChanged(version=chosen.version, at_ms=T0, rules=chosen.to_wire()))
         self.commands = [Message(0, 0, None, first, T0)]
-        self.partition.obey(self.commands)
+        self.partition.obey(COMMANDS.name, self.commands)
         self.letters: list[DeadLetter] = []
 
     def enroll(self, *hosts: str) -> None:
@@ -50,7 +50,7 @@ class Inputs:
             key = public_text(self.keys[host])
             word = Command(id=host, verb="enroll", at_ms=T0, who="root", host=host, public_key=key)
             self.commands.append(Message(0, len(self.commands), None, encode(word), self.at_ms))
-            self.partition.obey(self.commands[-1:])
+            self.partition.obey(COMMANDS.name, self.commands[-1:])
 
     def came(self, host: str, value: bytes, *, signed: bool = True, later_ms: int = 1) -> list[str]:
         """A message of a host comes; whom it banned. A host "" gives no name."""
@@ -187,7 +187,7 @@ def flooded() -> Inputs:
 def cut(made: Inputs, place: int, *, crash: bool) -> Partition:
     """The same, stopped at a place and gone on with from what a checkpoint wrote a little before."""
     first = Partition()
-    first.obey(made.commands)
+    first.obey(COMMANDS.name, made.commands)
     saved = max(0, place - 3) if crash else place
     first.decide(made.messages[:saved])
     first.tell()

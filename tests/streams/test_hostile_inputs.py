@@ -82,13 +82,13 @@ def test_no_bytes_make_deciding_saving_or_loading_fail(
     partition.fold.authority_from = authority  # before it, operators' records count among the events
     chosen = rules(maxretry=2)
     first = encode(RulesChanged(version=chosen.version, at_ms=T0, rules=chosen.to_wire()))
-    partition.obey([Message(0, 0, None, first, T0)])
+    partition.obey(COMMANDS.name, [Message(0, 0, None, first, T0)])
     for nth, (topic, value, key, at_ms) in enumerate(given_inputs, start=1):
         match topic:
             case EVENTS.name:
                 partition.decide([Message(0, nth, key, value, at_ms)])
             case COMMANDS.name:
-                partition.obey([Message(0, nth, key, value, at_ms)])
+                partition.obey(COMMANDS.name, [Message(0, nth, key, value, at_ms)])
             case _:
                 partition.pass_time(at_ms)
     partition.tell()

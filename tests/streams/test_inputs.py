@@ -23,7 +23,7 @@ from schemas.records import (
     RulesChanged,
     Tick,
 )
-from streams.inputs import ANY_FILTER, NOBODY, Frame, Mark, read_commands, read_frame
+from streams.inputs import ANY_FILTER, NOBODY, Frame, Mark, read_frame, read_told
 from streams.partition import Partition
 from streams.runs import Run
 from tests.schemas.examples import EXAMPLES
@@ -108,7 +108,7 @@ def test_among_the_events_nothing_else_counts(name: str) -> None:
 @pytest.mark.parametrize("name", [each.TYPE for each in RECORDS])
 def test_among_the_commands_only_operators_words_count(name: str) -> None:
     """Commands, rules and lists; an authentication event that stands there is refused."""
-    frame = read_commands(Message(0, 0, None, encode(EXAMPLE[name]), T0))
+    frame = read_told("commands", Message(0, 0, None, encode(EXAMPLE[name]), T0))
     taken = name in {Command.TYPE, RulesChanged.TYPE, ListChanged.TYPE}
     assert (len(frame.runs), len(frame.refused)) == ((1, 0) if taken else (0, 1))
 

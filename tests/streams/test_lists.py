@@ -234,7 +234,7 @@ def test_a_state_that_lacks_a_part_is_not_taken() -> None:
 def order(log: MemoryLog, partition: Partition, record: RulesChanged | ListChanged | Command) -> list[Append]:
     """Append to the commands, and fold; what follows."""
     (offset,) = log.append([Append(COMMANDS.name, encode(record))])
-    return partition.obey(log.read(COMMANDS.name, 0, offset))
+    return partition.obey(COMMANDS.name, log.read(COMMANDS.name, 0, offset))
 
 
 def test_a_part_that_is_refused_is_in_the_dead_letters() -> None:
@@ -362,7 +362,7 @@ class Real:
     def order(self, record: RulesChanged | ListChanged | Command) -> None:
         """Append to the commands, fold, and commit."""
         (offset,) = self.log.append([Append(COMMANDS.name, encode(record))])
-        self.commit(self.partition.obey(self.log.read(COMMANDS.name, 0, offset)))
+        self.commit(self.partition.obey(COMMANDS.name, self.log.read(COMMANDS.name, 0, offset)))
 
     def commit(self, appends: list[Append]) -> None:
         """As a host does."""
@@ -397,5 +397,5 @@ def test_messages_are_of_a_partition() -> None:
     """A message of the commands with several lists in one frame is taken in order."""
     partition = Partition.load(MemoryLog(now_ms=lambda: T0))
     frame = encode_frame([listed(ALICE), listed(BOB)])
-    partition.obey([Message(0, 0, None, frame, T0)])
+    partition.obey(COMMANDS.name, [Message(0, 0, None, frame, T0)])
     assert [ip in partition.decider.lists.tables([OFFICE])[0] for ip in (ALICE, BOB)] == [False, True]

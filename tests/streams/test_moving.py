@@ -15,7 +15,7 @@ from schemas.codec import MOST_LINES, encode, encode_frame
 from schemas.errors import LogError
 from schemas.lists import parts_of
 from schemas.records import AuthEvent, Ban, Command, DeadLetter, Standing, Unban
-from schemas.rules import Jail, Rules
+from schemas.rules import Escalation, Jail, Rules, Threshold
 from schemas.topics import (
     ALL,
     BANS,
@@ -34,7 +34,19 @@ from tests.streams.folding import MINUTE, T0, failure
 
 OFFICE = "office"
 JAIL = Jail(name="sshd", filters=("sshd",), maxretry=4, bantime_ms=7 * MINUTE, lists=(OFFICE,))
-RULES = Rules(jails=(JAIL,))
+OTHERS = (
+    Jail(
+        name="steps",
+        filters=("sshd",),
+        maxretry=3,
+        bantime_ms=2 * MINUTE,
+        steps=(Threshold(maxretry=6, findtime_ms=60 * MINUTE, bantime_ms=9 * MINUTE),),
+        escalate=Escalation(addresses=2, findtime_ms=60 * MINUTE, bantime_ms=30 * MINUTE),
+    ),
+    Jail(name="addresses", filters=("sshd",), distinct="address", ipv4_prefix=24, maxretry=2),
+    Jail(name="rate", filters=("sshd",), window="fail2ban", maxretry=3, bantime_ms=3 * MINUTE),
+)
+RULES = Rules(jails=(JAIL, *OTHERS))
 NOW = T0 + DAY_MS
 """When everything is appended: an event from the future would be taken for one of now."""
 IPS = [f"10.0.{network}.{host}" for network in range(5) for host in (1, 2)] + ["2001:db8::1", "2001:db9::1"]

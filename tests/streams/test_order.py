@@ -15,13 +15,12 @@ from banstream.trial import ReplayCounts, over_log
 from eventlog.contract import Append, EventLog
 from eventlog.memory import MemoryLog
 from schemas.codec import encode, encode_frame
+from schemas.deciding import Obeyed, OrderStep
 from schemas.errors import LogError, Transient
 from schemas.records import (
     Ban,
     Command,
     Decision,
-    Obeyed,
-    OrderStep,
     Prolong,
     RulesChanged,
     Tick,
@@ -297,10 +296,10 @@ def test_commands_between_the_same_events_are_one_step() -> None:
     """A burst of them costs the log a few bytes; time in between is a step of its own."""
     steps = Steps()
     for offset in range(5):
-        steps.obeyed(7, offset)
+        steps.obeyed(7, COMMANDS.name, offset)
     steps.passed(7, T0)
-    steps.obeyed(7, 5)
-    steps.obeyed(8, 6)
+    steps.obeyed(7, COMMANDS.name, 5)
+    steps.obeyed(8, COMMANDS.name, 6)
     assert steps.count == 4
     (append,) = steps.take(0)
     assert orjson.loads(append.value)["steps"] == [

@@ -101,7 +101,7 @@ def fresh(log: MemoryLog, some: object) -> Partition:
     partition = Partition.load(log)
     wire = some.to_wire()  # type: ignore[attr-defined]
     log.append([Append(COMMANDS.name, encode(RulesChanged(version="v", at_ms=T0, rules=wire)))])
-    partition.obey(log.read(COMMANDS.name, 0, 0))
+    partition.obey(COMMANDS.name, log.read(COMMANDS.name, 0, 0))
     assert partition.decider.rules == some
     return partition
 

@@ -10,6 +10,7 @@ from eventlog.contract import Message
 from schemas.codec import encode, encode_frame
 from schemas.records import Ban, Command
 from schemas.shipments import Shipment, key_of
+from schemas.topics import COMMANDS
 from streams.decider import Decider
 from streams.fold import SKEW_MS, WRONG_MS, Fold
 from streams.inputs import NOBODY
@@ -56,7 +57,7 @@ def test_no_clock_that_is_ahead_ends_a_ban() -> None:
     fold = Fold(Decider(rules()))
     fold.take(shipped(0, [ALICE] * 3))
     record = Command(id="1", verb="ban", at_ms=T0 + DAY_MS, who="me", prefix=BOB)
-    decisions = fold.obey(Message(0, 9, None, encode(record), T0))[0]
+    decisions = fold.obey(COMMANDS.name, Message(0, 9, None, encode(record), T0))[0]
     assert all(each.prefix == BOB and each.at_ms <= T0 + SKEW_MS for each in decisions)
     assert fold.decider.now_ms == T0 + SKEW_MS
 

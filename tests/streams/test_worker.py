@@ -18,12 +18,12 @@ from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
 from schemas.codec import decode, encode_frame
 from schemas.records import AuthEvent, Ban, DeadLetter, Decision, Unban
-from schemas.topics import DEADLETTERS, DECISIONS, EVENTS, partition_of
+from schemas.topics import COMMANDS, DEADLETTERS, DECISIONS, EVENTS, partition_of
 from streams.partition import Partition, position_of
 from streams.worker.states import FENCED_S
 from tests.banstream.service import BANSTREAM, eventually
 from tests.broker import Broker, Cluster
-from tests.streams.fleet import RULES, Fleet, attack, fleet, now_ms, records
+from tests.streams.fleet import RULES, USERS, Fleet, attack, fleet, now_ms, records
 from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
@@ -76,7 +76,7 @@ def alone(rules: Message, frames: list[list[AuthEvent]]) -> tuple[list[Decision]
         for offset, frame in enumerate(frames, 1)
     ]
     fold = Partition().fold
-    fold.obey(replace(rules, partition=0, offset=0))
+    fold.obey(COMMANDS.name, replace(rules, partition=0, offset=0))
     return [decision for message in inputs for decision in fold.take(message)[0]], inputs
 
 
@@ -105,9 +105,13 @@ def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object
 
 
 def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path, membership: str) -> None:
-    """Of two workers under load one is killed again and again: nothing is missing, nothing twice."""
+    """Of two workers under load one is killed again and again: nothing is missing, nothing twice.
+
+    Nor of what is counted by users, who are tried from addresses of all partitions.
+    """
     chance = random.Random(2)
     with fleet(broker.url(4), tmp_path, membership) as made:
+        made.configure(RULES + USERS)
         running = [made.start(), made.start()]
         made.governed()
         for kill in range(10):
@@ -120,6 +124,9 @@ def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path, membership: s
             running[victim].kill()
             running[victim] = made.start()
         assert len(made.settled(90)) > 100
+        by_user = [each for each in made.decisions() if isinstance(each, Ban) and each.user is not None]
+        assert len(by_user) > 100
+        assert {each.id.split("-")[1][0] for each in by_user} >= {"s", "v"}
 
 
 def test_a_worker_that_was_halted_writes_nothing_any_more(one: Fleet) -> None:
