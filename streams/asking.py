@@ -13,7 +13,7 @@ from streams.forgetting import Forgetting
 from streams.jail import JailState
 from streams.rates import RateJail
 from streams.routes import REQUEST, Routes
-from streams.runs import PATH, TIMES, Run, RunRow
+from streams.runs import PATH, TIMES, Run, RunRow, value_in
 from streams.subjects import Held
 from streams.window import AT_SHIFT
 
@@ -64,7 +64,7 @@ class RequestFold(Forgetting, ABC):
 
     def _ask(self, jail: RateJail, row: RunRow, failure: int, line_of: DecidingLine) -> None:
         """Count what one event stands for, and ban when that fills a window."""
-        times = row[TIMES] if len(row) > TIMES else 1
+        times: int = value_in(row, TIMES, 1)
         jail.failures += times
         subject = jail.subject_of(row[2])
         self.touched.add(subject)
@@ -79,7 +79,7 @@ class RequestFold(Forgetting, ABC):
 
 def _decoy_of(jail: JailState, row: RunRow) -> str | None:
     """The decoy of a jail that a request asks for; None: none."""
-    path = row[PATH] if len(row) > PATH else None
+    path = value_in(row, PATH)
     if path is None:
         return None
     return next((each for each in jail.rules.decoy_paths if fnmatchcase(path, each)), None)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from schemas.rules import Jail
-from streams.runs import TIMES, RunRow
+from streams.runs import TIMES, RunRow, value_in
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import at_ms_of, flat, unflat
@@ -109,7 +109,7 @@ class RateJail(TallyingJail):
 
     def meet(self, row: RunRow) -> bool:
         """The event that is counted next."""
-        self._times = row[TIMES] if len(row) > TIMES else 1
+        self._times = value_in(row, TIMES, 1)
         return True
 
     def count(self, ip: str, failure: int) -> bool:

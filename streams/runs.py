@@ -22,6 +22,12 @@ PATH: Final = 8
 NO_DECOY: Final = ""
 
 
+def value_in(row: RunRow, place: int, usual: Any = None) -> Any:
+    """What stands in a row at a place that not every row has."""
+    values: Sequence[Any] = row
+    return values[place] if len(values) > place else usual
+
+
 class Rows(Protocol):
     """Rows, gone through as often as one likes."""
 

@@ -135,3 +135,17 @@ def test_rules_that_come_to_ask_for_places_are_followed_from_the_next_event_on()
     decider.adopt(Rules(jails=(replace(jail, scope=XA),)))
     assert not fold.take(Message(0, 1, None, encode_frame([second]), T0))[0]
     assert fold.take(Message(0, 2, None, encode_frame([third]), T0))[0]
+
+
+def test_a_ban_for_a_user_says_where_its_own_address_is_or_nothing() -> None:
+    """The event that fills the window is of one address; of the others' countries it says nothing."""
+    (users,) = rules(count="user").jails
+    again = Jail(name="again", filters=(), on="bans", maxretry=1, scope=XA)
+    found = events((ALICE, "XB", None), (BOB, None, None), (SIX, "XA", None))
+    told = decided(Rules(jails=(users, again)), [replace(each, user="root") for each in found])
+    assert sorted((each.jail, each.prefix, each.country) for each in told) == [
+        ("again", SIX, "XA"),
+        ("sshd", ALICE, None),
+        ("sshd", BOB, None),
+        ("sshd", SIX, "XA"),
+    ]
