@@ -6,19 +6,23 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from streams.jail import JailState
-from streams.routes import origin_of
+from streams.routes import SEPARATOR, origin_of
 from streams.runs import Run
 
 NOWHERE: Final[dict[str, Any]] = {"country": None, "asn": None, "as_name": None}
 
 
 def whereabouts(run: Run, reference: int) -> dict[str, Any]:
-    """What a ban has of where its event is from; `reference`: of that event, which is of the run."""
+    """What a ban has of where its event is from, if anything; `reference`: of that event, of the run."""
     if run.event_of is None:
+        if SEPARATOR not in run.route:
+            return {}
         at = origin_of(run.route)
-        return {**NOWHERE, "country": at.country, "asn": at.asn}
+        return {"country": at.country, "asn": at.asn}
     event = run.event_of(reference - run.base)
-    return NOWHERE if event is None else {name: getattr(event, name) for name in NOWHERE}
+    if event is None or (event.country is None and event.asn is None):
+        return {}
+    return {name: getattr(event, name) for name in NOWHERE}
 
 
 def heed(jails: Iterable[JailState], run: Run) -> None:

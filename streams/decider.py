@@ -244,9 +244,13 @@ class Decider(RequestFold):
         subject = jail.subject_of(ip)
         failures = list(jail.failures_of(subject))
         if failures and (jail.rules.forgive or jail.rules.halve):
-            self.forgive(jail, subject)
+            held = jail.held_by(subject)
+            if held is not None and jail.ladder is not None:
+                jail.ladder.forget((subject,))  # what was counted during the ban, which stays
+            else:
+                self.forgive(jail, subject)
             kept = failures[(len(failures) + 1) // 2 :]
-            if jail.rules.halve and kept and jail.held_by(subject) is None:
+            if jail.rules.halve and kept and held is None:
                 jail.remember(subject, kept)
         if isinstance(jail, KnowingJail):
             self.touched |= jail.succeed(subject, at_ms)
@@ -326,10 +330,12 @@ class Decider(RequestFold):
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = jail.rules.counts
         from_where = at_hand.whereabouts(self._run, self._reference)
-        facts = from_where | facts
+        facts = {**from_where, **facts} if from_where else facts
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
-            if other.rules.scope is not None and not other.rules.scope.has(facts["country"], facts["asn"]):
+            if other.rules.scope is not None and not other.rules.scope.has(
+                facts.get("country"), facts.get("asn")
+            ):
                 continue
             other.failures += 1
             subject = other.subject_of(ip)

@@ -300,9 +300,8 @@ class JailState:
         return held
 
     def forgive(self, ip: str) -> None:
-        """Forget a subject's failures; the ban of one who is banned stays."""
-        if self.held_by(ip) is None:
-            del self.subjects[ip]
+        """Forget a subject's failures."""
+        del self.subjects[ip]
         if self.ladder is not None:
             self.ladder.forget((ip,))
 
