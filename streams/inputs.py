@@ -18,7 +18,8 @@ from operator import attrgetter
 from typing import Any, Final, cast
 
 from eventlog.contract import Message
-from schemas.codec import AuthLine, decode_frame, read_events
+from schemas import codec
+from schemas.codec import AuthLine, read_events
 from schemas.deciding import Pardon, Sighting, Told, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
@@ -116,7 +117,7 @@ class Frame:
 
 def read_told(topic: str, message: Message) -> Frame:
     """Read the frame of a message of an input besides events."""
-    frame = Frame(_lines(decode_frame, message.value))
+    frame = Frame(_lines(codec.read_told, message.value))
     for index, line in enumerate(frame.lines):
         frame.take_other(index, cast("Record | InvalidMessage", line), topic)
     return frame

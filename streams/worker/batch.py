@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from eventlog.contract import Append, Message
-from schemas.topics import COMMANDS, DECISIONS
+from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.order import Again
 from streams.partition import Partition
 
 COMMIT_S: Final = 0.2
 """A position is committed at least so often while messages come; a decision at once."""
 MOST_MESSAGES: Final = 16
+MOST_TOLD: Final = 16 * MOST_MESSAGES
+"""They are small, and to read them from the log takes longer than to fold them."""
 MOST_BYTES: Final = 16 * 1024 * 1024
 CHECKPOINT_S: Final = 5.0
 CHECKPOINT_EVENTS: Final = 1_000_000
@@ -62,7 +64,7 @@ class Batch:
         self._partitions = partitions
         self._folded = False
         self._appends: list[Append] = []
-        self._messages = self._bytes = 0
+        self._messages = self._heard = self._bytes = 0
         self._due_at = NEVER
         self._checkpoint_at = 0.0
         self._checkpoint_events = 0
@@ -72,6 +74,12 @@ class Batch:
     def full(self) -> bool:
         """Whether no more events are taken: before a commit, or before the first rules."""
         return self._full or not self.partition.takes_events
+
+    def holds(self, topic: str) -> bool:
+        """Whether no more messages of a topic are taken; what partitions tell each other has more room."""
+        if topic == EVENTS.name:
+            return self.full
+        return self._heard >= MOST_TOLD or self._bytes >= MOST_BYTES or not self.partition.takes_events
 
     @property
     def wake_at(self) -> float:
@@ -121,7 +129,7 @@ class Batch:
         """Fold what another partition tells, unless it was seen before."""
         if message.offset >= self.partition.next_offsets[topic]:
             appends = self._told(topic, message)
-            self._messages += 1
+            self._heard += 1
             self._bytes += len(message.value)
             self._keep(appends, now if appends or self.partition.decider.sends else now + COMMIT_S)
 
@@ -146,7 +154,7 @@ class Batch:
 
     @property
     def _full(self) -> bool:
-        return self._messages >= MOST_MESSAGES or self._bytes >= MOST_BYTES
+        return self._messages >= MOST_MESSAGES or self._heard >= MOST_TOLD or self._bytes >= MOST_BYTES
 
     def _keep(self, appends: list[Append], due_at: float) -> None:
         for append in appends:
@@ -165,7 +173,7 @@ class Batch:
     def _take(self) -> list[Append]:
         appends, self._appends = self._appends, []
         self._folded = False
-        self._messages = self._bytes = 0
+        self._messages = self._heard = self._bytes = 0
         self._due_at = NEVER
         return appends
 

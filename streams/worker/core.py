@@ -245,7 +245,7 @@ class Core:
             self._command_came(given.message)
             return
         inlet, next_offset = self._inlets[given.topic], self._batch.next_offset(given.topic)
-        passed_over = self._batch.full and (not inlet.exact or not self.partition.takes_events)
+        passed_over = self._batch.holds(given.topic) and (not inlet.exact or not self.partition.takes_events)
         if self.state is not State.OPEN or passed_over:
             inlet.passes(given.message.offset, next_offset)
         elif inlet.takes(given.message.offset, next_offset, self._now):
@@ -349,7 +349,7 @@ class Core:
         full = self._batch.full
         for topic, inlet in self._inlets.items():
             next_offset = self._batch.next_offset(topic)
-            if not self._reading and not full and inlet.wants(next_offset):
+            if not self._reading and not self._batch.holds(topic) and inlet.wants(next_offset):
                 self._read(topic, inlet.begin(next_offset), None)
         if self._exact and full is not self._held:
             self._held = full

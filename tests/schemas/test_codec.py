@@ -20,6 +20,7 @@ from schemas.codec import (
     AuthLine,
     EnforcementLine,
     HoldLine,
+    SightingLine,
     StandingLine,
     decode,
     decode_frame,
@@ -31,9 +32,11 @@ from schemas.codec import (
     lines_of,
     read_events,
     read_standing,
+    read_told,
     to_wire,
     wires_of,
 )
+from schemas.deciding import Sighting
 from schemas.errors import InvalidMessage
 from schemas.fields import FIELDS
 from schemas.records import AuthEvent, Enforcement, Hold, Record, Standing, Tick
@@ -225,6 +228,7 @@ def test_a_long_wrong_text_is_cut_in_the_error() -> None:
 
 
 LINES: dict[type[Any], type[msgspec.Struct]] = {
+    Sighting: SightingLine,
     AuthEvent: AuthLine,
     Hold: HoldLine,
     Standing: StandingLine,
@@ -295,7 +299,9 @@ def test_a_line_is_read_as_its_record(record: Any, data: st.DataObject) -> None:
         items.append((name, value))
     line = b"{%s}" % b",".join(b'"%s":%s' % (name.encode(), value) for name, value in items)
     expected = read_singly(decode, line)
-    if not isinstance(record, Standing):
+    if isinstance(record, Sighting):
+        assert read_singly(lambda each: read_told(each)[0], line) == expected
+    elif not isinstance(record, Standing):
         assert read_singly(lambda each: read_events(each)[0], line) == expected
     elif isinstance(expected, str) or expected["type"] == "standing":
         assert read_singly(read_standing, line) == expected
