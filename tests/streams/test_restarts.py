@@ -12,6 +12,7 @@ from schemas.records import Decision
 from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
 from schemas.whereabouts import Region, Scope
 from streams.decider import Decider
+from streams.window import reference
 from tests.streams.folding import MINUTE, SECOND, T0, failed, fold, restarted, tick
 from tests.streams.test_networks import command
 
@@ -86,6 +87,7 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
         if place in restarts:
             decider = restarted(decider, checkpoint)
         at_s += seconds
+        decider._reference = reference(place)  # noqa: SLF001 - each act has a place of its own, as in a log
         match act:
             case "request" | "decoy":
                 asked = (1, "/.env") if act == "decoy" else (seconds + 1, "/")
@@ -115,6 +117,16 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
         *(("failed", "192.0.3.1", 1), ("tick", "", 120)),
     ],
     {5, 6},
+)
+@example(
+    Jail(name="sshd", filters=("sshd",), maxretry=2, findtime_ms=5 * SECOND, bantime_ms=7 * SECOND),
+    (),
+    [
+        *(("failed", "192.0.2.1", 0), ("failed", "192.0.2.1", 0), ("unban", "192.0.2.1", 0)),
+        *(("failed", "192.0.2.1", 0), ("failed", "192.0.2.1", 2), ("unban", "192.0.2.1", 0)),
+        *(("tick", "", 1), ("failed", "192.0.2.1", 4), ("failed", "192.0.2.1", 0)),
+    ],
+    {3},
 )
 @given(JAILS, st.sampled_from([(), OTHERS]), ACTS, st.sets(st.integers(0, 59), max_size=6))
 def test_a_restart_changes_nothing(
