@@ -128,6 +128,18 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
     ],
     {3},
 )
+@example(
+    Jail(name="sshd", filters=("sshd",), maxretry=2, known_good_ms=10 * MINUTE),
+    (),
+    [("succeeded", "192.0.2.1", 0), *[("failed", "192.0.2.1", 1)] * 4],
+    {1, 3},
+)
+@example(
+    Jail(name="sshd", filters=("sshd",), scope=WHERE_XA, first_scope=WHERE_XA),
+    OTHERS,
+    [("request", "192.0.2.1", 9), ("request", "192.0.2.2", 10), ("decoy", "192.0.3.1", 1)],
+    {1, 2},
+)
 @given(JAILS, st.sampled_from([(), OTHERS]), ACTS, st.sets(st.integers(0, 59), max_size=6))
 def test_a_restart_changes_nothing(
     jail: Jail, others: tuple[Jail, ...], acts: list[tuple[str, str, int]], restarts: set[int]
