@@ -18,11 +18,13 @@ from banstream import values
 from banstream.jails import CheckDepth, JailSettings, read_jails
 from banstream.lists.wanted import Wanted, read_lists, wanted_by
 from banstream.locating import locate
+from banstream.places import read_files as read_places
 from banstream.show import printable
 from banstream.sink_config import read_sinks
 from banstream.toml import Problems, Table, read_files
 from banstream.waiting import WaitingJail
 from eventlog.urls import check_url, is_shared
+from producers.atlas import WhereaboutsFiles
 from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.registries import BACKENDS
@@ -125,6 +127,7 @@ class Settings:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
         lists: those of `[list.NAME]`; sinks: those of `[sink.NAME]`.
+        places: the files that know where addresses are.
         max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
         waiting: jails that wait, of a role that goes on without them; those of them that go on by their
@@ -138,6 +141,7 @@ class Settings:
     ship: ShipSettings
     lists: tuple[Wanted, ...] = ()
     sinks: tuple[SinkSettings, ...] = ()
+    places: WhereaboutsFiles = field(default_factory=WhereaboutsFiles)
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
@@ -241,13 +245,15 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     listen = metrics.take("listen", values.listen, None)
     metrics.done()
     lists = read_lists(top)
-    jails = read_jails(top, check=check, lists=tuple(each.name for each in lists))
+    places = read_places(top.table("places"))
+    jails = read_jails(top, check=check, files=places, lists=tuple(each.name for each in lists))
     return Settings(
         files=files,
         log_url=log_url,
         jails=jails,
         sinks=read_sinks(top, jails),
         lists=lists,
+        places=places,
         ship=ship,
         enforcer=enforcer,
         decider=workers,

@@ -20,7 +20,7 @@ from eventlog.subjects import spans_inside
 from schemas.addresses import format_prefix, parse_prefix
 from schemas.codec import to_wire
 from schemas.prefixes import PrefixSet
-from schemas.records import Ban, Command, Hold, Standing
+from schemas.records import AuthEvent, Ban, Command, Hold, Standing
 from schemas.topics import COMMANDS, EVENTS, partition_of
 
 MOST_EVENTS: Final = 200
@@ -149,7 +149,8 @@ def _why_not(look: Look, answer: Explanation, *, shared: bool) -> Explanation:
         facts["deciding"] = known
         if known.trouble is None:
             why_not = WhyNot(known, now, _allower(log, known))
-            facts["counted"] = known.counted(now)
+            newest = (each.record for _, each in seen.events if isinstance(each.record, AuthEvent))
+            facts["counted"] = known.counted(now, next(newest, None))
             facts["reasons"] = why_not.reasons(reversed(seen.events)) or why_not.spared()
     return replace(answer, seen=seen, running=running, **facts)
 

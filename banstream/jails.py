@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.ignorecommands import command
+from banstream.keys_together import together
 from banstream.lacks import Lack, Lacking
 from banstream.lists.wanted import Ignored, ignored
+from banstream.places import check_places, read_scope
+from banstream.requests import paths
+from banstream.successes import on_success
 from banstream.toml import Table
 from eventlog.trust import doubt
+from producers.atlas import WhereaboutsFiles
 from producers.library import (
     AUTO,
     FAILED,
@@ -25,7 +31,6 @@ from schemas.bounds import MOST_RETRY
 from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.rules import (
-    DISTINCT,
     MANUAL,
     MOST_ADDRESSES,
     MOST_DECOYS,
@@ -76,10 +81,12 @@ class JailSettings:
     reads: bool = True
 
 
-def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) -> tuple[JailSettings, ...]:
+def read_jails(
+    top: Table, *, check: CheckDepth, files: WhereaboutsFiles, lists: tuple[str, ...] = ()
+) -> tuple[JailSettings, ...]:
     """The jails that `[jail.NAME]` and `[defaults]` make; sshd's alone where there is none.
 
-    `lists`: of those that each goes by.
+    `files`: that know where addresses are. `lists`: of those that each goes by.
     """
     defaults_table = top.table("defaults")
     defaults = _jail("", defaults_table, _built_in())
@@ -87,7 +94,9 @@ def read_jails(top: Table, *, check: CheckDepth, lists: tuple[str, ...] = ()) ->
     jail_tables = dict(top.table("jail").tables())
     if not jail_tables:
         jail_tables = {"sshd": top.table("jail").table("sshd")}
-    read = [_enabled_jail(name, table, defaults, check=check) for name, table in jail_tables.items()]
+    read = [
+        _enabled_jail(name, table, defaults, check=check, files=files) for name, table in jail_tables.items()
+    ]
     jails = tuple(_listed(jail, lists) for jail in read if jail is not None)
     _check_zones(jails, jail_tables)
     return told_apart(_routed(jails))
@@ -122,7 +131,7 @@ def _built_in() -> JailSettings:
 
 
 def _enabled_jail(
-    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth
+    name: str, table: Table, defaults: JailSettings, *, check: CheckDepth, files: WhereaboutsFiles
 ) -> JailSettings | None:
     enabled = table.take("enabled", values.flag, default=True)
     on = cast("JailInput", table.take("on", values.one_of(*get_args(JailInput)), "events"))
@@ -140,13 +149,14 @@ def _enabled_jail(
         table.problem("source", list(sources), 'none: with on = "bans" it reads no log')
     elif on == "events":
         sources = sources or defaults.sources or _usual_sources(filters, check)
+    rated = table.has("maxretry")
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
-    jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
-    if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
-        table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
-    if jail.rules.wrong_count is not None:
-        table.problem("count", jail.rules.count, f"none here: {jail.rules.wrong_count}")
+    rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
+    rules = together(table, rules, rated=rated, look=check == "sources")
+    if check != "names":
+        check_places(table, rules, files, look=check == "sources")
+    jail = replace(jail, rules=rules)
     table.done()
     return jail if enabled else None
 
@@ -170,25 +180,28 @@ def _jail(
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
             ignoreip=ignoring.prefixes,
             lists=ignoring.lists,
+            ignorecommand=table.take("ignorecommand", command, rules.ignorecommand),
             ignoreself=table.take("ignoreself", values.flag, rules.ignoreself),
             kinds=table.take("kinds", values.some_of(*get_args(Kind)), rules.kinds),
             hosts=table.take("hosts", values.texts, rules.hosts),
             labels=table.take("labels", values.labels, rules.labels),
             ports=table.take("ports", values.ports, rules.ports),
-            forgive=table.take("forgive", values.flag, rules.forgive),
+            **on_success(table, rules),
             window=table.take("window", _window, rules.window),
             distinct=table.take("distinct", _distinct, rules.distinct),
             count=table.take("count", _counting, rules.count),
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
+            decoy_paths=table.take("decoy_paths", paths, rules.decoy_paths),
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),
+            scope=read_scope(table, rules.scope),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,
         start=table.take("start", _start, usual.start),
-        usedns=table.take("usedns", _usedns, usual.usedns),
+        usedns=table.take("usedns", values.usedns, usual.usedns),
         timezone=table.take("timezone", values.timezone, usual.timezone),
         layout=table.take("layout", values.one_of(*LAYOUT_NAMES), usual.layout),
         actions=table.take("actions", values.texts, usual.actions),
@@ -203,6 +216,7 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
             findtime_ms=table.take("findtime", values.duration_ms, rules.findtime_ms),
             maxretry=table.take("maxretry", values.between(1, MOST_RETRY), rules.maxretry),
             bantime_ms=table.take("bantime", values.bantime_ms, rules.bantime_ms),
+            scope=read_scope(table),
         )
         if steps and step.maxretry <= steps[-1].maxretry and "maxretry" not in table.refused:
             table.problem("maxretry", step.maxretry, f"more than the step before it: {steps[-1].maxretry}")
@@ -220,6 +234,7 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         findtime_ms=first.findtime_ms,
         maxretry=first.maxretry,
         bantime_ms=first.bantime_ms,
+        first_scope=first.scope,
         steps=tuple(further[:MOST_STEPS]),
     )
 
@@ -283,10 +298,6 @@ def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
         rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
         told.append(replace(jail, rules=rules))
     return tuple(told)
-
-
-def _usedns(value: object) -> bool:
-    return {"yes": True, "warn": True, "no": False}[values.one_of("yes", "warn", "no")(value)]
 
 
 def _distinct(value: object) -> Distinct:

@@ -5,6 +5,7 @@
 | a filter's file | where it is: the file, what lies beside it, the folders above it: by stat(2) alone |
 | a source | what keeps it from being read |
 | a place | whether a service logs there: of a jail that names no source |
+| a file | where it is: the file, and the folders above it, by stat(2) alone |
 
 A look reads no file. What was changed within SETTLING_NS of a look may change once more in the same instant
 of the file system's clock: such a look is worth nothing, and what is lacked is read again.
@@ -26,9 +27,9 @@ SETTLING_NS: Final = 2_000_000_000
 
 
 class Lack(NamedTuple):
-    """A filter by its name, or a source or a place by its spec."""
+    """A filter by its name, a source or a place by its spec, or a file by its path."""
 
-    kind: Literal["filter", "source", "place"]
+    kind: Literal["filter", "source", "place", "file"]
     name: str
 
 
@@ -51,8 +52,20 @@ UNSETTLED: Final = None
 def look(lacks: Iterable[Lack], known: LookRound | None = None) -> Glimpse | None:
     """How everything that is lacked looks now; None where that is not settled. `known`: in this round."""
     round_ = {} if known is None else known
-    found = [_of_filter(each.name, round_) if each.kind == "filter" else _hindrance(each) for each in lacks]
+    found = [_found(each, round_) for each in lacks]
     return None if UNSETTLED in found else tuple(found)
+
+
+def _found(lack: Lack, known: LookRound) -> object:
+    """How what is lacked looks; UNSETTLED where that may change within this instant."""
+    match lack.kind:
+        case "filter":
+            return _of_filter(lack.name, known)
+        case "file":
+            found = _way(Path(lack.name), known)
+            return UNSETTLED if UNSETTLED in found else tuple(found)
+        case _:
+            return _hindrance(lack)
 
 
 def _hindrance(lack: Lack) -> object:
@@ -71,11 +84,16 @@ def _of_filter(name: str, known: LookRound) -> object:
         path = _main_file(name).absolute()
     except ConfigError:
         return name
-    above = dict.fromkeys((*path.parents, *Path(os.path.realpath(path)).parents))
-    found = [_state(each, known) for each in (path, *above)]
+    found = _way(path, known)
     if path.suffix in FAIL2BAN_ENDINGS:
         found += [_contents(each, known) for each in (path.parent, path.with_suffix(".d"))]
     return UNSETTLED if UNSETTLED in found else tuple(found)
+
+
+def _way(path: Path, known: LookRound) -> list[object]:
+    """The state of a file, and of the folders above it."""
+    above = dict.fromkeys((*path.parents, *Path(os.path.realpath(path)).parents))
+    return [_state(each, known) for each in (path, *above)]
 
 
 def _contents(folder: Path, known: LookRound) -> object:

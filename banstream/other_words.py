@@ -52,7 +52,6 @@ OF_JAILS: Final = {
     "mode": 'here it is filter = "sshd[mode=aggressive]" for fail2ban\'s filters',
     "logtimezone": 'here it is timezone = "Europe/Berlin"',
     "logencoding": "none is needed: UTF-8 and whatever else is there is read",
-    "ignorecommand": 'there is none: write whom it would ignore into a file, and ignoreip = "file:/path"',
     "bantime_increment": "here it is [jail.NAME.increment]",
     "ignorecache": "none is needed: no command is asked",
     "whitelist": 'here it is ignoreip = ["192.0.2.0/24"]',

@@ -8,13 +8,15 @@ from typing import Any, Final
 from banstream.show import counted
 from schemas.addresses import IPV4_BITS, IPV6_BITS
 from schemas.durations import format_duration
-from schemas.rules import Counting, Escalation, Jail, Threshold
+from schemas.rules import REQUESTS, Counting, Escalation, Jail, Threshold
+from schemas.whereabouts import Region, Scope
 
 MEGABYTE: Final = 1 << 20
 ONE_OF: Final[Mapping[str, str]] = {
     "failures": "failure",
     "bans": "ban",
     "addresses": "address",
+    "requests": "request",
     "different users": "user",
     "different addresses": "address",
     "different ports": "port",
@@ -30,15 +32,22 @@ OF: Final[Mapping[Counting, str]] = {
 
 def threshold(jail: Jail) -> str:
     """When a jail bans, and for how long."""
-    plain = jail.kinds == ("failed",) or jail.on == "bans"
-    what = "ban" if jail.on == "bans" else "failure" if plain else "event"
+    if jail.on == "events" and not jail.kinds:
+        return f"what asks for a decoy is banned for {format_duration(jail.bantime_ms)}"
+    plain = jail.kinds in {("failed",), REQUESTS} or jail.on == "bans"
+    what = ONE_OF[jail.counts] if jail.counts in {"bans", "requests"} else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
-    told = [f"{counted(first.maxretry, what)}{kinds}{OF[jail.count]}{different} within {_ban_for(first)}"]
-    told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
+    of = f"{kinds}{OF[jail.count]}{different}{scope_of(jail.scope)}"
+    told = [f"{counted(first.maxretry, what)}{of}{scope_of(first.scope)} within {_ban_for(first)}"]
+    told += [f"{step.maxretry}{scope_of(step.scope)} within {_ban_for(step)}" for step in further]
     grows = jail.increment is not None and any(step.bantime_ms is not None for step in jail.thresholds)
-    return ", ".join([*told, *(["longer each time"] if grows else [])])
+    told += ["longer each time"] if grows else []
+    if jail.known_good_ms is not None:
+        within = format_duration(jail.known_good_ms)
+        told += [f"{jail.known_good_factor} times as many where a login succeeded within {within}"]
+    return ", ".join(told)
 
 
 def escalating(jail: Jail) -> str | None:
@@ -59,6 +68,26 @@ def counted_as(jail: Jail) -> str | None:
 def _ban_for(rules: Threshold | Escalation) -> str:
     lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
     return f"{format_duration(rules.findtime_ms)} ban {lasting}"
+
+
+def place_of(country: str | None, asn: int | None, as_name: str | None) -> str:
+    """Where somebody is: `DE AS64500 Example Networks`; empty where nobody knows."""
+    name = "" if as_name is None else f" {as_name}"
+    system = "" if asn is None else f"AS{asn}{name}"
+    return " ".join(filter(None, (country, system)))
+
+
+def scope_of(scope: Scope | None) -> str:
+    """From where events count, behind what counts: ` from DE or AT`; empty where from everywhere."""
+    if scope is None:
+        return ""
+    where = "" if scope.where is None else f" from {_region(scope.where)}"
+    return where + ("" if scope.unless is None else f" not from {_region(scope.unless)}")
+
+
+def _region(region: Region) -> str:
+    countries, systems = " or ".join(region.country), " or ".join(f"AS{asn}" for asn in region.asn)
+    return " within ".join(filter(None, (systems, countries)))
 
 
 def what_for(count: int, of: str) -> str:

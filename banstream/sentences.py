@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from banstream.phrases import as_user, what_for
+from banstream.phrases import as_user, place_of, what_for
 from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.codec import to_wire
@@ -77,7 +77,7 @@ def _decision(record: Decision) -> str:
     match record:
         case Ban():
             counts = f"  {what_for(record.count, record.counted)}{as_user(record.user)}"
-            why = counts if record.who is None else _by(record)
+            why = (counts if record.who is None else _by(record)) + _at(record)
             said = f"BAN       {record.prefix}  {record.jail}  {until(record.until_ms)}{why}"
         case Unban():
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"
@@ -92,7 +92,9 @@ def _fact(
     match record:
         case AuthEvent():
             user = f" user={record.user}" if record.user else ""
-            return f"{record.kind:9} {record.ip}  {record.filter}{user}"
+            asked = f"  {record.path}" if record.path else ""
+            times = f" ({record.times} times within the second)" if record.times > 1 else ""
+            return f"{record.kind:9} {record.ip}  {record.filter}{user}{asked}{times}{_at(record)}"
         case Command():
             whom = record.prefix or record.host or "everything"
             return f"{record.verb:9} {whom}{_by(record)}"
@@ -106,6 +108,12 @@ def _fact(
             return f"enforced  {record.prefix}  {record.host}  {record.verb} {record.outcome}{detail}"
         case Tick() | Heartbeat() | DeadLetter():
             return record.TYPE
+
+
+def _at(record: AuthEvent | Ban) -> str:
+    """Where an address is, where that is known."""
+    place = place_of(record.country, record.asn, record.as_name)
+    return f"  {place}" if place else ""
 
 
 def _jails(record: RulesChanged) -> str:

@@ -18,6 +18,7 @@ from banstream.serving import say_missing
 from banstream.waiting import status_of
 from banstream.watches import watches
 from eventlog.contract import EventLog
+from producers.atlas import Atlas
 from producers.producer import Producer
 from producers.seals import Signing, unsigned
 from producers.spool import Spool
@@ -98,7 +99,7 @@ class Shipping:
         if (settings.log_url, settings.ship, settings.metrics) != (old.log_url, old.ship, old.metrics):
             raise ConfigError("log.url, metrics.listen and the keys of [ship] change only with a restart")
         if self._producer is not None:
-            new = self._producer.prepared(watches(settings.jails, settings.ship.labels))
+            new = self._producer.prepared(watches(settings.jails, settings.ship.labels), settings.places)
             self._producer.release()
             self._producer = new
         self._settings = settings
@@ -139,6 +140,7 @@ class Shipping:
                 watches(settings.jails, settings.ship.labels),
                 now_ms=self._now_ms,
                 host=settings.ship.host,
+                atlas=Atlas(settings.places),
             )
             for source in self._producer.describe():
                 log.info("Shipping source=%s", source)

@@ -34,8 +34,11 @@ from streams.barrier import Unfoldable
 from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.knowing import KnowingJail
 from streams.order import INPUTS, Again, read_page
 from streams.partition import POSITION, UNRULED, Partition
+from streams.rates import RateJail
+from streams.runs import Whence
 from streams.state import WHOLE, bucket_of
 from streams.window import at_ms_of
 
@@ -97,10 +100,15 @@ class Deciding:
         """Whether there are rules."""
         return self.partition.decider.version != UNRULED.version
 
-    def counted(self, now_ms: int) -> list[Counted]:
-        """The thresholds of jails that have failures of the address within their findtime, now."""
+    def counted(self, now_ms: int, last: Whence | None = None) -> list[Counted]:
+        """The thresholds of jails that have failures of the address within their findtime, now.
+
+        `last`: its last event, as far as that says where the address is.
+        """
         jails = _ruling(self.partition.decider)
-        found = (each for jail in jails for each in counted(jail, jail.subject_of(self.subject), now_ms))
+        found = (
+            each for jail in jails for each in counted(jail, jail.subject_of(self.subject), now_ms, last)
+        )
         return [each for each in found if each.failures]
 
     def ignored_by(self, jail: Jail) -> str | None:
@@ -216,21 +224,31 @@ def _about(look: Look, prefix: str, number: int, first: int, end: int) -> list[M
     return list(read_at(look.log, place, [offset for offset in offsets if offset < end][::-1]))
 
 
-def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
+def counted(state: JailState, subject: str, now_ms: int, last: Whence | None = None) -> Iterator[Counted]:
     """How many failures each threshold has counted of a subject that one more now would be added to.
 
     As many as lie with `now_ms` in one stretch of its findtime; one more bans where that makes maxretry.
+    `last`: its last event; a threshold that is for elsewhere counts nothing of it.
     """
+    country, asn = (None, None) if last is None else (last.country, last.asn)
     failures = state.failures_of(subject)
     if isinstance(state, EstimatingJail):
         yield _estimated(state, subject, now_ms)
         return
+    if isinstance(state, RateJail):
+        amount, until_ms = state.so_far(subject, now_ms)
+        yield Counted(state.rules, 1, state.maxretry, amount, until_ms, tuple(map(at_ms_of, failures)))
+        return
     for number, step in enumerate(state.thresholds):
+        if step.scope is not None and not step.scope.has(country, asn):
+            continue
         used = -1 if state.ladder is None else state.ladder.used(subject)[number]
         unused = [at_ms_of(each) for each in failures if each > used]
         near = _near(unused, now_ms, step.findtime_ms)
         until_ms = near[0] + step.findtime_ms if near else None
-        yield Counted(state.rules, number + 1, step.maxretry, len(near), until_ms, tuple(unused))
+        factor = state.factor_of(subject, now_ms) if isinstance(state, KnowingJail) else 1
+        needed = step.maxretry * factor
+        yield Counted(state.rules, number + 1, needed, len(near), until_ms, tuple(unused))
 
 
 def _estimated(state: EstimatingJail, subject: str, now_ms: int) -> Counted:

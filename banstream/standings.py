@@ -65,6 +65,9 @@ class BanReason(msgspec.Struct, gc=False):
     why: str | None = None
     counted: str = "failures"
     user: str | None = None
+    country: str | None = None
+    asn: int | None = None
+    as_name: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -143,6 +146,9 @@ class StandingBan:
             "count": None if reason is None else reason.count,
             "who": None if reason is None else reason.who,
             "why": None if reason is None else reason.why,
+            "country": None if reason is None else reason.country,
+            "asn": None if reason is None else reason.asn,
+            "as_name": None if reason is None else reason.as_name,
         }
 
 

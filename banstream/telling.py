@@ -138,7 +138,9 @@ def facts_of(decision: Decision) -> tuple[tuple[str, str | int], ...]:
         case Ban(count=count, findtime_ms=findtime_ms) if findtime_ms is not None:
             what = decision.counted.replace(" ", "_")
             user = () if decision.user is None else (("user", decision.user),)
-            return ((what, count), *user, ("within", format_duration(findtime_ms)), *by)
+            known = (("country", decision.country), ("asn", decision.asn))
+            place = tuple((name, value) for name, value in known if value is not None)
+            return ((what, count), *user, ("within", format_duration(findtime_ms)), *place, *by)
         case Unban(reason=reason):
             return (("reason", reason), *by)
         case Ban() | Prolong():

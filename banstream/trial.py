@@ -17,8 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from banstream.sentences import unnamed, untimed
 from eventlog.contract import Append, EventLog, Message
+from producers.atlas import NOWHERE, Atlas, WhereaboutsFiles
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
+from producers.requests import NO_FIELDS, PATH
 from schemas.deciding import Dispatch
 from schemas.records import (
     Ban,
@@ -33,7 +35,7 @@ from streams.decider import Decider
 from streams.fold import KINDS, Fold
 from streams.order import INPUTS, Again, Goal, first_step, read_page
 from streams.partition import FoldCall, is_own, position_of
-from streams.routes import route_to
+from streams.routes import Regions, route_to
 from streams.runs import NO_DECOY, Routed, Run, runs_of
 from streams.window import reference
 
@@ -68,16 +70,18 @@ def anywhere(rules: Rules) -> Rules:
     return replace(rules, jails=tuple(replace(jail, sources=(), labels={}) for jail in rules.jails))
 
 
-def over_files(
+def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     rules: Sequence[Rules],
     filters: Sequence[Filter],
     streams: Sequence[Iterator[MatchedLines]],
     counts: ReplayCounts,
     lists: Sequence[ListChanged] = (),
+    *,
+    atlas: Atlas | None = None,
 ) -> Iterator[list[list[Decision]]]:
     """Fold the events of files, one stream each, under each of several rules: the decisions of each.
 
-    `lists`: in force from the beginning on.
+    `lists`: in force from the beginning on. `atlas`: knows where addresses are, for jails that go by it.
     """
     deciders = [Decider(anywhere(each)) for each in rules]
     for decider in deciders:
@@ -86,6 +90,12 @@ def over_files(
     asked = _Asked(
         any(decider.routes.selective for decider in deciders),
         frozenset[str]().union(*(decider.routes.decoys for decider in deciders)),
+        any(decider.routes.asking for decider in deciders),
+        Regions(
+            frozenset[str]().union(*(decider.routes.regions.countries for decider in deciders)),
+            frozenset[int]().union(*(decider.routes.regions.systems for decider in deciders)),
+        ),
+        atlas or Atlas(WhereaboutsFiles()),
     )
     runs = [_runs(number, stream, filters, counts, asked) for number, stream in enumerate(streams)]
     for run in runs[0] if len(runs) == 1 else _merged(runs):
@@ -244,10 +254,25 @@ def wire(decision: Decision) -> dict[str, Any]:
 
 
 class _Asked(NamedTuple):
-    """What jails ask of an event besides its filter: where it is from, and whether its user is a decoy."""
+    """What jails ask of an event besides its filter: where it is from, and whether its user is a decoy.
+
+    Attributes:
+        asking: for requests, so that rows must have their paths.
+        regions: what they name of where addresses are; `atlas`: who knows that.
+    """
 
     selective: bool
     decoys: frozenset[str]
+    asking: bool
+    regions: Regions
+    atlas: Atlas
+
+    def route_to(self, name: str, path: str, host: str | None, ip: str) -> str:
+        """The route of an event in a file."""
+        if not self.selective:
+            return name
+        country, asn, _ = self.atlas.of(ip) if any(self.regions) else NOWHERE
+        return route_to(name, f"file:{path}", host, whereabouts=self.regions.of(country, asn))
 
 
 def _runs(
@@ -264,17 +289,17 @@ def _runs(
         counts.lines += batch.data.count(b"\n")
         counts.untimed += batch.untimed
         base = number << FILE_BITS | batch.base
-        if len(names) == 1 and not asked.selective and not asked.decoys:
+        if len(names) == 1 and not (asked.selective or asked.decoys or asked.asking):
             yield Run(base, names[0], batch.rows[0])
             continue
         found: list[Routed] = [
             (
-                route_to(name, f"file:{batch.path}", host) if asked.selective else name,
+                asked.route_to(name, batch.path, host, ip),
                 user if user is not None and user in asked.decoys else NO_DECOY,
-                (kind, at_ms, ip, start, start, user, port),
+                (kind, at_ms, ip, start, start, user, port, 1, (fields or NO_FIELDS).get(PATH)),
             )
             for name, rows in zip(names, batch.rows, strict=True)
-            for kind, at_ms, ip, start, _, user, port, host, *_ in rows
+            for kind, at_ms, ip, start, _, user, port, host, _, _, fields in rows
         ]
         found.sort(key=lambda each: each[2][3])
         yield from runs_of(base, found)

@@ -205,6 +205,11 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return check
 
 
+def usedns(value: Any) -> bool:
+    """Whether host names become addresses, in fail2ban's words."""
+    return {"yes": True, "warn": True, "no": False}[one_of("yes", "warn", "no")(value)]
+
+
 def some_of(*choices: str) -> Callable[[Any], tuple[str, ...]]:
     """A reader of one or more of these words."""
     check = one_of(*choices)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from banstream.jails import JailSettings, Start
 from producers.producer import WatchedSource
+from producers.requests import REQUEST
+from producers.sparing import Arguments
 from producers.zones import zone_of
 
 
@@ -28,6 +30,9 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 timezone=jail.timezone,
                 layout=jail.layout,
                 kept=(old.kept if old else frozenset()).union(_named(jail) if jail.keeps_filters else ()),
+                decoy_paths=(old.decoy_paths if old else frozenset[str]()).union(jail.rules.decoy_paths),
+                rated=REQUEST in jail.rules.kinds or (old is not None and old.rated),
+                commands=_commands(jail, old),
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
             )
     return list(found.values())
@@ -45,6 +50,15 @@ def form_of_file(path: str, jails: Sequence[JailSettings]) -> tuple[tzinfo | Non
     layouts = {jail.layout for jail in own or jails}
     zone = zones.pop() if len(zones) == 1 else ""
     return zone_of(zone) if zone else None, layouts.pop() if len(layouts) == 1 else ""
+
+
+def _commands(jail: JailSettings, old: WatchedSource | None) -> dict[str, frozenset[Arguments]]:
+    """By filter, which commands are asked whom to spare."""
+    found = dict(old.commands) if old else {}
+    command = jail.rules.ignorecommand
+    for name in jail.rules.filters if command else ():
+        found[name] = found.get(name, frozenset[Arguments]()) | {command}
+    return found
 
 
 def _named(jail: JailSettings) -> tuple[str, ...]:

@@ -5,7 +5,7 @@
 | is past what the decider has folded | it is not decided yet: so many messages wait, or there are no rules |
 | is of a message that its sender did not sign, or no longer may | its sender: the decider refuses it |
 | was in the log before | it was sent again |
-| is of a filter, host, source or labels that a jail does not take | it concerns no jail |
+| is of a filter, host, source, labels or place that a jail does not take | it concerns no jail |
 | is of a kind that a jail does not count | of that kind |
 | is of an address that is ignored or allowed | of that entry |
 | is older than the end of a ban | it belongs to that ban |
@@ -19,15 +19,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from banstream.phrases import place_of, scope_of
 from banstream.so_far import Deciding
 from eventlog.contract import Message
 from eventlog.follower import Located
 from schemas.durations import format_duration
 from schemas.records import AuthEvent
 from schemas.rules import Jail
+from schemas.sparing import command_id
 from schemas.topics import EVENTS
 from streams.hosts import REASONS, Hosts, Refusal
 from streams.inputs import Mark
+from streams.rates import RateJail
 from streams.window import REFERENCE_MASK, at_ms_of, reference
 
 COUNTS: Final = "counts"
@@ -122,6 +125,8 @@ class WhyNot:
         if event.kind not in jail.kinds:
             if event.kind == "succeeded":
                 return "a login that succeeded is no failure"
+            if not jail.kinds:
+                return f"jail {jail.name} bans for decoys alone"
             return (
                 f"jail {jail.name} does not count what was {event.kind} (its kinds: {', '.join(jail.kinds)})"
             )
@@ -146,6 +151,8 @@ class WhyNot:
             return f"a ban by jail {jail.name} used them up, or was in force when they came"
         if self._now_ms - event.at_ms > state.findtime_ms:
             return _too_long_ago(jail)
+        if isinstance(state, RateJail):
+            return COUNTS
         if jail.count == "user":
             whom = "and these name none" if event.user is None else f'as "{event.user}"'
             return f"jail {jail.name} counts users, wherever they are tried from: {whom}"
@@ -164,6 +171,11 @@ def _elsewhere(jail: Jail, event: AuthEvent) -> str | None:
         return f"sources {', '.join(jail.sources)}, and they are of {event.source}"
     if not jail.labels.items() <= event.labels.items():
         return f"labels {_shown(jail.labels)}, and theirs are {_shown(event.labels) or 'none'}"
+    if jail.ignorecommand and command_id(jail.ignorecommand) in event.spared:
+        return f"what its ignorecommand does not spare, and {jail.ignorecommand[0]} spares them"
+    if jail.scope is not None and not jail.scope.has(event.country, event.asn):
+        place = place_of(event.country, event.asn, None) or "nobody knows where"
+        return f"what is{scope_of(jail.scope)}, and they are from {place}"
     return None
 
 

@@ -22,6 +22,7 @@ from enforcers.contract import Backend
 from enforcers.enforcer import Enforcer
 from enforcers.machine import own_addresses
 from eventlog.contract import EventLog
+from producers.atlas import Atlas
 from producers.producer import Producer
 from schemas.errors import ConfigError
 from streams.embedded import EmbeddedDecider
@@ -81,7 +82,8 @@ class Stages:
             now_ms=now_ms,
         )
         enforcer.start()
-        producer = Producer(event_log, watches(settings.jails, settings.ship.labels), now_ms=now_ms)
+        watched = watches(settings.jails, settings.ship.labels)
+        producer = Producer(event_log, watched, now_ms=now_ms, atlas=Atlas(settings.places))
         return cls(
             settings=settings,
             event_log=event_log,
@@ -110,7 +112,7 @@ class Stages:
             )
         read_again = settings.configuration is None or settings.configuration is not old.configuration
         enforcer = self._next_enforcer(settings) if read_again else self.enforcer
-        producer = self.producer.prepared(watches(settings.jails, settings.ship.labels))
+        producer = self.producer.prepared(watches(settings.jails, settings.ship.labels), settings.places)
         try:
             self.crew.renew(settings)
             self.decider.catch_up()

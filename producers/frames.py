@@ -14,7 +14,8 @@ from typing import Final
 from eventlog.contract import Append
 from producers.filters import Filter
 from producers.filters.rows import EventRow
-from schemas.bounds import MOST_PORT, NAME_CHARACTERS, TEXT_CHARACTERS
+from producers.requests import NO_FIELDS, PATH, REQUEST, TIMES
+from schemas.bounds import MOST_PORT, MOST_TIMES, NAME_CHARACTERS, TEXT_CHARACTERS
 from schemas.codec import NO_LABELS, AuthLine, encode_lines
 from schemas.topics import EVENTS, partition_of_address
 
@@ -88,7 +89,7 @@ def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> li
     name, version, service = origin.filter.name, origin.filter.version, origin.filter.service[NAME]
     source, incarnation, base, seen_at_ms = origin.source, origin.incarnation, origin.base, origin.seen_at_ms
     labels = dict(origin.labels) or NO_LABELS
-    return [
+    lines = [
         AuthLine(
             "auth",
             1,
@@ -111,3 +112,8 @@ def auth_lines(data: bytes, rows: Sequence[EventRow], origin: EventOrigin) -> li
         )
         for kind, at_ms, ip, start, end, user, port, host, skewed, nth, _ in rows
     ]
+    if rows and rows[0][0] == REQUEST:
+        for line, row in zip(lines, rows, strict=True):
+            asked = row[10] or NO_FIELDS
+            line.path, line.times = asked.get(PATH, "")[TEXT], min(int(asked.get(TIMES, 1)), MOST_TIMES)
+    return lines

@@ -7,7 +7,6 @@ the position.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -15,7 +14,9 @@ from typing import Final, Protocol
 
 from eventlog.clock import wall_clock_ms
 from eventlog.contract import Writer
+from producers.atlas import Atlas, WhereaboutsFiles
 from producers.names import Names
+from producers.sparing import Sparer
 from producers.status import ProducerStatus
 from producers.stream import Stream, StreamContext, WatchedSource
 from producers.torn_lines import HeldRoom
@@ -71,23 +72,28 @@ class Producer:
     `host` makes the incarnations of a fleet's files differ: machines made from one image have equal files.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what most callers leave as it is comes last
         self,
         log: Outlet,
         watches: Sequence[WatchedSource],
         now_ms: Callable[[], int] | None = None,
         host: str = "",
         names: Names | None = None,
+        *,
+        atlas: Atlas | None = None,
+        sparer: Sparer | None = None,
     ) -> None:
         """Go on where the sources were left, then fence every older producer of this log."""
         self._now_ms = now_ms or wall_clock_ms
         self._log = log
         self._host = host
         self._names = names or Names()
+        self._atlas = atlas or Atlas(WhereaboutsFiles())
+        self._sparer = sparer or Sparer()
         self._streams: list[Stream] = []
         self._read_bytes = self._events = self._turn = 0
         self._last_event_at_ms: int | None = None
-        shared = StreamContext(host, self._names, HeldRoom())
+        shared = StreamContext(host, self._names, HeldRoom(), self._atlas, self._sparer)
         try:
             for watch in watches:
                 stored = log.position(f"source/{watch.source}")
@@ -96,7 +102,7 @@ class Producer:
         except BaseException:
             self.release()
             raise
-        self._moved = {index for index, stream in enumerate(self._streams) if stream.resume is not None}
+        self._moved = {index for index, stream in enumerate(self._streams) if stream.is_new}
         self._moved_at_ms = 0
 
     def filenos(self) -> list[int]:
@@ -143,8 +149,10 @@ class Producer:
         """Whether there are events to be committed: not of a source that is in the midst of what it read."""
         return any(stream.appends and not stream.busy for stream in self._streams)
 
-    def prepared(self, watches: Sequence[WatchedSource]) -> Producer:
+    def prepared(self, watches: Sequence[WatchedSource], files: WhereaboutsFiles | None = None) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
+
+        `files`: of where addresses are, from now on.
 
         Whatever is raised, this one is as it was. Raises as `poll`, and what opening a source raises.
         """
@@ -153,7 +161,12 @@ class Producer:
         outlet = _Handed(self._log, self._writer)
         filters = {stream.watch.source: stream.filters for stream in self._streams}
         knowing = [watch.knowing(filters.get(watch.source, ())) for watch in watches]
-        new = Producer(outlet, knowing, self._now_ms, self._host, self._names)
+        files = files or WhereaboutsFiles()
+        atlas = self._atlas if files == self._atlas.files else Atlas(files)
+        atlas.refresh()
+        new = Producer(
+            outlet, knowing, self._now_ms, self._host, self._names, atlas=atlas, sparer=self._sparer
+        )
         new._read_bytes, new._events = self._bytes_read(), self._events
         new._last_event_at_ms = self._last_event_at_ms
         return new
@@ -190,7 +203,8 @@ class Producer:
 
     def notices(self) -> Mapping[str, int]:
         """What went wrong and was survived: a sentence, and how often."""
-        return sum((stream.notices() for stream in self._streams), Counter())
+        shared = self._atlas.notices() + self._sparer.failures
+        return sum((stream.notices() for stream in self._streams), shared)
 
     def _bytes_read(self) -> int:
         return self._read_bytes + sum(stream.read_bytes for stream in self._streams)

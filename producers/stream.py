@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from eventlog.contract import Append
+from producers.atlas import Atlas
 from producers.contract import Chunk, Source, StartPosition
 from producers.filters import Filter, filters_of
 from producers.filters.connections import address_of
@@ -24,7 +25,9 @@ from producers.frames import EventOrigin, appends, auth_lines, in_line_order
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.notices import gathered
+from producers.requests import REQUEST, RequestSieve
 from producers.sources import open_source
+from producers.sparing import Arguments, Sparer, SparingWait
 from producers.stamps import LineClock
 from producers.torn_lines import HeldRoom, TornLines
 from producers.zones import zone_of
@@ -66,6 +69,8 @@ class WatchedSource:
         usedns: whether host names in lines become addresses (producers.names); None: as each filter says.
         kept: the names of filters that stay as they were loaded before, whatever their files hold now.
         known: those, where they were.
+        decoy_paths: the requests that are events of their own; `rated`: all others are counted.
+        commands: by filter, what is asked whom to spare.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
     """
 
@@ -80,6 +85,9 @@ class WatchedSource:
     layout: str = ""
     kept: frozenset[str] = frozenset()
     known: Mapping[str, Filter] = field(default_factory=dict)
+    decoy_paths: frozenset[str] = frozenset()
+    rated: bool = False
+    commands: Mapping[str, frozenset[Arguments]] = field(default_factory=dict)
 
     def knowing(self, before: Sequence[Filter]) -> WatchedSource:
         """The same, with those of the filters that it had before which it is to keep."""
@@ -93,11 +101,13 @@ class WatchedSource:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What the streams of a producer have in common: the host, who asks for names, room for long lines."""
+    """What the streams of a producer have in common: the host, whom they ask, room for lines."""
 
     host: str
     names: Names
     room: HeldRoom
+    atlas: Atlas
+    sparer: Sparer
 
 
 class Stream:
@@ -120,7 +130,10 @@ class Stream:
         self._zone = zone_of(watch.timezone) if watch.timezone else None
         self.counts = Counter(text for each in self.filters for text in each.warnings())
         self.waiting = Waiting(shared.names, saved.get("names", {}))
+        self._spared = SparingWait(shared.sparer, watch.commands, saved.get("spared", {}))
         self._room = shared.room
+        self._atlas = shared.atlas
+        self._requests = RequestSieve(watch.decoy_paths, counted=watch.rated)
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
         start = StartPosition(watch.start, watch.recent_ms, self._zone)
@@ -128,7 +141,8 @@ class Stream:
         self.torn: dict[str, TornLines] = {}
         for origin, lines in saved.get("torn", {}).items():
             self._torn_of(origin).load(lines, self.source.again)
-        self.resume: Mapping[str, Any] | None = None
+        self.resume: Mapping[str, Any] | None = saved.get("source")
+        self.is_new = stored is None
         self.appends: list[Append] = []
         self.read_bytes = 0
         self._chunk: Chunk | None = None
@@ -203,14 +217,19 @@ class Stream:
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
             if rows:
                 origin = EventOrigin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
-                named = self._with_addresses(chunk.data, rows, origin)
+                asked = self._requests.sift(rows) if rows[0][0] == REQUEST else rows
+                named = self._with_addresses(chunk.data, asked, origin)
                 if named:
                     found.append(auth_lines(chunk.data, named, origin))
-        return in_line_order(found) if found else []
+        ordered = in_line_order(found) if found else []
+        self._atlas.mark(ordered)
+        return self._spared.sift(ordered)
 
     def take_late(self, now_ms: int, partitions: int) -> bool:
-        """Take the events of hosts whose addresses have become known; whether there were some."""
+        """Take the events of which what they waited for has become known; whether there were some."""
         due = self.waiting.due(now_ms) if len(self.waiting) else []
+        self._atlas.mark(due)
+        due = [*self._spared.sift(due), *(self._spared.due(now_ms) if len(self._spared) else ())]
         self.appends += appends(due, partitions) if due else []
         return bool(due)
 
@@ -219,12 +238,13 @@ class Stream:
         matchers = {origin: plan.save() for origin, plan in self.plans.items()}
         names = self.waiting.save()
         torn = {origin: lines for origin, each in self.torn.items() if (lines := each.save())}
-        more = {name: value for name, value in (("names", names), ("torn", torn)) if value}
+        kept = (("names", names), ("torn", torn), ("spared", self._spared.save()))
+        more = {name: value for name, value in kept if value}
         return orjson.dumps({"v": 1, "source": self.resume, "matchers": matchers, **more})
 
     def notices(self) -> Counter[str]:
         """What the source and the filters have to say."""
-        found = self.counts + self.waiting.counts + Counter(self.source.notices())
+        found = self.counts + self.waiting.counts + self._spared.counts + Counter(self.source.notices())
         told: list[tuple[str, Plan | TornLines]] = [*self.plans.items(), *self.torn.items()]
         return found + gathered(
             self.watch.source,

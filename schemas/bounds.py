@@ -13,6 +13,9 @@ exact everywhere, and what is remembered of them is small.
 | Name | 256 characters | what things are told apart by, remembered by the ten thousand |
 | ShortText | 1,024 characters | what people read: a line, a user, a reason |
 | Statement | 4,096 characters | what a program says: why it failed, what it could not read |
+| CountryCode | 2 characters | ISO 3166-1 |
+| AsNumber | 32 bits | RFC 6793 |
+| Times | a million | requests of one address in one second |
 | ListParts | 256 | of a list; each holds 8,192 prefixes at most, half a MiB |
 | Labels | 32 of them | each a name and a value, as long as names |
 
@@ -40,6 +43,7 @@ TEXT_CHARACTERS: Final = 1_024
 STATEMENT_CHARACTERS: Final = 4_096
 MOST_LABELS: Final = 32
 MOST_PARTS: Final = 256
+MOST_TIMES: Final = 1_000_000
 MOST_OF_A_PART: Final = 8_192
 
 InstantMs = Annotated[int, Meta(ge=0, le=LAST_INSTANT_MS)]
@@ -54,5 +58,8 @@ ListParts = Annotated[int, Meta(ge=1, le=MOST_PARTS)]
 Port = Annotated[int, Meta(ge=0, le=MOST_PORT)]
 Name = Annotated[str, Meta(max_length=NAME_CHARACTERS)]
 ShortText = Annotated[str, Meta(max_length=TEXT_CHARACTERS)]
+CountryCode = Annotated[str, Meta(max_length=2)]
+AsNumber = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Times = Annotated[int, Meta(ge=1, le=MOST_TIMES)]
 Statement = Annotated[str, Meta(max_length=STATEMENT_CHARACTERS)]
 Labels = Annotated[Mapping[Name, Name], Meta(max_length=MOST_LABELS)]

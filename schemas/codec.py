@@ -28,7 +28,20 @@ import msgspec
 import orjson
 
 from schemas.addresses import are_addresses, is_ipv4, is_prefix
-from schemas.bounds import DelayMs, InstantMs, Labels, Name, Port, Position, ShortText, Statement, ToldMs
+from schemas.bounds import (
+    AsNumber,
+    CountryCode,
+    DelayMs,
+    InstantMs,
+    Labels,
+    Name,
+    Port,
+    Position,
+    ShortText,
+    Statement,
+    Times,
+    ToldMs,
+)
 from schemas.deciding import Sighting
 from schemas.errors import InvalidMessage
 from schemas.fields import BY_TYPE, FIELDS, KNOWN, check_object, read, shown
@@ -64,6 +77,12 @@ class AuthLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, g
     host: Name | None = None
     labels: Labels = NO_LABELS
     skewed: bool = False
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
+    path: ShortText | None = None
+    times: Times = 1
+    spared: tuple[Name, ...] = ()
 
 
 class HoldLine(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from schemas.bounds import (
     TEXT_CHARACTERS,
+    AsNumber,
+    CountryCode,
     DelayMs,
     DurationMs,
     InstantMs,
@@ -26,16 +28,17 @@ from schemas.bounds import (
     Position,
     ShortText,
     Statement,
+    Times,
     ToldMs,
 )
 from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 
-Kind = Literal["failed", "succeeded", "probed"]
+Kind = Literal["failed", "succeeded", "probed", "request"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
 CountedThing = Literal[
-    "failures", "bans", "addresses", "different users", "different addresses", "different ports"
+    "failures", "bans", "addresses", "requests", "different users", "different addresses", "different ports"
 ]
 Outcome = Literal["applied", "refused", "failed", "skipped"]
 
@@ -49,7 +52,8 @@ class AuthEvent:
 
     Attributes:
         kind: `failed` counts; `succeeded` may forgive; `probed` is hostile or odd but no counted failure
-            (a second line about the same attempt, a connection closed before any attempt).
+            (a second line about the same attempt, a connection closed before any attempt); `request`: a web
+            server was asked for something.
         at_ms: the time that counts: the line's own, or `seen_at_ms` where `skewed`.
         seen_at_ms: when the producer read the line.
         filter: the filter's name; `filter_version`: a hash of its text.
@@ -58,6 +62,11 @@ class AuthEvent:
             boot) of that source; `position`: where in it, ascending. The three are the event's identity.
         line: the line itself, cut at LINE_CHARACTERS characters.
         skewed: the line's own time was more than 60 s off the producer's clock, so `seen_at_ms` counts.
+        country: where the address is, as ISO 3166-1 has it; `asn`: the autonomous system that it is of;
+            `as_name`: whose that is. As the files said of whoever read the line; None where they say nothing.
+        path: what a request asked for, as a server reads it; `times`: so many requests of the address within
+            the second it stands for, of which this was the last.
+        spared: the commands that spare the address (schemas.sparing).
     """
 
     TYPE: ClassVar[str] = "auth"
@@ -77,6 +86,12 @@ class AuthEvent:
     host: Name | None = None
     labels: Labels = field(default_factory=dict)
     skewed: bool = False
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
+    path: ShortText | None = None
+    times: Times = 1
+    spared: tuple[Name, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -168,8 +183,8 @@ class Ban:
             event: `c` a command, `s` a sighting, `v` a verdict, and `t` and an instant in its place where it
             is time: the same on every replay.
         count: how many failures decided it, within `findtime_ms`; 0 when an operator did.
-        counted: what those were: failures, bans by other jails, banned addresses of a network, or failures
-            with a different user, address or port each.
+        counted: what those were: failures, bans by other jails, banned addresses of a network, requests, or
+            failures with a different user, address or port each.
         ban_count: the number of this ban among the prefix's in this jail, from 1.
         rules: the version of the rules in force.
         step: which of the jail's thresholds it was, from 1; None where it has one.
@@ -180,6 +195,7 @@ class Ban:
         who: the operator, for a ban by command; `why`: their reason.
         ports: the ports it is limited to; empty for all.
         user: as whom all of them failed, where the jail counts users.
+        country: of the event that caused it, as `asn` and `as_name`.
     """
 
     TYPE: ClassVar[str] = "ban"
@@ -201,6 +217,9 @@ class Ban:
     counted: CountedThing = "failures"
     step: int | None = None
     user: ShortText | None = None
+    country: CountryCode | None = None
+    asn: AsNumber | None = None
+    as_name: Name | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -26,6 +26,9 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 from schemas.records import CountedThing
+from schemas.rules_added import ADDED, ADDED_TO_INCREMENT, ADDED_TO_STEPS, leave_out
+from schemas.sparing import MOST_ARGUMENTS
+from schemas.whereabouts import Scope
 
 SELF: Final = "self"
 """The list of the addresses of the machine whose log it is."""
@@ -36,27 +39,10 @@ WindowKind = Literal["exact", "fail2ban"]
 Distinct = Literal["user", "address", "port"]
 Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
-ADDED: Final[Mapping[str, object]] = {
-    "increment": None,
-    "on": "events",
-    "ipv4_prefix": 32,
-    "ipv6_prefix": 128,
-    "escalate": None,
-    "steps": (),
-    "prolong": False,
-    "lists": (),
-    "ignoreself": True,
-    "decoy_users": (),
-    "distinct": None,
-    "count": "address",
-}
-"""What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
 WIDEST_IPV6: Final = 48
 """A network of that length is whole in one partition (schemas.topics)."""
 MOST_ADDRESSES: Final = 256
-ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
-"""The same, of how their bans grow."""
 MOST_STEPS: Final = 8
 MOST_DECOYS: Final = 1_000
 COUNTED: Final[Mapping[Distinct | None, CountedThing]] = {
@@ -69,11 +55,16 @@ DISTINCT: Final = 'different ones are counted on events, by one threshold, witho
 USERS: Final = 'users are counted on events, by one threshold, without prolong, in window "exact"'
 MOST_OF_A_USER: Final = 256
 """A user's window is no larger: each ban that it leads to names all of it."""
+REQUESTS: Final = ("request",)
+RATE: Final = 'requests are counted alone, by one threshold, in window "exact", no distinct, count or prolong'
+MOST_KNOWN_GOOD: Final = 100
+HALVING: Final = "of different ones, or users, no half is the older: a success forgets all, or none"
+KNOWING: Final = 'known_good is for failures in window "exact", without distinct and count'
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
 _MOST: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms"), LONGEST_MS),
+    **dict.fromkeys(("findtime_ms", "bantime_ms", "lateness_ms", "known_good_ms"), LONGEST_MS),
     "maxretry": MOST_RETRY,
     "max_subjects": MOST_SUBJECTS,
 }
@@ -126,11 +117,12 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """One of a jail's thresholds; the fields are as a jail's."""
+    """One of a jail's thresholds; the fields are as a jail's. `scope`: it is for events of there alone."""
 
     findtime_ms: DurationMs
     maxretry: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRY)]
     bantime_ms: DurationMs | None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +156,12 @@ class Jail:
             an address with one user. Who took part is banned.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
+        decoy_paths: shell patterns of what nobody asks for: a request for it bans at once.
+        halve: a success of an address forgets the older half of its failures so far.
+        known_good_ms: an address from which a login succeeded so long ago at most needs `known_good_factor`
+            times as many failures; None: no more than others.
+        ignorecommand: a command and its arguments: whom it spares, as the event says, is not counted.
+        scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
     """
 
     name: Name
@@ -191,16 +189,47 @@ class Jail:
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    decoy_paths: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    halve: bool = False
+    known_good_ms: DurationMs | None = None
+    known_good_factor: Annotated[int, msgspec.Meta(ge=2, le=MOST_KNOWN_GOOD)] = 2
+    ignorecommand: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_ARGUMENTS)] = ()
+    scope: Scope | None = None
+    first_scope: Scope | None = None
 
     @property
     def counts(self) -> CountedThing:
         """What it counts."""
-        return "bans" if self.on == "bans" else COUNTED[self.distinct]
+        if self.on == "bans":
+            return "bans"
+        asked = self.kinds == REQUESTS or (self.decoy_paths and not self.kinds)
+        return "requests" if asked else COUNTED[self.distinct]
 
     @property
     def may_be_distinct(self) -> bool:
         """Whether nothing else that it says is of failures alone."""
-        return self.window == "exact" and self.on == "events" and not (self.steps or self.prolong)
+        return (
+            self.window == "exact"
+            and self.on == "events"
+            and not (self.steps or self.prolong or self.first_scope)
+        )
+
+    @property
+    def may_rate(self) -> bool:
+        """Whether it may count requests: nothing that it says is of failures alone."""
+        alike = self.distinct is None and self.count == "address"
+        return self.may_be_distinct and alike and self.kinds == REQUESTS
+
+    @property
+    def heeds_success(self) -> bool:
+        """Whether a login that succeeds changes anything."""
+        return self.forgive or self.halve or self.known_good_ms is not None
+
+    @property
+    def may_know(self) -> bool:
+        """Whether it may know who is good."""
+        alike = self.distinct is None and self.count == "address" and self.kinds != REQUESTS
+        return self.window == "exact" and self.on == "events" and alike
 
     @property
     def wrong_count(self) -> str | None:
@@ -221,8 +250,19 @@ class Jail:
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
         """Its own threshold, then its further steps."""
-        own = Threshold(findtime_ms=self.findtime_ms, maxretry=self.maxretry, bantime_ms=self.bantime_ms)
+        own = Threshold(
+            findtime_ms=self.findtime_ms,
+            maxretry=self.maxretry,
+            bantime_ms=self.bantime_ms,
+            scope=self.first_scope,
+        )
         return (own, *self.steps)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All that it, and its thresholds, say of where events are from."""
+        said = (self.scope, *(step.scope for step in self.thresholds))
+        return tuple(scope for scope in said if scope is not None)
 
     @property
     def spared_by(self) -> tuple[str, ...]:
@@ -260,8 +300,10 @@ class Rules:
         wire = dataclasses.asdict(self)
         wire["jails"] = list(wire["jails"])
         for jail in wire["jails"]:
-            _leave_out(jail, ADDED)
-            _leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            leave_out(jail, ADDED)
+            leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            for step in jail.get("steps", ()):
+                leave_out(step, ADDED_TO_STEPS)
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire
@@ -293,12 +335,6 @@ class Rules:
         return cls.from_wire({**_cut(wire), "jails": [_cut(jail) for jail in wire["jails"]]})
 
 
-def _leave_out(wire: dict[str, Any], usual: Mapping[str, object]) -> None:
-    """Take what is as usual out of an object."""
-    for name in [name for name, value in usual.items() if name in wire and wire[name] == value]:
-        del wire[name]
-
-
 def _check_jail(jail: Jail, field: str) -> None:
     """InvalidMessage where a jail's fields, each right by itself, are no jail."""
     _check_prefixes(jail.ignoreip, f"{field}.ignoreip")
@@ -306,7 +342,10 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if jail.wrong_count is not None:
         raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
-    if jail.window == "fail2ban" and jail.steps:
+    if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
+        raise InvalidMessage(RATE, field=f"{field}.kinds")
+    _check_successes(jail, field)
+    if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):
@@ -316,6 +355,13 @@ def _check_jail(jail: Jail, field: str) -> None:
             parse_formula(jail.increment.formula)
         except ValueError as error:
             raise InvalidMessage(str(error), field=f"{field}.increment.formula") from error
+
+
+def _check_successes(jail: Jail, field: str) -> None:
+    if jail.known_good_ms is not None and not jail.may_know:
+        raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
+    if jail.halve and (jail.distinct is not None or jail.count != "address"):
+        raise InvalidMessage(HALVING, field=f"{field}.halve")
 
 
 def _check_prefixes(prefixes: Iterable[str], field: str) -> None:

@@ -23,7 +23,7 @@ There are two doors: `fold` for events, `apply` for everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from schemas.deciding import Dispatch, Pardon, Sighting, Verdict
@@ -34,29 +34,28 @@ from schemas.records import (
     Tick,
 )
 from schemas.rules import MANUAL, Jail, Rules
-from streams import commands, lists, users
+from streams import at_hand, commands, lists, users
+from streams.asking import RequestFold
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
-from streams.routes import Routes
+from streams.knowing import KnowingJail
+from streams.routes import REQUEST, Routes
 from streams.runs import Run, RunRow, addresses_of
 from streams.subjects import Held
 from streams.users import UserJail
-from streams.verdicts import COMMAND, Verdicts
+from streams.verdicts import COMMAND
 from streams.window import AT_SHIFT, REFERENCE_MASK, at_ms_of, reference_of, trim
 
 LineOf = Callable[[int], str | None]
 
-FEWEST_KEPT: Final = 2
-"""Fewer could not even take turns."""
+NO_RUN: Final = Run(0, "", ())
 
 
-class Decider(Verdicts):
+class Decider(RequestFold):
     """The state of one partition, and the fold over its inputs.
 
     Attributes:
-        rules: in force.
-        routes: which jails an event concerns.
         tracking: whether `touched` is wanted.
     """
 
@@ -65,7 +64,7 @@ class Decider(Verdicts):
     ) -> None:
         super().__init__(partition, partitions)
         self.tracking = tracking
-        self._newcomers = 0
+        self._run = NO_RUN
         self.adopt(rules)
 
     def adopt(self, rules: Rules) -> None:
@@ -77,7 +76,8 @@ class Decider(Verdicts):
             self.jails[jail.name] = state_of(jail, rules.lateness_ms, self.jails.get(jail.name))
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
-        self.routes = Routes(self.jails[jail.name] for jail in rules.jails if jail.on == "events")
+        self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
+        self._scoped = tuple(jail for jail in self.jails.values() if jail.ladder and jail.ladder.is_scoped)
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
         self.lists_changed()
 
@@ -115,11 +115,8 @@ class Decider(Verdicts):
 
     def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
-        if self.tracking:
-            self.touched.update(addresses_of(run.rows))
-        rest = self._spring(run, line_of) if run.decoy else None
+        jails = self._turn_to(run, line_of)
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
-        jails = self.routes[run.route] if rest is None else rest
         wanted = self.routes.kinds
         stamped_ms, stamp = 0, base
         for row in run.rows:
@@ -137,8 +134,8 @@ class Decider(Verdicts):
                 known: Any = jail.subjects.get(subject := ip)  # streams.jail says what it may be
                 shape = known.__class__
                 if kind not in jail.kinds:
-                    if kind == "succeeded" and jail.rules.forgive:
-                        self._succeeded(jail, ip)
+                    if kind == "succeeded" and jail.rules.heeds_success:
+                        self._succeeded(jail, ip, at_ms)
                     continue
                 jail.failures += 1
                 if shape is Held and not jail.prolongs:
@@ -165,15 +162,26 @@ class Decider(Verdicts):
                 self._begin(base + index)
                 self._judge(jail, subject, failure, lambda: line_of(index))  # noqa: B023 - called before the next row
                 wake_at_ms = self._wake_at_ms
-        self.now_ms = now_ms
+        self.now_ms, self._run = now_ms, NO_RUN
         return self._taken()
+
+    def _turn_to(self, run: Run, line_of: LineOf) -> Sequence[JailState]:
+        """These are the events at hand; the jails of the loop over them."""
+        self._run = run
+        if self.tracking:
+            self.touched.update(addresses_of(run.rows))
+        if self._scoped:
+            at_hand.heed(self._scoped, run)
+        if self.routes.asking:
+            self._take_requests(run, line_of)
+        return self._spring(run, line_of) if run.decoy else self.routes[run.route]
 
     def _spring(self, run: Run, line_of: LineOf) -> list[JailState]:
         """Ban whom an event of a decoy is of, in every jail that has that decoy; the jails that have not."""
         ((kind, at_ms, ip, index, *_),) = run.rows
         jails = self.routes[run.route]
         traps = [jail for jail in jails if run.decoy in jail.rules.decoy_users and kind in jail.kinds]
-        if not traps or kind == "succeeded":
+        if not traps or kind in {"succeeded", REQUEST}:
             return list(jails)
         self._begin(run.base + index)
         self.advance(at_ms)
@@ -204,7 +212,7 @@ class Decider(Verdicts):
         jail.use_up(subject, failures, 0)
         if jail.ignores(failure, self.now_ms):
             return
-        self._ban(jail, subject, [failure], 0, line_of, why=why)
+        self._ban(jail, subject, [failure], 0, line_of, why=why, step=None)
         self._recount(jail, subject, failures[failures.index(failure) + 1 :], line_of)
 
     def _new(self, jail: JailState, subject: str, row: RunRow, failure: int) -> bool:
@@ -231,11 +239,21 @@ class Decider(Verdicts):
         if jail.networks is not None:
             self.touched.add(jail.networks.network_of(subject) or subject)
 
-    def _succeeded(self, jail: JailState, ip: str) -> None:
-        """Forget the failures of an address that got in, in a jail that forgives."""
+    def _succeeded(self, jail: JailState, ip: str, at_ms: int) -> None:
+        """Somebody got in: forget his failures, or half of them, and know him, as the jail says."""
         subject = jail.subject_of(ip)
-        if jail.failures_of(subject):
-            self.forgive(jail, subject)
+        failures = list(jail.failures_of(subject))
+        if failures and (jail.rules.forgive or jail.rules.halve):
+            held = jail.held_by(subject)
+            if held is not None and jail.ladder is not None:
+                jail.ladder.forget((subject,))  # what was counted during the ban, which stays
+            else:
+                self.forgive(jail, subject)
+            kept = failures[(len(failures) + 1) // 2 :]
+            if jail.rules.halve and kept and held is None:
+                jail.remember(subject, kept)
+        if isinstance(jail, KnowingJail):
+            self.touched |= jail.succeed(subject, at_ms)
 
     def _first(self, jail: JailState, ip: str, failure: int) -> bool:
         """Count a failure of an unknown subject; whether it may fill a window."""
@@ -243,26 +261,6 @@ class Decider(Verdicts):
             return False
         self.make_room()
         return jail.begin(ip, failure)
-
-    def make_room(self) -> None:
-        """One subject more is to be counted: drop others where there are too many."""
-        limit = max(self.rules.max_subjects, FEWEST_KEPT)
-        if self._newcomers >= limit:  # since they were last counted: they are no more than that
-            self._newcomers = sum(each.failing for each in self.jails.values())
-            if self._newcomers >= limit:
-                self._shed()
-        self._newcomers += 1
-
-    def _shed(self) -> None:
-        """Drop the tenth of all subjects that failed least recently, the smaller address first.
-
-        Bans in force stay, whatever their number, and are no part of it.
-        """
-        loose = sorted(each for jail in self.jails.values() for each in jail.newest())
-        for _, ip, name in loose[: max(len(loose) // 10, 1)]:
-            self.jails[name].drop(ip)
-            self.touched.add(ip)
-            self._newcomers -= 1
 
     def _judge(self, jail: JailState, ip: str, failure: int, line_of: Callable[[], str | None]) -> None:
         """Ban when a window that contains the failure is full; who is banned already, for longer."""
@@ -275,7 +273,7 @@ class Decider(Verdicts):
             trim(failures, jail.keep_ms, jail.most)
             return
         number, start = filled
-        end = start + jail.thresholds[number].maxretry
+        end = start + jail.needed(number)
         above, held = jail.beneath(ip), jail.held_by(ip)
         if above is not None:
             self._beneath(jail, ip, above, len(failures))
@@ -323,7 +321,7 @@ class Decider(Verdicts):
         """
         deciding, step = failures[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
-        facts["step"] = number + 1 if jail.rules.steps and not facts else None
+        facts.setdefault("step", number + 1 if jail.rules.steps else None)
         facts["lines"] = () if line is None else (line,)
         network, filling = self._filled(jail, ip, deciding)
         spared = jail.spared_within(network) if filling else None
@@ -331,8 +329,14 @@ class Decider(Verdicts):
             full = f"its network {network} is full, and not banned: {spared} is never banned"
             facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
         facts["counted"] = jail.rules.counts
+        from_where = at_hand.whereabouts(self._run, self._reference)
+        facts = {**from_where, **facts} if from_where else facts
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
+            if other.rules.scope is not None and not other.rules.scope.has(
+                facts.get("country"), facts.get("asn")
+            ):
+                continue
             other.failures += 1
             subject = other.subject_of(ip)
             self.touched.add(subject)
@@ -340,13 +344,15 @@ class Decider(Verdicts):
         if filling and spared is None and jail.networks is not None:
             jail.networks.clear(network)
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
-            self._decide(jail, network, filling, times, counted="addresses", lines=facts["lines"])
+            lines = facts["lines"]
+            self._decide(jail, network, filling, times, counted="addresses", lines=lines, **from_where)
 
     def punish(
         self, jail: JailState, prefix: str, deciding: int, line_of: Callable[[], str | None], **facts: Any
     ) -> None:
         """Ban somebody for what was counted elsewhere. `facts` are the ban's: count, evidence, user."""
-        self._ban(jail, prefix, [deciding], 0, line_of, **facts)
+        at = {} if deciding & REFERENCE_MASK == self._reference else at_hand.NOWHERE
+        self._ban(jail, prefix, [deciding], 0, line_of, **facts, **at)
 
     def _place_of(self, failure: int) -> str:
         offset, index = reference_of(failure)

@@ -100,6 +100,7 @@ class Fold:
             host=admission.host or NOBODY,
             decoys=self.decider.routes.decoys,
             valued=self.decider.routes.valued,
+            regions=self.decider.routes.regions,
         )
         if self._puts_aside(message, admission, frame):
             return [], refused_whole(PUT_ASIDE)

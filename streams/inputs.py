@@ -30,7 +30,7 @@ from schemas.records import (
     RulesChanged,
     Tick,
 )
-from streams.routes import route_to
+from streams.routes import Regions, route_to
 from streams.runs import NO_DECOY, Columns, Routed, Run, runs_of
 from streams.window import reference
 
@@ -59,6 +59,7 @@ NAMED: Final = attrgetter("source", "incarnation", "filter")
 """What an event says of a mark."""
 EVENTS: Final = (AuthLine, AuthEvent)
 NONE: Final[AbstractSet[str]] = frozenset()
+NO_REGIONS: Final = Regions()
 
 
 @dataclass(slots=True)
@@ -81,8 +82,13 @@ class Frame:
 
     def line_of(self, index: int) -> str | None:
         """The log line of an authentication event."""
+        event = self.event_of(index)
+        return None if event is None else event.line
+
+    def event_of(self, index: int) -> Event | None:
+        """An authentication event."""
         event = self.lines[index]
-        return event.line if isinstance(event, EVENTS) else None
+        return event if isinstance(event, EVENTS) else None
 
     def take(
         self, mark: Mark, events: Sequence[Event], first: int, seen: int
@@ -134,6 +140,7 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
     host: str = NOBODY,
     decoys: AbstractSet[str] = NONE,
     valued: bool = False,
+    regions: Regions = NO_REGIONS,
 ) -> Frame:
     """Read the frame of a message.
 
@@ -146,7 +153,8 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
         host: who signed it.
         mixed: it is of before there was a topic for commands: they count where they stand.
         decoys: the users that are decoys of some jail.
-        valued: rows are to have users and ports.
+        valued: rows are to have users, ports, and what is asked for.
+        regions: what jails name of where addresses are.
     """
     topic = "" if mixed else "events"
     frame = Frame(_lines(read_events, message.value))
@@ -164,13 +172,24 @@ def read_frame(  # noqa: PLR0913 - what differs from one message to the next
             at_ms = [max(0, min(not_after_ms, each + behind_ms)) for each in at_ms]
         rows = Columns([event.kind for event in events], at_ms, [event.ip for event in events], indexes)
         if valued:
-            rows.values = [event.user for event in events], [event.port for event in events]
+            rows.values = _values(events)
         met = decoys & {event.user or NO_DECOY for event in events} if decoys else decoys
         if selective or met:
-            frame.runs += runs_of(base, _routed(events, rows, met, selective=selective))
+            routed = _routed(events, rows, met, regions if selective else None)
+            frame.runs += (run._replace(event_of=frame.event_of) for run in runs_of(base, routed))
         else:
-            frame.runs.append(Run(base, mark[2], rows))
+            frame.runs.append(Run(base, mark[2], rows, event_of=frame.event_of))
     return frame
+
+
+def _values(events: Sequence[Event]) -> tuple[Sequence[str | int | None], ...]:
+    """What rows do not always have (streams.runs)."""
+    return (
+        [event.user for event in events],
+        [event.port for event in events],
+        [event.times for event in events],
+        [event.path for event in events],
+    )
 
 
 def seen_of(marks: Mapping[Mark, int], mark: Mark) -> int:
@@ -217,10 +236,14 @@ def _all_like(first: AuthLine, lines: Sequence[Any]) -> bool:
 
 
 def _routed(
-    events: Sequence[Event], rows: Columns, decoys: AbstractSet[str], *, selective: bool
+    events: Sequence[Event], rows: Columns, decoys: AbstractSet[str], regions: Regions | None
 ) -> Iterator[Routed]:
-    """Rows, each with its route and the decoy that it names."""
+    """Rows, each with its route and the decoy that it names; `regions`: None where filters are routes."""
     for event, row in zip(events, rows, strict=True):
-        route = route_to(event.filter, event.source, event.host, event.labels) if selective else event.filter
+        if regions is None:
+            route = event.filter
+        else:
+            whereabouts = regions.of(event.country, event.asn, event.spared)
+            route = route_to(event.filter, event.source, event.host, event.labels, whereabouts)
         user = event.user or NO_DECOY
         yield route, user if user in decoys else NO_DECOY, row

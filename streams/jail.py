@@ -24,7 +24,7 @@ from schemas.rules import Jail
 from streams.escalation import Networks, networks_of
 from streams.runs import RunRow
 from streams.steps import Ladder
-from streams.subjects import Held, Past, Subject
+from streams.subjects import Held, Past, Subject, newest_ms
 from streams.tally import SubjectTally
 from streams.window import AT_SHIFT, MOST_KEPT, REFERENCE_MASK, at_ms_of, flat, full_window
 
@@ -105,7 +105,7 @@ class JailState:
         self.most = max(MOST_KEPT, self.thresholds[-1].maxretry)
         self.keep_ms = self.findtime_ms + lateness_ms
         self.prolongs = rules.prolong
-        if len(self.thresholds) == 1 and not self.prolongs:
+        if len(self.thresholds) == 1 and not self.prolongs and rules.first_scope is None:
             self.ladder = None
         elif self.ladder is None or self.ladder.thresholds != self.thresholds:
             self.ladder = Ladder(self.thresholds)
@@ -242,6 +242,10 @@ class JailState:
         if self.ladder is not None:
             self.ladder.use(ip, failures, number)
 
+    def needed(self, number: int) -> int:
+        """How many failures are the evidence of a threshold that is filled."""
+        return self.thresholds[number].maxretry
+
     def ignores(self, failure: int, now_ms: int) -> bool:  # noqa: ARG002 - a window of another kind may
         """Whether a ban that a failure decides is none, since it came too late."""
         return False
@@ -346,7 +350,7 @@ class JailState:
         first = (at_ms + 1) << AT_SHIFT
         changed = set()
         for name, known in list(self.subjects.items()):
-            if isinstance(known, Held) or _newest_ms(known) <= at_ms:
+            if isinstance(known, Held) or newest_ms(known) <= at_ms:
                 continue
             kept = [each for each in self.failures_of(name) if each < first]
             self.forgive(name)
@@ -363,9 +367,7 @@ class JailState:
         """When each failing subject failed last, who that is, and the jail's name."""
         name = self.rules.name
         return (
-            (_newest_ms(known), ip, name)
-            for ip, known in self.subjects.items()
-            if not isinstance(known, Held)
+            (newest_ms(known), ip, name) for ip, known in self.subjects.items() if not isinstance(known, Held)
         )
 
     def drop(self, ip: str) -> None:
@@ -395,8 +397,3 @@ class JailState:
         """Whether a failure is older than the end of the subject's last ban."""
         past = self.history.get(ip)
         return past is not None and at_ms_of(failure) < past.free_from_ms
-
-
-def _newest_ms(known: int | list[int]) -> int:
-    """When the newest of a subject's failures happened."""
-    return at_ms_of(known if isinstance(known, int) else known[-1])

@@ -6,21 +6,24 @@ from schemas.rules import Jail
 from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.knowing import KnowingJail
 from streams.pairs import PairJail
+from streams.rates import RateJail
+from streams.routes import REQUEST
 from streams.users import UserJail
 
 
 def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> JailState:
     """The state of a jail under these rules; `before`: what it was under others, whose bans go on."""
-    kind: type[JailState] = JailState
-    if rules.count == "user":
-        kind = UserJail
-    elif rules.count == "address and user":
-        kind = PairJail
-    elif rules.distinct is not None:
-        kind = DistinctJail
-    elif rules.window == "fail2ban":
-        kind = EstimatingJail
+    kinds: tuple[tuple[bool, type[JailState]], ...] = (
+        (rules.count == "user", UserJail),
+        (rules.count == "address and user", PairJail),
+        (rules.distinct is not None, DistinctJail),
+        (REQUEST in rules.kinds, RateJail),
+        (rules.window == "fail2ban", EstimatingJail),
+        (rules.known_good_ms is not None, KnowingJail),
+    )
+    kind = next((kind for needed, kind in kinds if needed), JailState)
     if before is not None and type(before) is kind:
         before.adopt(rules, lateness_ms)
         return before

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
 RunRow = tuple[str, int, str, int, *tuple[Any, ...]]
-"""One event: kind, at_ms, ip, index from the base of its run; then anything, user, port, where jails ask."""
+"""One event: kind, at_ms, ip, index from its run's base; then, where jails ask, anything, user, port, for how
+many requests it stands, path."""
 
 
 USER: Final = 5
 """Where in a row the user stands, and PORT the port."""
 PORT: Final = 6
+TIMES: Final = 7
+"""Where it says for how many requests it stands, and PATH the path."""
+PATH: Final = 8
 NO_DECOY: Final = ""
 
 
-def user_of(row: RunRow) -> str | None:
-    """Whom an event names, where rows say it."""
-    facts: tuple[Any, ...] = row
-    return facts[USER] if len(facts) > USER else None
+def value_in(row: RunRow, place: int, usual: Any = None) -> Any:
+    """What stands in a row at a place that not every row has."""
+    values: Sequence[Any] = row
+    return values[place] if len(values) > place else usual
 
 
 class Rows(Protocol):
@@ -36,6 +40,28 @@ class Rows(Protocol):
         ...
 
 
+class Whence(Protocol):
+    """An event, as far as it says where its address is."""
+
+    @property
+    def country(self) -> str | None:
+        """The country."""
+        ...
+
+    @property
+    def asn(self) -> int | None:
+        """The autonomous system."""
+        ...
+
+    @property
+    def as_name(self) -> str | None:
+        """Whose that is."""
+        ...
+
+
+EventOf = Callable[[int], Whence | None]
+
+
 class Run(NamedTuple):
     """Authentication events that take the same route.
 
@@ -43,12 +69,14 @@ class Run(NamedTuple):
         base: the reference (streams.window) of index 0: the frame's offset, shifted.
         route: which jails they concern (streams.routes).
         decoy: the user whom they name, where that is a decoy of some jail: then it is one event.
+        event_of: from a row's index to its event; None where there is only the row.
     """
 
     base: int
     route: str
     rows: Rows
     decoy: str = NO_DECOY
+    event_of: EventOf | None = None
 
 
 Routed = tuple[str, str, RunRow]
@@ -70,14 +98,14 @@ class Columns:
     """Rows, kept as columns of the same length: a row exists only while it is looked at.
 
     Attributes:
-        values: the users and the ports, where a jail asks for such.
+        values: users, ports, how many requests an event stands for, and paths, where a jail asks for such.
     """
 
     kinds: Sequence[str]
     at_ms: Sequence[int]
     ips: Sequence[str]
     indexes: Sequence[int]
-    values: tuple[Sequence[str | None], Sequence[int | None]] | None = None
+    values: tuple[Sequence[str | int | None], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ips)

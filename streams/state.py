@@ -8,7 +8,7 @@ force as [ban, at_ms, until_ms, ban_count, while_banned]; `h` past bans as [ban_
 bans in a network that may fill it as [at_ms, reference, subject]; `s` what several thresholds have used up of
 a subject's failures, and those beside its ban, each as [at_ms, reference, at_ms, reference, ...]; `e` what a
 tally has of a subject (streams.tally); `u` the failures of a user as [at_ms, place, prefix, at_ms, ...];
-`p` those of an address by user.
+`p` those of an address by user; `g` when a login of a subject succeeded last.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from streams.decider import Decider
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import JailState
 from streams.jails import state_of
+from streams.knowing import KnowingJail
 from streams.lists import Lists
 from streams.marks import Marks
 from streams.subjects import Held, Past
@@ -96,6 +97,7 @@ def dump_buckets(decider: Decider, subjects: Iterable[str]) -> dict[str, bytes]:
             _grouped(jail.history, wanted),
             _grouped(jail.networks or (), wanted),
             _grouped(jail.tally or (), wanted),
+            _grouped(jail.good if isinstance(jail, KnowingJail) else (), wanted),
         )
         for jail in decider.jails.values()
     ]
@@ -139,12 +141,13 @@ def _grouped(subjects: Iterable[str], wanted: set[int]) -> dict[int, list[str]]:
     return groups
 
 
-def _dump_part(
+def _dump_part(  # noqa: PLR0913, PLR0917 - one for each of what a jail keeps by subject
     jail: JailState,
     subjects: Sequence[str],
     past: Iterable[str],
     networks: Iterable[str],
     tallied: Iterable[str],
+    good: Iterable[str],
 ) -> dict[str, Any]:
     """What one jail knows of these subjects, pasts and networks; empty where nothing is worth keeping."""
     failures, bans = jail.dumped(subjects)
@@ -156,6 +159,8 @@ def _dump_part(
         parts["s"] = {name: saved for name in subjects if (saved := jail.ladder.dumped(name))}
     if jail.networks is not None:
         parts["n"] = {network: jail.networks.dumped(network) for network in networks}
+    if isinstance(jail, KnowingJail):
+        parts["g"] = {name: jail.good[name] for name in good}
     return {shape: part for shape, part in parts.items() if part}
 
 
@@ -177,6 +182,8 @@ def _load_more(jail: JailState, parts: Mapping[str, Mapping[str, Any]]) -> None:
     if jail.tally is not None:
         for subject, facts in parts.get(jail.tally.shape, {}).items():
             jail.tally.load(subject, *facts)
+    if isinstance(jail, KnowingJail):
+        jail.good |= parts.get("g", {})
     if jail.ladder is not None:
         for subject, (used, beside) in parts.get("s", {}).items():
             jail.ladder.load(subject, used, beside)

@@ -21,22 +21,36 @@ class Ladder:
     Attributes:
         thresholds: by what they need, fewest failures first.
         beside: of whom is banned, the failures that may still count.
+        is_scoped: some threshold is for failures from somewhere alone: it goes by the one at hand.
     """
 
-    __slots__ = ("_used", "beside", "thresholds")
+    __slots__ = ("_used", "_within", "beside", "is_scoped", "thresholds")
 
     def __init__(self, thresholds: Sequence[Threshold]) -> None:
         self.thresholds = thresholds
         self.beside: dict[str, list[int]] = {}
         self._used: dict[str, list[int]] = {}
+        self.is_scoped = any(each.scope is not None for each in thresholds)
+        self._within = tuple(each.scope is None for each in thresholds)
 
-    def filled(self, subject: str, failures: Sequence[int], failure: int) -> tuple[int, int] | None:
-        """The last threshold that a failure fills, and where its window starts; None where it fills none."""
+    def be_at(self, country: str | None, asn: int | None) -> None:
+        """The failures that are counted next are from there."""
+        self._within = tuple(each.scope is None or each.scope.has(country, asn) for each in self.thresholds)
+
+    def filled(
+        self, subject: str, failures: Sequence[int], failure: int, factor: int = 1
+    ) -> tuple[int, int] | None:
+        """The last threshold that a failure fills, and where its window starts; None where it fills none.
+
+        `factor`: so many times as many are needed.
+        """
         used = self.used(subject)
         for number in reversed(range(len(self.thresholds))):
+            if not self._within[number]:
+                continue
             step = self.thresholds[number]
             first = bisect_right(failures, used[number])
-            start = full_window(failures, failure, step.findtime_ms, step.maxretry, first)
+            start = full_window(failures, failure, step.findtime_ms, step.maxretry * factor, first)
             if start is not None:
                 return number, start
         return None

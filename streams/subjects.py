@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from streams.window import at_ms_of
+
 
 class Past(NamedTuple):
     """A subject's bans so far in a jail: how many, and until and from when the last one held (event time)."""
@@ -26,3 +28,8 @@ class Held:
 
 
 Subject = int | list[int] | Held
+
+
+def newest_ms(known: int | list[int]) -> int:
+    """When the newest of a subject's failures happened."""
+    return at_ms_of(known if isinstance(known, int) else known[-1])

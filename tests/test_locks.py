@@ -50,7 +50,10 @@ def test_a_lock_has_pins_with_hashes_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("run", ("fast", "kafka", "nftables")), ("dev", ("dev", "fast", "kafka", "nftables"))],
+    [
+        ("run", ("fast", "kafka", "nftables", "places")),
+        ("dev", ("dev", "fast", "kafka", "nftables", "places")),
+    ],
 )
 def test_a_lock_has_all_that_is_asked_for(name: str, extras: tuple[str, ...]) -> None:
     """After a change of pyproject.toml `make lock` has to be run."""

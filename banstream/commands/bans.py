@@ -15,7 +15,7 @@ from banstream.banned import Banned, banned_in
 from banstream.config import load_settings
 from banstream.instants import DurationType, now_ms
 from banstream.options import PREFIX, config_option, json_option
-from banstream.phrases import named
+from banstream.phrases import named, place_of
 from banstream.reading import open_to_read
 from banstream.show import counted, json_line, moment, note, printable, say, show, table
 from banstream.standings import SORTS, Around, BanState, HostWord, Sort, StandingBan
@@ -141,19 +141,28 @@ def _hosts(found: Banned, ban: StandingBan) -> list[dict[str, Any]]:
 
 def table_of(found: Banned, shown: Sequence[StandingBan]) -> TextTable:
     """The table of these bans, under what is true of them."""
-    columns = ("prefix", "jail", "since", "until", "for", "state")
+    places = [_place(ban) for ban in shown]
+    known = any(places)
+    columns = ("prefix", *(["from"] if known else []), "jail", "since", "until", "for", "state")
     rows = [
         (
             ban.prefix,
+            *([place] if known else []),
             ban.hold.jail,
             moment(ban.since_ms, found.at_ms),
             moment(ban.hold.until_ms, found.at_ms),
             "" if ban.reason is None else ban.reason.sentence,
             _state(found, ban),
         )
-        for ban in shown
+        for ban, place in zip(shown, places, strict=True)
     ]
     return table(", ".join(_title(found, shown)), columns, rows)
+
+
+def _place(ban: StandingBan) -> str:
+    """Where a ban's event was from; empty where nobody knows."""
+    reason = ban.reason
+    return "" if reason is None else place_of(reason.country, reason.asn, reason.as_name)
 
 
 def _title(found: Banned, shown: Sequence[StandingBan]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from eventlog.urls import is_shared, url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
 from schemas.rules import Jail
+from schemas.whereabouts import Scope
 
 
 @click.group("config")
@@ -71,6 +72,7 @@ def show_command(as_json: bool, config_file: str | None) -> int:
                 "metrics": {"listen": settings.metrics.listen},
                 "lists": [asdict(each) for each in settings.wanted()],
                 "sinks": [sink.to_wire() for sink in settings.sinks],
+                "places": asdict(settings.places),
                 "sources": {jail.rules.name: jail.sources for jail in settings.jails},
                 "enforcer": {
                     name: getattr(settings.enforcer, name) for name in type(settings.enforcer).__slots__
@@ -102,6 +104,8 @@ def _toml(settings: Settings) -> list[str]:
     lines += [line for each in settings.lists for line in _list(each)]
     for sink in settings.sinks:
         lines += _table(f"[sink.{sink.name}]", _told(sink.to_wire()))
+    places = {"country": settings.places.country, "asn": settings.places.asn}
+    lines += _table("[places]", places) if any(places.values()) else []
     for jail in settings.jails:
         rules = jail.rules
         facts = {
@@ -113,22 +117,26 @@ def _toml(settings: Settings) -> list[str]:
             "layout": jail.layout or (),
             "usedns": () if jail.usedns is None else "yes" if jail.usedns else "no",
             "findtime": format_duration(rules.findtime_ms),
-            "maxretry": rules.maxretry,
+            "maxretry": rules.maxretry if rules.kinds or rules.on == "bans" else (),
             "bantime": _bantime(rules.bantime_ms),
             "ignoreip": (*rules.ignoreip, *written(rules.lists)),
+            "ignorecommand": rules.ignorecommand,
             "ignoreself": () if rules.ignoreself else False,
             "kinds": rules.kinds,
             "hosts": rules.hosts,
             "labels": rules.labels,
             "ports": rules.ports,
-            "forgive": rules.forgive,
+            "on_success": "halve" if rules.halve else "forgive" if rules.forgive else "ignore",
+            **_known_good(rules),
             "prolong": rules.prolong,
             "window": rules.window,
             "count": () if rules.count == "address" else rules.count,
             "distinct": rules.distinct or (),
             "decoy_users": rules.decoy_users,
+            "decoy_paths": rules.decoy_paths,
             "ipv4_prefix": rules.ipv4_prefix,
             "ipv6_prefix": rules.ipv6_prefix,
+            **_scope(rules.scope),
         }
         lines += ["", f"[jail.{_value(rules.name)}]"]
         lines += [f"{key} = {_value(value)}" for key, value in facts.items() if value != ()]
@@ -160,14 +168,36 @@ def _tables(rules: Jail) -> list[str]:
             duration_ms = getattr(grown, f"{key}_ms")
             facts[key] = None if duration_ms is None else format_duration(duration_ms)
         lines += _table(f"[jail.{name}.increment]", facts)
-    for step in rules.thresholds if rules.steps else ():
+    for step in rules.thresholds if rules.steps or rules.first_scope else ():
         facts = {"maxretry": step.maxretry, "findtime": format_duration(step.findtime_ms)}
-        lines += _table(f"[[jail.{name}.step]]", {**facts, "bantime": _bantime(step.bantime_ms)})
+        lines += _table(
+            f"[[jail.{name}.step]]", {**facts, "bantime": _bantime(step.bantime_ms), **_scope(step.scope)}
+        )
     if wide is not None:
         facts = {"ipv4": wide.ipv4, "ipv6": wide.ipv6, "addresses": wide.addresses}
         facts |= {"findtime": format_duration(wide.findtime_ms), "bantime": _bantime(wide.bantime_ms)}
         lines += _table(f"[jail.{name}.escalate]", facts)
     return lines
+
+
+def _known_good(rules: Jail) -> dict[str, object]:
+    """Who is known good, where somebody is."""
+    if rules.known_good_ms is None:
+        return {}
+    return {
+        "known_good": format_duration(rules.known_good_ms),
+        "known_good_factor": rules.known_good_factor,
+    }
+
+
+def _scope(scope: Scope | None) -> dict[str, dict[str, object]]:
+    """From where events count, as `where` and `unless`."""
+    regions = {} if scope is None else {"where": scope.where, "unless": scope.unless}
+    return {
+        key: {name: value for name, value in asdict(region).items() if value}
+        for key, region in regions.items()
+        if region is not None
+    }
 
 
 def _table(header: str, facts: Mapping[str, object]) -> list[str]:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import click
+import msgspec
 
 from banstream.chains import Chain
 from banstream.config import load_settings
@@ -15,7 +16,7 @@ from banstream.explaining import Explanation, Seen, explained, explained_decisio
 from banstream.instants import now_ms
 from banstream.looking import looking
 from banstream.options import config_option, json_option
-from banstream.phrases import as_user
+from banstream.phrases import as_user, scope_of
 from banstream.sentences import sentence
 from banstream.show import counted, instant, json_line, say, until
 from banstream.values import prefix as read_prefix
@@ -23,6 +24,7 @@ from eventlog.urls import is_shared
 from schemas.codec import to_wire
 from schemas.durations import format_duration
 from schemas.records import AuthEvent, Ban, Enforcement, Record, Standing
+from schemas.whereabouts import Scope
 
 DECISION_ID: Final = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
 USUAL_LAST: Final = 3
@@ -204,7 +206,16 @@ def _rule(ban: Ban, jail: Mapping[str, Any]) -> str:
         what = "bans by other jails" if jail.get("on") == "bans" else ban.counted
     bantime_ms = rules["bantime_ms"]
     lasting = f"{'' if bantime_ms is None else 'for '}{format_duration(bantime_ms)}{_grown(ban, jail)}"
-    return f"{most} {what}{as_user(ban.user)} within {format_duration(rules['findtime_ms'])} ban {lasting}"
+    scope = _scope(jail.get("scope"))
+    if ban.counted != "addresses":
+        scope += _scope(jail.get("first_scope") if rules is jail else rules.get("scope"))
+    what += as_user(ban.user) + scope
+    return f"{most} {what} within {format_duration(rules['findtime_ms'])} ban {lasting}"
+
+
+def _scope(wire: Mapping[str, Any] | None) -> str:
+    """From where events count."""
+    return "" if wire is None else scope_of(msgspec.convert(wire, Scope))
 
 
 def show_chain(chain: Chain, *, most_failures: int | None = None) -> None:

@@ -22,6 +22,7 @@ from banstream.sentences import sentence
 from banstream.show import counted, json_line, note, printable, say
 from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
+from producers.atlas import Atlas
 from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
 from schemas.durations import format_duration
@@ -109,7 +110,7 @@ def _counted_by(window: WindowKind | None, settings: Settings) -> Settings:
     """The same with all jails' failures counted in one way, where one is asked for."""
     if window is None:
         return settings
-    stepped = [jail.rules.name for jail in settings.jails if jail.rules.steps]
+    stepped = [jail.rules.name for jail in settings.jails if jail.rules.steps or jail.rules.first_scope]
     if stepped and window == "fail2ban":
         raise ConfigError(f"--window fail2ban: jail {stepped[0]} has several steps, and that has one")
     jails = tuple(replace(jail, rules=replace(jail.rules, window=window)) for jail in settings.jails)
@@ -164,7 +165,10 @@ def _over_files(
     lists, warnings = read_once(both)
     for warning in warnings:
         note(warning)
-    return over_files([each.rules() for each in both], filters, streams, counts, lists)
+    atlas = Atlas(both[0].places)
+    for problem in atlas.notices():
+        note(f"WARNING: {problem}")
+    return over_files([each.rules() for each in both], filters, streams, counts, lists, atlas=atlas)
 
 
 def _print(decisions: list[Decision], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from banstream import values
+from banstream.importing.arguments import arguments_of
 from banstream.importing.drafts import LOOPBACK, Keys, toml_value
 from banstream.importing.installation import Installation, is_true
 from banstream.importing.remarks import Fate, Remark
@@ -30,14 +31,12 @@ CODE_MAXRETRY: Final = 3
 """What fail2ban's code has where no file says (row `maxretry` of jail.conf(5) is jail.conf's own 5)."""
 NO_COUNTERPART: Final[dict[str, str]] = {
     "maxmatches": "every failure that counted is kept, in the log",
-    "ignorecache": "no command is asked, so there is nothing to remember",
+    "ignorecache": "a command's answer is remembered for five minutes",
     "logencoding": "UTF-8 is read, and whatever else is there",
     "skip_if_nologs": "a jail waits for a file that is not there",
 }
 WINDOW: Final = 'window = "fail2ban": failures are estimated, and known offenders weighed, as there'
-NO_COMMAND: Final = (
-    "nothing here asks a command whom to spare; name them in ignoreip, or `banstream allow ADDRESS`"
-)
+COMMAND: Final = "ignorecommand"
 
 
 def policy_of(installation: Installation, jail: str) -> tuple[Keys, list[Remark]]:
@@ -69,20 +68,26 @@ class _Policy:
         self._grow()
         for key, said in NO_COUNTERPART.items():
             self._say("none", key, said)
-        if self._own("ignorecommand"):
-            self._without_command()
+        if self._own(COMMAND):
+            self._command()
         if self._is_no("ignoreself"):
             self.keys["ignoreself"] = False
             self._say("translated", "ignoreself", "ignoreself = false; the firewall never has own addresses")
 
-    def _without_command(self) -> None:
-        """A jail of its own command is off: it was made to ban those alone whom that does not spare."""
-        if self.jail == DEFAULT:
-            self._say("otherwise", "ignorecommand", f"{NO_COMMAND}: whom only the command spared is banned")
+    def _command(self) -> None:
+        """A command whom to spare; a jail of its own that nothing here can ask is off."""
+        try:
+            self.keys[COMMAND] = arguments = arguments_of(self.installation.value(self.jail, COMMAND) or "")
+        except ValueError as error:
+            no_command = f"{error}; name whom it spares in ignoreip, or `banstream allow ADDRESS`"
+            if self.jail == DEFAULT:
+                self._say("otherwise", COMMAND, f"{no_command}: whom only the command spared is banned")
+                return
+            self.keys["enabled"] = False
+            self._say("lost", COMMAND, f"{no_command}: the jail is off until `enabled = false` is taken out")
             return
-        self.keys["enabled"] = False
-        said = f"{NO_COMMAND}: the jail is off until `enabled = false` is taken out"
-        self._say("lost", "ignorecommand", said)
+        said = "run by whoever reads the log, as that user, for each address that fails; kept for 5 minutes"
+        self._say("translated", COMMAND, f"{COMMAND} = {toml_value(arguments)}: {said}")
 
     def _take(self, key: str, read: Callable[[str], Keys]) -> None:
         """A key that may be wrong: fail2ban's own default holds then, there as here."""

@@ -32,11 +32,12 @@ NONE_KNOWN: Final[Mapping[str, Filter]] = {}
 
 @cache
 def every_filter() -> tuple[NativeFilter, ...]:
-    """The whole library, in the order in which a line is routed.
+    """The library, in the order in which a line is routed, but for who reads requests: a jail names that.
 
     Those of many services come last, and of these who looks for probes alone.
     """
-    filters = [read_filter(LIBRARY / f"{name}.toml", name) for name in library_names()]
+    library = [read_filter(LIBRARY / f"{name}.toml", name) for name in library_names()]
+    filters = [each for each in library if "request" not in each.definition.counts]
     with_needles(pattern for each in filters if each.engine is None for pattern in each.rules.patterns)
     return tuple(sorted(filters, key=_turn))
 

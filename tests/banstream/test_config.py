@@ -588,7 +588,9 @@ def test_a_filter_counts_kinds_that_there_are(tmp_path: Path) -> None:
     own.write_text(
         'title = "own"\ncounts = ["probe"]\n[[probed]]\nline = "knock from {ip}"\n', encoding="utf-8"
     )
-    with pytest.raises(ConfigError, match=r"own\.toml: counts: expected some of failed, probed, succeeded"):
+    with pytest.raises(
+        ConfigError, match=r"own\.toml: counts: expected some of failed, probed, request, succeeded"
+    ):
         load_filter(str(own))
 
 

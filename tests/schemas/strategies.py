@@ -83,5 +83,6 @@ def _bounded(hint: Any, bounds: msgspec.Meta) -> st.SearchStrategy[Any]:
     if hint is float:
         return st.floats(bounds.gt, bounds.le, exclude_min=True, allow_nan=False)
     if hint is str and bounds.max_length:
-        return texts | st.just("\U0001f600" * bounds.max_length)
+        short = texts.map(lambda text: text[: bounds.max_length])
+        return short | st.just("\U0001f600" * bounds.max_length)
     return _values("", hint)

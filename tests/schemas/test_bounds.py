@@ -15,6 +15,7 @@ from schemas.bounds import (
     MOST_LABELS,
     MOST_PORT,
     MOST_POSITION,
+    MOST_TIMES,
     NAME_CHARACTERS,
     STATEMENT_CHARACTERS,
     TEXT_CHARACTERS,
@@ -25,13 +26,21 @@ from schemas.errors import InvalidMessage
 from schemas.records import Record
 from tests.schemas.examples import EXAMPLES
 
+SYSTEM = (0, 2**32 - 1)
 INSTANT, TOLD, DURATION = (0, LAST_INSTANT_MS), (0, LAST_TOLD_MS), (0, LONGEST_MS)
 NUMBERS = {
-    "auth": {"at_ms": TOLD, "seen_at_ms": TOLD, "position": (0, MOST_POSITION), "port": (0, MOST_PORT)},
+    "auth": {
+        "at_ms": TOLD,
+        "seen_at_ms": TOLD,
+        "position": (0, MOST_POSITION),
+        "port": (0, MOST_PORT),
+        "asn": SYSTEM,
+        "times": (1, MOST_TIMES),
+    },
     "command": {"at_ms": TOLD, "duration_ms": DURATION},
     "tick": {"at_ms": TOLD},
     "rules": {"at_ms": TOLD},
-    "ban": {"at_ms": INSTANT, "until_ms": INSTANT, "findtime_ms": DURATION},
+    "ban": {"at_ms": INSTANT, "until_ms": INSTANT, "findtime_ms": DURATION, "asn": SYSTEM},
     "unban": {"at_ms": INSTANT},
     "prolong": {"at_ms": INSTANT, "until_ms": INSTANT},
     "standing": {"decided_at_ms": INSTANT},
@@ -40,10 +49,10 @@ NUMBERS = {
     "deadletter": {"at_ms": INSTANT},
 }
 NAMES = {
-    "auth": ("filter", "filter_version", "source", "incarnation", "service", "host"),
+    "auth": ("filter", "filter_version", "source", "incarnation", "service", "host", "as_name"),
     "command": ("id", "who", "jail"),
     "rules": ("version",),
-    "ban": ("id", "jail", "rules", "who"),
+    "ban": ("id", "jail", "rules", "who", "as_name"),
     "unban": ("id", "jail", "ban", "who"),
     "prolong": ("id", "jail", "ban", "who"),
     "standing": ("decision",),
@@ -52,7 +61,7 @@ NAMES = {
     "deadletter": ("topic",),
 }
 TEXTS = {
-    "auth": ("user", "line"),
+    "auth": ("user", "line", "path"),
     "command": ("why",),
     "ban": ("why",),
     "unban": ("why",),

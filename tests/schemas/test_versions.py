@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from schemas.rules import ADDED, ADDED_TO_INCREMENT, Escalation, Increment, Jail, Rules, Threshold
+from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
+from schemas.rules_added import ADDED, ADDED_TO_INCREMENT
+from schemas.whereabouts import Scope
 
 FIRST = {
     "name", "filters", "findtime_ms", "maxretry", "bantime_ms", "ignoreip", "kinds", "sources", "hosts",
@@ -39,7 +41,12 @@ OF_BEFORE = {
 """Rules as they were put in force, and the version that they had then, and have in logs."""
 
 
-TABLES: Mapping[str, object] = {"increment": Increment(), "escalate": Escalation()}
+TABLES: Mapping[str, object] = {
+    "increment": Increment(),
+    "escalate": Escalation(),
+    "scope": Scope(),
+    "first_scope": Scope(),
+}
 """Of keys that are tables, one."""
 
 

@@ -21,6 +21,7 @@ from schemas.topics import COMMANDS
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.order import TOLD
+from streams.routes import route_to
 from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from streams.window import reference, reference_of
@@ -67,16 +68,31 @@ def failed(ip: str, at_s: float, kind: str = "failed") -> tuple[str, int, str]:
     return kind, T0 + int(at_s * SECOND), ip
 
 
-def fold(decider: Decider, events: Iterable[tuple[str, int, str]], *, frame: int = 7) -> list[Decision]:
-    """Fold events in frames of this many, from the offset after the last; the decisions."""
+def fold(
+    decider: Decider,
+    events: Iterable[tuple[str, int, str]],
+    *,
+    frame: int = 7,
+    country: str | None = None,
+    asked: tuple[int, str] | None = None,
+) -> list[Decision]:
+    """Fold events in frames of this many, from the offset after the last; the decisions.
+
+    `country`: from where they are. `asked`: for how many requests each stands, and the path.
+    """
+    more = () if asked is None else (0, None, None, *asked)
+    route = "sshd"
+    if decider.routes.selective:
+        route = route_to("sshd", "", None, whereabouts=decider.routes.regions.of(country, None))
     rows = list(events)
     decisions: list[Decision] = []
     first = reference_of(decider._reference)[0] + 1 if decider._reference >= 0 else 0  # noqa: SLF001 - a test's way to go on after what it folded before
     for offset, start in enumerate(range(0, len(rows), frame), first):
         part = [
-            (kind, at_ms, ip, index) for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
+            (kind, at_ms, ip, index, *more)
+            for index, (kind, at_ms, ip) in enumerate(rows[start : start + frame])
         ]
-        decisions += decider.fold(Run(reference(offset), "sshd", part), lambda index: f"line {index}")
+        decisions += decider.fold(Run(reference(offset), route, part), lambda index: f"line {index}")
     return decisions
 
 

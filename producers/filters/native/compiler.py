@@ -20,7 +20,7 @@ from producers.filters.bounds import compiled
 from producers.filters.entries import Entry
 from producers.filters.native.definition import Definition, Rule
 from producers.filters.native.pieces import access_line, expand, outline
-from producers.filters.native.targets import SPELT, is_target, readings, spelt
+from producers.filters.native.targets import SPELT, is_target, path_of, readings, spelt
 from producers.filters.rows import Needle, Needles, contains
 from schemas.errors import ConfigError
 
@@ -130,6 +130,8 @@ class LinePattern:
         groups: dict[str, bytes] = {}
         _capture(found, groups, absent)
         target = groups.pop(ASKED, b"")
+        if self.rule.kind == "request":
+            groups["path"] = path_of(target)
         return groups if self.asked is None or any(map(self.asked.fullmatch, readings(target))) else None
 
 

@@ -13,7 +13,7 @@ headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its o
 [pieces]                                      # its own pieces
 client = 'Client "(?:::ffff:)?{ip}"'
 
-[[failed]]                                    # also [[succeeded]], [[probed]], [[session]]
+[[failed]]                                    # also [[succeeded]], [[probed]], [[request]], [[session]]
 line = '\[{user}\] FAIL LOGIN: {client}'    # a whole message, from its first character to its last
 
 [[failed]]
@@ -48,10 +48,10 @@ from producers.filters.native.pieces import LAYOUTS
 from producers.library import FAILED
 from schemas.errors import ConfigError
 
-RuleKind = Literal["failed", "succeeded", "probed", "session"]
+RuleKind = Literal["failed", "succeeded", "probed", "request", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
-KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "session")
-EVENTS: Final = frozenset({"succeeded", "failed", "probed"})
+KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "request", "session")
+EVENTS: Final = frozenset({"succeeded", "failed", "probed", "request"})
 TECHNIQUE: Final = re.compile(r"T\d{4}(?:\.\d{3})?")
 WORDS: Final = "words"
 MOST_MISSING: Final = 3
@@ -176,7 +176,7 @@ class _Reader:
             rules=rules,
         )
         if not rules and not found.engine:
-            raise self._wrong("", "has no [[failed]], [[succeeded]] or [[probed]]")
+            raise self._wrong("", "has no [[failed]], [[succeeded]], [[probed]] or [[request]]")
         return found
 
     def _technique(self, top: Mapping[str, Any]) -> str:

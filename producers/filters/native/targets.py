@@ -59,6 +59,11 @@ def readings(target: bytes) -> tuple[bytes, ...]:
     return tuple(dict.fromkeys((target, path, path.lower(), _fed(some))))
 
 
+def path_of(target: bytes) -> bytes:
+    """The path of a target as a case-blind server takes it, and without a query, which may hold secrets."""
+    return target if PLAIN.fullmatch(target) else _path(target[:MOST_BYTES]).lower()
+
+
 def is_target(text: bytes) -> bool:
     """Whether a text may be what a request asked for: a path, or a URI."""
     return TARGET.match(text) is not None

@@ -74,18 +74,18 @@ def report(folder: Path, tmp_path: Path, *options: str, code: int = 0) -> list[d
 def test_every_jail_of_debians_package_is_taken_over(enabled: str, tmp_path: Path) -> None:
     """Each is a jail here that `config check` finds good, whether it is enabled or asked for by --all.
 
-    But one lets in, and one would ban search engines without the command that spares them: that one is off,
-    with exit code 1 where it was on before.
+    But one lets in; the command that spares search engines comes along.
     """
     folder = stock(tmp_path, jail_local=f"[DEFAULT]\nenabled = {enabled}\n")
     on = enabled == "true"
-    settings, said = imported(folder, tmp_path, *([] if on else ["--all"]), code=int(on))
-    jails = {jail.rules.name for jail in settings.jails}
-    assert len(jails) >= 89
+    settings, said = imported(folder, tmp_path, *([] if on else ["--all"]))
+    jails = {jail.rules.name: jail.rules for jail in settings.jails}
+    assert len(jails) >= 90
     assert "[pass2allow-ftp] action: it lets in whom it finds, and bans nobody" in said
-    (lost,) = [line for line in said.splitlines() if line.startswith("LOST ")]
-    assert "[apache-fakegooglebot] ignorecommand: nothing here asks a command whom to spare" in lost
-    assert "apache-fakegooglebot" not in jails
+    assert not [line for line in said.splitlines() if line.startswith("LOST ")]
+    program, *arguments = jails["apache-fakegooglebot"].ignorecommand
+    assert program.endswith("/filter.d/ignorecommands/apache-fakegooglebot")
+    assert arguments == ["<ip>"]
     assert Service(tmp_path).run("config", "check", "--config", str(tmp_path / "made.toml")).returncode == 0
     assert (tmp_path / "made.toml").stat().st_mode & 0o777 == 0o640
 
@@ -420,3 +420,30 @@ def test_what_fail2ban_banned_is_kept_out_by_banstream(server: Server, tmp_path:
         (ban,) = service.json("bans")
         assert ban["holds"][0]["who"] == "import fail2ban"
         service.stop()
+
+
+@pytest.mark.real("fail2ban")
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("/bin/true <ip>", ["/bin/true", "<ip>"]),
+        ("/bin/true --for '<HOST>'", ["/bin/true", "--for", "<ip>"]),
+        ("/bin/true <ip> | grep -q ours", "run without a shell"),
+        ("/bin/true $(cat /x) <ip>", "run without a shell"),
+        ("/bin/true <ip> <F-USER>", "given the address alone here, and not <F-USER>"),
+        ("/bin/true", "<ip> where the address is to stand"),
+        ("true <ip>", "an absolute path first"),
+    ],
+)
+def test_an_ignorecommand_is_taken_over_where_it_needs_no_shell(
+    text: str, arguments: list[str] | str, tmp_path: Path
+) -> None:
+    """Else the jail is off, since it would ban those whom the command spared, and that is a loss."""
+    jail = f"[sshd]\nenabled = true\nignorecommand = {text}\n"
+    good = isinstance(arguments, list)
+    settings, said = imported(stock(tmp_path, jail_local=jail), tmp_path, code=int(not good))
+    commands = [list(each.rules.ignorecommand) for each in settings.jails if each.rules.name == "sshd"]
+    assert commands == ([arguments] if good else [])
+    if isinstance(arguments, str):
+        (lost,) = [line for line in said.splitlines() if line.startswith("LOST ")]
+        assert arguments in lost
