@@ -193,6 +193,11 @@ def _firewall(made: Machine) -> Iterator[str]:
         since.append(f"{enforcer['repaired']} put right that others had changed")
     told = f"; since the start {', '.join(since)}" if since else ""
     yield f"Firewall: {enforcer['backend']} {verb} {held}{told}"
+    lists = enforcer.get("lists") or {}
+    if lists.get("names"):
+        coming = "" if lists["settled"] or enforcer["observing"] else ", and more are on their way"
+        refuses = counted(lists["prefixes"], "prefix", "prefixes")
+        yield f"Lists of whom to ban: {', '.join(lists['names'])}; the firewall refuses {refuses}{coming}"
     if enforcer["never_ban"]:
         never = sorted(enforcer["never_ban"], key=lambda each: not each.endswith(OWN))
         yield f"Never banned: {some(never, MOST_NEVER)}"
