@@ -38,6 +38,7 @@ from schemas.rules import (
     Increment,
     Jail,
     JailInput,
+    SparedNetwork,
     Threshold,
     WindowKind,
 )
@@ -234,9 +235,14 @@ def _escalation(jail: Table, usual: Escalation | None) -> Escalation | None:
         addresses=table.take("addresses", values.between(2, MOST_ADDRESSES), kept.addresses),
         findtime_ms=table.take("findtime", values.duration_ms, kept.findtime_ms),
         bantime_ms=table.take("bantime", values.bantime_ms, kept.bantime_ms),
+        spared=table.take("spared", _spared_network, kept.spared),
     )
     table.done()
     return made if wanted else None
+
+
+def _spared_network(value: object) -> SparedNetwork:
+    return cast("SparedNetwork", values.one_of(*get_args(SparedNetwork))(value))
 
 
 def _increment(jail: Table, usual: Increment | None) -> Increment | None:

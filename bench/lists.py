@@ -94,7 +94,7 @@ def _held(config: str) -> int | None:
 
 def _numbers() -> set[int]:
     """Addresses as numbers, the same on every run."""
-    chosen = random.Random(1)  # noqa: S311 - a benchmark's addresses
+    chosen = random.Random(1)
     found: set[int] = set()
     while len(found) < PREFIXES:
         found.add(chosen.randrange(16 << 24, 126 << 24))

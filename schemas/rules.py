@@ -36,6 +36,7 @@ WindowKind = Literal["exact", "fail2ban"]
 Distinct = Literal["user", "address", "port"]
 Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
+SparedNetwork = Literal["nothing", "parts"]
 ADDED: Final[Mapping[str, object]] = {
     "increment": None,
     "on": "events",
@@ -55,6 +56,8 @@ WIDEST_IPV4: Final = 24
 WIDEST_IPV6: Final = 48
 """A network of that length is whole in one partition (schemas.topics)."""
 MOST_ADDRESSES: Final = 256
+ADDED_TO_ESCALATION: Final[Mapping[str, object]] = {"spared": "nothing"}
+"""The same, of how they ban networks."""
 ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
 """The same, of how their bans grow."""
 MOST_STEPS: Final = 8
@@ -115,6 +118,7 @@ class Escalation:
         ipv4, ipv6: the network's length; no wider than what a partition holds whole.
         addresses: so many different ones, or what is counted in their place, banned within `findtime_ms`.
         bantime_ms: how long the network's first ban lasts; None for ever.
+        spared: what is banned of a network in which somebody is never to be: nothing, or all but him.
     """
 
     ipv4: Annotated[int, msgspec.Meta(ge=WIDEST_IPV4, le=32)] = WIDEST_IPV4
@@ -122,6 +126,7 @@ class Escalation:
     addresses: Annotated[int, msgspec.Meta(ge=2, le=MOST_ADDRESSES)] = 8
     findtime_ms: DurationMs = 86_400_000
     bantime_ms: DurationMs | None = 86_400_000
+    spared: SparedNetwork = "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +267,7 @@ class Rules:
         for jail in wire["jails"]:
             _leave_out(jail, ADDED)
             _leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            _leave_out(jail.get("escalate", {}), ADDED_TO_ESCALATION)
         if not self.require_enrolled:
             del wire["require_enrolled"]
         return wire

@@ -35,6 +35,7 @@ from schemas.records import (
 )
 from schemas.rules import MANUAL, Jail, Rules
 from streams import commands, lists, users
+from streams.escalation import NOTHING
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
@@ -190,7 +191,7 @@ class Decider(Verdicts):
         subject = jail.subject_of(ip)
         self.touched.add(subject)
         if jail.networks is not None:
-            self.touched.add(jail.networks.network_of(subject) or subject)
+            self.touched.add(jail.above(subject) or subject)
         held = jail.held_by(subject)
         banned = jail.beneath(subject) or held
         if banned is not None:
@@ -229,7 +230,7 @@ class Decider(Verdicts):
         """Count failures of a subject in the ban of its network."""
         above.while_banned += failures
         if jail.networks is not None:
-            self.touched.add(jail.networks.network_of(subject) or subject)
+            self.touched.add(jail.above(subject) or subject)
 
     def _succeeded(self, jail: JailState, ip: str) -> None:
         """Forget the failures of an address that got in, in a jail that forgives."""
@@ -317,19 +318,17 @@ class Decider(Verdicts):
         line_of: Callable[[], str | None],
         **facts: Any,
     ) -> None:
-        """Ban by a threshold; what jails on bans make of it, and the network where it fills one.
-
-        `facts` are the ban's own: why.
-        """
+        """Ban by a threshold; what jails on bans make of it, and the network it fills. `facts`: why."""
         deciding, step = failures[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
         facts["step"] = number + 1 if jail.rules.steps and not facts else None
         facts["lines"] = () if line is None else (line,)
         network, filling = self._filled(jail, ip, deciding)
-        spared = jail.spared_within(network) if filling else None
-        if spared is not None:
-            full = f"its network {network} is full, and not banned: {spared} is never banned"
-            facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
+        wide = (
+            NOTHING if not filling or jail.networks is None else jail.networks.widened(network, jail.spared)
+        )
+        if wide.why is not None and not wide.prefixes:
+            facts["why"] = f"{facts['why']}; {wide.why}" if "why" in facts else wide.why
         facts["counted"] = jail.rules.counts
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
@@ -337,10 +336,13 @@ class Decider(Verdicts):
             subject = other.subject_of(ip)
             self.touched.add(subject)
             self._count(other, subject, deciding, line_of)
-        if filling and spared is None and jail.networks is not None:
+        if wide.prefixes and jail.networks is not None:
             jail.networks.clear(network)
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
-            self._decide(jail, network, filling, times, counted="addresses", lines=facts["lines"])
+            more = {"counted": "addresses", "lines": facts["lines"], "why": wide.why}
+            for part in wide.prefixes:
+                if jail.held_by(part) is None:
+                    self._decide(jail, part, filling, times, **more)
 
     def punish(
         self, jail: JailState, prefix: str, deciding: int, line_of: Callable[[], str | None], **facts: Any

@@ -100,6 +100,28 @@ def test_a_network_is_banned_for_its_addresses(up: Service, net: Fleet) -> None:
     assert up.stop() == 0
 
 
+def test_a_network_is_banned_but_for_whom_is_spared(up: Service, net: Fleet) -> None:
+    """All around him is dropped, he is not; one word frees it, and the addresses stay banned."""
+    for last in (77, 78, 100):
+        net["attacker"].add(f"{FOUR}{last}")
+    escalate = '[jail.sshd.escalate]\naddresses = 3\nspared = "parts"'
+    up.configure(f'maxretry = 1\nignoreip = "{FOUR}77"', more=escalate)
+    up.start()
+    for last in range(1, 4):
+        up.fail(f"{FOUR}{last}")
+    eventually(lambda: len(up.elements()) == 10, "seven parts and three addresses")
+    assert [reaches(net, f"{FOUR}{last}") for last in (77, 78, 100)] == [True, False, False]
+    said = up.run("explain", f"{FOUR}100", "--config", str(up.config)).stdout
+    assert f"of its network {FOUR}0/24 all but {FOUR}77, who is never banned" in said
+    replays_the_same(up)
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.run("unban", f"{FOUR}0/24", "--config", str(up.config))
+    eventually(lambda: up.elements() == {f"{FOUR}{last}" for last in range(1, 4)}, "the parts are free")
+    assert reaches(net, f"{FOUR}100")
+    assert up.stop() == 0
+
+
 def test_a_jail_has_several_thresholds(up: Service) -> None:
     """The second counts what the first has banned for, through a restart; the ban says which it was."""
     steps = (

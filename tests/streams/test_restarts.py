@@ -29,7 +29,11 @@ JAILS = st.builds(
     steps=st.sampled_from([(), (Threshold(maxretry=5, findtime_ms=10 * MINUTE, bantime_ms=MINUTE),)]),
     increment=st.sampled_from([None, Increment(rndtime_ms=MINUTE), Increment(overalljails=True)]),
     escalate=st.sampled_from(
-        [None, Escalation(addresses=2, findtime_ms=10 * MINUTE, bantime_ms=MINUTE, ipv6=56)]
+        [
+            None,
+            Escalation(addresses=2, findtime_ms=10 * MINUTE, bantime_ms=MINUTE, ipv6=56),
+            Escalation(addresses=2, bantime_ms=MINUTE, spared="parts"),
+        ]
     ),
 )
 OTHERS = (
