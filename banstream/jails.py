@@ -9,6 +9,7 @@ from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.lacks import Lack, Lacking
+from banstream.leaking import leaking, read_leak
 from banstream.lists.wanted import Ignored, ignored
 from banstream.toml import Table
 from eventlog.trust import doubt
@@ -141,9 +142,11 @@ def _enabled_jail(
         table.problem("source", list(sources), 'none: with on = "bans" it reads no log')
     elif on == "events":
         sources = sources or defaults.sources or _usual_sources(filters, check)
+    leak = read_leak(table)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
     jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
+    jail = replace(jail, rules=leaking(table, jail.rules, leak))
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
     if jail.rules.wrong_count is not None:
@@ -213,8 +216,8 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         jail.problem("step", len(steps), f"{MOST_STEPS + 1} at most")
     if not steps:
         return rules
-    if rules.window == "fail2ban":
-        jail.problem("step", len(steps), 'none: window = "fail2ban" has one threshold')
+    if rules.window != "exact":
+        jail.problem("step", len(steps), f'none: window = "{rules.window}" has one threshold')
     first, *further = steps
     return replace(
         rules,

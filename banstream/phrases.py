@@ -34,6 +34,11 @@ def threshold(jail: Jail) -> str:
     what = "ban" if jail.on == "bans" else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
+    if jail.window == "leaky" and first.maxretry > 1:
+        capacity = first.maxretry - 1
+        speed = format_duration(max(1, first.findtime_ms // capacity))
+        bucket = f"{counted(first.maxretry, what)}{kinds}, of which one leaks every {speed}, ban"
+        return f"{bucket} {_lasting(first)}{', longer each time' if jail.increment is not None else ''}"
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
     told = [f"{counted(first.maxretry, what)}{kinds}{OF[jail.count]}{different} within {_ban_for(first)}"]
     told += [f"{step.maxretry} within {_ban_for(step)}" for step in further]
@@ -57,8 +62,11 @@ def counted_as(jail: Jail) -> str | None:
 
 
 def _ban_for(rules: Threshold | Escalation) -> str:
-    lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
-    return f"{format_duration(rules.findtime_ms)} ban {lasting}"
+    return f"{format_duration(rules.findtime_ms)} ban {_lasting(rules)}"
+
+
+def _lasting(rules: Threshold | Escalation) -> str:
+    return "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
 
 
 def what_for(count: int, of: str) -> str:

@@ -34,6 +34,7 @@ from streams.barrier import Unfoldable
 from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.leaky import LeakyJail
 from streams.order import INPUTS, Again, read_page
 from streams.partition import POSITION, UNRULED, Partition
 from streams.state import WHOLE, bucket_of
@@ -224,6 +225,10 @@ def counted(state: JailState, subject: str, now_ms: int) -> Iterator[Counted]:
     failures = state.failures_of(subject)
     if isinstance(state, EstimatingJail):
         yield _estimated(state, subject, now_ms)
+        return
+    if isinstance(state, LeakyJail):
+        level, empty_ms = state.so_far(subject, now_ms)
+        yield Counted(state.rules, 1, state.maxretry, level, empty_ms, tuple(map(at_ms_of, failures)))
         return
     for number, step in enumerate(state.thresholds):
         used = -1 if state.ladder is None else state.ladder.used(subject)[number]

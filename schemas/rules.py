@@ -32,7 +32,7 @@ SELF: Final = "self"
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
-WindowKind = Literal["exact", "fail2ban"]
+WindowKind = Literal["exact", "fail2ban", "leaky"]
 Distinct = Literal["user", "address", "port"]
 Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
@@ -154,7 +154,8 @@ class Jail:
             labels say otherwise leaves them alone.
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
-        window: how failures within findtime are counted: exactly, or as fail2ban estimates them.
+        window: how failures within findtime are counted: exactly, as fail2ban estimates them, or by a leaky
+            bucket of maxretry - 1 that is empty again findtime after it was full.
         increment: how bans grow; None: each lasts bantime.
         on: what counts as a failure: events, or the bans that other jails decide on events (fail2ban's
             recidive); the latter select no events themselves.
@@ -312,7 +313,9 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if jail.wrong_count is not None:
         raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
-    if jail.window == "fail2ban" and jail.steps:
+    if jail.window == "leaky" and jail.prolong:
+        raise InvalidMessage("a leaky bucket bans once, and prolongs nothing", field=f"{field}.prolong")
+    if jail.window != "exact" and jail.steps:
         raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):

@@ -1,4 +1,4 @@
-"""Which kind of jail some rules need (streams.jail, estimating, distinct, pairs, users)."""
+"""Which kind of jail some rules need (streams.jail, estimating, leaky, distinct, pairs, users)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from schemas.rules import Jail
 from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
+from streams.leaky import LeakyJail
 from streams.pairs import PairJail
 from streams.users import UserJail
 
@@ -21,6 +22,8 @@ def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> 
         kind = DistinctJail
     elif rules.window == "fail2ban":
         kind = EstimatingJail
+    elif rules.window == "leaky":
+        kind = LeakyJail
     if before is not None and type(before) is kind:
         before.adopt(rules, lateness_ms)
         return before

@@ -122,6 +122,33 @@ def test_a_network_is_banned_but_for_whom_is_spared(up: Service, net: Fleet) -> 
     assert up.stop() == 0
 
 
+def test_a_leaky_bucket(up: Service, net: Fleet) -> None:
+    """CrowdSec's words: the fourth failure at once bans, through a kill; one now and then does not."""
+    for last in (1, 2):
+        net["attacker"].add(f"{FOUR}{last}")
+    up.configure('window = "leaky"\ncapacity = 3\nleakspeed = "2s"')
+    up.start()
+    up.fail(f"{FOUR}1", 3)
+    up.fail(f"{FOUR}2")
+    config = ("--config", str(up.config))
+    rule = "4 failures, of which one leaks every 2s, ban for 10m"
+    eventually(lambda: rule in up.run("status", "sshd", *config).stdout, "the rule is said")
+    eventually(lambda: len(up.events()) == 4, "they are read")
+    time.sleep(2.1)
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.fail(f"{FOUR}1")
+    up.fail(f"{FOUR}2")
+    eventually(lambda: len(up.events()) == 6, "they are read")
+    assert up.elements() == set(), "one has leaked"
+    up.fail(f"{FOUR}1", 3)
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "the bucket overflows")
+    assert [reaches(net, f"{FOUR}{last}") for last in (1, 2)] == [False, True]
+    assert "4 failures within 6s" in up.run("explain", f"{FOUR}1", *config).stdout
+    replays_the_same(up)
+    assert up.stop() == 0
+
+
 def test_a_jail_has_several_thresholds(up: Service) -> None:
     """The second counts what the first has banned for, through a restart; the ban says which it was."""
     steps = (

@@ -160,7 +160,7 @@ def test_six_leaves_out_a_64() -> None:
 
 @given(st.sets(st.integers(0, 255), max_size=12), st.integers(24, 31))
 def test_parts_hold_all_but_whom_is_spared(spared: set[int], finest: int) -> None:
-    """Against the addresses one by one: nobody spared, everybody else but for the smallest part, none twice."""
+    """Against the addresses one by one: nobody spared, everybody else but who is beside, none twice."""
     found = parts_of(NET, finest, PrefixSet(four(last) for last in spared))
     held = [int(ip) & 255 for part in found for ip in ip_network(part)]
     size = 1 << 32 - finest

@@ -45,6 +45,7 @@ OTHERS = (
         findtime_ms=MINUTE,
         increment=Increment(),
     ),
+    Jail(name="leaky", filters=("sshd",), window="leaky", maxretry=2, findtime_ms=MINUTE, bantime_ms=MINUTE),
     Jail(name="ports", filters=("sshd",), distinct="address", ipv4_prefix=24, maxretry=2),
     Jail(name="again", filters=(), on="bans", maxretry=2, bantime_ms=MINUTE, ipv6_prefix=64),
 )
