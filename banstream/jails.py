@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.behaving import check_behaviour, read_behaviour
 from banstream.lacks import Lack, Lacking
 from banstream.leaking import leaking, read_leak
 from banstream.lists.wanted import Ignored, ignored
@@ -147,6 +148,7 @@ def _enabled_jail(
     kinds = jail.rules.kinds or _counted(filters)
     jail = replace(jail, rules=_stepped(table, replace(jail.rules, kinds=kinds, on=on)))
     jail = replace(jail, rules=leaking(table, jail.rules, leak))
+    check_behaviour(table, jail.rules)
     if jail.rules.distinct is not None and not jail.rules.may_be_distinct:
         table.problem("distinct", jail.rules.distinct, f"none here: {DISTINCT}")
     if jail.rules.wrong_count is not None:
@@ -188,6 +190,7 @@ def _jail(
             increment=_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),
+            behaviour=read_behaviour(table, rules.behaviour),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,27 +34,28 @@ def read_leak(table: Table) -> Leak:
 def leaking(table: Table, rules: Jail, leak: Leak) -> Jail:
     """The same with the bucket that `capacity` and `leakspeed` say in place of maxretry and findtime.
 
-    A bucket that holds 5 and leaks one every 10 s bans for the sixth of failures that lie within 50 s at most.
+    A bucket that holds 5 and leaks one every 10 s bans for the sixth of failures within 50 s at most.
     """
     said = {"capacity": leak.capacity, "leakspeed": leak.leakspeed_ms}
-    if rules.window != "leaky":
-        for key in [key for key, value in said.items() if value]:
-            table.problem(key, said[key], f"nothing here: it goes with {LEAKY}")
-        return rules
-    if rules.prolong:
-        table.problem("prolong", True, f"false: {LEAKY} prolongs nothing")
-    if not any(said.values()):
-        return rules
-    for key in leak.besides:
-        table.problem(key, None, "nothing here: capacity and leakspeed say it")
-    if not all(said.values()):
-        missing = next(key for key, value in said.items() if not value)
-        if missing not in table.refused:
-            table.problem(missing, None, "a value: capacity and leakspeed go together")
-        return rules
-    if leak.capacity * leak.leakspeed_ms > LONGEST_MS:
-        table.problem(
-            "leakspeed", leak.leakspeed_ms, "so little that a bucket is empty within a thousand years"
-        )
+    problems = dict(_problems(table, rules, leak, said))
+    for key, expected in problems.items():
+        table.problem(key, said.get(key) or None, expected)
+    if problems or rules.window != "leaky" or not any(said.values()):
         return rules
     return replace(rules, maxretry=leak.capacity + 1, findtime_ms=leak.capacity * leak.leakspeed_ms)
+
+
+def _problems(table: Table, rules: Jail, leak: Leak, said: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """What is wrong, by key: what was expected."""
+    if rules.window != "leaky":
+        yield from ((key, f"nothing here: it goes with {LEAKY}") for key, value in said.items() if value)
+        return
+    if rules.prolong:
+        yield "prolong", f"false: {LEAKY} prolongs nothing"
+    if not any(said.values()):
+        return
+    yield from ((key, "nothing here: capacity and leakspeed say it") for key in leak.besides)
+    missing = [key for key, value in said.items() if not value and key not in table.refused]
+    yield from ((key, "a value: capacity and leakspeed go together") for key in missing)
+    if leak.capacity * leak.leakspeed_ms > LONGEST_MS:
+        yield "leakspeed", "so little that a bucket is empty within a thousand years"

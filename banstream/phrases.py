@@ -54,6 +54,15 @@ def escalating(jail: Jail) -> str | None:
     return f"{rules.addresses} banned of a /{rules.ipv4} or IPv6 /{rules.ipv6} within {_ban_for(rules)}"
 
 
+def watching(jail: Jail) -> str | None:
+    """When a jail's minutes are unusual; None where it does not look."""
+    rules = jail.behaviour
+    if rules is None:
+        return None
+    tightened = "; then maxretry is halved" if rules.tighten else ""
+    return f"more than {rules.least} a minute, and than usual by {rules.deviations} deviations{tightened}"
+
+
 def counted_as(jail: Jail) -> str | None:
     """By which networks a jail counts; None where by address alone."""
     lengths = [f"/{jail.ipv4_prefix}"] if jail.ipv4_prefix < IPV4_BITS else []

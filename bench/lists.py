@@ -1,4 +1,4 @@
-"""A list of a million prefixes whom to ban: from the file to the last element in nftables, and what `up` takes.
+"""A list of a million prefixes whom to ban: from the file to the last element in nftables.
 
 Run as root. It makes a network namespace of its own, so the machine's firewall is not touched.
 """

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from schemas.addresses import parse_prefix
+from schemas.behaviours import Behaviour
 from schemas.bounds import (
     LONGEST_MS,
     MOST_LABELS,
@@ -50,6 +51,7 @@ ADDED: Final[Mapping[str, object]] = {
     "decoy_users": (),
     "distinct": None,
     "count": "address",
+    "behaviour": None,
 }
 """What jails of before could not say, and what they meant."""
 WIDEST_IPV4: Final = 24
@@ -72,6 +74,10 @@ DISTINCT: Final = 'different ones are counted on events, by one threshold, witho
 USERS: Final = 'users are counted on events, by one threshold, without prolong, in window "exact"'
 MOST_OF_A_USER: Final = 256
 """A user's window is no larger: each ban that it leads to names all of it."""
+TIGHTENED: Final = (
+    "behaviour is of events; its tighten goes with one threshold, without prolong and distinct, in window "
+    '"exact"'
+)
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -170,6 +176,7 @@ class Jail:
             an address with one user. Who took part is banned.
         distinct: how many different ones count, of one subject, rather than how many failures.
         decoy_users: names that no user has: a failure as one of them, as the service wrote it, bans at once.
+        behaviour: when its minutes are unusual, which is alerted; None: it does not look.
     """
 
     name: Name
@@ -197,6 +204,7 @@ class Jail:
     lists: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_NAMED)] = ()
     ignoreself: bool = True
     decoy_users: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_DECOYS)] = ()
+    behaviour: Behaviour | None = None
 
     @property
     def counts(self) -> CountedThing:
@@ -223,6 +231,15 @@ class Jail:
         elif self.count == "user" and self.maxretry > MOST_OF_A_USER:
             wrong = f"maxretry {MOST_OF_A_USER} at most of one user, not {self.maxretry}"
         return wrong or None
+
+    @property
+    def may_tighten(self) -> bool:
+        """Whether its maxretry may be halved, or nobody asks for it."""
+        return (
+            self.behaviour is None
+            or not self.behaviour.tighten
+            or (self.may_be_distinct and self.distinct is None and self.count == "address")
+        )
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -313,6 +330,8 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if jail.wrong_count is not None:
         raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
+    if jail.behaviour is not None and (jail.on == "bans" or not jail.may_tighten):
+        raise InvalidMessage(TIGHTENED, field=f"{field}.behaviour")
     if jail.window == "leaky" and jail.prolong:
         raise InvalidMessage("a leaky bucket bans once, and prolongs nothing", field=f"{field}.prolong")
     if jail.window != "exact" and jail.steps:

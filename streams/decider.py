@@ -34,7 +34,7 @@ from schemas.records import (
     Tick,
 )
 from schemas.rules import MANUAL, Jail, Rules
-from streams import commands, lists, users
+from streams import behaviour, commands, lists, users
 from streams.escalation import NOTHING
 from streams.growth import lasting_ms
 from streams.jail import JailState
@@ -80,6 +80,7 @@ class Decider(Verdicts):
             self.touched |= self.jails[gone].retire()
         self.routes = Routes(self.jails[jail.name] for jail in rules.jails if jail.on == "events")
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
+        self.baselines = behaviour.baselines_of(self, self.baselines)
         self.lists_changed()
 
     def apply(
@@ -114,8 +115,10 @@ class Decider(Verdicts):
                 users.take(self, change)
         return self._taken()
 
-    def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
+    def fold(self, run: Run, line_of: LineOf, *, seen: bool = False) -> list[Decision]:  # noqa: C901, PLR0912, PLR0915 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
+        if self.baselines and not seen:
+            return behaviour.fold(self, run, line_of)
         if self.tracking:
             self.touched.update(addresses_of(run.rows))
         rest = self._spring(run, line_of) if run.decoy else None
@@ -323,13 +326,14 @@ class Decider(Verdicts):
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
         facts["step"] = number + 1 if jail.rules.steps and not facts else None
         facts["lines"] = () if line is None else (line,)
-        network, filling = self._filled(jail, ip, deciding)
+        network, filling = (ip, list[int]()) if jail.networks is None else jail.networks.fill(ip, deciding)
+        self.touched.add(network)
         wide = (
             NOTHING if not filling or jail.networks is None else jail.networks.widened(network, jail.spared)
         )
         if wide.why is not None and not wide.prefixes:
             facts["why"] = f"{facts['why']}; {wide.why}" if "why" in facts else wide.why
-        facts["counted"] = jail.rules.counts
+        facts = {**behaviour.remark(jail), "counted": jail.rules.counts, **facts}
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             other.failures += 1
@@ -353,14 +357,6 @@ class Decider(Verdicts):
     def _place_of(self, failure: int) -> str:
         offset, index = reference_of(failure)
         return f"{self.partition}-{offset}-{index}"
-
-    def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
-        """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
-        network = None if jail.networks is None else jail.networks.network_of(subject)
-        if jail.networks is None or network is None:
-            return subject, []
-        self.touched.add(network)
-        return network, jail.networks.add(network, subject, failure)
 
     def _decide(
         self,

@@ -135,6 +135,11 @@ class Networks:
             return network
         return self.part_of(network, subject)
 
+    def fill(self, subject: str, failure: int) -> tuple[str, list[int]]:
+        """The network of who is banned, and the failures that decided its bans, where that fills it."""
+        network = self.network_of(subject)
+        return (subject, []) if network is None else (network, self.add(network, subject, failure))
+
     def add(self, network: str, subject: str, failure: int) -> list[int]:
         """Take in a ban; the failures that decided those that fill the network, or none."""
         bans = [each for each in self._bans.get(network, ()) if each[1] != subject or each[0] > failure]

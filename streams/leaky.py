@@ -1,8 +1,8 @@
 """A jail whose window is a leaky bucket, CrowdSec's shape: failures pour in, and leak out at a steady rate.
 
-A bucket holds `maxretry - 1` failures (its capacity) and is empty again `findtime` after it was full: one leaks
-every `findtime / (maxretry - 1)` (its leakspeed). The failure that it cannot hold bans, and empties it. Levels
-are exact: a failure is `findtime` milliseconds' worth of a capacity's leaking, so everything is an integer.
+A bucket holds `maxretry - 1` failures (its capacity) and is empty again `findtime` after it was full: one
+leaks every `findtime / (maxretry - 1)` (its leakspeed). The failure that it cannot hold bans, and empties it.
+Levels are exact: a failure is `findtime` milliseconds' worth of a capacity's leaking, so all are integers.
 
 | a failure | finds the bucket |
 |---|---|
@@ -10,7 +10,7 @@ are exact: a failure is `findtime` milliseconds' worth of a capacity's leaking, 
 | late: before the last that was counted | as it is: it pours in all the same |
 | of a subject that failed long enough ago | empty |
 
-The failures that are in it when it overflows lie within findtime: a ban's count is true of the exact window, too.
+The newest of them, when it overflows, lie within findtime: a ban's count is true of the exact window, too.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Buckets(SubjectTally[Bucket]):
         return bucket.level > self.capacity * self.rules.findtime_ms
 
     def so_far(self, subject: str, now_ms: int) -> tuple[int, int | None]:
-        """How many failures are in a bucket at an instant, begun ones too, and when it is empty if it is not."""
+        """How many failures are in a bucket at an instant, begun ones too, and when it is empty, if not."""
         bucket = self._known.get(subject)
         level = 0 if bucket is None else self._level(bucket, now_ms)
         if bucket is None or not level:

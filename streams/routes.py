@@ -45,7 +45,10 @@ class Routes(dict[str, tuple[JailState, ...]]):
             jail.rules.sources or jail.rules.hosts or jail.rules.labels for jail in self._jails
         )
         self.valued = any(
-            jail.rules.distinct in {"user", "port"} or jail.rules.count != "address" for jail in self._jails
+            jail.rules.distinct in {"user", "port"}
+            or jail.rules.count != "address"
+            or jail.rules.behaviour is not None
+            for jail in self._jails
         )
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
         forgiving = {"succeeded"} if any(jail.rules.forgive for jail in self._jails) else set[str]()

@@ -173,6 +173,8 @@ def _tables(rules: Jail) -> list[str]:
         facts |= {"findtime": format_duration(wide.findtime_ms), "bantime": _bantime(wide.bantime_ms)}
         facts["spared"] = wide.spared if wide.spared != "nothing" else None
         lines += _table(f"[jail.{name}.escalate]", facts)
+    if rules.behaviour is not None:
+        lines += _table(f"[jail.{name}.behaviour]", asdict(rules.behaviour))
     return lines
 
 

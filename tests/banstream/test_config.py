@@ -495,6 +495,8 @@ escalate = { enabled = false }
         ("escalate = { addresses = 1 }", "escalate.addresses", "a whole number from 2 to 256"),
         ('distinct = "user"\nprolong = true', "distinct", "none here: different ones are counted on events"),
         ("escalate = { spared = 1 }", "escalate.spared", "one of nothing, parts"),
+        ("behaviour = { least = 0 }", "behaviour.least", "a whole number from 1"),
+        ("behaviour = { tighten = true }\nprolong = true", "behaviour", "tighten goes with one threshold"),
         ("capacity = 3", "capacity", 'nothing here: it goes with window = "leaky"'),
         ('window = "leaky"\ncapacity = 3', "leakspeed", "capacity and leakspeed go together"),
         (

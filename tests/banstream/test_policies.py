@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.behaviours import Alert
 from schemas.records import Prolong
 from schemas.topics import DECISIONS
 from tests.banstream.service import Service, eventually
@@ -147,6 +148,44 @@ def test_a_leaky_bucket(up: Service, net: Fleet) -> None:
     assert "4 failures within 6s" in up.run("explain", f"{FOUR}1", *config).stdout
     replays_the_same(up)
     assert up.stop() == 0
+
+
+def test_what_is_unusual_is_alerted_and_tightens(up: Service, net: Fleet) -> None:
+    """An hour of one failure a minute, then thirty: two of an address ban in place of four."""
+    net["attacker"].add(f"{FOUR}1")
+    up.configure('maxretry = 4\nfindtime = "3h"', more="[jail.sshd.behaviour]\nleast = 9\ntighten = true")
+    now = int(time.time()) // 60 * 60 - 120
+    with up.log.open("a", encoding="utf-8") as log:
+        for minute in range(70):
+            log.write(line(now - (70 - minute) * 60, f"198.51.100.{minute}", minute))
+        log.writelines(line(now + nth, f"192.0.2.{nth}", 100 + nth) for nth in range(11))
+        log.writelines(line(now + 20 + nth, f"{FOUR}1", 200 + nth) for nth in range(2))
+    up.start()
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "two are enough")
+    assert not reaches(net, f"{FOUR}1")
+    config = ("--config", str(up.config))
+    told = [each for each in up.kept(DECISIONS) if isinstance(each, Alert)]
+    assert [(each.measure, each.count, each.usual, each.limit) for each in told] == [
+        ("failures", 10, 1, 9),
+        ("addresses", 10, 1, 9),
+    ]
+    assert "[sshd] Alert failures count=10 limit=9 usual=1" in up.errors
+    assert (
+        "maxretry is halved while the jail's minutes are unusual"
+        in up.run("explain", f"{FOUR}1", *config).stdout
+    )
+    assert "2 alerts so far" in up.run("status", "sshd", *config).stdout
+    replays_the_same(up)
+    up.stop(signal.SIGKILL)
+    up.start()
+    assert up.elements() == {f"{FOUR}1"}
+    assert up.stop() == 0
+
+
+def line(at_s: int, ip: str, nth: int) -> str:
+    """A failed login at an instant."""
+    at = datetime.fromtimestamp(at_s, UTC).isoformat()
+    return f"{at} server sshd[{nth + 1}]: Failed password for root from {ip} port {40_000 + nth} ssh2\n"
 
 
 def test_a_jail_has_several_thresholds(up: Service) -> None:

@@ -100,14 +100,13 @@ def test_a_bucket_goes_with_neither_steps_nor_prolong() -> None:
     st.lists(st.tuples(st.integers(0, 400_000), st.sampled_from([ALICE, BOB])), max_size=120),
     st.integers(1, 5),
     st.integers(1, 20_000),
-    st.integers(1, 9),
-    st.integers(0, 60),
-    st.booleans(),
+    st.tuples(st.integers(1, 9), st.integers(0, 60), st.booleans()),
 )
 def test_it_bans_as_water_would(
-    failures: list[tuple[int, str]], capacity: int, leakspeed_ms: int, frame: int, cut: int, late: bool
+    failures: list[tuple[int, str]], capacity: int, leakspeed_ms: int, cuts: tuple[int, int, bool]
 ) -> None:
     """Levels as fractions, one bucket an address; however the events are cut, saved and loaded."""
+    frame, cut, late = cuts
     events = [failed(ip, at_ms / 1_000) for at_ms, ip in (failures if late else sorted(failures))]
     some = rules(window="leaky", maxretry=capacity + 1, findtime_ms=capacity * leakspeed_ms, bantime_ms=None)
     made = Decider(some, tracking=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas.behaviours import Behaviour
 from schemas.codec import encode
 from schemas.records import Decision
 from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
@@ -48,6 +49,15 @@ OTHERS = (
     Jail(name="leaky", filters=("sshd",), window="leaky", maxretry=2, findtime_ms=MINUTE, bantime_ms=MINUTE),
     Jail(name="ports", filters=("sshd",), distinct="address", ipv4_prefix=24, maxretry=2),
     Jail(name="again", filters=(), on="bans", maxretry=2, bantime_ms=MINUTE, ipv6_prefix=64),
+)
+WATCHED = (
+    Jail(
+        name="watched",
+        filters=("sshd",),
+        maxretry=4,
+        bantime_ms=MINUTE,
+        behaviour=Behaviour(least=1, deviations=1, tighten=True),
+    ),
 )
 ACTS = st.lists(
     st.one_of(
@@ -99,7 +109,7 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
     ],
     {5, 6},
 )
-@given(JAILS, st.sampled_from([(), OTHERS]), ACTS, st.sets(st.integers(0, 59), max_size=6))
+@given(JAILS, st.sampled_from([(), OTHERS, WATCHED]), ACTS, st.sets(st.integers(0, 59), max_size=6))
 def test_a_restart_changes_nothing(
     jail: Jail, others: tuple[Jail, ...], acts: list[tuple[str, str, int]], restarts: set[int]
 ) -> None:
