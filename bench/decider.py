@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def flood() -> None:
-    """Ten million IPv6 addresses that fail once each, past the usual limit of a million, and nine attackers."""
+    """Ten million IPv6 addresses that fail once each, past the limit of a million, and nine attackers."""
     decider, banned, before = Decider(Rules(jails=RULES.jails)), 0, resident_mb()
     attackers = [f"192.0.2.{number}" for number in range(9)]
     started, most_mb = time.perf_counter(), 0.0
