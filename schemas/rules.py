@@ -330,12 +330,7 @@ def _check_jail(jail: Jail, field: str) -> None:
         raise InvalidMessage(DISTINCT, field=f"{field}.distinct")
     if jail.wrong_count is not None:
         raise InvalidMessage(jail.wrong_count, field=f"{field}.count")
-    if jail.behaviour is not None and (jail.on == "bans" or not jail.may_tighten):
-        raise InvalidMessage(TIGHTENED, field=f"{field}.behaviour")
-    if jail.window == "leaky" and jail.prolong:
-        raise InvalidMessage("a leaky bucket bans once, and prolongs nothing", field=f"{field}.prolong")
-    if jail.window != "exact" and jail.steps:
-        raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
+    _check_together(jail, field)
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):
         raise InvalidMessage("maxretry is not above the one before", field=f"{field}.steps")
@@ -344,6 +339,16 @@ def _check_jail(jail: Jail, field: str) -> None:
             parse_formula(jail.increment.formula)
         except ValueError as error:
             raise InvalidMessage(str(error), field=f"{field}.increment.formula") from error
+
+
+def _check_together(jail: Jail, field: str) -> None:
+    """InvalidMessage where two of a jail's policies do not go with each other."""
+    if jail.behaviour is not None and (jail.on == "bans" or not jail.may_tighten):
+        raise InvalidMessage(TIGHTENED, field=f"{field}.behaviour")
+    if jail.window == "leaky" and jail.prolong:
+        raise InvalidMessage("a leaky bucket bans once, and prolongs nothing", field=f"{field}.prolong")
+    if jail.window != "exact" and jail.steps:
+        raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
 
 
 def _check_prefixes(prefixes: Iterable[str], field: str) -> None:
