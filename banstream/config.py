@@ -162,11 +162,11 @@ class Settings:
         return tuple(dict.fromkeys(named)), any(jail.auto for jail in self.jails)
 
     def wanted(self) -> tuple[Wanted, ...]:
-        """The lists that jails name; in a fleet nobody's addresses are everybody's own."""
+        """The lists that jails name, and those of whom to ban; a fleet has no own addresses."""
         names = dict.fromkeys(name for jail in self.jails for name in jail.rules.spared_by)
         if is_shared(self.log_url):
             names.pop(SELF, None)
-        return wanted_by(names, self.lists)
+        return (*wanted_by(names, self.lists), *(each for each in self.lists if each.bans))
 
     def rules(self) -> Rules:
         """The jails as the decider wants them."""
@@ -246,7 +246,8 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
     metrics.done()
     lists = read_lists(top)
     places = read_places(top.table("places"))
-    jails = read_jails(top, check=check, files=places, lists=tuple(each.name for each in lists))
+    names = tuple(each.name for each in lists if not each.bans)
+    jails = read_jails(top, check=check, files=places, lists=names)
     return Settings(
         files=files,
         log_url=log_url,

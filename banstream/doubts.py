@@ -87,7 +87,7 @@ def _of_lists(lists: tuple[Wanted, ...]) -> Iterator[str]:
         try:
             content = parse(read_file(wanted.place.removeprefix(FILE), wanted.most_bytes), wanted)
         except Unusable as error:
-            yield f"{wanted.place}: {error}: nobody is spared by it"
+            yield f"{wanted.place}: {error}: nobody is {'banned' if wanted.bans else 'spared'} by it"
         else:
             yield from (f"{wanted.place}: {example}; it is left out" for example in content.examples)
 

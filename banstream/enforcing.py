@@ -95,9 +95,11 @@ class Enforcing:
 
     def account(self) -> Account:
         """How the enforcer is; nothing before it has started."""
+        status = None if self._enforcer is None else self._enforcer.status()
         return Account(
             files=self._settings.files,
-            enforcer=None if self._enforcer is None else self._enforcer.status(),
+            notices={} if status is None else dict.fromkeys(status.lists.problems, 1),
+            enforcer=status,
         )
 
     def tell(self, status: RoleStatus) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from banstream.chains import Chain, Decided, Told, chains_of, decided_about
 from banstream.enrolled import hosts_of
 from banstream.instants import now_ms
+from banstream.list_bans import ListedBy
 from banstream.looking import Look, events_of
 from banstream.reading import heartbeat, in_force, is_up, messages
 from banstream.so_far import Asked, Counted, Deciding, deciding
@@ -50,6 +51,7 @@ class Explanation:
         deciding: what the decider knows of an address that is not banned.
         counted: the jails that have failures of it now; `reasons`: why others of its events do not count.
         running: whether `up` runs; None where it is not `up` that decides.
+        listed: the lists of whom to ban that name it.
     """
 
     subject: str
@@ -62,6 +64,7 @@ class Explanation:
     counted: list[Counted] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
     running: bool | None = None
+    listed: list[ListedBy] = field(default_factory=list)
 
     @property
     def bans(self) -> list[Ban]:
@@ -75,7 +78,9 @@ class Explanation:
     @property
     def known(self) -> bool:
         """Whether there is anything to say of it."""
-        said = self.standings or self.inside or self.decided.told or self.counted or self.reasons
+        said = (
+            self.standings or self.inside or self.decided.told or self.counted or self.reasons or self.listed
+        )
         return bool(said or (self.seen and self.seen.events))
 
     def to_wire(self) -> dict[str, Any]:
@@ -102,6 +107,7 @@ class Explanation:
             "why_not": [each.to_wire() for each in self.reasons],
             "undecided_messages": None if deciding is None else deciding.behind,
             "up_running": self.running,
+            "listed": [each.to_wire() for each in self.listed],
         }
 
 

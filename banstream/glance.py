@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from banstream.instants import now_ms
 from banstream.machine import Machine
-from banstream.phrases import counted_as, escalating, size, some, threshold
+from banstream.phrases import counted_as, escalating, size, some, threshold, watching
 from banstream.show import counted, instant, moment, say, show, table, tell, until, warn
 from banstream.standings import StandingBan
 from banstream.tables import Bad
@@ -51,10 +51,7 @@ def show_jail(made: Machine, name: str) -> None:
     say(f"Jail {name}: {_threshold(made, name)}")
     jail = next((each for each in made.rules.jails if each.name == name), None) if made.rules else None
     if jail is not None:
-        if (lengths := counted_as(jail)) is not None:
-            say(f"Counts and bans: by {lengths}")
-        if (wide := escalating(jail)) is not None:
-            say(f"Networks: {wide}")
+        _show_policies(jail, counts)
     say(
         f"Failing now: {counted(counts['failing'], 'address', 'addresses')} below that; {_ever(made, counts)}"
     )
@@ -68,6 +65,18 @@ def show_jail(made: Machine, name: str) -> None:
     say(f"Banned now: {len(bans)}{_not_held(bans)}")
     for ban in bans:
         say(f"  {_named(ban)}  {until(ban.hold.until_ms)}")
+
+
+def _show_policies(jail: Jail, counts: Mapping[str, int]) -> None:
+    """What a jail does besides."""
+    if (lengths := counted_as(jail)) is not None:
+        say(f"Counts and bans: by {lengths}")
+    if (wide := escalating(jail)) is not None:
+        say(f"Networks: {wide}")
+    if (unusual := watching(jail)) is not None:
+        say(f"Unusual: {unusual}; {counted(counts.get('alerts', 0), 'alert')} so far")
+        if counts.get("unusual"):
+            warn("it is unusual now: `banstream watch`, or the log of `up`, has the numbers")
 
 
 def sources_read(made: Machine, jail: Jail) -> list[str]:
@@ -193,6 +202,11 @@ def _firewall(made: Machine) -> Iterator[str]:
         since.append(f"{enforcer['repaired']} put right that others had changed")
     told = f"; since the start {', '.join(since)}" if since else ""
     yield f"Firewall: {enforcer['backend']} {verb} {held}{told}"
+    lists = enforcer.get("lists") or {}
+    if lists.get("names"):
+        coming = "" if lists["settled"] or enforcer["observing"] else ", and more are on their way"
+        refuses = counted(lists["prefixes"], "prefix", "prefixes")
+        yield f"Lists of whom to ban: {', '.join(lists['names'])}; the firewall refuses {refuses}{coming}"
     if enforcer["never_ban"]:
         never = sorted(enforcer["never_ban"], key=lambda each: not each.endswith(OWN))
         yield f"Never banned: {some(never, MOST_NEVER)}"

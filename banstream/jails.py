@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.behaving import read_behaviour
 from banstream.ignorecommands import command
 from banstream.keys_together import together
 from banstream.lacks import Lack, Lacking
+from banstream.leaking import leaking, read_leak
 from banstream.lists.wanted import Ignored, ignored
 from banstream.places import check_places, read_scope
 from banstream.requests import paths
@@ -43,6 +45,7 @@ from schemas.rules import (
     Increment,
     Jail,
     JailInput,
+    SparedNetwork,
     Threshold,
     WindowKind,
 )
@@ -149,11 +152,11 @@ def _enabled_jail(
         table.problem("source", list(sources), 'none: with on = "bans" it reads no log')
     elif on == "events":
         sources = sources or defaults.sources or _usual_sources(filters, check)
-    rated = table.has("maxretry")
+    rated, leak = table.has("maxretry"), read_leak(table)
     jail = _jail(name, table, defaults, filters=filters, sources=sources)
     kinds = jail.rules.kinds or _counted(filters)
     rules = _stepped(table, replace(jail.rules, kinds=kinds, on=on))
-    rules = together(table, rules, rated=rated, look=check == "sources")
+    rules = together(table, leaking(table, rules, leak), rated=rated, look=check == "sources")
     if check != "names":
         check_places(table, rules, files, look=check == "sources")
     jail = replace(jail, rules=rules)
@@ -197,6 +200,7 @@ def _jail(
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
             escalate=_escalation(table, rules.escalate),
             scope=read_scope(table, rules.scope),
+            behaviour=read_behaviour(table, rules.behaviour),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,
@@ -226,8 +230,8 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         jail.problem("step", len(steps), f"{MOST_STEPS + 1} at most")
     if not steps:
         return rules
-    if rules.window == "fail2ban":
-        jail.problem("step", len(steps), 'none: window = "fail2ban" has one threshold')
+    if rules.window != "exact":
+        jail.problem("step", len(steps), f'none: window = "{rules.window}" has one threshold')
     first, *further = steps
     return replace(
         rules,
@@ -249,9 +253,14 @@ def _escalation(jail: Table, usual: Escalation | None) -> Escalation | None:
         addresses=table.take("addresses", values.between(2, MOST_ADDRESSES), kept.addresses),
         findtime_ms=table.take("findtime", values.duration_ms, kept.findtime_ms),
         bantime_ms=table.take("bantime", values.bantime_ms, kept.bantime_ms),
+        spared=table.take("spared", _spared_network, kept.spared),
     )
     table.done()
     return made if wanted else None
+
+
+def _spared_network(value: object) -> SparedNetwork:
+    return cast("SparedNetwork", values.one_of(*get_args(SparedNetwork))(value))
 
 
 def _increment(jail: Table, usual: Increment | None) -> Increment | None:

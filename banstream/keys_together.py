@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banstream.behaving import check_behaviour
 from banstream.ignorecommands import check_command
 from banstream.requests import asking
 from banstream.successes import check_successes
@@ -16,6 +17,7 @@ def together(table: Table, rules: Jail, *, rated: bool, look: bool) -> Jail:
     """
     rules = check_command(table, asking(table, rules, rated=rated), look=look)
     check_successes(table, rules)
+    check_behaviour(table, rules)
     if rules.distinct is not None and not rules.may_be_distinct:
         table.problem("distinct", rules.distinct, f"none here: {DISTINCT}")
     if rules.wrong_count is not None:

@@ -61,6 +61,7 @@ class Metric(StrEnum):
     DECIDER_BANNED = "banstream_decider_banned_subjects", "Subjects banned, by jail."
     DECIDER_FAILURES = "banstream_decider_failures_total", "Failures counted, by jail."
     DECIDER_BANS = "banstream_decider_bans_total", "Bans decided, by jail."
+    DECIDER_ALERTS = "banstream_decider_alerts_total", "How often a jail's minute was unusual, by jail."
     DECIDER_DROPPED = (
         "banstream_decider_dropped_subjects_total",
         "Subjects forgotten because there were too many, by jail.",
@@ -167,6 +168,8 @@ def _of_decider(account: Account) -> Iterator[Measured]:
             yield Metric.DECIDER_FAILURES, labels, counts["failures"]
             yield Metric.DECIDER_BANS, labels, counts["bans"]
             yield Metric.DECIDER_DROPPED, labels, counts["dropped"]
+            if "alerts" in counts:
+                yield Metric.DECIDER_ALERTS, labels, counts["alerts"]
 
 
 def _of_enforcer(account: Account) -> Iterator[Measured]:

@@ -38,6 +38,11 @@ def threshold(jail: Jail) -> str:
     what = ONE_OF[jail.counts] if jail.counts in {"bans", "requests"} else "failure" if plain else "event"
     kinds = "" if plain else f" ({' or '.join(jail.kinds)})"
     first, *further = jail.thresholds
+    if jail.window == "leaky" and first.maxretry > 1:
+        capacity = first.maxretry - 1
+        speed = format_duration(max(1, first.findtime_ms // capacity))
+        bucket = f"{counted(first.maxretry, what)}{kinds}, of which one leaks every {speed}, ban"
+        return f"{bucket} {_lasting(first)}{', longer each time' if jail.increment is not None else ''}"
     different = "" if jail.distinct is None else f" with a different {jail.distinct} each"
     of = f"{kinds}{OF[jail.count]}{different}{scope_of(jail.scope)}"
     told = [f"{counted(first.maxretry, what)}{of}{scope_of(first.scope)} within {_ban_for(first)}"]
@@ -58,6 +63,15 @@ def escalating(jail: Jail) -> str | None:
     return f"{rules.addresses} banned of a /{rules.ipv4} or IPv6 /{rules.ipv6} within {_ban_for(rules)}"
 
 
+def watching(jail: Jail) -> str | None:
+    """When a jail's minutes are unusual; None where it does not look."""
+    rules = jail.behaviour
+    if rules is None:
+        return None
+    tightened = "; then maxretry is halved" if rules.tighten else ""
+    return f"more than {rules.least} a minute, and than usual by {rules.deviations} deviations{tightened}"
+
+
 def counted_as(jail: Jail) -> str | None:
     """By which networks a jail counts; None where by address alone."""
     lengths = [f"/{jail.ipv4_prefix}"] if jail.ipv4_prefix < IPV4_BITS else []
@@ -66,8 +80,11 @@ def counted_as(jail: Jail) -> str | None:
 
 
 def _ban_for(rules: Threshold | Escalation) -> str:
-    lasting = "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
-    return f"{format_duration(rules.findtime_ms)} ban {lasting}"
+    return f"{format_duration(rules.findtime_ms)} ban {_lasting(rules)}"
+
+
+def _lasting(rules: Threshold | Escalation) -> str:
+    return "for ever" if rules.bantime_ms is None else f"for {format_duration(rules.bantime_ms)}"
 
 
 def place_of(country: str | None, asn: int | None, as_name: str | None) -> str:

@@ -7,6 +7,7 @@ import click
 from banstream.phrases import as_user, place_of, what_for
 from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
+from schemas.behaviours import Alert
 from schemas.codec import to_wire
 from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 from schemas.errors import InvalidMessage
@@ -69,8 +70,20 @@ def sentence(record: Record) -> str:
             return _decision(record)
         case Obeyed() | Standing() | Sighting() | Pardon() | Verdict():
             return record.TYPE
+        case Alert():
+            return f"{instant(record.at_ms)}  ALERT     {record.jail}  {alerted(record)}"
         case _:
             return f"{instant(record.at_ms)}  {_fact(record)}"
+
+
+def alerted(alert: Alert) -> str:
+    """What an alert says, in numbers that can be counted again."""
+    tightened = "; maxretry is halved while it lasts" if alert.tightened else ""
+    since = instant(alert.minute_ms)[11:16]
+    return (
+        f"{alert.count} {alert.measure} since {since}, more than {alert.limit}: usual are {alert.usual} a "
+        f"minute, give or take {alert.deviation} ({alert.basis}){tightened}"
+    )
 
 
 def _decision(record: Decision) -> str:

@@ -35,6 +35,7 @@ from streams.decider import Decider
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
 from streams.knowing import KnowingJail
+from streams.leaky import LeakyJail
 from streams.order import INPUTS, Again, read_page
 from streams.partition import POSITION, UNRULED, Partition
 from streams.rates import RateJail
@@ -235,7 +236,7 @@ def counted(state: JailState, subject: str, now_ms: int, last: Whence | None = N
     if isinstance(state, EstimatingJail):
         yield _estimated(state, subject, now_ms)
         return
-    if isinstance(state, RateJail):
+    if isinstance(state, RateJail | LeakyJail):
         amount, until_ms = state.so_far(subject, now_ms)
         yield Counted(state.rules, 1, state.maxretry, amount, until_ms, tuple(map(at_ms_of, failures)))
         return

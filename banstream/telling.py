@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from banstream.logs import NOTICE, quoted
+from schemas.behaviours import Alert
 from schemas.codec import decode
 from schemas.durations import format_duration
 from schemas.records import Ban, Decision, Prolong, Record, Unban
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MOST_A_SECOND: Final = 20
 MOST_KEPT: Final = 1_024
 LEVELS: Final = {"Refused": logging.WARNING, "Failed": logging.ERROR}
-WORDS: Final = {f'{{"type":"{each.TYPE}"'.encode(): each.__name__ for each in (Ban, Unban, Prolong)}
+WORDS: Final = {f'{{"type":"{each.TYPE}"'.encode(): each.__name__ for each in (Ban, Unban, Prolong, Alert)}
 """A decision's word, by how its line begins."""
 EXPIRED: Final = b'"expired":true'
 EXPIRED_MS: Final = 2_000
@@ -45,11 +46,14 @@ class Telling:
         self._left = MOST_A_SECOND
         self._more: dict[tuple[str, str], int] = {}
 
-    def hear(self, decisions: Iterable[Decision]) -> None:
-        """Keep what was decided, until it takes effect."""
+    def hear(self, decisions: Iterable[Decision | Alert]) -> None:
+        """Keep what was decided, until it takes effect; an alert has by then."""
         for each in decisions:
+            if isinstance(each, Alert):
+                self._alerted(each)
+                continue
             if len(self._why) >= MOST_KEPT:
-                return
+                continue
             if not (isinstance(each, Ban) and each.expired):
                 self._why[each.prefix, each.jail] = each
 
@@ -98,8 +102,16 @@ class Telling:
         """Sum up; no more comes."""
         self._sum_up()
 
+    def _alerted(self, alert: Alert) -> None:
+        if self._room("Alert"):
+            self._decided(alert)
+
     @staticmethod
     def _decided(decision: Record) -> None:
+        if isinstance(decision, Alert):
+            names = ("count", "limit", "usual", "deviation", "basis", "tightened")
+            facts = {name: getattr(decision, name) for name in names}
+            say(logging.WARNING, "Alert", decision.jail, decision.measure, {**facts, "decision": decision.id})
         if isinstance(decision, Ban | Unban | Prolong):
             end = {} if isinstance(decision, Unban) else {"until": ending(decision.until_ms)}
             facts = {**dict(facts_of(decision)), **end, "decision": decision.id}

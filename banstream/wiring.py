@@ -11,6 +11,7 @@ from banstream.account import Account
 from banstream.config import Settings
 from banstream.enforcer_config import enforcer_config
 from banstream.healing import keeping_rules
+from banstream.lists.in_log import bans_in
 from banstream.lists.keeper import Keeper
 from banstream.reading import rules_in_force
 from banstream.sinking import Crew
@@ -145,6 +146,8 @@ class Stages:
             notices[SENT_AGAIN] = decider.sent_again
         if decider.stepped_back:
             notices[STEPPED_BACK] = decider.stepped_back
+        enforcer = self.enforcer.status()
+        notices |= dict.fromkeys(enforcer.lists.problems, 1)
         version = self.settings.rules().version
         return Account(
             rules=version,
@@ -153,7 +156,7 @@ class Stages:
             notices=notices,
             producer=self.producer.status(),
             decider=decider,
-            enforcer=self.enforcer.status(),
+            enforcer=enforcer,
             sinks=self.crew.status(),
         )
 
@@ -162,7 +165,12 @@ def _keeper(
     settings: Settings, event_log: EventLog, decider: EmbeddedDecider, now_ms: Callable[[], int]
 ) -> Keeper:
     """What keeps the lists that jails name; those that the log has not are in it, or it is said."""
-    keeper = Keeper(event_log, settings.wanted(), decider.digests, now_ms, own=own_addresses)
+    bans = bans_in(event_log)
+
+    def digests() -> list[dict[str, str]]:
+        return [{**spared, **banned} for spared, banned in zip(decider.digests(), bans, strict=True)]
+
+    keeper = Keeper(event_log, settings.wanted(), digests, now_ms, own=own_addresses)
     for name in keeper.gather(GATHER_S):
         log.warning("A list is not known yet, and spares nobody until it is name=%s", name)
     keeper.push()

@@ -21,6 +21,7 @@ PARTS = (
     "eventlog",
     "looking",
     "enforcers",
+    "lists",
     "pipeline",
     "sinks",
     "idle",

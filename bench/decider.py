@@ -26,6 +26,7 @@ from streams.window import reference
 START_MS: Final = 1_795_000_000_000
 DAY_MS: Final = 86_400_000
 EVENTS: Final = 1_000_000
+FLOOD: Final = 10_000_000
 FRAME: Final = 512
 READ_FRAMES: Final = 20
 READ_ROUNDS: Final = 40
@@ -85,6 +86,27 @@ def main() -> None:
         say(f"{name}_decisions", bans, "decisions")
     tracked("tracked_addresses", RULES)
     tracked("tracked_addresses_policies", POLICIES)
+    flood()
+
+
+def flood() -> None:
+    """Ten million IPv6 addresses that fail once each, past the limit of a million, and nine attackers."""
+    decider, banned, before = Decider(Rules(jails=RULES.jails)), 0, resident_mb()
+    attackers = [f"192.0.2.{number}" for number in range(9)]
+    started, most_mb = time.perf_counter(), 0.0
+    for offset in range(FLOOD // FRAME):
+        first = offset * FRAME
+        ips = [f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1" for number in range(first, first + FRAME)]
+        ips += attackers if offset % 200 == 0 else []
+        rows = [("failed", START_MS + offset * 5, ip, index) for index, ip in enumerate(ips)]
+        banned += len(decider.fold(Run(reference(offset), "sshd", rows), no_line))
+        if offset % 1_000 == 0:
+            decider.touched.clear()  # as a checkpoint does
+            most_mb = max(most_mb, resident_mb())
+    say("flood", FLOOD / (time.perf_counter() - started), "events/s")
+    say("flood_banned_of_9", banned, "addresses")
+    say("flood_dropped", decider.jails["sshd"].dropped, "addresses")
+    say("flood_memory", most_mb - before, "MB")
 
 
 def reading() -> None:

@@ -7,8 +7,14 @@ element that the firewall refuses never keeps the others out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+Side = Literal["listed", "spared"]
+"""Whom lists name, and who passes all the same."""
+
+Changed = Literal["no", "perhaps", "yes"]
+"""Whether others have touched what is held."""
 
 
 class Element(NamedTuple):
@@ -80,4 +86,58 @@ class Backend(Protocol):
 
     def changed(self) -> bool:
         """Whether somebody else may have touched the bans since the last `list`. Never waits."""
+        ...
+
+
+class ListHolder(Protocol):
+    """The part of a firewall that drops whom lists name, but nobody who is spared.
+
+    Prefixes come by IP version and length, as the numbers that their first bits are. Every verb raises
+    EnforcementFailed; what was in force then stays, as far as it was not changed already.
+    """
+
+    @property
+    def chunk(self) -> int:
+        """How many prefixes one call takes at most."""
+        ...
+
+    def holds(self, digest: str, keys: Iterable[tuple[Side, tuple[int, int]]]) -> bool:
+        """Whether it holds, whole, what was finished under this digest."""
+        ...
+
+    def begin(self) -> None:
+        """Begin with nothing, beside what is in force."""
+        ...
+
+    def unmark(self, digest: str) -> None:
+        """What is in force under this digest is going to change."""
+        ...
+
+    def add(self, side: Side, key: tuple[int, int], heads: Sequence[int]) -> None:
+        """Add prefixes."""
+        ...
+
+    def remove(self, side: Side, key: tuple[int, int], heads: Sequence[int]) -> None:
+        """Remove prefixes."""
+        ...
+
+    def finish(self, digest: str) -> None:
+        """What was begun is whole, and in force alone."""
+        ...
+
+    def drop(self) -> None:
+        """Let everything go."""
+        ...
+
+    def changed(self) -> Changed:
+        """Whether somebody else has touched it since it was asked last. Never waits."""
+        ...
+
+
+@runtime_checkable
+class HoldsLists(Protocol):
+    """A backend that can hold lists besides bans."""
+
+    def lists(self) -> ListHolder:
+        """What holds them; the backend is open."""
         ...

@@ -27,6 +27,7 @@ from enforcers.breaker import Breaker, BreakerLimits
 from enforcers.contract import Backend
 from enforcers.interval import Interval
 from enforcers.judge import Judge
+from enforcers.list_keeping import ListKeeping
 from enforcers.machine import own_networks, ssh_peers
 from enforcers.recorder import Recorder
 from enforcers.register import Register
@@ -120,6 +121,7 @@ class Enforcer:
         self._register = Register(
             backend, self._judge, self._recorder, observing=observing is not None, tell=config.tell
         )
+        self._lists = ListKeeping(log, backend, observing=observing is not None)
         self._loaded = self._reconciled = self._dirty = False
         self._flushed: int | None = None
         self._repairs = 0
@@ -159,6 +161,7 @@ class Enforcer:
         Nothing can fail here: what the old one has not recorded yet, this one will.
         """
         self._recorder.succeed(old._recorder)
+        self._lists = old._lists
         if old._flushed is None:
             self._register.succeed(old._register)
         self._dirty = True
@@ -191,9 +194,10 @@ class Enforcer:
             self._look_after(now_ms)
             raise
         worked = self._look_after(now_ms)
+        listing = self._lists.poll(self._judge.never_ban.networks, now_ms)
         self._beat(now_ms)
         self._recorder.commit()
-        return followed or worked
+        return followed or worked or listing
 
     def reset_breaker(self) -> None:
         """An operator's word: let new bans through again, and look anew at those that were refused."""
@@ -208,6 +212,7 @@ class Enforcer:
         Raises EnforcementFailed.
         """
         self._backend.flush()
+        self._lists.drop()
         taken = self._register.flush(self._now_ms())
         self._flushed = taken + (self._flushed or 0)
         self._recorder.commit()
@@ -217,6 +222,7 @@ class Enforcer:
         try:
             if not self._config.keep_on_stop:
                 self._backend.flush()
+                self._lists.drop()
             if self._config.heartbeat_ms is not None:
                 self._recorder.beat(self._heartbeat(self._now_ms(), stopped=True))
             self._recorder.commit()
@@ -243,6 +249,7 @@ class Enforcer:
             lag_ms=self._lag_ms,
             never_ban=tuple(self._judge.never_ban),
             flushed=self._flushed,
+            lists=self._lists.status(),
         )
 
     def _read(self) -> None:

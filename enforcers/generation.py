@@ -13,11 +13,12 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Final, NamedTuple
 
+from enforcers.contract import Changed
 from schemas.errors import EnforcementFailed
 
 NETLINK_NETFILTER: Final = 12
@@ -40,21 +41,24 @@ LOOK_EVERY_S: Final = 1.0
 
 
 class Transaction(NamedTuple):
-    """A transaction as the multicast told it: whose process made it, and whether it touched our table."""
+    """A transaction as the multicast told it: whose process made it, and which of our tables it touched."""
 
     pid: int
-    touched: bool
+    touched: frozenset[bytes]
 
 
 class Watch:
     """One network namespace's generation, from the moment of construction on."""
 
-    def __init__(self, table: str) -> None:
-        """Start to watch; EnforcementFailed when the kernel does not let us."""
-        self._table = table.encode("ascii") + b"\0"
+    def __init__(self, table: str, *more: str) -> None:
+        """Start to watch `table`, and apart from it `more`; EnforcementFailed when the kernel refuses."""
+        self._table, *others = (name.encode("ascii") + b"\0" for name in (table, *more))
+        self._more = frozenset(others)
+        self._more_changed: Changed = "no"
         self._own = 0
         self._pids = {os.getpid(), threading.get_native_id()}
-        self._lost = self._touched = False
+        self._lost = False
+        self._touched: set[bytes] = set()
         self._looked_at_s = monotonic()
         try:
             self._news = _open_socket()
@@ -76,7 +80,7 @@ class Watch:
 
     def restart(self) -> None:
         """Forget what was: the caller is about to read the whole table."""
-        self._drain()
+        self._note_more(self._drain(), unknown=True)
         self._known, self._own = self._generation(), 0
 
     @contextmanager
@@ -104,7 +108,22 @@ class Watch:
             self._pids.update(transaction.pid for transaction in seen)
             return False
         others = [transaction for transaction in seen if transaction.pid not in self._pids]
-        return lost or len(others) != foreign or any(transaction.touched for transaction in others)
+        touched = frozenset[bytes]().union(*(transaction.touched for transaction in others))
+        unknown = lost or len(others) != foreign
+        self._note_more(seen, unknown=unknown)
+        return unknown or self._table in touched
+
+    def more_changed(self) -> Changed:
+        """Whether others touched the other tables, as far as `changed` has heard since it was asked last."""
+        changed, self._more_changed = self._more_changed, "no"
+        return changed
+
+    def _note_more(self, seen: Iterable[Transaction], *, unknown: bool = False) -> None:
+        touched = any(each.touched & self._more for each in seen if each.pid not in self._pids)
+        if touched:
+            self._more_changed = "yes"
+        elif unknown and self._more_changed == "no":
+            self._more_changed = "perhaps"
 
     def close(self) -> None:
         """Stop watching. Idempotent."""
@@ -139,10 +158,12 @@ class Watch:
         attributes = dict(_attributes(body))
         if kind == NFT_MSG_NEWGEN:
             pid = int.from_bytes(attributes.get(GEN_PROC_PID, b""), "big")
-            seen.append(Transaction(pid, self._touched))
-            self._touched = False
-        elif family == NFPROTO_INET and attributes.get(OBJECT_TABLE) == self._table:
-            self._touched = True
+            seen.append(Transaction(pid, frozenset(self._touched)))
+            self._touched.clear()
+        elif family == NFPROTO_INET:
+            table = attributes.get(OBJECT_TABLE, b"")
+            if table == self._table or table in self._more:
+                self._touched.add(table)
 
 
 def _open_socket() -> socket.socket:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from enforcers import layout
-from enforcers.contract import Element, Failure
+from enforcers.contract import Changed, Element, Failure
 from enforcers.generation import Watch
+from enforcers.list_sets import NftablesLists, tables_of
 from schemas.errors import EnforcementFailed
 
 CHUNK: Final = 2_048
@@ -68,7 +69,7 @@ class NftablesBackend:
         if self._library is None:
             self._library = _load()
         if self._watch is None:
-            self._watch = Watch(self._table)
+            self._watch = Watch(self._table, *tables_of(self._table))
         self._lay(layout.frame(self._table, self._priority))
 
     def ban(self, elements: Sequence[Element]) -> Sequence[Failure]:
@@ -81,8 +82,11 @@ class NftablesBackend:
         return self._apply([element._replace(remaining_ms=None) for element in elements], (self._deleted,))
 
     def flush(self) -> None:
-        """Delete the whole table."""
-        self._run(f"add table inet {self._table}\ndelete table inet {self._table}\n")
+        """Delete the whole table, and those of lists."""
+        self._clear(self._table, *tables_of(self._table))
+
+    def _clear(self, *tables: str) -> None:
+        self._run("".join(f"add table inet {table}\ndelete table inet {table}\n" for table in tables))
         self._sets.clear()
 
     def close(self) -> None:
@@ -116,12 +120,24 @@ class NftablesBackend:
         """Whether others touched the table."""
         return self._watch is not None and self._watch.changed()
 
+    def lists(self) -> NftablesLists:
+        """What holds lists, in tables of their own."""
+
+        def changed() -> Changed:
+            return "no" if self._watch is None else self._watch.more_changed()
+
+        def run(commands: str) -> str:
+            with self._quiet(LARGE):
+                return self._run(commands)
+
+        return NftablesLists(run, self._table, self._priority, changed)
+
     def _lay(self, commands: str) -> bool:
         """Run them; where something of the same name is in the way, clear the table first: False then."""
         try:
             self._run(commands)
         except EnforcementFailed:
-            self.flush()
+            self._clear(self._table)
             self._run(layout.frame(self._table, self._priority))
             return False
         return True

@@ -33,6 +33,11 @@ class NeverBan:
         self._why = {**networks, **ALWAYS}
         self._set = PrefixSet(self._why)
 
+    @property
+    def networks(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(self._why)
+
     def refusal(self, prefix: str) -> str | None:
         """Why this prefix may not be banned; None when it may."""
         if "/" not in prefix:

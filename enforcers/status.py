@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from enforcers.list_keeping import ListsStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class EnforcerStatus:
         lag_ms: how long before it was read the newest ban had been appended, in ms; 0 when none came.
         never_ban: prefixes that it never bans.
         flushed: how many bans an operator took out of the firewall, which bans nobody since; None: it bans.
+        lists: how lists of whom to ban are.
     """
 
     host: str
@@ -43,3 +46,4 @@ class EnforcerStatus:
     lag_ms: int
     never_ban: tuple[str, ...]
     flushed: int | None = None
+    lists: ListsStatus = field(default_factory=ListsStatus)

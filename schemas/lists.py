@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import chain
 from sys import byteorder
 from typing import Final
 
@@ -21,6 +22,12 @@ from schemas.records import ListChanged
 MOST_PREFIXES: Final = MOST_PARTS * MOST_OF_A_PART
 """A list has no more."""
 DIGEST_CHARACTERS: Final = 32
+BAN: Final = "ban:"
+"""How the names of lists begin whose prefixes are refused; those of all others are never counted."""
+WIDEST_BANNED: Final = {4: 8, 6: 16}
+"""No prefix of a list of whom to ban has fewer bits."""
+MOST_BANNED: Final = {4: 3, 6: 12}
+"""And all of a list hold no more addresses than a prefix of that length: an eighth of IPv4."""
 SMALL: Final = 256
 """A table of so many is taken apart: a PrefixSet knows at once of most addresses that it is not in it."""
 AT_A_TIME: Final = 4_096
@@ -98,6 +105,43 @@ class PrefixTable:
                 return _text(version, member_length, heads[place])
         return None
 
+    def heads(self) -> Mapping[tuple[int, int], Sequence[int]]:
+        """By IP version and length, the first bits of the members as numbers, ascending."""
+        return self._heads
+
+    def less(self, other: PrefixTable) -> Iterator[tuple[tuple[int, int], int]]:
+        """The members that another has not: version and length, and the first bits."""
+        for key, heads in self._heads.items():
+            yield from ((key, head) for head in _less(heads, other._heads.get(key, ())))
+
+    def addresses(self, version: int) -> int:
+        """How many addresses the members of one version hold; those of overlapping ones count twice."""
+        bits = 32 if version == 4 else 128  # noqa: PLR2004 - IP versions and their widths in bits
+        return sum(len(heads) << bits - key[1] for key, heads in self._heads.items() if key[0] == version)
+
+    def digest(self) -> str:
+        """32 hex digits that stand for the members."""
+        digest = sha256()
+        for (version, length), heads in self._heads.items():
+            digest.update(b"%d/%d:%d;" % (version, length, len(heads)))
+            held = heads if isinstance(heads, array) else " ".join(map(str, heads)).encode("ascii")
+            digest.update(held)
+        return digest.hexdigest()[:DIGEST_CHARACTERS]
+
+    @classmethod
+    def union(cls, tables: Iterable[PrefixTable]) -> PrefixTable:
+        """What some of these hold, each member once."""
+        found: dict[tuple[int, int], list[Sequence[int]]] = {}
+        for table in tables:
+            for key, heads in table.heads().items():
+                found.setdefault(key, []).append(heads)
+        made = cls()
+        made._heads = {
+            key: several[0] if len(several) == 1 else _array(key[1], chain.from_iterable(several))
+            for key, several in sorted(found.items())
+        }
+        return made
+
     def touches(self, prefix: str) -> bool:
         """Whether a member contains some of a prefix."""
         return prefix in self or ("/" in prefix and self.inside(prefix) is not None)
@@ -121,6 +165,19 @@ class PrefixTable:
             if place < len(heads) and heads[place] == head:
                 return version, member_length, head
         return None
+
+
+def too_much(table: PrefixTable) -> str | None:
+    """Why whom a list names may not be banned, all of them; None where they may."""
+    for version, length in table.heads():
+        if length < WIDEST_BANNED[version]:
+            widest = WIDEST_BANNED[version]
+            return f"it holds a /{length} of IPv{version}; a list bans nothing wider than a /{widest}"
+    for version, length in MOST_BANNED.items():
+        bits = 32 if version == 4 else 128  # noqa: PLR2004 - IP versions and their widths in bits
+        if table.addresses(version) > 1 << bits - length:
+            return f"it holds more than a /{length} of all IPv{version} addresses, which no list may ban"
+    return None
 
 
 class ManySpared:
@@ -171,7 +228,17 @@ def _numbers(addresses: list[str]) -> list[int]:
     return numbers.tolist()
 
 
-def _array(length: int, heads: list[int]) -> Sequence[int]:
+def _less(heads: Sequence[int], others: Sequence[int]) -> Iterator[int]:
+    """Those of ascending numbers that are not among others."""
+    place, count = 0, len(others)
+    for head in heads:
+        while place < count and others[place] < head:
+            place += 1
+        if place == count or others[place] != head:
+            yield head
+
+
+def _array(length: int, heads: Iterable[int]) -> Sequence[int]:
     """Numbers of so many bits, sorted, none twice."""
     heads = sorted(set(heads))
     for bits, code in WIDTHS_BITS:

@@ -58,6 +58,9 @@ class PrefixSet:
 
     def inside(self, prefix: str) -> str | None:
         """A member that the prefix contains (or equals), or None."""
+        head = prefix.partition(":" if ":" in prefix else ".")[0]
+        if self._heads is not None and head not in self._heads and _begins_alike(prefix):
+            return None
         network = parse_prefix(prefix)
         first, last = int(network.network_address), int(network.broadcast_address)
         for (version, length), members in self._members.items():
@@ -91,6 +94,12 @@ class PrefixSet:
     def __len__(self) -> int:
         """How many members."""
         return sum(map(len, self._members.values()))
+
+
+def _begins_alike(prefix: str) -> bool:
+    """Whether all that a canonical prefix contains begins in the same text: octet, or group."""
+    length = prefix.rpartition("/")[2] if "/" in prefix else "128"
+    return int(length) >= (16 if ":" in prefix else 8)
 
 
 def number_of(canonical: str) -> tuple[int, int, int]:

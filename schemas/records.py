@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
+from schemas.behaviours import Alert
 from schemas.bounds import (
     TEXT_CHARACTERS,
     AsNumber,
@@ -370,6 +371,7 @@ class DeadLetter:
 
 
 Decision = Ban | Unban | Prolong
+"""What changes who is banned; an Alert changes nobody."""
 Record = (
     AuthEvent
     | Command
@@ -380,6 +382,7 @@ Record = (
     | Pardon
     | Verdict
     | Decision
+    | Alert
     | Obeyed
     | Standing
     | Enforcement

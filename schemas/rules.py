@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from schemas.addresses import parse_prefix
+from schemas.behaviours import Behaviour
 from schemas.bounds import (
     LONGEST_MS,
     MOST_LABELS,
@@ -26,7 +27,7 @@ from schemas.bounds import (
 from schemas.errors import InvalidMessage
 from schemas.formulas import MOST_CHARACTERS, parse_formula
 from schemas.records import CountedThing
-from schemas.rules_added import ADDED, ADDED_TO_INCREMENT, ADDED_TO_STEPS, leave_out
+from schemas.rules_added import ADDED, ADDED_TO_ESCALATION, ADDED_TO_INCREMENT, ADDED_TO_STEPS, leave_out
 from schemas.sparing import MOST_ARGUMENTS
 from schemas.whereabouts import Scope
 
@@ -35,10 +36,11 @@ SELF: Final = "self"
 MANUAL: Final = "manual"
 """The jail of an operator's bans: it always exists and selects no events."""
 
-WindowKind = Literal["exact", "fail2ban"]
+WindowKind = Literal["exact", "fail2ban", "leaky"]
 Distinct = Literal["user", "address", "port"]
 Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
+SparedNetwork = Literal["nothing", "parts"]
 WIDEST_IPV4: Final = 24
 WIDEST_IPV6: Final = 48
 """A network of that length is whole in one partition (schemas.topics)."""
@@ -60,6 +62,10 @@ RATE: Final = 'requests are counted alone, by one threshold, in window "exact", 
 MOST_KNOWN_GOOD: Final = 100
 HALVING: Final = "of different ones, or users, no half is the older: a success forgets all, or none"
 KNOWING: Final = 'known_good is for failures in window "exact", without distinct and count'
+TIGHTENED: Final = (
+    "behaviour is of failures; its tighten goes with one threshold, without prolong, distinct, count and "
+    'known_good, in window "exact"'
+)
 MOST_FACTOR: Final = 1_000_000.0
 MOST_FACTORS: Final = 100
 MOST_NAMED: Final = 1_024
@@ -106,6 +112,7 @@ class Escalation:
         ipv4, ipv6: the network's length; no wider than what a partition holds whole.
         addresses: so many different ones, or what is counted in their place, banned within `findtime_ms`.
         bantime_ms: how long the network's first ban lasts; None for ever.
+        spared: what is banned of a network in which somebody is never to be: nothing, or all but him.
     """
 
     ipv4: Annotated[int, msgspec.Meta(ge=WIDEST_IPV4, le=32)] = WIDEST_IPV4
@@ -113,6 +120,7 @@ class Escalation:
     addresses: Annotated[int, msgspec.Meta(ge=2, le=MOST_ADDRESSES)] = 8
     findtime_ms: DurationMs = 86_400_000
     bantime_ms: DurationMs | None = 86_400_000
+    spared: SparedNetwork = "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +149,8 @@ class Jail:
             labels say otherwise leaves them alone.
         ports: the ports a ban is limited to; empty for all.
         forgive: a success of an address forgets its failures so far.
-        window: how failures within findtime are counted: exactly, or as fail2ban estimates them.
+        window: how failures within findtime are counted: exactly, as fail2ban estimates them, or by a leaky
+            bucket of maxretry - 1 that is empty again findtime after it was full.
         increment: how bans grow; None: each lasts bantime.
         on: what counts as a failure: events, or the bans that other jails decide on events (fail2ban's
             recidive); the latter select no events themselves.
@@ -162,6 +171,7 @@ class Jail:
             times as many failures; None: no more than others.
         ignorecommand: a command and its arguments: whom it spares, as the event says, is not counted.
         scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
+        behaviour: when its minutes are unusual, which is alerted; None: it does not look.
     """
 
     name: Name
@@ -196,6 +206,7 @@ class Jail:
     ignorecommand: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MOST_ARGUMENTS)] = ()
     scope: Scope | None = None
     first_scope: Scope | None = None
+    behaviour: Behaviour | None = None
 
     @property
     def counts(self) -> CountedThing:
@@ -246,6 +257,19 @@ class Jail:
         elif self.count == "user" and self.maxretry > MOST_OF_A_USER:
             wrong = f"maxretry {MOST_OF_A_USER} at most of one user, not {self.maxretry}"
         return wrong or None
+
+    @property
+    def may_be_watched(self) -> bool:
+        """Whether its minutes may be watched, and its maxretry be halved where that is asked for."""
+        if self.behaviour is None:
+            return True
+        plain = self.may_be_distinct and self.distinct is None and self.count == "address"
+        halved = plain and self.known_good_ms is None and self.first_scope is None
+        return (
+            self.on == "events"
+            and not set(REQUESTS) & set(self.kinds)
+            and (halved or not self.behaviour.tighten)
+        )
 
     @property
     def thresholds(self) -> tuple[Threshold, ...]:
@@ -302,6 +326,7 @@ class Rules:
         for jail in wire["jails"]:
             leave_out(jail, ADDED)
             leave_out(jail.get("increment", {}), ADDED_TO_INCREMENT)
+            leave_out(jail.get("escalate", {}), ADDED_TO_ESCALATION)
             for step in jail.get("steps", ()):
                 leave_out(step, ADDED_TO_STEPS)
         if not self.require_enrolled:
@@ -345,8 +370,7 @@ def _check_jail(jail: Jail, field: str) -> None:
     if set(REQUESTS) & set(jail.kinds) and not jail.may_rate:
         raise InvalidMessage(RATE, field=f"{field}.kinds")
     _check_successes(jail, field)
-    if jail.window == "fail2ban" and (jail.steps or jail.first_scope):
-        raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
+    _check_together(jail, field)
     needed = [step.maxretry for step in jail.thresholds]
     if needed != sorted(set(needed)):
         raise InvalidMessage("maxretry is not above the one before", field=f"{field}.steps")
@@ -362,6 +386,16 @@ def _check_successes(jail: Jail, field: str) -> None:
         raise InvalidMessage(KNOWING, field=f"{field}.known_good_ms")
     if jail.halve and (jail.distinct is not None or jail.count != "address"):
         raise InvalidMessage(HALVING, field=f"{field}.halve")
+
+
+def _check_together(jail: Jail, field: str) -> None:
+    """InvalidMessage where two of a jail's policies do not go with each other."""
+    if jail.behaviour is not None and not jail.may_be_watched:
+        raise InvalidMessage(TIGHTENED, field=f"{field}.behaviour")
+    if jail.window == "leaky" and jail.prolong:
+        raise InvalidMessage("a leaky bucket bans once, and prolongs nothing", field=f"{field}.prolong")
+    if jail.window != "exact" and (jail.steps or jail.first_scope):
+        raise InvalidMessage("several thresholds need the window exact", field=f"{field}.steps")
 
 
 def _check_prefixes(prefixes: Iterable[str], field: str) -> None:

@@ -25,10 +25,13 @@ ADDED: Final[Mapping[str, object]] = {
     "known_good_ms": None,
     "known_good_factor": 2,
     "ignorecommand": (),
+    "behaviour": None,
 }
 """What jails of before could not say, and what they meant."""
 ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}
 """The same, of how their bans grow."""
+ADDED_TO_ESCALATION: Final[Mapping[str, object]] = {"spared": "nothing"}
+"""The same, of how they ban networks."""
 ADDED_TO_STEPS: Final[Mapping[str, object]] = {"scope": None}
 """The same, of their thresholds."""
 

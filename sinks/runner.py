@@ -72,7 +72,7 @@ class SinkPlan:
     start: Edge = "end"
 
 
-class Times(NamedTuple):
+class Timing(NamedTuple):
     """Clocks and chance.
 
     Attributes:
@@ -94,7 +94,7 @@ class Runner:
         plan: SinkPlan,
         items: Items,
         *,
-        times: Times,
+        times: Timing,
     ) -> None:
         """Take the sink over from whoever had it: an older one ends. Raises LogError, Transient."""
         self._log = event_log

@@ -18,7 +18,7 @@ from eventlog.identity import log_id
 from schemas.errors import BanstreamError, Fenced, Transient
 from sinks.background import Evidence
 from sinks.items import Items
-from sinks.runner import Runner, SinkPlan, Times
+from sinks.runner import Runner, SinkPlan, Timing
 from sinks.status import SinkStatus
 
 WAIT_MS: Final = 500
@@ -35,7 +35,7 @@ class SinkThread:
         """`open_log`: a connection of its own; may raise Transient, and is asked again then."""
         self._plan = plan
         self._open_log = open_log
-        self._times = Times(now_ms, lambda: int(time.monotonic() * 1_000), random)
+        self._times = Timing(now_ms, lambda: int(time.monotonic() * 1_000), random)
         self._stopping = Event()
         self._standing = Event()
         self._status = SinkStatus(name=plan.name, to=plan.to, format=plan.format)

@@ -46,8 +46,8 @@ def _ban(verdicts: Verdicts, command: Command) -> None:
 def _unban(verdicts: Verdicts, command: Command, reason: UnbanReason) -> None:
     for jail in _jails(verdicts, command):
         prefixes = jail.inside(command.prefix, banned=True)
-        if reason == "operator" and command.prefix is not None and jail.has_escalated(command.prefix):
-            prefixes = [command.prefix]
+        if reason == "operator" and command.prefix is not None:
+            prefixes = jail.escalated(command.prefix) or prefixes
         for prefix in prefixes:
             verdicts.release(jail, prefix, reason, who=command.who, why=command.why or None)
 

@@ -34,8 +34,9 @@ from schemas.records import (
     Tick,
 )
 from schemas.rules import MANUAL, Jail, Rules
-from streams import at_hand, commands, lists, users
+from streams import at_hand, behaviour, commands, lists, users
 from streams.asking import RequestFold
+from streams.escalation import NOTHING
 from streams.growth import lasting_ms
 from streams.jail import JailState
 from streams.jails import state_of
@@ -79,6 +80,7 @@ class Decider(RequestFold):
         self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
         self._scoped = tuple(jail for jail in self.jails.values() if jail.ladder and jail.ladder.is_scoped)
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
+        self.baselines = behaviour.baselines_of(self, self.baselines)
         self.lists_changed()
 
     def apply(
@@ -113,8 +115,10 @@ class Decider(RequestFold):
                 users.take(self, change)
         return self._taken()
 
-    def fold(self, run: Run, line_of: LineOf) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
+    def fold(self, run: Run, line_of: LineOf, *, seen: bool = False) -> list[Decision]:  # noqa: C901, PLR0912 - one loop: a call for each event would double its cost
         """Fold a run of authentication events; `line_of(index)` gives the line of a row, for the record."""
+        if self.baselines and not seen:
+            return behaviour.fold(self, run, line_of)
         jails = self._turn_to(run, line_of)
         base, now_ms, wake_at_ms = run.base, self.now_ms, self._wake_at_ms
         wanted = self.routes.kinds
@@ -198,7 +202,7 @@ class Decider(RequestFold):
         subject = jail.subject_of(ip)
         self.touched.add(subject)
         if jail.networks is not None:
-            self.touched.add(jail.networks.network_of(subject) or subject)
+            self.touched.add(jail.above(subject) or subject)
         held = jail.held_by(subject)
         banned = jail.beneath(subject) or held
         if banned is not None:
@@ -237,7 +241,7 @@ class Decider(RequestFold):
         """Count failures of a subject in the ban of its network."""
         above.while_banned += failures
         if jail.networks is not None:
-            self.touched.add(jail.networks.network_of(subject) or subject)
+            self.touched.add(jail.above(subject) or subject)
 
     def _succeeded(self, jail: JailState, ip: str, at_ms: int) -> None:
         """Somebody got in: forget his failures, or half of them, and know him, as the jail says."""
@@ -315,22 +319,20 @@ class Decider(RequestFold):
         line_of: Callable[[], str | None],
         **facts: Any,
     ) -> None:
-        """Ban by a threshold; what jails on bans make of it, and the network where it fills one.
-
-        `facts` are the ban's own: why.
-        """
+        """Ban by a threshold; what jails on bans make of it, and the network it fills. `facts`: why."""
         deciding, step = failures[-1], jail.thresholds[number]
         line = line_of() if deciding & REFERENCE_MASK == self._reference else None
         facts.setdefault("step", number + 1 if jail.rules.steps else None)
         facts["lines"] = () if line is None else (line,)
-        network, filling = self._filled(jail, ip, deciding)
-        spared = jail.spared_within(network) if filling else None
-        if spared is not None:
-            full = f"its network {network} is full, and not banned: {spared} is never banned"
-            facts["why"] = f"{facts['why']}; {full}" if "why" in facts else full
-        facts["counted"] = jail.rules.counts
+        network, filling = (ip, list[int]()) if jail.networks is None else jail.networks.fill(ip, deciding)
+        self.touched.add(network)
+        wide = (
+            NOTHING if not filling or jail.networks is None else jail.networks.widened(network, jail.spared)
+        )
+        if wide.why is not None and not wide.prefixes:
+            facts["why"] = f"{facts['why']}; {wide.why}" if "why" in facts else wide.why
         from_where = at_hand.whereabouts(self._run, self._reference)
-        facts = {**from_where, **facts} if from_where else facts
+        facts = {**behaviour.remark(jail), "counted": jail.rules.counts, **from_where, **facts}
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
         for other in self._on_bans if jail not in self._on_bans else ():
             if other.rules.scope is not None and not other.rules.scope.has(
@@ -341,11 +343,13 @@ class Decider(RequestFold):
             subject = other.subject_of(ip)
             self.touched.add(subject)
             self._count(other, subject, deciding, line_of)
-        if filling and spared is None and jail.networks is not None:
+        if wide.prefixes and jail.networks is not None:
             jail.networks.clear(network)
             times = jail.networks.rules.findtime_ms, jail.networks.rules.bantime_ms
-            lines = facts["lines"]
-            self._decide(jail, network, filling, times, counted="addresses", lines=lines, **from_where)
+            more = {"counted": "addresses", "lines": facts["lines"], "why": wide.why, **from_where}
+            for part in wide.prefixes:
+                if jail.held_by(part) is None:
+                    self._decide(jail, part, filling, times, **more)
 
     def punish(
         self, jail: JailState, prefix: str, deciding: int, line_of: Callable[[], str | None], **facts: Any
@@ -357,14 +361,6 @@ class Decider(RequestFold):
     def _place_of(self, failure: int) -> str:
         offset, index = reference_of(failure)
         return f"{self.partition}-{offset}-{index}"
-
-    def _filled(self, jail: JailState, subject: str, failure: int) -> tuple[str, list[int]]:
-        """The network that a ban fills where the jail escalates, and the failures that decided its bans."""
-        network = None if jail.networks is None else jail.networks.network_of(subject)
-        if jail.networks is None or network is None:
-            return subject, []
-        self.touched.add(network)
-        return network, jail.networks.add(network, subject, failure)
 
     def _decide(
         self,

@@ -131,6 +131,9 @@ class EmbeddedDecider:
                 total = jails.setdefault(name, {})
                 for noun, count in jail.counts().items():
                     total[noun] = total.get(noun, 0) + count
+                if (baseline := partition.decider.baselines.get(name)) is not None:
+                    total["alerts"] = total.get("alerts", 0) + baseline.alerts
+                    total["unusual"] = total.get("unusual", 0) + len(baseline.left)
         return DeciderStatus(
             jails=jails,
             next_offsets=tuple(each.next_offset for each in self.partitions),

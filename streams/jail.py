@@ -56,7 +56,6 @@ class JailState:
     __slots__ = (
         "_met",
         "_parted",
-        "_spared",
         "banned",
         "bans",
         "dropped",
@@ -73,6 +72,7 @@ class JailState:
         "networks",
         "prolongs",
         "rules",
+        "spared",
         "subjects",
         "tally",
         "thresholds",
@@ -113,7 +113,7 @@ class JailState:
         self.widens = {(False, False): "none", (True, False): ".", (False, True): ":"}.get(widened, "")
         forget_ms = HISTORY_MS if rules.increment is None else rules.increment.forget_ms
         self.history_ms = max(forget_ms, self.keep_ms)
-        self.networks = networks_of(rules.escalate, lateness_ms, self.networks)
+        self.networks = networks_of(rules, lateness_ms, self.networks, self.subjects)
 
     def take_over(self, before: JailState) -> None:
         """Go on for a jail of another window: its failures, bans, past and counts."""
@@ -128,7 +128,7 @@ class JailState:
 
     def spare(self, allowed: Iterable[str], lists: Iterable[PrefixTable] = ()) -> None:
         """Count nobody inside these prefixes, these lists or the rules' ignoreip from now on."""
-        self._spared = together((*self.rules.ignoreip, *allowed), lists)
+        self.spared = together((*self.rules.ignoreip, *allowed), lists)
         self._met: set[str] = set()
         self._parted: dict[str, bool] = {}
 
@@ -144,7 +144,7 @@ class JailState:
         if parted is None:
             if len(self._parted) >= MOST_SPARED:
                 self._parted.clear()
-            parted = self._parted[network] = self._spared.inside(network) is not None
+            parted = self._parted[network] = self.spared.inside(network) is not None
         return prefix if parted else network
 
     def meet(self, row: RunRow) -> bool:  # noqa: ARG002 - a jail that meets does
@@ -153,7 +153,7 @@ class JailState:
 
     def spares(self, ip: str) -> bool:
         """Whether an address is not to be counted; counted as ignored where it is not."""
-        if ip not in self._met and ip not in self._spared:
+        if ip not in self._met and ip not in self.spared:
             return False
         self.ignored += 1
         if len(self._met) >= MOST_SPARED:
@@ -176,22 +176,22 @@ class JailState:
         nouns = ("failing", "banned", "failures", "bans", "ignored", "dropped")
         return {noun: getattr(self, noun) for noun in nouns}
 
-    def spared_within(self, network: str) -> str | None:
-        """A prefix of the ignore and allow lists that holds some of a network; None where there is none."""
-        return self._spared.covering(network) or self._spared.inside(network)
+    def escalated(self, prefix: str) -> list[str]:
+        """What is banned of a network for its addresses, which have their own bans; none of any other."""
+        return [] if self.networks is None else self.networks.banned(prefix, self.subjects)
 
-    def has_escalated(self, prefix: str) -> bool:
-        """Whether a prefix is a network that is banned for its addresses, which have their own bans."""
-        return self.networks is not None and self.networks.is_one(prefix) and self.held_by(prefix) is not None
+    def above(self, subject: str) -> str | None:
+        """The network that is banned, or part of one, in which a subject is, where the jail escalates."""
+        return None if self.networks is None else self.networks.above(subject, self.subjects)
 
     def beneath(self, subject: str) -> Held | None:
-        """The ban of the network in which a subject is, where the jail escalates."""
-        network = None if self.networks is None else self.networks.network_of(subject)
-        return None if network is None else self.held_by(network)
+        """The ban of what is above a subject."""
+        above = self.above(subject)
+        return None if above is None else self.held_by(above)
 
     def admits(self, ip: str, failure: int) -> bool:
         """Whether a failure of an unknown subject is one to count."""
-        if self.spares(ip) or ("/" in ip and self._spared.inside(ip) is not None):
+        if self.spares(ip) or ("/" in ip and self.spared.inside(ip) is not None):
             return False
         return not self._belongs_to_past(ip, failure)
 
@@ -282,6 +282,8 @@ class JailState:
         """Put a ban in force, or another end to it."""
         self.banned += self.held_by(prefix) is None
         self.subjects[prefix] = held
+        if self.networks is not None:
+            self.networks.note(prefix, held=True)
 
     def release(self, prefix: str, free_from_ms: int, *, pardoned: bool = False) -> Held | None:
         """End a ban in force, if there is one; `pardoned`: where bans grow, the next is a first one again."""
@@ -289,6 +291,8 @@ class JailState:
         if held is not None:
             del self.subjects[prefix]
             self.banned -= 1
+            if self.networks is not None:
+                self.networks.note(prefix, held=False)
             count = 0 if pardoned and self.rules.increment is not None else held.ban_count
             self.history[prefix] = Past(count, free_from_ms, held.at_ms)
             if self.ladder is not None:

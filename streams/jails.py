@@ -1,4 +1,4 @@
-"""Which kind of jail some rules need (streams.jail, estimating, distinct, pairs, users)."""
+"""Which kind of jail some rules need (streams.jail, estimating, leaky, distinct, pairs, users)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from streams.distinct import DistinctJail
 from streams.estimating import EstimatingJail
 from streams.jail import JailState
 from streams.knowing import KnowingJail
+from streams.leaky import LeakyJail
 from streams.pairs import PairJail
 from streams.rates import RateJail
 from streams.routes import REQUEST
@@ -21,6 +22,7 @@ def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> 
         (rules.distinct is not None, DistinctJail),
         (REQUEST in rules.kinds, RateJail),
         (rules.window == "fail2ban", EstimatingJail),
+        (rules.window == "leaky", LeakyJail),
         (rules.known_good_ms is not None, KnowingJail),
     )
     kind = next((kind for needed, kind in kinds if needed), JailState)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.codec import decode, encode
 from schemas.errors import InvalidMessage, LogError
-from schemas.lists import PrefixTable, digest_of
+from schemas.lists import BAN, PrefixTable, digest_of
 from schemas.records import ListChanged
 from schemas.rules import Rules
 from streams.jail import JailState
@@ -169,6 +169,8 @@ def key_of(name: str, digest: str, part: int) -> str:
 def obey(decider: Decider, part: ListChanged) -> None:
     """Take a part of a list; where it comes into force, let go whom it newly holds. Raises InvalidMessage."""
     decider.advance(part.at_ms)
+    if part.name.startswith(BAN):
+        return  # enforcers follow those
     before = decider.lists.in_force.get(part.name)
     if not decider.lists.take(part):
         return

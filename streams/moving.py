@@ -205,6 +205,9 @@ class Moving:
         by_partition: dict[int, list[bytes]] = {}
         for line in lines_of(message.value):
             wire = load_line(line)
+            if "prefix" not in wire:  # an alert is about nobody
+                by_partition.setdefault(0, []).append(line)
+                continue
             prefix = wire["prefix"]
             for key in wire.keys() & {"id", "ban"}:
                 wire[key] = self.identity(wire[key], prefix)

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import orjson
 
 from eventlog.contract import Append, EventLog, Message
+from schemas.behaviours import Alert
 from schemas.codec import encode, lines_of
 from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision
@@ -40,7 +41,7 @@ from streams.state import WHOLE, dump_buckets, dump_whole, load_bucket, load_who
 
 POSITION: Final = "position"
 FoldCall = Callable[[Message], tuple[list[Decision], Frame]]
-Hear = Callable[[list[Decision]], None]
+Hear = Callable[[list[Decision | Alert]], None]
 UNRULED: Final = Rules(jails=())
 MOST_SHOWN: Final = 5
 """Of the senders whose messages are put aside so many are named."""
@@ -318,12 +319,13 @@ class Partition:
         return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
-        if not decisions:
+        alerts = self.decider.alerts()
+        if not decisions and not alerts:
             return []
         if self.hear is not None:
-            self.hear(decisions)
+            self.hear([*decisions, *alerts])
         last = {decision.prefix: decision for decision in decisions}
-        appends = packed(DECISIONS.name, decisions, self.number)
+        appends = packed(DECISIONS.name, [*decisions, *alerts], self.number)
         for prefix, decision in last.items():
             standing = self.decider.standing(prefix, decision)
             appends.append(Append(BANS.name, b"" if standing is None else encode(standing), key=prefix))

@@ -76,7 +76,10 @@ class Routes(dict[str, tuple[JailState, ...]]):
         )
         self.asking = any(REQUEST in jail.kinds or jail.rules.decoy_paths for jail in self._jails)
         self.valued = self.asking or any(
-            jail.rules.distinct in {"user", "port"} or jail.rules.count != "address" for jail in self._jails
+            jail.rules.distinct in {"user", "port"}
+            or jail.rules.count != "address"
+            or jail.rules.behaviour is not None
+            for jail in self._jails
         )
         self.decoys = frozenset(name for jail in self._jails for name in jail.rules.decoy_users)
         forgiving = {"succeeded"} if any(jail.rules.heeds_success for jail in self._jails) else set[str]()

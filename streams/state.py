@@ -20,6 +20,7 @@ from zlib import crc32
 import orjson
 
 from schemas.rules import Jail, Rules
+from streams import behaviour
 from streams.decider import Decider
 from streams.inputs import ANY_FILTER, NOBODY, Mark
 from streams.jail import JailState
@@ -45,6 +46,7 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             "rules": decider.rules.to_wire(),
             "allowed": decider.allowed,
             **({"lists": dumped} if any((dumped := decider.lists.dump()).values()) else {}),
+            **({"behaviour": watched} if (watched := _watched(decider)) else {}),
             "marks": [[*(mark if mark[-1] else mark[:-1]), position] for mark, position in marks.items()],
             "jails": {
                 name: [
@@ -55,6 +57,11 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             },
         }
     )
+
+
+def _watched(decider: Decider) -> dict[str, Any]:
+    """What is usual for the jails that watch it."""
+    return {name: baseline.dump() for name, baseline in decider.baselines.items()}
 
 
 def load_whole(
@@ -70,6 +77,7 @@ def load_whole(
     decider.sweep_at_ms = whole["sweep_at_ms"]
     decider.allowed = dict(whole["allowed"])
     decider.lists = Lists.load(whole.get("lists", {}), state or {})
+    behaviour.load(decider, whole.get("behaviour", {}))
     for name, counts in whole["jails"].items():
         jail = _jail(decider, name)
         jail.failures, jail.ignored, jail.bans, jail.dropped, *clock = counts

@@ -11,7 +11,8 @@ class DeciderStatus:
     """A decider, over all partitions of a process, at a moment.
 
     Attributes:
-        jails: by name: subjects `failing`, `banned` and `ignored` now; `failures`, `bans`, `dropped` ever.
+        jails: by name: subjects `failing`, `banned` and `ignored` now; `failures`, `bans`, `dropped` ever;
+            of those that watch their behaviour `alerts` ever, and how many measures are `unusual` now.
         next_offsets: by partition, the first offset of the events that is not folded yet.
         next_commands: the same of the commands.
         events: events folded since the start.

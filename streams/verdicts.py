@@ -9,6 +9,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any, Final
 
+from schemas.behaviours import Alert
 from schemas.deciding import Dispatch
 from schemas.records import (
     Ban,
@@ -20,6 +21,7 @@ from schemas.records import (
     UnbanReason,
 )
 from streams import users
+from streams.behaviour import Baseline
 from streams.jail import JailState
 from streams.lists import Lists
 from streams.subjects import Held
@@ -75,6 +77,18 @@ class Verdicts:
         self._ordinal = 0
         self._decisions: list[Decision] = []
         self._sent: Sent = {}
+        self._alerts: list[Alert] = []
+        self.baselines: dict[str, Baseline] = {}
+
+    def alert(self, place: int, **facts: Any) -> None:
+        """Say that a jail's minute is unusual. `place`: of the event; `facts` are the alert's."""
+        self._begin(place)
+        self._alerts.append(Alert(id=self._identity(), rules=self.version, **facts))
+
+    def alerts(self) -> list[Alert]:
+        """Those since this was asked last."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
 
     def ban(self, jail: JailState, prefix: str, *, at_ms: int, until_ms: int | None, **facts: Any) -> None:
         """Put a new ban in force; one whose end has passed ends at once. `facts` are the ban's."""
@@ -210,6 +224,8 @@ class Verdicts:
         self.sweep_at_ms = min(self.sweep_at_ms, at_ms + SWEEP_MS)
         for jail in self.jails.values():
             self.touched |= jail.step_back(at_ms, skew_ms)
+        for baseline in self.baselines.values():
+            baseline.step_back(at_ms + skew_ms)
         self._wake()
 
     def standing(self, prefix: str, decision: Decision) -> Standing | None:

@@ -14,6 +14,8 @@ from banstream.ban_lists import FORMATS, listed
 from banstream.banned import Banned, banned_in
 from banstream.config import load_settings
 from banstream.instants import DurationType, now_ms
+from banstream.list_bans import listed as listed_in
+from banstream.list_bans import lists_of_bans
 from banstream.options import PREFIX, config_option, json_option
 from banstream.phrases import named, place_of
 from banstream.reading import open_to_read
@@ -114,9 +116,22 @@ def _show_bans(asked: BanFilter, config_file: str | None, *, as_json: bool) -> i
         say(f"No such bans, of {len(found.bans)}.")
     else:
         say("No bans in force.")
-    for each in (*found.notes, *_long_ago(shown)):
+    for each in (*found.notes, *_long_ago(shown), *_listed(asked.prefix, config_file)):
         note(each)
     return 0 if shown else 1
+
+
+def _listed(prefix: str | None, config_file: str | None) -> Iterator[str]:
+    """What lists of whom to ban refuse besides: the prefix that is asked for, or how many lists there are."""
+    settings = load_settings(config_file, check="log")
+    log = open_to_read(settings)
+    try:
+        if prefix is not None:
+            yield from (f"{prefix}: {each.sentence}" for each in listed_in(log, settings, prefix, now_ms()))
+        elif names := lists_of_bans(log):
+            yield f"Besides, lists refuse whom they name: {', '.join(names)}; see `banstream lists show`"
+    finally:
+        log.close()
 
 
 def _print_json(found: Banned, shown: Sequence[StandingBan]) -> None:

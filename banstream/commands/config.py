@@ -16,6 +16,7 @@ from banstream.show import counted, json_line, say
 from eventlog.urls import is_shared, url_warning
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
+from schemas.lists import BAN
 from schemas.rules import Jail
 from schemas.whereabouts import Scope
 
@@ -151,10 +152,14 @@ def _told(sink: Mapping[str, object]) -> dict[str, object]:
 
 def _list(wanted: Wanted) -> list[str]:
     """The lines of a list."""
-    facts: dict[str, object] = {"from": wanted.place, "action": "allow", "format": wanted.format}
+    facts: dict[str, object] = {
+        "from": wanted.place,
+        "action": "ban" if wanted.bans else "allow",
+        "format": wanted.format,
+    }
     facts |= {"refresh": format_duration(wanted.refresh_ms), "max_size": wanted.most_bytes}
     facts["max_entries"] = wanted.most_entries
-    return _table(f"[list.{_value(wanted.name.removeprefix(LIST))}]", facts)
+    return _table(f"[list.{_value(wanted.name.removeprefix(LIST).removeprefix(BAN))}]", facts)
 
 
 def _tables(rules: Jail) -> list[str]:
@@ -176,7 +181,10 @@ def _tables(rules: Jail) -> list[str]:
     if wide is not None:
         facts = {"ipv4": wide.ipv4, "ipv6": wide.ipv6, "addresses": wide.addresses}
         facts |= {"findtime": format_duration(wide.findtime_ms), "bantime": _bantime(wide.bantime_ms)}
+        facts["spared"] = wide.spared if wide.spared != "nothing" else None
         lines += _table(f"[jail.{name}.escalate]", facts)
+    if rules.behaviour is not None:
+        lines += _table(f"[jail.{name}.behaviour]", asdict(rules.behaviour))
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from banstream.chains import Chain
 from banstream.config import load_settings
 from banstream.explaining import Explanation, Seen, explained, explained_decision
 from banstream.instants import now_ms
+from banstream.list_bans import listed
 from banstream.looking import looking
 from banstream.options import config_option, json_option
 from banstream.phrases import as_user, scope_of
@@ -58,7 +60,8 @@ def explain_command(
 
     First whether it is banned now, by itself or inside a banned network, and how often it was; if it is not,
     what was counted so far, and why the rest was not. Then the decisions, newest first (with --json: oldest
-    first). Exit code 1 where there is no decision about it.
+    first). Exit code 1 where there is no decision about it, and no
+    list of whom to ban has it.
     """
     by_id = DECISION_ID.fullmatch(subject) is not None
     if not by_id:
@@ -77,11 +80,13 @@ def explain_command(
             if by_id
             else explained(look, subject, last=most, shared=shared)
         )
+        if not by_id:
+            answer = replace(answer, listed=listed(look.log, settings, answer.subject, now_ms()))
     if as_json:
         _tell(answer)
     else:
         _show(answer, whole=every or by_id, by_id=by_id)
-    return 0 if answer.decided.told else 1
+    return 0 if answer.decided.told or answer.listed else 1
 
 
 def _tell(answer: Explanation) -> None:
@@ -140,16 +145,23 @@ def _show_holds(answer: Explanation) -> None:
         over = "" if hold.until_ms is None or hold.until_ms > now_ms() else OVER
         say(f"{answer.subject}: banned {inside}by jail {hold.jail} {until(hold.until_ms)}{ports}{over}")
     if not answer.standings and answer.known:
-        say(f"{answer.subject}: not banned")
-    for standing in answer.inside[:MOST_INSIDE]:
-        say(f"  inside   {standing.prefix} is banned {_ends(standing)}")
-    if len(answer.inside) > MOST_INSIDE:
-        say(f"  inside   and {len(answer.inside) - MOST_INSIDE} more")
+        lists = " by a jail" if answer.listed else ""
+        say(f"{answer.subject}: not banned{lists}")
+    _show_inside(answer)
     in_force = {hold.ban for _, hold in answer.holds()}
     for chain in answer.chains:
         if isinstance(chain.decision, Ban) and chain.decision.id in in_force:
             for each in chain.refusals[:MOST_HOSTS]:
                 say(f"  BUT      {each.outcome} by {_enforced(each)}")
+
+
+def _show_inside(answer: Explanation) -> None:
+    for named in answer.listed:
+        say(f"  listed   {named.sentence}")
+    for standing in answer.inside[:MOST_INSIDE]:
+        say(f"  inside   {standing.prefix} is banned {_ends(standing)}")
+    if len(answer.inside) > MOST_INSIDE:
+        say(f"  inside   and {len(answer.inside) - MOST_INSIDE} more")
 
 
 def _show_waiting(answer: Explanation) -> None:
@@ -168,6 +180,8 @@ def _show_waiting(answer: Explanation) -> None:
 def _show_undecided(answer: Explanation) -> None:
     """That no decision is about it, and its last events."""
     seen = answer.seen
+    if answer.listed and (seen is None or not seen.events):
+        return
     if seen is None or not (seen.events or not seen.whole):
         say(f"Nothing is known about {answer.subject}: no decision, no event.")
     elif not seen.events:

@@ -13,6 +13,7 @@ from banstream.instants import now_ms
 from banstream.lists.in_log import lists_in, parts_in
 from banstream.lists.keeper import Keeper
 from banstream.lists.pushing import keeper_of, push_lists
+from banstream.lists.wanted import LIST
 from banstream.options import config_option, json_option
 from banstream.ordering import operator
 from banstream.reading import open_to_read, open_to_tell
@@ -20,6 +21,7 @@ from banstream.show import counted, instant, json_line, note, say, show, table
 from eventlog.contract import EventLog
 from eventlog.urls import is_shared
 from schemas.errors import ConfigError, Transient
+from schemas.lists import BAN
 from schemas.records import ListChanged
 
 TURN_S = 1.0
@@ -29,7 +31,7 @@ log = getLogger("banstream")
 
 @click.group("lists")
 def lists_command() -> None:
-    """Lists of addresses that are never counted: files, host names, lists from the web.
+    """Lists of addresses that are never counted, or refused: files, host names, lists from the web.
 
     On one machine `banstream up` keeps them as its configuration says. In a fleet those hold that were pushed
     last: `rules push` does, `lists push` does, and `lists push --keep` goes on with it.
@@ -120,21 +122,31 @@ def _show(event_log: EventLog, *, as_json: bool) -> int:
             prefixes.update(held.table)
             found[name] = prefixes, max(newest, part, key=lambda each: each.at_ms)
     for name, (prefixes, part) in sorted(found.items()) if as_json else ():
-        json_line({"name": name, "prefixes": len(prefixes), "changed_at_ms": part.at_ms, "who": part.who})
+        facts = {"prefixes": len(prefixes), "changed_at_ms": part.at_ms, "who": part.who}
+        json_line({"name": name, **facts, "action": _action(name)})
     if not as_json and found:
         rows = [
-            (name, len(prefixes), instant(part.at_ms), part.who or "")
+            (name, _action(name), len(prefixes), instant(part.at_ms), part.who or "")
             for name, (prefixes, part) in sorted(found.items())
         ]
-        show(table(f"{counted(len(found), 'list')} in force", ("list", "prefixes", "since", "by"), rows))
+        show(
+            table(
+                f"{counted(len(found), 'list')} in force", ("list", "action", "prefixes", "since", "by"), rows
+            )
+        )
     elif not as_json:
         say("No list is in force.")
     return 0 if found else 1
 
 
+def _action(name: str) -> str:
+    return "ban" if name.startswith(BAN) else "allow"
+
+
 def _content(event_log: EventLog, name: str, *, as_json: bool) -> int:
     """What is in a list, a line each."""
-    held = [table for number in numbers(event_log) for table in lists_in(event_log, number).tables([name])]
+    names = [name, f"{BAN}{name}", f"{LIST}{name}"]
+    held = [table for number in numbers(event_log) for table in lists_in(event_log, number).tables(names)]
     prefixes = sorted({prefix for each in held for prefix in each})
     for prefix in prefixes:
         if as_json:

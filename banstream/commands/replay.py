@@ -111,8 +111,8 @@ def _counted_by(window: WindowKind | None, settings: Settings) -> Settings:
     if window is None:
         return settings
     stepped = [jail.rules.name for jail in settings.jails if jail.rules.steps or jail.rules.first_scope]
-    if stepped and window == "fail2ban":
-        raise ConfigError(f"--window fail2ban: jail {stepped[0]} has several steps, and that has one")
+    if stepped and window != "exact":
+        raise ConfigError(f"--window {window}: jail {stepped[0]} has several steps, and that has one")
     jails = tuple(replace(jail, rules=replace(jail.rules, window=window)) for jail in settings.jails)
     return replace(settings, jails=jails)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final
@@ -25,6 +25,7 @@ import orjson
 from banstream.lists.wanted import HOST_NAME, ListFormat, Wanted
 from schemas.addresses import canonical_prefix, is_ipv4, is_prefix
 from schemas.errors import BanstreamError, InvalidMessage
+from schemas.lists import WIDEST_BANNED, PrefixTable, too_much
 
 COMMENT: Final = re.compile(rb"[#;].*")
 KEYS: Final = ("ip", "cidr", "prefix", "network", "range", "address", "ip_address", "src_ip", "value")
@@ -39,6 +40,8 @@ SNIFFED: Final = 20
 SHOWN: Final = 60
 WIDEST: Final = {4: 8, 6: 7}
 """A network of fewer bits holds whole countries."""
+NOBODYS: Final = frozenset({"224.0.0.0/3", "224.0.0.0/4", "240.0.0.0/4", "fc00::/7", "fe80::/10", "ff00::/8"})
+"""Multicast and the like, which published lists name besides."""
 MUCH_WRONG: Final = "more of it is wrong than right"
 
 
@@ -89,6 +92,8 @@ def parse(data: bytes, wanted: Wanted) -> ListContent:
             raise Unusable(f"{MUCH_WRONG}: {content.examples[0]}")
     if content.wrong > len(content.prefixes) + len(content.names):
         raise Unusable(f"{MUCH_WRONG}: {content.examples[0]}")
+    if wanted.bans and (why := too_much(PrefixTable(content.prefixes))) is not None:
+        raise Unusable(f"refused: {why}")
     return content
 
 
@@ -102,10 +107,19 @@ def _take(content: ListContent, entry: ListEntry, wanted: Wanted) -> None:
             content.complain(
                 entry, "is no address, prefix or host name" if wanted.named else "is no address or prefix"
             )
-    elif "/" in prefix and int(prefix.rpartition("/")[2]) < WIDEST[6 if ":" in prefix else 4]:
-        content.complain(entry, "holds so many addresses that hardly anybody could be banned")
+    elif _is_wider(prefix, WIDEST_BANNED if wanted.bans else WIDEST):
+        if not wanted.bans:
+            content.complain(entry, "holds so many addresses that hardly anybody could be banned")
+        elif prefix in NOBODYS:
+            content.complain(entry, "holds addresses that nobody comes from")
+        else:
+            raise Unusable(f"refused: {prefix} holds more addresses than a list may ban in one")
     else:
         content.prefixes.add(prefix)
+
+
+def _is_wider(prefix: str, widest: Mapping[int, int]) -> bool:
+    return "/" in prefix and int(prefix.rpartition("/")[2]) < widest[6 if ":" in prefix else 4]
 
 
 def _prefix(word: str) -> str | None:

@@ -6,18 +6,35 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from banstream.reading import messages
 from eventlog.contract import EventLog
 from eventlog.follower import located
-from schemas.codec import encode
+from schemas.codec import encode, lines_of
 from schemas.errors import InvalidMessage
+from schemas.lists import digest_of
 from schemas.records import ListChanged
 from schemas.rules import Jail
 from schemas.topics import COMMANDS
 from streams.lists import Lists, key_of
 
+
+class PartHead(msgspec.Struct, gc=False):
+    """A part of a list, without what it holds."""
+
+    name: str
+    digest: str
+    part: int
+    parts: int
+
+
+PART_HEAD: Final = msgspec.json.Decoder(PartHead)
+BANS: Final = b'"name":"ban:'
+"""What a part of a list of whom to ban has in it."""
+NONE: Final = digest_of(())
+"""The digest of a list that is not in force."""
 PART: Final = b'{"type":"list"'
 """How a part of a list begins."""
 
@@ -43,6 +60,38 @@ def digests_in(log: EventLog) -> list[dict[str, str]]:
     """By partition, the digests of the lists in force, by name."""
     each = (lists_in(log, number).in_force for number in range(log.partitions))
     return [{name: held.digest for name, held in in_force.items()} for in_force in each]
+
+
+def bans_in(log: EventLog) -> list[dict[str, str]]:
+    """By partition, the digests of the lists of whom to ban, by name: what is in them is not looked at."""
+    found: list[dict[str, str]] = []
+    for number in range(log.partitions):
+        in_force: dict[str, str] = {}
+        have: dict[str, tuple[str, int]] = {}
+        for message in messages(log, COMMANDS.name, number, log.begin(COMMANDS.name, number)):
+            for head in _heads(message.value):
+                digest, count = have.pop(head.name, ("", 0))
+                count = count + 1 if digest == head.digest and head.part else 1
+                if head.part + 1 != count:
+                    continue
+                if count < head.parts:
+                    have[head.name] = head.digest, count
+                elif head.digest == NONE:
+                    in_force.pop(head.name, None)
+                else:
+                    in_force[head.name] = head.digest
+        found.append(in_force)
+    return found
+
+
+def _heads(value: bytes) -> Iterator[PartHead]:
+    """What the parts of lists of whom to ban in a message are of."""
+    if BANS not in value:
+        return
+    for line in lines_of(value):
+        if BANS in line:
+            with suppress(msgspec.MsgspecError):
+                yield PART_HEAD.decode(line)
 
 
 def spared_by(lists: Lists, jail: Jail, prefix: str) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from banstream.lists.copies import Copy, OwnAddresses, addresses_of, copy_of
+from banstream.lists.in_log import NONE
 from banstream.lists.wanted import Wanted
 from eventlog.contract import Append, EventLog
 from producers.names import Names
@@ -46,6 +47,7 @@ class Keeper:
         self._who = who
         names = names or Names(addresses_of, FAILED_S)
         self._copies: dict[str, Copy] = {each.name: copy_of(each, names, own) for each in wanted}
+        self._sparing = [each.name for each in wanted if not each.bans]
         self._changed: set[str] = set()
         self._pushed: dict[tuple[str, int], str] = {}
         self._look_at_s = 0.0
@@ -63,13 +65,14 @@ class Keeper:
     def gather(self, within_s: float, *, all_of_them: bool = False) -> list[str]:
         """Wait until the lists that are not in force were read, or could not be; those that are neither.
 
-        `all_of_them`: also those that are in force.
+        `all_of_them`: also those that are in force, and those of whom to ban.
         """
+        asked = list(self._copies) if all_of_them else self._sparing
         held = set[str]() if all_of_them else set[str]().union(*self._in_force())
         deadline = time.monotonic() + within_s
         while True:
             self._look(time.monotonic())
-            waiting = [name for name, copy in self._copies.items() if not copy.settled and name not in held]
+            waiting = [name for name in asked if not self._copies[name].settled and name not in held]
             if not waiting or time.monotonic() >= deadline:
                 return waiting
             time.sleep(WAIT_S)
@@ -126,10 +129,6 @@ class Keeper:
             self._log.append(appends)
             self._pushed |= told
         return bool(appends)
-
-
-NONE: Final = digest_of(())
-"""The digest of a list that is not in force."""
 
 
 def shares(prefixes: Iterable[str], partitions: int) -> list[list[str]]:

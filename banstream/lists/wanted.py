@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, cast, get_args
 from banstream import values
 from banstream.toml import Table
 from schemas.bounds import NAME_CHARACTERS
-from schemas.lists import MOST_PREFIXES
+from schemas.lists import BAN, MOST_PREFIXES
 from schemas.rules import MOST_NAMED, SELF
 
 FILE: Final = "file:"
@@ -35,7 +35,7 @@ IGNORED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A list that jails name.
+    """A list that jails name, or whose prefixes are refused.
 
     Attributes:
         name: what they call it.
@@ -52,6 +52,11 @@ class Wanted:
     refresh_ms: int = REFRESH_MS
     most_bytes: int = MOST_BYTES
     most_entries: int = MOST_ENTRIES
+
+    @property
+    def bans(self) -> bool:
+        """Whether whom it names is refused."""
+        return self.name.startswith(BAN)
 
 
 class Ignored(NamedTuple):
@@ -91,7 +96,7 @@ def _list_of(word: str) -> str | None:
 
 
 def read_lists(top: Table) -> tuple[Wanted, ...]:
-    """The lists that `[list.NAME]` makes: every jail counts nobody in them."""
+    """The lists that `[list.NAME]` makes: every jail counts nobody in them, or whom they name is refused."""
     return tuple(_list(name, table) for name, table in top.table("list").tables())
 
 
@@ -101,9 +106,9 @@ def _list(name: str, table: Table) -> Wanted:
     place = table.take("from", _place, "")
     if not place and "from" not in table.refused:
         table.problem("from", None, 'where it comes from: "file:/path" or "https://..."')
-    table.take("action", _action, "allow")
+    action = table.take("action", values.one_of("allow", "ban"), "allow")
     wanted = Wanted(
-        name=f"{LIST}{name}",
+        name=f"{BAN if action == 'ban' else LIST}{name}",
         place=place,
         format=cast("ListFormat", table.take("format", values.one_of(*get_args(ListFormat)), "auto")),
         refresh_ms=table.take("refresh", _refresh_ms, REFRESH_MS),
@@ -112,15 +117,6 @@ def _list(name: str, table: Table) -> Wanted:
     )
     table.done()
     return wanted
-
-
-def _action(value: object) -> str:
-    if value == "ban":
-        raise ValueError(
-            '"allow": whom a list names is never counted; lists of whom to ban are not there yet, and '
-            "belong into a set of the firewall's own until then"
-        )
-    return values.one_of("allow")(value)
 
 
 def _place(value: object) -> str:

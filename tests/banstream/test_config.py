@@ -494,6 +494,18 @@ escalate = { enabled = false }
         ("ipv6_prefix = 32", "ipv6_prefix", "a whole number from 48 to 128"),
         ("escalate = { addresses = 1 }", "escalate.addresses", "a whole number from 2 to 256"),
         ('distinct = "user"\nprolong = true', "distinct", "none here: different ones are counted on events"),
+        ("escalate = { spared = 1 }", "escalate.spared", "one of nothing, parts"),
+        ("behaviour = { least = 0 }", "behaviour.least", "a whole number from 1"),
+        ("behaviour = { tighten = true }\nprolong = true", "behaviour", "tighten goes with one threshold"),
+        ("capacity = 3", "capacity", 'nothing here: it goes with window = "leaky"'),
+        ('window = "leaky"\ncapacity = 3', "leakspeed", "capacity and leakspeed go together"),
+        (
+            'window = "leaky"\ncapacity = 3\nleakspeed = "1s"\nmaxretry = 3',
+            "maxretry",
+            "capacity and leakspeed say it",
+        ),
+        ('window = "leaky"\nprolong = true', "prolong", "prolongs nothing"),
+        ('window = "leaky"\n[[jail.sshd.step]]\n[[jail.sshd.step]]\nmaxretry = 9', "step", "one threshold"),
         ("step = 3", "step", "tables, each below a [[jail.sshd.step]]"),
         ("[[jail.sshd.step]]\nmaxretri = 3", "step[1].maxretri", "did you mean maxretry?"),
         (

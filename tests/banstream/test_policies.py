@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.behaviours import Alert
 from schemas.records import Prolong
 from schemas.topics import DECISIONS
 from tests.banstream.service import Service, eventually
@@ -98,6 +99,93 @@ def test_a_network_is_banned_for_its_addresses(up: Service, net: Fleet) -> None:
     said = up.run("explain", "198.51.100.3", *config).stdout
     assert "its network 198.51.100.0/24 is full, and not banned: 198.51.100.7 is never banned" in said
     assert up.stop() == 0
+
+
+def test_a_network_is_banned_but_for_whom_is_spared(up: Service, net: Fleet) -> None:
+    """All around him is dropped, he is not; one word frees it, and the addresses stay banned."""
+    for last in (77, 78, 100):
+        net["attacker"].add(f"{FOUR}{last}")
+    escalate = '[jail.sshd.escalate]\naddresses = 3\nspared = "parts"'
+    up.configure(f'maxretry = 1\nignoreip = "{FOUR}77"', more=escalate)
+    up.start()
+    for last in range(1, 4):
+        up.fail(f"{FOUR}{last}")
+    eventually(lambda: len(up.elements()) == 10, "seven parts and three addresses")
+    assert [reaches(net, f"{FOUR}{last}") for last in (77, 78, 100)] == [True, False, False]
+    said = up.run("explain", f"{FOUR}100", "--config", str(up.config)).stdout
+    assert f"of its network {FOUR}0/24 all but {FOUR}77, who is never banned" in said
+    replays_the_same(up)
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.run("unban", f"{FOUR}0/24", "--config", str(up.config))
+    eventually(lambda: up.elements() == {f"{FOUR}{last}" for last in range(1, 4)}, "the parts are free")
+    assert reaches(net, f"{FOUR}100")
+    assert up.stop() == 0
+
+
+def test_a_leaky_bucket(up: Service, net: Fleet) -> None:
+    """CrowdSec's words: the fourth failure at once bans, through a kill; one now and then does not."""
+    for last in (1, 2):
+        net["attacker"].add(f"{FOUR}{last}")
+    up.configure('window = "leaky"\ncapacity = 3\nleakspeed = "2s"')
+    up.start()
+    up.fail(f"{FOUR}1", 3)
+    up.fail(f"{FOUR}2")
+    config = ("--config", str(up.config))
+    rule = "4 failures, of which one leaks every 2s, ban for 10m"
+    eventually(lambda: rule in up.run("status", "sshd", *config).stdout, "the rule is said")
+    eventually(lambda: len(up.events()) == 4, "they are read")
+    time.sleep(2.1)
+    up.stop(signal.SIGKILL)
+    up.start()
+    up.fail(f"{FOUR}1")
+    up.fail(f"{FOUR}2")
+    eventually(lambda: len(up.events()) == 6, "they are read")
+    assert up.elements() == set(), "one has leaked"
+    up.fail(f"{FOUR}1", 3)
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "the bucket overflows")
+    assert [reaches(net, f"{FOUR}{last}") for last in (1, 2)] == [False, True]
+    assert "4 failures within 6s" in up.run("explain", f"{FOUR}1", *config).stdout
+    replays_the_same(up)
+    assert up.stop() == 0
+
+
+def test_what_is_unusual_is_alerted_and_tightens(up: Service, net: Fleet) -> None:
+    """An hour of one failure a minute, then thirty: two of an address ban in place of four."""
+    net["attacker"].add(f"{FOUR}1")
+    up.configure('maxretry = 4\nfindtime = "3h"', more="[jail.sshd.behaviour]\nleast = 9\ntighten = true")
+    now = int(time.time()) // 60 * 60 - 120
+    with up.log.open("a", encoding="utf-8") as log:
+        for minute in range(70):
+            log.write(line(now - (70 - minute) * 60, f"198.51.100.{minute}", minute))
+        log.writelines(line(now + nth, f"192.0.2.{nth}", 100 + nth) for nth in range(11))
+        log.writelines(line(now + 20 + nth, f"{FOUR}1", 200 + nth) for nth in range(2))
+    up.start()
+    eventually(lambda: up.elements() == {f"{FOUR}1"}, "two are enough")
+    assert not reaches(net, f"{FOUR}1")
+    config = ("--config", str(up.config))
+    told = [each for each in up.kept(DECISIONS) if isinstance(each, Alert)]
+    assert [(each.measure, each.count, each.usual, each.limit) for each in told] == [
+        ("failures", 10, 1, 9),
+        ("addresses", 10, 1, 9),
+    ]
+    assert "[sshd] Alert failures count=10 limit=9 usual=1" in up.errors
+    assert (
+        "maxretry is halved while the jail's minutes are unusual"
+        in up.run("explain", f"{FOUR}1", *config).stdout
+    )
+    assert "2 alerts so far" in up.run("status", "sshd", *config).stdout
+    replays_the_same(up)
+    up.stop(signal.SIGKILL)
+    up.start()
+    assert up.elements() == {f"{FOUR}1"}
+    assert up.stop() == 0
+
+
+def line(at_s: int, ip: str, nth: int) -> str:
+    """A failed login at an instant."""
+    at = datetime.fromtimestamp(at_s, UTC).isoformat()
+    return f"{at} server sshd[{nth + 1}]: Failed password for root from {ip} port {40_000 + nth} ssh2\n"
 
 
 def test_a_jail_has_several_thresholds(up: Service) -> None:

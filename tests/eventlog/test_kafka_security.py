@@ -81,7 +81,7 @@ WRITES = {
 }
 READS = {
     "shipper": set(),
-    "enforcer": {BANS},
+    "enforcer": {BANS, COMMANDS},
     "decider": {EVENTS, COMMANDS, SUBJECTS, VERDICTS, DECISIONS, BANS, STATE, RULES},
     "operator": set(ALL),
 }

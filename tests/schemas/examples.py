@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from schemas.behaviours import Alert
 from schemas.bounds import LAST_TOLD_MS
 from schemas.deciding import Obeyed, OrderStep, Pardon, Sighting, Verdict
 from schemas.records import (
@@ -220,6 +221,36 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             evidence=("0-41-3", "7-0-0"),
             prefixes=("192.0.2.7", "2001:db8::/64"),
             extra={"x": [1]},
+        ),
+    ),
+    (
+        Alert(
+            id="0-79-0-0",
+            jail="sshd",
+            at_ms=AT_MS,
+            measure="failures",
+            minute_ms=AT_MS - AT_MS % 60_000,
+            count=31,
+            usual=2,
+            deviation=1,
+            limit=30,
+            basis="last hour",
+            rules="0123456789ab",
+        ),
+        Alert(
+            id="0-79-0-1",
+            jail="sshd",
+            at_ms=AT_MS,
+            measure="users",
+            minute_ms=AT_MS - AT_MS % 60_000,
+            count=91,
+            usual=7,
+            deviation=2,
+            limit=90,
+            basis="same hour of earlier days",
+            rules="0123456789ab",
+            tightened=True,
+            extra={"x": 1},
         ),
     ),
     (

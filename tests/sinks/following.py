@@ -13,7 +13,7 @@ from sinks.background import Evidence
 from sinks.contract import SentBy
 from sinks.formats.json_lines import writer
 from sinks.items import Items
-from sinks.runner import Runner, SinkPlan, Times
+from sinks.runner import Runner, SinkPlan, Timing
 from sinks.selection import Selection
 from tests.sinks.receivers import Keeping
 
@@ -92,7 +92,7 @@ class Following:
             start="begin" if self.start == "begin" else "end",
         )
         items = Items(LOG, self.selection, Evidence(self.log).of)
-        times = Times(lambda: AT_MS + self.steady_ms, lambda: self.steady_ms, lambda: 1.0)
+        times = Timing(lambda: AT_MS + self.steady_ms, lambda: self.steady_ms, lambda: 1.0)
         return Runner(self.log, plan, items, times=times)
 
     def turn(self, runner: Runner, for_ms: int = 0, step_ms: int = 1_000) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Decision
 from schemas.rules import Escalation
 from streams.decider import Decider
+from streams.escalation import MOST_PARTS, parts_of
 from tests.streams.folding import MINUTE, T0, bans, failed, fold, restarted, rules, tick, unbans
 from tests.streams.test_networks import command
 
 NET = "192.0.2.0/24"
 HOUR = 60 * MINUTE
 ESCALATE = Escalation(addresses=3, findtime_ms=HOUR, bantime_ms=10 * HOUR)
+PARTS = replace(ESCALATE, spared="parts")
+LAST_HALF = ["128/26", "192/27", "224/28", "240/29", "248/30", "252/31"]
 
 
 def decider(**jail: object) -> Decider:
@@ -94,6 +100,76 @@ def test_never_over_somebody_spared_and_it_is_said() -> None:
     later = decider()
     fold(later, [failed(four(last), last) for last in range(1, 4)])
     assert unbans(command(later, "allow", four(77))) == [(NET, 3, "allowed")]
+
+
+@pytest.mark.parametrize(
+    ("spared", "banned"),
+    [
+        ((), [NET]),
+        ((four(200),), ["0/25", "128/26", "192/29", "202/31", "204/30", "208/28", "224/27"]),
+        ((f"{four(128)}/25",), ["0/25"]),
+        ((four(0), four(255)), [*(["2/31", "4/30", "8/29", "16/28", "32/27", "64/26"]), *LAST_HALF]),
+        (tuple(four(last) for last in range(0, 256, 4)), []),
+    ],
+)
+def test_all_of_a_network_but_whom_is_spared(spared: tuple[str, ...], banned: list[str]) -> None:
+    """The fewest prefixes, wider than an address; nothing where they would be too many."""
+    made = decider(ignoreip=spared, escalate=PARTS)
+    decisions = fold(made, [failed(four(last), last) for last in (9, 11, 13)])
+    wanted = sorted(each if "." in each else four(0)[:-1] + each for each in banned)
+    assert sorted(prefix for prefix, _ in networks(decisions)) == wanted
+    *_, last = decisions
+    assert isinstance(last, Ban)
+    if spared and wanted:
+        assert last.why == f"of its network {NET} all but {spared[0]}, who is never banned"
+    elif spared:
+        assert last.prefix == four(13)
+        assert "is full, and not banned" in str(last.why)
+
+
+def test_parts_are_one_word_and_who_is_in_one_is_beneath_it() -> None:
+    """Failures inside a part count for it; a word about the network lets its parts go, not the addresses."""
+    made = decider(ignoreip=(four(200),), escalate=PARTS)
+    fold(made, [failed(four(last), last) for last in range(1, 4)])
+    assert fold(made, [failed(four(77), 5), failed(four(200), 6)]) == []
+    part = made.jails["sshd"].held_by("192.0.2.0/25")
+    assert part is not None
+    assert part.while_banned == 1
+    (single,) = bans(fold(made, [failed(four(201), 7)]))
+    assert single[0] == four(201), "beside the one who is spared"
+    made = restarted(made)
+    freed = [whom for whom, _, _ in unbans(command(made, "unban", NET))]
+    assert len(freed) == 7
+    assert all("/" in whom for whom in freed)
+    assert [whom for whom, _, _ in unbans(command(made, "unban", NET))] == [
+        four(1),
+        four(2),
+        four(201),
+        four(3),
+    ]
+
+
+def test_six_leaves_out_a_64() -> None:
+    """Of a /48 with somebody spared all other /64 but the one beside his."""
+    made = decider(ignoreip=("2001:db8:1:ff::7",), ipv6_prefix=64, escalate=PARTS)
+    decisions = fold(made, [failed(f"2001:db8:1:{net:x}::{net:x}", net) for net in range(1, 4)])
+    found = {prefix for prefix, _ in networks(decisions) if not prefix.endswith("/64")}
+    assert len(found) == 15
+    assert sum(1 << 64 - int(prefix.partition("/")[2]) for prefix in found) == (1 << 16) - 2
+
+
+@given(st.sets(st.integers(0, 255), max_size=12), st.integers(24, 31))
+def test_parts_hold_all_but_whom_is_spared(spared: set[int], finest: int) -> None:
+    """Against the addresses one by one: nobody spared, everybody else but who is beside, none twice."""
+    found = parts_of(NET, finest, PrefixSet(four(last) for last in spared))
+    held = [int(ip) & 255 for part in found for ip in ip_network(part)]
+    size = 1 << 32 - finest
+    left_out = {last // size * size + each for last in spared for each in range(size)}
+    if found or len(left_out) == 256:
+        assert sorted(held) == sorted(set(range(256)) - left_out)
+        assert len(found) <= MOST_PARTS
+    else:
+        assert len(spared) > 4
 
 
 def test_an_allow_of_the_network_lets_all_inside_go() -> None:

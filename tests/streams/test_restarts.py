@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from schemas.behaviours import Behaviour
 from schemas.codec import encode
 from schemas.records import Decision
 from schemas.rules import Escalation, Increment, Jail, Rules, Threshold
@@ -39,7 +40,11 @@ JAILS = st.builds(
     steps=st.sampled_from([(), (STEP,), (replace(STEP, scope=WHERE_XA),)]),
     increment=st.sampled_from([None, Increment(rndtime_ms=MINUTE), Increment(overalljails=True)]),
     escalate=st.sampled_from(
-        [None, Escalation(addresses=2, findtime_ms=10 * MINUTE, bantime_ms=MINUTE, ipv6=56)]
+        [
+            None,
+            Escalation(addresses=2, findtime_ms=10 * MINUTE, bantime_ms=MINUTE, ipv6=56),
+            Escalation(addresses=2, bantime_ms=MINUTE, spared="parts"),
+        ]
     ),
     scope=st.sampled_from([None, UNLESS_XB]),
     first_scope=st.sampled_from([None, WHERE_XA]),
@@ -53,6 +58,7 @@ OTHERS = (
         findtime_ms=MINUTE,
         increment=Increment(),
     ),
+    Jail(name="leaky", filters=("sshd",), window="leaky", maxretry=2, findtime_ms=MINUTE, bantime_ms=MINUTE),
     Jail(name="ports", filters=("sshd",), distinct="address", ipv4_prefix=24, maxretry=2),
     Jail(
         name="web", filters=("sshd",), kinds=("request",), maxretry=20, findtime_ms=2 * MINUTE, ipv4_prefix=24
@@ -61,6 +67,15 @@ OTHERS = (
     Jail(name="again", filters=(), on="bans", maxretry=2, bantime_ms=MINUTE, ipv6_prefix=64),
 )
 KINDS = ["failed"] * 6 + ["succeeded", "request", "request", "decoy"]
+WATCHED = (
+    Jail(
+        name="watched",
+        filters=("sshd",),
+        maxretry=4,
+        bantime_ms=MINUTE,
+        behaviour=Behaviour(least=1, deviations=1, tighten=True),
+    ),
+)
 ACTS = st.lists(
     st.one_of(
         st.tuples(
@@ -140,7 +155,7 @@ def decided(some: Rules, acts: list[tuple[str, str, int]], restarts: set[int]) -
     [("request", "192.0.2.1", 9), ("request", "192.0.2.2", 10), ("decoy", "192.0.3.1", 1)],
     {1, 2},
 )
-@given(JAILS, st.sampled_from([(), OTHERS]), ACTS, st.sets(st.integers(0, 59), max_size=6))
+@given(JAILS, st.sampled_from([(), OTHERS, WATCHED]), ACTS, st.sets(st.integers(0, 59), max_size=6))
 def test_a_restart_changes_nothing(
     jail: Jail, others: tuple[Jail, ...], acts: list[tuple[str, str, int]], restarts: set[int]
 ) -> None:

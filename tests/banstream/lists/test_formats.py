@@ -16,6 +16,7 @@ from schemas.addresses import is_prefix
 from tests.schemas.strategies import PATIENT
 
 LIST = Wanted(name="list:it", place="https://example.org/it")
+BANNING = Wanted(name="ban:it", place="https://example.org/it")
 FILE = Wanted(name="file:/it", place="file:/it", named=True)
 PLAIN = b"""# friends
 192.0.2.7
@@ -110,6 +111,28 @@ def test_a_list_that_is_none_is_refused_whole(data: bytes, why: str) -> None:
     """So the one of before stays."""
     with pytest.raises(Unusable, match=why):
         parse(data, replace(LIST, most_entries=20))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"192.0.2.1\n0.0.0.0/0\n", "refused: 0.0.0.0/0 holds more addresses"),
+        (b"0.0.0.0/1 128.0.0.0/1", "refused: 0.0.0.0/1 holds more addresses"),
+        (b"::/0", "refused: ::/0 holds more addresses"),
+        (b"\n".join(b"%d.0.0.0/8" % nth for nth in range(33)), "more than a /3 of all IPv4 addresses"),
+    ],
+)
+def test_a_list_that_would_ban_everybody_is_refused_whole(data: bytes, why: str) -> None:
+    """Not entry by entry: whoever writes such a thing is broken, or hostile."""
+    with pytest.raises(Unusable, match=why):
+        parse(data, BANNING)
+
+
+def test_a_list_of_whom_to_ban_may_name_what_nobody_has() -> None:
+    """As FireHOL's level 1 names multicast: that is left out, and said; private networks are not."""
+    content = parse(b"10.0.0.0/8\n224.0.0.0/3\n192.0.2.0/24\nff00::/8\n", BANNING)
+    assert content.prefixes == {"10.0.0.0/8", "192.0.2.0/24"}
+    assert "holds addresses that nobody comes from" in content.examples[0]
 
 
 @pytest.mark.parametrize("line", [b"\n", b"x\n", b"1.1.1.1\n", b"{}\n", b",\n"], ids=repr)
