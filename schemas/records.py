@@ -35,7 +35,7 @@ from schemas.bounds import (
 from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
 
 Kind = Literal["failed", "succeeded", "probed", "request"]
-Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "enroll", "revoke"]
+Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "remember", "enroll", "revoke"]
 UnbanReason = Literal["expired", "operator", "allowed"]
 EnforcementVerb = Literal["ban", "unban"]
 CountedThing = Literal[
@@ -103,7 +103,8 @@ class Command:
     Attributes:
         id: unique, made by the one who asks.
         verb: `ban`, `unban`, `forgive` (forget the failures counted so far), `allow` (unban now and never
-            ban), `disallow` (take an `allow` back), `enroll` (this host signs with this key from now on),
+            ban), `disallow` (take an `allow` back), `remember` (`jail` banned it `bans` times, the last time
+            until `since_ms`; None: it goes on), `enroll` (this host signs with this key from now on),
             `revoke` (its keys count no longer).
         prefix: what it is about; None for `unban`: everything, and where it is about a host.
         jail: only this jail; None for all (and for `ban`: the jail named `manual`).
@@ -111,6 +112,7 @@ class Command:
         host: who is enrolled or revoked; `public_key`: the Ed25519 key that is enrolled, 43 characters of
             base64url; `since_ms`: what the log has of a revoked host from then on does not count; None: from
             this command on.
+        bans: see `remember`.
     """
 
     TYPE: ClassVar[str] = "command"
@@ -125,6 +127,7 @@ class Command:
     host: Name | None = None
     public_key: Name | None = None
     since_ms: InstantMs | None = None
+    bans: Position | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

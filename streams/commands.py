@@ -7,15 +7,19 @@ from typing import assert_never
 from schemas.records import Command, UnbanReason
 from schemas.rules import MANUAL
 from streams.jail import JailState
+from streams.subjects import Past
 from streams.verdicts import Verdicts
 
 
-def obey(verdicts: Verdicts, command: Command, *, owned: bool = True) -> None:
+def obey(verdicts: Verdicts, command: Command, *, owned: bool = True) -> None:  # noqa: C901 - a case for each verb
     """Do what a command says. `owned`: the prefix belongs to this partition, so bans of it are made here."""
     match command.verb:
+        case "ban" | "remember" if not owned:
+            pass
         case "ban":
-            if owned:
-                _ban(verdicts, command)
+            _ban(verdicts, command)
+        case "remember":
+            _remember(verdicts, command)
         case "unban":
             _unban(verdicts, command, "operator")
         case "forgive":
@@ -41,6 +45,22 @@ def _ban(verdicts: Verdicts, command: Command) -> None:
         verdicts.prolong(jail, command.prefix, until_ms, **facts)
     else:
         verdicts.ban(jail, command.prefix, until_ms=until_ms, at_ms=command.at_ms, count=0, **facts)
+
+
+def _remember(verdicts: Verdicts, command: Command) -> None:
+    """The next ban is not the first: it goes on where another program has counted, and never behind it."""
+    jail = verdicts.jails.get(command.jail or MANUAL)
+    if jail is None or command.prefix is None or command.bans is None:
+        return
+    prefix, held = jail.subject_of(command.prefix), jail.held_by(jail.subject_of(command.prefix))
+    if held is not None:
+        held.ban_count = max(held.ban_count, command.bans)
+    else:
+        over_ms = min(command.at_ms, command.since_ms or 0)
+        known = jail.history.get(prefix, Past(0, over_ms, over_ms))
+        count = max(known.ban_count, command.bans)
+        jail.history[prefix] = Past(count, max(known.free_from_ms, over_ms), max(known.at_ms, over_ms))
+    verdicts.touched.add(prefix)
 
 
 def _unban(verdicts: Verdicts, command: Command, reason: UnbanReason) -> None:

@@ -14,7 +14,7 @@ from banstream.config import Settings, load_settings
 from banstream.importing.checking import Checked, check, write
 from banstream.importing.commands import Elsewhere, Given, give_once, jails_in_force
 from banstream.importing.crowdsec import OVER, read_lists
-from banstream.importing.held import HeldBan, read_held
+from banstream.importing.held import MOST_BANS, HeldBan, read_held
 from banstream.importing.installation import read_installation
 from banstream.importing.remarks import Remark
 from banstream.importing.translation import Translation, translate
@@ -116,12 +116,17 @@ def _carry_bans(database: Path, config_file: str | None, made: Translation) -> l
             "`banstream reload`, and import again"
         )
         made.remarks.append(Remark(verdict="lost", jail=jail, key="bans", said=said))
-    given = give_once(settings, (_decided(ban) for ban in held.bans if ban.jail in jails))
+    in_force = [ban for ban in held.bans if ban.jail in jails]
+    grown = [ban for ban in in_force if ban.number > 1]
+    grown += [ban for ban in held.over if ban.jail in jails and ban.number > 0]
+    given = give_once(settings, [*map(_decided, in_force), *(_remembered(ban) for ban in grown)])
     told = [f"{counted(len(held.bans), 'ban')} in force in {database}; {_given(given, settings)}."]
-    if held.over or held.repeated:
+    if grown:
+        told.append(f"How often each of {len(grown)} was banned comes along: its next ban is no first one.")
+    elsewhere = sum(ban.jail not in jails for ban in held.over)
+    if elsewhere:
         told.append(
-            f"Not taken over: {counted(held.over, 'ban')} that had ended, and how often {held.repeated} of "
-            "all were banned before: the log has no record for that, and their next ban is their first."
+            f"Not taken over: {counted(elsewhere, 'ban')} that had ended, of jails that are not in force."
         )
     if held.odd:
         told.append(
@@ -139,6 +144,21 @@ def _decided(ban: HeldBan) -> Elsewhere:
         who=WHO,
         why=f"fail2ban banned it at {instant(ban.since_s * 1_000)} in its jail {ban.jail} (ban {ban.number})",
         since=str(ban.since_s),
+    )
+
+
+def _remembered(ban: HeldBan) -> Elsewhere:
+    """How often it was banned, and until when; a ban that goes on is given before."""
+    over = ban.left_ms is not None and ban.left_ms <= 0
+    return Elsewhere(
+        verb="remember",
+        prefix=ban.prefix,
+        jail=ban.jail,
+        who=WHO,
+        why=f"fail2ban banned it {counted(ban.number, 'time')} in its jail {ban.jail}",
+        since=f"{ban.since_s}",
+        bans=min(ban.number, MOST_BANS),
+        over_ms=ban.over_ms if over else None,
     )
 
 

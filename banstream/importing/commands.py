@@ -45,6 +45,7 @@ class Elsewhere:
     Attributes:
         who: in whose name it is given here.
         since: what tells it from a later decision of the same.
+        bans, over_ms: to remember: how many it had, and when the last was over.
     """
 
     verb: Verb
@@ -54,6 +55,8 @@ class Elsewhere:
     since: str
     jail: str | None = None
     duration_ms: int | None = None
+    bans: int | None = None
+    over_ms: int | None = None
 
     def command(self) -> Command:
         """The command that says so, now."""
@@ -67,6 +70,8 @@ class Elsewhere:
             prefix=self.prefix,
             jail=self.jail,
             duration_ms=self.duration_ms,
+            bans=self.bans,
+            since_ms=self.over_ms,
         )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from banstream import values
 from banstream.show import printable
 from eventlog.trust import doubt
-from schemas.bounds import LONGEST_MS
+from schemas.bounds import LAST_TOLD_MS, LONGEST_MS
 from schemas.errors import ConfigError
 
 MOST_ROWS: Final = 1_000_000
@@ -31,16 +31,19 @@ QUERY: Final = (
 )
 TABLE: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'bips' AND type = 'table'"
 FOREVER_S: Final = -1
+MOST_BANS: Final = 10_000
+"""Beyond it a ban grows no longer by any formula that ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBan:
-    """A ban that is in force.
+    """A ban, in force or over.
 
     Attributes:
         since_s: when it began, as fail2ban has it, in Unix seconds.
-        left_ms: how long it goes on; None: for ever.
+        left_ms: how long it goes on, no more than 0 where it is over; None: for ever.
         number: the how-manieth of this address in this jail.
+        over_ms: when it is over, in Unix milliseconds; None: never.
     """
 
     prefix: str
@@ -48,6 +51,7 @@ class HeldBan:
     since_s: int
     left_ms: int | None
     number: int
+    over_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -56,14 +60,12 @@ class HeldBans:
 
     Attributes:
         bans: those in force.
-        over: how many addresses and jails it remembers whose ban is over.
-        repeated: how many of all were banned more than once.
+        over: the last of each address and jail whose ban is over.
         odd: how many rows are no ban of an address.
     """
 
     bans: list[HeldBan] = field(default_factory=list[HeldBan])
-    over: int = 0
-    repeated: int = 0
+    over: list[HeldBan] = field(default_factory=list[HeldBan])
     odd: int = 0
 
 
@@ -75,9 +77,8 @@ def read_held(database: Path, now_s: float) -> HeldBans:
         if ban is None:
             found.odd += 1
             continue
-        found.repeated += ban.number > 1
         if ban.left_ms is not None and ban.left_ms <= 0:
-            found.over += 1
+            found.over.append(ban)
         else:
             found.bans.append(ban)
     return found
@@ -115,7 +116,8 @@ def _ban(row: tuple[Any, ...], now_s: float) -> HeldBan | None:
         prefix = values.prefix(ip)
     except ValueError:
         return None
-    left_ms = None
+    left_ms = over_ms = None
     if length_s != FOREVER_S:
+        over_ms = max(0, min((since_s + length_s) * 1_000, LAST_TOLD_MS))
         left_ms = min(length_s * 1_000, round((since_s + length_s - now_s) * 1_000), LONGEST_MS)
-    return HeldBan(prefix, jail, since_s, left_ms, number)
+    return HeldBan(prefix, jail, since_s, left_ms, number, over_ms)

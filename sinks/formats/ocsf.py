@@ -36,7 +36,16 @@ CONTROL: Final = ["host", "security_control"]
 UNKNOWN_USER: Final = {"uid": "-", "type_id": 0, "type": "Unknown"}
 DENIED, OBSERVED = 2, 3
 BLOCKED, DETECTED, LOGGED = 2, 15, 17
-ACTIVITIES: Final = {"ban": 1, "allow": 1, "enroll": 1, "unban": 4, "disallow": 4, "revoke": 4, "forgive": 3}
+ACTIVITIES: Final = {
+    "ban": 1,
+    "allow": 1,
+    "enroll": 1,
+    "unban": 4,
+    "disallow": 4,
+    "revoke": 4,
+    "forgive": 3,
+    "remember": 3,
+}
 REMEDIED: Final = {"applied": 1, "failed": 2, "refused": 2, "skipped": 99}
 
 

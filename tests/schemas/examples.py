@@ -93,6 +93,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             host="web1@fra",
             public_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
             since_ms=0,
+            bans=3,
             extra={"ticket": 17},
         ),
     ),

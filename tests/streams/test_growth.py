@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from streams.runs import Run
 from streams.state import dump_buckets, dump_whole, load_bucket, load_whole
 from streams.window import reference
 from tests.producers.filters.fail2ban.oracle import PYTHON
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failed, fold, rules, tick
+from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failed, fold, restarted, rules, tick
 
 GROWING = Increment()
 
@@ -264,3 +265,48 @@ def test_a_length_is_fail2bans(increment: Increment, extra: dict[str, str]) -> N
         jail = Jail(name="x", filters=(), bantime_ms=bantime_s * SECOND, increment=increment)
         ours = [lasting_ms(jail.bantime_ms, jail.increment, earlier, "") for earlier in counts]
         assert ours == [min(int(each * SECOND), LONGEST_MS) for each in theirs]
+
+
+def test_what_another_program_has_counted_goes_on() -> None:
+    """Who is remembered as banned three times is banned as for the fourth; a ban in force is its last."""
+    decider = Decider(rules(increment=GROWING), tracking=True)
+    remember = Command(
+        id="x",
+        verb="remember",
+        at_ms=T0,
+        who="import",
+        prefix=ALICE,
+        jail="sshd",
+        bans=3,
+        since_ms=T0 - SECOND,
+    )
+    assert decider.apply(1, remember, kind="c") == []
+    decider = restarted(decider)
+    ban = banned_again(decider, 10)
+    assert (ban.ban_count, lasted_s(ban)) == (4, 8 * 1_200)
+    for bans_before, number in ((2, 4), (9, 9)):
+        decider.apply(5, replace(remember, bans=bans_before, since_ms=None), kind="c")
+        held = decider.jails["sshd"].held_by(ALICE)
+        assert held is not None
+        assert held.ban_count == number
+
+
+def test_who_is_remembered_is_not_counted_for_what_was_before() -> None:
+    """Failures older than the end of that ban belong to it."""
+    decider = Decider(rules())
+    decider.apply(
+        1,
+        Command(
+            id="x",
+            verb="remember",
+            at_ms=T0,
+            who="import",
+            prefix=ALICE,
+            jail="sshd",
+            bans=1,
+            since_ms=T0 - 1,
+        ),
+        kind="c",
+    )
+    assert fold(decider, [failed(ALICE, -each) for each in (3, 2, 1)]) == []
+    assert len(fold(decider, [failed(ALICE, each) for each in (1, 2, 3)], frame=9)) == 1
