@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, RulesChanged, Unban
 from sinks.contract import Item
@@ -41,6 +42,7 @@ OF_HAPPENINGS: Final[Mapping[str, Severity]] = {
     "ban": BANNED,
     "expired ban": NOTICE,
     "prolong": PROLONGED,
+    "alert": PROLONGED,
     "unban": INFORMATIONAL,
     "enforcement applied": INFORMATIONAL,
     "enforcement skipped": INFORMATIONAL,
@@ -110,6 +112,7 @@ FIELDS: Final[Mapping[type[Record | AuthLine], tuple[str, ...]]] = {
     Ban: ("jail", "rules", "count", "ban_count", "step", "who", "why"),
     Unban: ("jail", "ban", "reason", "while_banned", "who", "why"),
     Prolong: ("jail", "ban", "who", "why"),
+    Alert: ("jail", "rules", "measure", "usual", "deviation", "limit", "basis"),
     Enforcement: ("decision", "verb", "outcome", "host", "backend", "detail"),
     Command: ("verb", "jail", "who", "why"),
     RulesChanged: ("version", "who"),

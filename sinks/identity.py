@@ -14,6 +14,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, Unban
 
@@ -25,7 +26,7 @@ def exported_id(record: Record | AuthLine, log: str, ref: str) -> str:
     match record:
         case AuthLine() | AuthEvent():
             return event_id(record)
-        case Ban() | Unban() | Prolong():
+        case Ban() | Unban() | Prolong() | Alert():
             named = f"{log}-{record.id}"
             return named if len(named) <= 40 else f"{log}-{_hash(record.id)}"  # noqa: PLR2004 - CEF's bound
         case Enforcement():

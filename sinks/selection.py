@@ -4,6 +4,7 @@
 |---|---|
 | event | its kind: `failed`, `succeeded`, `probed` |
 | decision | `ban`, `unban`, `prolong`; `expired ban` where its end had passed when it was decided |
+| alert | `alert`: a jail's minute is not as usual |
 | enforcement | `enforcement applied`, `enforcement refused`, `enforcement failed`, `enforcement skipped` |
 | command, rules that changed | `command`, `rules` |
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final, get_args
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import (
     AuthEvent,
@@ -42,7 +44,7 @@ TOPICS: Final[Mapping[What, Topic]] = {
 WHATS: Final[Mapping[str, What]] = {topic.name: what for what, topic in TOPICS.items()}
 HAPPENINGS: Final[Mapping[What, tuple[str, ...]]] = {
     "events": get_args(Kind),
-    "decisions": ("ban", "expired ban", "unban", "prolong"),
+    "decisions": ("ban", "expired ban", "unban", "prolong", "alert"),
     "enforcements": tuple(f"enforcement {outcome}" for outcome in get_args(Outcome)),
     "commands": ("command", "rules"),
 }
@@ -50,12 +52,13 @@ WORDS: Final[Mapping[type[Record], str]] = {
     Ban: "ban",
     Unban: "unban",
     Prolong: "prolong",
+    Alert: "alert",
     Command: "command",
     RulesChanged: "rules",
 }
 CONDITIONS: Final = (
     "jail", "kind", "filter", "host", "service", "source", "user", "reason", "step", "verb", "outcome",
-    "backend", "who", "prefix", "ip",
+    "backend", "who", "prefix", "ip", "measure",
 )  # fmt: skip
 """Fields of records that `where` may ask for."""
 

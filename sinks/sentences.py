@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.durations import format_duration
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, RulesChanged, Unban
@@ -24,6 +25,14 @@ def reason(ban: Ban) -> str:
     return f"{ban.count} {ban.counted}{within} in jail {ban.jail}"
 
 
+def alarm(alert: Alert) -> str:
+    """By what a jail's minute is not as usual."""
+    return (
+        f"{alert.count} {alert.measure} in the minute from {rfc3339(alert.minute_ms)}, more than "
+        f"{alert.limit}; usual are {alert.usual}, give or take {alert.deviation} ({alert.basis})"
+    )
+
+
 def rfc3339(at_ms: int) -> str:
     """An instant as RFC 3339 has it, in UTC, to the millisecond."""
     return f"{_second(at_ms // 1_000)}.{at_ms % 1_000:03d}Z"
@@ -39,7 +48,7 @@ def _second(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
-def _said(record: Record | AuthLine) -> str:
+def _said(record: Record | AuthLine) -> str:  # noqa: C901 - a case for each record
     match record:
         case AuthLine() | AuthEvent():
             said = record.line
@@ -58,6 +67,8 @@ def _said(record: Record | AuthLine) -> str:
             said = f"{record.verb} of {record.prefix} {record.outcome} {where}"
         case Command():
             said = f"{record.verb} {record.prefix or record.host or 'everything'}{_by(record)}"
+        case Alert():
+            said = f"jail {record.jail} is not as usual: {alarm(record)}"
         case RulesChanged():
             said = f"rules {record.version} in force{_by(record)}"
         case _:

@@ -22,6 +22,7 @@ NAMES: Final[Mapping[str, str]] = {
     "expired ban": "Ban decided late",
     "unban": "Address unbanned",
     "prolong": "Ban prolonged",
+    "alert": "Jail not as usual",
     "command": "Operator's command",
     "rules": "Rules changed",
 }

@@ -21,13 +21,14 @@ from typing import Any, Final
 
 import orjson
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import address_of, severity_of, technique_of_item
 from sinks.formats.shapes import DocumentPath, Shapes
-from sinks.sentences import reason, rfc3339, sentence
+from sinks.sentences import alarm, reason, rfc3339, sentence
 from sinks.techniques import Technique, technique_of
 
 EcsDocument = dict[str, Any]
@@ -155,13 +156,15 @@ def _common(item: Item) -> EcsDocument:
     return document
 
 
-def _others(item: Item) -> EcsDocument:
+def _others(item: Item) -> EcsDocument:  # noqa: PLR0911 - a case for each record
     record = item.record
     match record:
         case Ban():
             return _ban(item, record)
         case Unban() | Prolong():
             return _change(item, record)
+        case Alert():
+            return _alert(item, record)
         case Enforcement():
             return _enforcement(item, record)
         case Command():
@@ -222,6 +225,18 @@ def _change(item: Item, record: Unban | Prolong) -> EcsDocument:
             own["until"] = rfc3339(record.until_ms)
     rule = {"name": record.jail, "ruleset": MODULE}
     return {"event": event, "rule": rule, "banstream": {**common["banstream"], "ban": own}}
+
+
+def _alert(item: Item, record: Alert) -> EcsDocument:
+    own = {
+        name: getattr(record, name) for name in ("measure", "count", "usual", "deviation", "limit", "basis")
+    }
+    start = rfc3339(record.minute_ms)
+    return {
+        "event": _told(item, INTRUSION, INFO, "alert", kind="alert", reason=alarm(record), start=start),
+        "rule": {"name": record.jail, "version": record.rules, "ruleset": MODULE},
+        "banstream": {**_common(item)["banstream"], "alert": own},
+    }
 
 
 def _enforcement(item: Item, record: Enforcement) -> EcsDocument:

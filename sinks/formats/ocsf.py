@@ -19,13 +19,14 @@ from typing import Any, Final
 
 import orjson
 
+from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import severity_of, technique_of_item
 from sinks.formats.shapes import DocumentPath, Shapes
-from sinks.sentences import reason, sentence
+from sinks.sentences import alarm, reason, sentence
 from sinks.techniques import Technique, technique_of
 
 OcsfEvent = dict[str, Any]
@@ -146,7 +147,7 @@ def _logon(record: AuthLine | AuthEvent) -> OcsfEvent:
     }
 
 
-def _other(item: Item) -> OcsfEvent:
+def _other(item: Item) -> OcsfEvent:  # noqa: C901 - a case for each record
     record = item.record
     match record:
         case Ban():
@@ -158,6 +159,8 @@ def _other(item: Item) -> OcsfEvent:
             event = _finding(item, 3, 3 if record.reason == "allowed" else 4, record.ban)
             event |= {"is_alert": False}
             event["unmapped"]["reason"] = record.reason
+        case Alert():
+            event = _alert(item, record)
         case Enforcement():
             event = _enforcement(item, record)
         case Command():
@@ -225,6 +228,27 @@ def _ban(item: Item, ban: Ban) -> OcsfEvent:
     if (technique := technique_of_item(item)) is not None:
         event["attacks"] = _attacks(technique)
     return event
+
+
+def _alert(item: Item, record: Alert) -> OcsfEvent:
+    names = ("measure", "usual", "deviation", "limit", "basis")
+    return {
+        **_class(item, 2004, 1),
+        "status_id": 1,
+        "is_alert": True,
+        "count": max(record.count, 1),
+        "finding_info": {
+            "uid": f"{item.log}-{record.id}",
+            "title": f"Jail {record.jail} is not as usual",
+            "desc": alarm(record),
+            "analytic": {"name": record.jail, "type_id": 2, "type": "Behavioral"},
+            "first_seen_time": record.minute_ms,
+            "last_seen_time": record.at_ms,
+            "created_time": record.at_ms,
+        },
+        "policy": {"name": record.jail, "version": record.rules},
+        "unmapped": {"jail": record.jail, **{name: getattr(record, name) for name in names}},
+    }
 
 
 def _enforcement(item: Item, record: Enforcement) -> OcsfEvent:

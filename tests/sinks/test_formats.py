@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
+from schemas.behaviours import Alert
 from schemas.records import AuthEvent, Command, Enforcement, Prolong, Record, RulesChanged, Unban
 from schemas.steering import STEERING, printable
 from sinks.contract import Background
@@ -41,6 +42,19 @@ RECORDS: Final[tuple[Record, ...]] = (
     Unban(id="0-1-0-1", jail="sshd", ban="0-0-0-0", reason="expired", **COMMON),
     Unban(id="0-1-0-1", jail="sshd", ban="0-0-0-0", reason="allowed", who="root", why="mine", **COMMON),
     Prolong(id="0-1-0-1", jail="sshd", ban="0-0-0-0", until_ms=AT_MS + 1, **COMMON),
+    Alert(
+        id="0-1-0-0",
+        jail="sshd",
+        at_ms=AT_MS,
+        measure="users",
+        minute_ms=AT_MS - 9,
+        count=31,
+        usual=2,
+        deviation=1,
+        limit=10,
+        basis="last hour",
+        rules="c0ffee12",
+    ),
     *(
         Enforcement(decision="0-0-0-0", verb=verb, outcome=outcome, detail="why", **DONE)
         for verb in ("ban", "unban")
