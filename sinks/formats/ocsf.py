@@ -231,7 +231,7 @@ def _ban(item: Item, ban: Ban) -> OcsfEvent:
 
 
 def _alert(item: Item, record: Alert) -> OcsfEvent:
-    names = ("measure", "usual", "deviation", "limit", "basis")
+    names = ("measure", "usual", "deviation", "limit", "basis", "rules")
     return {
         **_class(item, 2004, 1),
         "status_id": 1,
@@ -246,7 +246,6 @@ def _alert(item: Item, record: Alert) -> OcsfEvent:
             "last_seen_time": record.at_ms,
             "created_time": record.at_ms,
         },
-        "policy": {"name": record.jail, "version": record.rules},
         "unmapped": {"jail": record.jail, **{name: getattr(record, name) for name in names}},
     }
 
