@@ -196,6 +196,26 @@ findtime = "10m"
 bantime = "20m"
 """
 """A jail that counts who is tried from several addresses; they are in any partition."""
+POLICIES = """
+[jail.leaky]
+filter = "sshd"
+window = "leaky"
+maxretry = 4
+[jail.known]
+filter = "sshd"
+maxretry = 5
+known_good = "1h"
+[jail.watched]
+filter = "sshd"
+maxretry = 6
+[jail.watched.behaviour]
+tighten = true
+[jail.pairs]
+filter = "sshd"
+count = "address and user"
+maxretry = 2
+"""
+"""Jails that keep of their subjects something else than failures."""
 
 
 def attack(seed: int, frames: int, events: int = 100) -> list[list[AuthEvent]]:

@@ -23,7 +23,7 @@ from streams.partition import Partition, position_of
 from streams.worker.states import FENCED_S
 from tests.banstream.service import BANSTREAM, eventually
 from tests.broker import Broker, Cluster
-from tests.streams.fleet import RULES, USERS, Fleet, attack, fleet, now_ms, records
+from tests.streams.fleet import POLICIES, RULES, USERS, Fleet, attack, fleet, now_ms, records
 from tests.streams.folding import failure
 
 pytestmark = pytest.mark.real("kafka")
@@ -107,11 +107,11 @@ def caused(decisions: list[Decision], inputs: list[Message]) -> set[tuple[object
 def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path, membership: str) -> None:
     """Of two workers under load one is killed again and again: nothing is missing, nothing twice.
 
-    Nor of what is counted by users, who are tried from addresses of all partitions.
+    Nor of what is counted by users, who are tried from addresses of all partitions, in buckets or in pairs.
     """
     chance = random.Random(2)
     with fleet(broker.url(4), tmp_path, membership) as made:
-        made.configure(RULES + USERS)
+        made.configure(RULES + USERS + POLICIES)
         running = [made.start(), made.start()]
         made.governed()
         for kill in range(10):
