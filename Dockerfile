@@ -10,6 +10,7 @@ COPY enforcers enforcers
 COPY eventlog eventlog
 COPY producers producers
 COPY schemas schemas
+COPY sinks sinks
 COPY streams streams
 # What deploy/locks names, and nothing that has another hash; the image itself gets neither pip nor what builds it.
 RUN python -m venv --without-pip /opt/banstream \

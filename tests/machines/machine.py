@@ -16,7 +16,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 TREE: Final = ROOT / ".cache" / "machine"
 PATIENCE_S: Final = 240
-PACKAGES: Final = ("banstream", "enforcers", "eventlog", "producers", "schemas", "streams")
+PACKAGES: Final = ("banstream", "enforcers", "eventlog", "producers", "schemas", "sinks", "streams")
 WRAPPER: Final = """#!/bin/sh
 PYTHONPATH=/opt/banstream/site:/opt/banstream/src exec python3 -P -m banstream "$@"
 """
