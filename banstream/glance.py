@@ -52,13 +52,10 @@ def show_jail(made: Machine, name: str) -> None:
     jail = next((each for each in made.rules.jails if each.name == name), None) if made.rules else None
     if jail is not None:
         _show_policies(jail, counts)
-    say(
-        f"Failing now: {counted(counts['failing'], 'address', 'addresses')} below that; {_ever(made, counts)}"
-    )
+    nouns = ("user", "users") if jail is not None and jail.count == "user" else ("address", "addresses")
+    say(f"Failing now: {counted(counts['failing'], *nouns)} below that; {_ever(made, counts)}")
     if counts["dropped"]:
-        warn(
-            f"{counted(counts['dropped'], 'address', 'addresses')} were forgotten, since there were too many"
-        )
+        warn(f"{counted(counts['dropped'], *nouns)} were forgotten, since there were too many")
     if jail is not None:
         _show_list("Reads", sources_read(made, jail))
     bans = made.bans_of(name)

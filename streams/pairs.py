@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from schemas.rules import Jail
-from streams.runs import USER, RunRow, value_in
+from streams.runs import RunRow, user_in
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
 from streams.window import MOST_KEPT, at_ms_of, flat, unflat
@@ -74,7 +74,7 @@ class PairJail(TallyingJail):
 
     def meet(self, row: RunRow) -> bool:
         """The event that is counted next; whether it says what is counted."""
-        self._user = value_in(row, USER)
+        self._user = user_in(row)
         return self._user is not None
 
     def count(self, ip: str, failure: int) -> bool:

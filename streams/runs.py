@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
@@ -20,12 +21,23 @@ TIMES: Final = 7
 """Where it says for how many requests it stands, and PATH the path."""
 PATH: Final = 8
 NO_DECOY: Final = ""
+USER_KEPT: Final = 64
+"""So much of a user's name is remembered, by the million: whoever makes names up makes them long."""
 
 
 def value_in(row: RunRow, place: int, usual: Any = None) -> Any:
     """What stands in a row at a place that not every row has."""
     values: Sequence[Any] = row
     return values[place] if len(values) > place else usual
+
+
+def user_in(row: RunRow) -> str | None:
+    """Whom an event names, where its row says it; of a name that is longer than any user's its digest too."""
+    user: str | None = value_in(row, USER)
+    if user is None or len(user) <= USER_KEPT:
+        return user
+    digest = blake2b(user.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{user[:USER_KEPT]}...{digest}"
 
 
 class Rows(Protocol):

@@ -23,7 +23,7 @@ from schemas.deciding import Dispatch, Pardon, Sighting, Verdict
 from schemas.prefixes import PrefixSet
 from schemas.rules import Jail
 from schemas.topics import SUBJECTS, VERDICTS, partition_of, partition_of_user
-from streams.runs import USER, RunRow, value_in
+from streams.runs import RunRow, user_in
 from streams.subjects import Past
 from streams.tally import SubjectTally
 from streams.tallying import TallyingJail
@@ -144,7 +144,7 @@ class UserJail(TallyingJail):
 
     def meet(self, row: RunRow) -> bool:
         """The event that is counted next; whether it says what is counted."""
-        self.met = value_in(row, USER)
+        self.met = user_in(row)
         return self.met is not None
 
     def begin(self, ip: str, failure: int) -> bool:  # noqa: ARG002 - as in every jail

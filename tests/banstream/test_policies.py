@@ -312,6 +312,7 @@ def test_who_tries_one_user_from_everywhere_is_banned_together(up: Service, net:
     assert '4 different addresses as user "root" within 10m ban for 1h' in explained
     assert f"Failed password for root from {FOUR}4" in explained
     assert '4 different addresses as user "root"' in up.run("bans", *config).stdout
+    assert "Failing now: 1 user below that" in up.run("status", "sshd", *config).stdout
     said = "4 failures as one user, wherever from, with a different address each within 10m ban for 1h"
     assert said in up.run("status", *config).stdout
     replays_the_same(up)

@@ -161,6 +161,20 @@ def test_too_many_users_push_out_who_was_tried_longest_ago() -> None:
     assert jail.failing + jail.dropped == 1_000
 
 
+@pytest.mark.parametrize("count", ["user", "address and user"])
+def test_names_that_are_long_are_told_apart_and_kept_short(count: str) -> None:
+    """However long an attacker makes them, so that a million of them are no gigabyte."""
+    decider = Decider(rules(count=count))
+    long = "a" * 1_000
+    assert fold(decider, [tried(nth, f"{long}{nth}", ALICE) for nth in range(3)]) == []
+    decisions = fold(decider, [tried(10 + nth, f"{long}x", ALICE) for nth in range(3)], first=9)
+    (ban,) = decisions
+    assert isinstance(ban, Ban)
+    assert ban.user is not None
+    assert ban.user.startswith("a" * 64 + "...")
+    assert len(ban.user) < 100
+
+
 def test_users_who_were_tried_long_ago_are_forgotten() -> None:
     """With the sweep, as addresses are."""
     decider = Decider(counting())
