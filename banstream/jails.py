@@ -9,6 +9,7 @@ from typing import Final, Literal, cast, get_args
 
 from banstream import values
 from banstream.behaving import read_behaviour
+from banstream.growing import read_escalation, read_increment
 from banstream.ignorecommands import command
 from banstream.keys_together import together
 from banstream.lacks import Lack, Lacking
@@ -34,18 +35,14 @@ from schemas.errors import ConfigError
 from schemas.records import Kind
 from schemas.rules import (
     MANUAL,
-    MOST_ADDRESSES,
     MOST_DECOYS,
     MOST_STEPS,
     WIDEST_IPV4,
     WIDEST_IPV6,
     Counting,
     Distinct,
-    Escalation,
-    Increment,
     Jail,
     JailInput,
-    SparedNetwork,
     Threshold,
     WindowKind,
 )
@@ -196,9 +193,9 @@ def _jail(
             prolong=table.take("prolong", values.flag, rules.prolong),
             decoy_users=table.take("decoy_users", values.names(MOST_DECOYS), rules.decoy_users),
             decoy_paths=table.take("decoy_paths", paths, rules.decoy_paths),
-            increment=_increment(table, rules.increment),
+            increment=read_increment(table, rules.increment),
             ipv4_prefix=table.take("ipv4_prefix", values.between(WIDEST_IPV4, 32), rules.ipv4_prefix),
-            escalate=_escalation(table, rules.escalate),
+            escalate=read_escalation(table, rules.escalate),
             scope=read_scope(table, rules.scope),
             behaviour=read_behaviour(table, rules.behaviour),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
@@ -241,43 +238,6 @@ def _stepped(jail: Table, rules: Jail) -> Jail:
         first_scope=first.scope,
         steps=tuple(further[:MOST_STEPS]),
     )
-
-
-def _escalation(jail: Table, usual: Escalation | None) -> Escalation | None:
-    """When networks are banned: as `[defaults.escalate]` says, changed by the jail's own; None: never."""
-    named, table, kept = jail.has("escalate"), jail.table("escalate"), usual or Escalation()
-    wanted = table.take("enabled", values.flag, default=named or usual is not None)
-    made = Escalation(
-        ipv4=table.take("ipv4", values.between(WIDEST_IPV4, 32), kept.ipv4),
-        ipv6=table.take("ipv6", values.between(WIDEST_IPV6, 128), kept.ipv6),
-        addresses=table.take("addresses", values.between(2, MOST_ADDRESSES), kept.addresses),
-        findtime_ms=table.take("findtime", values.duration_ms, kept.findtime_ms),
-        bantime_ms=table.take("bantime", values.bantime_ms, kept.bantime_ms),
-        spared=table.take("spared", _spared_network, kept.spared),
-    )
-    table.done()
-    return made if wanted else None
-
-
-def _spared_network(value: object) -> SparedNetwork:
-    return cast("SparedNetwork", values.one_of(*get_args(SparedNetwork))(value))
-
-
-def _increment(jail: Table, usual: Increment | None) -> Increment | None:
-    """How bans grow: as `[defaults.increment]` says, changed by the jail's own; None: they do not."""
-    named, table, kept = jail.has("increment"), jail.table("increment"), usual or Increment()
-    wanted = table.take("enabled", values.flag, default=named or usual is not None)
-    made = Increment(
-        factor=table.take("factor", values.factor, kept.factor),
-        multipliers=table.take("multipliers", values.factors, kept.multipliers),
-        maxtime_ms=table.take("maxtime", values.duration_ms, kept.maxtime_ms),
-        rndtime_ms=table.take("rndtime", values.duration_ms, kept.rndtime_ms),
-        forget_ms=table.take("forget", values.duration_ms, kept.forget_ms),
-        formula=table.take("formula", values.formula, kept.formula),
-        overalljails=table.take("overalljails", values.flag, kept.overalljails),
-    )
-    table.done()
-    return made if wanted else None
 
 
 def _counted(filters: tuple[str, ...]) -> tuple[str, ...]:
