@@ -11,8 +11,10 @@ from typing import Final
 from producers.library import library_names
 
 LISTED: Final = 'here it is source = "file:/var/log/auth.log", or a list of such'
-NO_ACTIONS: Final = (
-    "there are no actions: the firewall is set in [enforcer], and `ports` of a jail limits its bans to them"
+FIREWALL: Final = "the firewall is set in [enforcer], and `ports` of a jail limits its bans to them"
+MAIL: Final = 'here it is [sink.NAME] to = "mail:..." (docs/sinks.md), and actions = ["NAME"] of a jail'
+ACTION: Final = (
+    f'here it is a sink: actions = ["NAME"] of a jail, with [sink.NAME] (docs/sinks.md); {FIREWALL}'
 )
 OWN_FILTER: Final = (
     'here it is filter = "/path/of/your/own.toml", or fail2ban\'s own filter as "NAME[option=value]"'
@@ -25,13 +27,13 @@ SAFE: Final = (
 )
 
 OF_JAILS: Final = {
-    "action": NO_ACTIONS,
-    "banaction": NO_ACTIONS,
-    "banaction_allports": NO_ACTIONS,
-    "chain": NO_ACTIONS,
-    "destemail": NO_ACTIONS,
-    "mta": NO_ACTIONS,
-    "sender": NO_ACTIONS,
+    "action": ACTION,
+    "banaction": FIREWALL,
+    "banaction_allports": FIREWALL,
+    "chain": FIREWALL,
+    "destemail": MAIL,
+    "mta": MAIL,
+    "sender": MAIL,
     "protocol": "none is needed: a ban on ports drops TCP and UDP",
     "port": 'here it is ports = ["ssh"]',
     "logpath": LISTED,
@@ -53,12 +55,10 @@ OF_JAILS: Final = {
     "logtimezone": 'here it is timezone = "Europe/Berlin"',
     "logencoding": "none is needed: UTF-8 and whatever else is there is read",
     "bantime_increment": "here it is [jail.NAME.increment]",
-    "ignorecache": "none is needed: no command is asked",
+    "ignorecache": "none is needed: answers are kept for five minutes",
     "whitelist": 'here it is ignoreip = ["192.0.2.0/24"]',
     "allowlist": 'here it is ignoreip = ["192.0.2.0/24"]',
     "maxmatches": "none is needed: every failure that counted is kept",
-    "capacity": "here it is maxretry = 5",
-    "leakspeed": 'here it is findtime = "10m"',
     "duration": 'here it is bantime = "1h"',
     "ban_time": 'here it is bantime = "1h"',
     "find_time": 'here it is findtime = "10m"',
@@ -71,7 +71,7 @@ OF_THE_FILE: Final = {
     "Definition": OWN_FILTER,
     "Init": OWN_FILTER,
     "INCLUDES": f"here it is conf.d/*.toml beside the file, which are read after it; {IMPORT}",
-    "action": NO_ACTIONS,
+    "action": ACTION,
 }
 OF_THE_LOG: Final = {
     "dbfile": 'here it is url = "sqlite:///var/lib/banstream/log.db"',
@@ -81,7 +81,7 @@ OF_THE_LOG: Final = {
 }
 OF_THE_ENFORCER: Final = {
     "banaction": 'here it is backend = "nftables"',
-    "chain": NO_ACTIONS,
+    "chain": FIREWALL,
     "ignoreip": 'here it is never_ban = ["192.0.2.0/24"]',
     "ignoreself": SAFE,
 }
