@@ -102,7 +102,7 @@ def judge_otlp(answered: Answered, count: int) -> list[SinkAnswer] | None:
     try:
         partial = orjson.loads(answered.body or b"{}").get("partialSuccess") or {}
         refused = int(partial.get("rejectedLogRecords", 0))
-    except (orjson.JSONDecodeError, AttributeError, ValueError):
+    except (AttributeError, TypeError, ValueError, ArithmeticError):
         refused, partial = 0, {}
     if refused <= 0:
         return [TAKEN] * count

@@ -73,7 +73,7 @@ def _answers(answered: Answered, count: int) -> list[SinkAnswer]:
         if len(items) != count:
             raise Transient(f"an answer for {len(items)} items of {count}")
         return [_answer(each) for each in items]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, StopIteration) as error:
         raise Transient(f"no answer of Elasticsearch's: {answered.said}") from error
 
 

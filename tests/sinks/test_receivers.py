@@ -71,7 +71,13 @@ def test_elastic_creates_each_document_once(server: HttpReceiver) -> None:
     made.close()
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"errors":true,"items":[]}', b"[]", b'{"errors":true}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>", b"{}", b'{"errors":true,"items":[]}', b"[]", b'{"errors":true}',
+        b'{"errors":true,"items":[{"create":{"status":"none"}},{"create":{"status":1}},{"create":{"status":1}}]}',
+    ],
+)  # fmt: skip
 def test_what_is_no_answer_of_elastics_is_no_success(server: HttpReceiver, body: bytes) -> None:
     """A proxy's page with 200 loses nothing."""
     server.usual = lambda _: Told(200, body)
@@ -319,3 +325,12 @@ def test_a_receiver_in_trouble_gets_everything_once(server: HttpReceiver) -> Non
 def test_what_is_no_receiver_is_said(to: str, said: str) -> None:
     """With what it should look like."""
     assert said in (doubt(to) or "")
+
+
+@pytest.mark.parametrize("count", [None, [], {}, "many"])
+def test_a_partial_success_that_is_no_number_ends_no_sink(server: HttpReceiver, count: object) -> None:
+    """OTLP: 200 is success, and what else a receiver says may be anything."""
+    server.usual = lambda _: told({"partialSuccess": {"rejectedLogRecords": count}})
+    made = transport(f"otlp+{server.url}")
+    assert made.send([sending(ban(), "otlp")]) == [TAKEN]
+    made.close()
