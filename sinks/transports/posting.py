@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import ssl
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -133,10 +134,17 @@ class Posting:
     def _credentials(self) -> dict[str, str]:
         options = self._options
         if options["token_file"]:
-            return {"Authorization": f"{self._scheme} {secret(options['token_file'])}"}
+            token = secret(options["token_file"])
+            if not token.isascii() or not token.isprintable():
+                raise Transient(
+                    f"{options['token_file']}: not sent, since a token is one line of plain ASCII",
+                    retry_after_ms=REFUSED_MS,
+                )
+            return {"Authorization": f"{self._scheme} {token}"}
         if options["user"]:
             password = secret(options["password_file"]) if options["password_file"] else ""
-            return dict(urllib3.make_headers(basic_auth=f"{options['user']}:{password}"))
+            given = b64encode(f"{options['user']}:{password}".encode()).decode("ascii")
+            return {"Authorization": f"Basic {given}"}
         return {}
 
 
@@ -166,6 +174,8 @@ def http_doubt(url: str, options: Options) -> str | None:
         return "a url such as https://host:port/path"
     if parts.password is not None:
         return "no password in the url: user and password_file, or token_file"
+    if options["proxy"] and not _is_proxy(options["proxy"]):
+        return "proxy with a url such as http://host:port, and no user or password in it"
     headers = "".join(name + value for name, value in options["headers"].items())
     if not headers.isascii() or not headers.isprintable():
         return "headers of plain ASCII"
@@ -173,6 +183,15 @@ def http_doubt(url: str, options: Options) -> str | None:
         if why := secret_problem(options[name]):
             return f"{name}: {why}"
     return None
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:
+        return False
+    return bool(named) and "@" not in parts.netloc
 
 
 def _after_ms(answer: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import time
+from base64 import b64decode
 from hashlib import sha256
 from pathlib import Path
 
@@ -144,3 +145,38 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     path = secret(tmp_path, "s3cret")
     Path(path).chmod(0o644)
     assert "everybody can read" in (doubt("webhook+https://example.org/", secret_file=path) or "")
+
+
+@pytest.mark.parametrize("token", ["first-s3cret\nsecond-s3cret", "s3cret\N{EURO SIGN}", "s3cret\x01"])
+def test_a_token_that_no_header_holds_is_not_told(tmp_path: Path, token: str) -> None:
+    """The file is named, and nothing of what is in it; the sink waits for a better one."""
+    with http_server() as server:
+        made = transport(f"webhook+{server.url}", token_file=secret(tmp_path, token))
+        with pytest.raises(Transient, match="one line of plain ASCII") as refused:
+            made.send([sending(ban())])
+        made.close()
+    assert str(tmp_path / "secret") in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+    assert not server.requests
+
+
+def test_a_password_is_any_text(tmp_path: Path) -> None:
+    """It goes as UTF-8 (RFC 7617)."""
+    with http_server() as server:
+        made = transport(
+            f"webhook+{server.url}", user="banstream", password_file=secret(tmp_path, "\N{EURO SIGN}")
+        )
+        assert made.send([sending(ban())]) == [TAKEN]
+        made.close()
+    (request,) = server.requests
+    given = b64decode(request.headers["authorization"].removeprefix("Basic "))
+    assert given.decode() == "banstream:\N{EURO SIGN}"
+
+
+def test_a_proxy_has_no_password() -> None:
+    """It would be shown with the configuration, and is never sent."""
+    assert doubt("https://a/in", proxy="http://me:s3cret@proxy:3128") == (
+        "proxy with a url such as http://host:port, and no user or password in it"
+    )
+    assert doubt("https://a/in", proxy="socks4://proxy") is not None
+    assert doubt("https://a/in", proxy="http://proxy:3128") is None
