@@ -43,8 +43,12 @@ from sinks.tags import HOSTILE, filled, tags_of, unknown_tags
 
 AGAIN_CODE: Final = 75
 SAID_BYTES: Final = 1_000
-VALUE_BYTES: Final = 32 << 10
-"""Of a variable; the kernel takes four times as much (MAX_ARG_STRLEN)."""
+VALUE_CHARACTERS: Final = 30 << 10
+"""Of a variable, four bytes each at most."""
+ARGUMENT_BYTES: Final = 120 << 10
+"""The kernel takes 128 KiB with the byte that ends it (MAX_ARG_STRLEN)."""
+COMMAND_BYTES: Final = 512 << 10
+"""Of all arguments; beside the environment they are less than the kernel takes of both (2 MiB)."""
 MOST_AT_ONCE: Final = 64
 
 
@@ -95,7 +99,7 @@ class ScriptTransport:
                 raise Transient(f"{program}: not run, since it cannot be trusted: {why}")
             said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its child
             process = subprocess.Popen(  # noqa: S603 - no shell, and who may write the configuration may run it
-                [program, *(filled(each, tags, argument) for each in arguments)],
+                [program, *_cut([filled(each, tags, argument) for each in arguments])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -139,11 +143,18 @@ def argument(name: str, value: str) -> str:
     return f"\\x2d{told[1:]}" if name in HOSTILE and told.startswith("-") else told
 
 
+def _cut(arguments: Sequence[str]) -> list[bytes]:
+    """Arguments that the kernel takes, however long a line in them is."""
+    most = min(ARGUMENT_BYTES, COMMAND_BYTES // max(1, len(arguments)))
+    cut = [each.encode("utf-8", "replace")[:most] for each in arguments]
+    return [each.decode("utf-8", "ignore").encode() for each in cut]
+
+
 def environment(item: Item, tags: Mapping[str, str]) -> dict[str, str]:
     """What a program knows: the tags as BANSTREAM_IP and so on, as they are, and next to nothing else."""
     kept = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
     named = {
-        f"BANSTREAM_{re.sub('[^A-Z0-9]', '_', name.upper())}": value.replace("\0", "")[:VALUE_BYTES]
+        f"BANSTREAM_{re.sub('[^A-Z0-9]', '_', name.upper())}": value.replace("\0", "")[:VALUE_CHARACTERS]
         for name, value in tags.items()
     }
     return {"LANG": "C.UTF-8", **kept, **named, "BANSTREAM_SAMPLE": "1" if item.sample else ""}

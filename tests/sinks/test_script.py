@@ -137,3 +137,13 @@ def test_a_program_that_is_not_there_or_is_anybodys_is_not_run(tmp_path: Path) -
 def test_what_is_wrong_with_a_command_is_said(options: dict[str, Any], said: str) -> None:
     """Before it starts."""
     assert said in (doubt("script:", **options) or "")
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\N{PILE OF POO}"])
+def test_no_line_is_too_long_for_a_program(tmp_path: Path, character: str) -> None:
+    """Who writes long lines stops no sink: an argument is cut where the kernel would refuse it."""
+    known = Background(1, ("root",), lines=(character * 4_096,) * 10)
+    made = transport("script:", command=(script(tmp_path), "<matches>", "<matches>"))
+    assert made.send([sending(ban(), known=known)]) == [TAKEN]
+    (found,) = told(tmp_path)
+    assert 10_000 < len(found["arguments"][0].encode()) < 128 << 10
