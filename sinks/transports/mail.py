@@ -131,6 +131,11 @@ class MailTransport:
                 f"{options['server']} offers no STARTTLS, and a password would be seen on its way"
             )
         password = secret(options["password_file"]) if options["password_file"] else ""
+        if not password.isascii() or not options["user"].isascii():
+            raise Transient(
+                f"{options['password_file'] or 'user'}: not sent, since SMTP takes plain ASCII for a login",
+                retry_after_ms=REFUSED_MS,
+            )
         server.login(options["user"], password)
 
 

@@ -154,3 +154,18 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     said = doubt("mail:root", user="x", password_file=str(secret)) or ""
     assert "everybody can read" in said
     assert "s3cret" not in said
+
+
+def test_a_password_that_smtp_cannot_say_ends_no_sink(tmp_path: Path) -> None:
+    """The file is named; it is looked at again later."""
+    certificates = Certificates(tmp_path)
+    secret = tmp_path / "password"
+    secret.touch(mode=0o600)
+    secret.write_text("s3cret\N{EURO SIGN}", encoding="utf-8")
+    with mail_server(certificates.server_context(), auth=True) as server:
+        given = {"user": "bans", "password_file": str(secret), "server": f"localhost:{server.port}"}
+        made = transport("mail:ops@example.org", **given, ca_file=str(certificates.ca))
+        with pytest.raises(Transient, match="plain ASCII") as caught:
+            made.send([sending(ban())])
+    assert str(secret) in str(caught.value)
+    assert "s3cret" not in str(caught.value)
