@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from os.path import normpath
 from typing import Any, Final, cast, get_args
 
 from banstream import values
@@ -16,6 +18,7 @@ from sinks.contract import FormatKind, Option, Options, TransportKind, What
 from sinks.registry import format_kind, format_names, schemes, transport_kind
 from sinks.selection import CONDITIONS, HAPPENINGS, Selection
 from sinks.settings import NAMES, SinkSettings
+from sinks.transports.files import path_of
 
 RESERVED: Final = ("run", "test", "setup")
 """Words of `banstream sink`."""
@@ -29,6 +32,7 @@ def read_sinks(top: Table, jails: Sequence[JailSettings]) -> tuple[SinkSettings,
     tables = dict(top.table("sink").tables(parts=False))
     read = [_sink(name, table) for name, table in tables.items()]
     found = {each.name: each for each in read if each is not None}
+    _own_files(found.values(), tables)
     named: dict[str, list[str]] = {}
     for jail in jails:
         for action in jail.actions:
@@ -39,12 +43,30 @@ def read_sinks(top: Table, jails: Sequence[JailSettings]) -> tuple[SinkSettings,
                 hint = f"; did you mean {near[0]}?" if near else ""
                 table = top.table("jail").table(jail.rules.name)
                 table.problem("actions", list(jail.actions), f"sinks: there is no [sink.{action}]{hint}")
-    return tuple(_named_by(each, named.get(each.name)) for each in found.values())
+    return tuple(_named_by(each, named.get(each.name), tables[each.name]) for each in found.values())
 
 
-def _named_by(sink: SinkSettings, jails: list[str] | None) -> SinkSettings:
+def _own_files(sinks: Iterable[SinkSettings], tables: Mapping[str, Table]) -> None:
+    """Two sinks of one file would cut off, as torn, what the other is writing."""
+    writers: dict[str, str] = {}
+    for sink in sinks:
+        if sink.to.startswith("file:"):
+            first = writers.setdefault(normpath(path_of(sink.to)), sink.name)
+            if first != sink.name:
+                tables[sink.name].problem("to", sink.to, f"a file of its own: [sink.{first}] writes this one")
+
+
+def _named_by(sink: SinkSettings, jails: list[str] | None, table: Table) -> SinkSettings:
+    """A sink of those jails that name it and that it asks for itself."""
     if jails is None:
         return sink
+    if asked := sink.selection.where.get("jail"):
+        fit = [name for name in jails if any(fnmatchcase(name, pattern) for pattern in asked)]
+        if not fit:
+            table.problem(
+                "where", {"jail": list(asked)}, f"a jail that names this sink: those are {', '.join(jails)}"
+            )
+        jails = fit
     where = {**sink.selection.where, "jail": tuple(re.sub(r"([*?[])", r"[\1]", name) for name in jails)}
     return replace(sink, selection=replace(sink.selection, where=where))
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from banstream.account import Account, RoleStatus
@@ -35,9 +35,11 @@ class Crew:
         self._url = settings.log_url
         self._wanted = self._of(settings)
         self._threads: dict[str, SinkThread] = {}
+        self._started = False
 
     def start(self) -> None:
         """Start all of them."""
+        self._started = True
         for sink in self._wanted:
             self._begin(sink)
 
@@ -48,9 +50,11 @@ class Crew:
         changed = [each for each in wanted if old.get(each.name) != each]
         for sink in changed:
             plan_of(sink, VERSION, settings.enforcer.host)
-        for name in old.keys() - {each.name for each in wanted if each not in changed}:
-            self._threads.pop(name).close()
         self._wanted = wanted
+        if not self._started:
+            return
+        over = old.keys() - {each.name for each in wanted if each not in changed}
+        _close([self._threads.pop(name) for name in over])
         for sink in changed:
             self._begin(sink)
 
@@ -74,10 +78,7 @@ class Crew:
 
     def close(self) -> None:
         """End all of them; each keeps what it has sent."""
-        for each in self._threads.values():
-            each.begin_end()
-        for each in self._threads.values():
-            each.close()
+        _close(self._threads.values())
 
     def _of(self, settings: Settings) -> tuple[SinkSettings, ...]:
         self._host = settings.enforcer.host
@@ -95,6 +96,14 @@ class Crew:
 
     def _opened(self) -> EventLog:
         return open_log(self._url, now_ms=self._now_ms, patience_ms=PATIENCE_MS)
+
+
+def _close(threads: Collection[SinkThread]) -> None:
+    """End them at the same time: who waits for that waits for the slowest, not for one after the other."""
+    for each in threads:
+        each.begin_end()
+    for each in threads:
+        each.close()
 
 
 class Sinking:

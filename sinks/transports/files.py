@@ -121,14 +121,14 @@ def _cut_torn_line(file: int) -> None:
         os.ftruncate(file, begin + tail.rfind(b"\n") + 1)
 
 
-def _path(to: str) -> str:
+def path_of(to: str) -> str:
     """The path of `file:/path`; also of `file:///path`."""
     path = to.partition(":")[2]
     return f"/{path.lstrip('/')}" if path.startswith("//") else path
 
 
 def _doubt(to: str, options: Options) -> str | None:
-    path = _path(to)
+    path = path_of(to)
     if not path.startswith("/") or path.endswith("/"):
         return "file: and an absolute path, such as file:/var/log/banstream/bans.json"
     if not 1 <= options["keep"] <= MOST_OLD:
@@ -137,7 +137,7 @@ def _doubt(to: str, options: Options) -> str | None:
 
 
 def _open_file(to: str, options: Options, parcel: Parcel, _: SentBy) -> FileTransport:
-    return FileTransport(Path(_path(to)), parcel.header, options)
+    return FileTransport(Path(path_of(to)), parcel.header, options)
 
 
 def _open_stdout(_: str, __: Options, parcel: Parcel, ___: SentBy) -> StdoutTransport:
