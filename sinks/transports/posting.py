@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -94,7 +95,7 @@ class Posting:
                 retries=False,
             )
             try:
-                body = answer.read(ANSWER_BYTES, decode_content=True)
+                body = _body(answer, self._options["timeout"] / 1_000)
                 told = Answered(answer.status, body, _after_ms(answer))
                 whole = not answer.read(1)
             finally:
@@ -146,6 +147,17 @@ class Posting:
             given = b64encode(f"{options['user']}:{password}".encode()).decode("ascii")
             return {"Authorization": f"Basic {given}"}
         return {}
+
+
+def _body(answer: Any, within_s: float) -> bytes:
+    """An answer's body, as much as is read of it. Raises TimeoutError: a byte now and then is no answer."""
+    until_s = time.monotonic() + within_s
+    body = b""
+    while len(body) < ANSWER_BYTES and (part := answer.read1(ANSWER_BYTES - len(body), decode_content=True)):
+        body += part
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"the answer is not whole within {within_s:g} s")
+    return body
 
 
 def tls_context(options: Options) -> ssl.SSLContext:

@@ -10,7 +10,10 @@ from banstream.config import load_settings
 from banstream.sinking import Crew
 from schemas.errors import ConfigError
 
-JAIL = '[jail.web1]\nfilter = "sshd"\nsource = "file:/x/log"\nactions = ["a", "b"]\n[jail.web2]\nfilter = "sshd"\nsource = "file:/x/log"\n'
+JAIL = (
+    '[jail.web1]\nfilter = "sshd"\nsource = "file:/x/log"\nactions = ["a", "b"]\n'
+    '[jail.web2]\nfilter = "sshd"\nsource = "file:/x/log"\n'
+)
 
 
 def configured(folder: Path, text: str) -> str:

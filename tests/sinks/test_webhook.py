@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
 import time
 from base64 import b64decode
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given, settings
@@ -180,3 +183,29 @@ def test_a_proxy_has_no_password() -> None:
     )
     assert doubt("https://a/in", proxy="socks4://proxy") is not None
     assert doubt("https://a/in", proxy="http://proxy:3128") is None
+
+
+def test_an_answer_that_never_ends_is_none() -> None:
+    """A receiver that says a byte now and then holds a sink no longer than `timeout`."""
+    ended = Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with suppress(OSError):
+            while not ended.wait(0.1):
+                connection.sendall(b"x")
+        connection.close()
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        receiver = Thread(target=lambda: drip(server.accept()[0]))
+        receiver.start()
+        made = transport(f"webhook+http://127.0.0.1:{server.getsockname()[1]}", timeout=500)
+        begin_s = time.monotonic()
+        with pytest.raises(Transient, match="not whole within"):
+            made.send([sending(ban())])
+        took_s = time.monotonic() - begin_s
+        ended.set()
+        receiver.join()
+        made.close()
+    assert took_s < 5
