@@ -43,7 +43,7 @@ class Regions(NamedTuple):
     def of(self, country: str | None, asn: int | None, spared: Iterable[str] = ()) -> str:
         """An address' facts, as routes have them; empty where it has none of them."""
         named = [country if country in self.countries else None, asn if asn in self.systems else None]
-        known = [each for each in spared if each in self.commands]
+        known = sorted({each for each in spared if each in self.commands})
         return (
             orjson.dumps([*named, known]).decode() if known or any(each is not None for each in named) else ""
         )

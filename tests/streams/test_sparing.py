@@ -56,3 +56,15 @@ def test_a_command_is_a_sieve_before_the_count(
     oracle = Oracle(maxretry, 10 * MINUTE, 20 * MINUTE)
     sieved = [("failed", T0 + nth * SECOND, ip) for nth, (ip, spared) in enumerate(told) if spared != SPARED]
     assert [(each.prefix, each.at_ms) for each in decided(some, told, restart)] == oracle.bans(sieved)
+
+
+def test_what_spares_somebody_over_and_over_is_one_route() -> None:
+    """A shipper may write it a thousand times, in any order: what is remembered of it stays small."""
+    other = command_id(THEIRS)
+    jails = [
+        Jail(name=name, filters=("sshd",), ignorecommand=asked)
+        for name, asked in (("a", OURS), ("b", THEIRS))
+    ]
+    regions = Decider(Rules(jails=tuple(jails))).routes.regions
+    said = regions.of(None, None, (*SPARED, other))
+    assert regions.of(None, None, (other, *SPARED) * 1_000) == said
