@@ -22,12 +22,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from schemas.behaviours import Basis, Behaviour, Measure
 from schemas.records import Decision
 from streams.jail import JailState
-from streams.runs import Run
+from streams.runs import USER, Run, value_in
 
 if TYPE_CHECKING:
     from streams.decider import Decider
@@ -40,8 +41,8 @@ DAYS: Final = 7
 CALM: Final = 5
 DISTINCT: Final = 2_048
 MEASURES: Final[tuple[Measure, ...]] = ("failures", "addresses", "users")
-USER: Final = 5
-"""Where a row has the user."""
+SHORT: Final = 16
+"""A name of more characters is told from others by a digest of as many."""
 TIGHT: Final = "maxretry is halved while the jail's minutes are unusual"
 LineOfRow = Callable[[int], "str | None"]
 Counts = tuple[int, int, int]
@@ -236,8 +237,7 @@ def fold(decider: Decider, run: Run, line_of: LineOfRow) -> list[Decision]:
                 continue
             baseline = decider.baselines[jail.rules.name]
             tight = baseline.tight
-            user = cast("str | None", row[USER]) if len(row) > USER else None
-            left = baseline.see(row[1], row[2], user)
+            left = baseline.see(row[1], row[2], _short(value_in(row, USER)))
             if left or baseline.tight != tight:
                 if place > start:
                     decisions += decider.fold(run._replace(rows=rows[start:place]), line_of, seen=True)
@@ -246,6 +246,13 @@ def fold(decider: Decider, run: Run, line_of: LineOfRow) -> list[Decision]:
                     decider.alert(run.base + row[3], jail=jail.rules.name, at_ms=row[1], **facts)
                 tighten(jail, on=baseline.tight)
     return [*decisions, *decider.fold(run._replace(rows=rows[start:]), line_of, seen=True)]
+
+
+def _short(user: str | None) -> str | None:
+    """What tells a user from others; whoever makes names up makes them long, and all are saved."""
+    if user is None or len(user) <= SHORT:
+        return user
+    return blake2b(user.encode("utf-8", "surrogatepass"), digest_size=SHORT // 2).hexdigest()
 
 
 def _facts(baseline: Baseline, left: list[Measure]) -> Iterator[dict[str, Any]]:

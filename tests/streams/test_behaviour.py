@@ -16,6 +16,7 @@ from schemas.rules import Jail, Rules, Threshold
 from streams.behaviour import CALM, DAYS, DISTINCT, HOUR, MEASURES, MINUTE_MS, Baseline, middle
 from streams.decider import Decider
 from streams.runs import Columns, Run
+from streams.state import dump_whole
 from streams.window import reference
 from tests.streams.folding import MINUTE, SECOND, restarted, rules
 
@@ -256,3 +257,15 @@ def known(counts: Sequence[int], first: int, minute: int, behaviour: Behaviour) 
     if days:
         pasts.append((middle([day[0] for day in days])[0], middle([day[1] for day in days])[0]))
     return max(behaviour.least, *(one + behaviour.deviations * max(two, 1) for one, two in pasts))
+
+
+def test_long_names_are_told_apart_and_saved_short() -> None:
+    """Whoever makes up names of a thousand characters makes no checkpoint that the log does not take."""
+    made = decider()
+    fold(made, [(0, "192.0.2.1", f"{nth % 3_000:04}" + "\U0001f600" * 1_000) for nth in range(6_000)])
+    baseline = made.baselines["sshd"]
+    assert baseline.counts == (6_000, 1, DISTINCT)
+    assert len(dump_whole(made, {}, {})) < 64 * 1_024
+    again = decider()
+    fold(again, [(0, "192.0.2.1", f"{nth % 9}" + "x" * 1_000) for nth in range(90)])
+    assert again.baselines["sshd"].counts == (90, 1, 9)
