@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from schemas.addresses import IPV4_BITS, IPV6_BITS, network_at
 from schemas.lists import PrefixTable, together
 from schemas.prefixes import PrefixSet
-from schemas.rules import Jail
+from schemas.rules import REQUESTS, Jail
 from streams.escalation import Networks, networks_of
 from streams.runs import RunRow
 from streams.steps import Ladder
@@ -116,9 +116,9 @@ class JailState:
         self.networks = networks_of(rules, lateness_ms, self.networks, self.subjects)
 
     def take_over(self, before: JailState) -> None:
-        """Go on for a jail of another window: its failures, bans, past and counts."""
+        """Go on for a jail of another window: its failures, which requests are not, bans, past and counts."""
         for name in before.inside(None, banned=False):
-            if failures := before.failures_of(name):
+            if before.rules.kinds != REQUESTS and (failures := before.failures_of(name)):
                 self.remember(name, failures)
         for prefix, held in before.held():
             self.hold(prefix, held)

@@ -14,6 +14,7 @@ from schemas.rules import Jail, Rules, Threshold
 from streams.decider import Decider
 from streams.fold import Fold
 from streams.rates import STRETCHES
+from streams.window import reference
 from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, failure, restarted, rules, tick
 
 REQUESTS = ("request",)
@@ -182,3 +183,14 @@ def naive(events: list[tuple[str, float, int, str]], maxretry: int) -> list[tupl
             until[ip] = at_s + 300
             seen[ip] = []
     return bans
+
+
+def test_requests_are_no_failures_of_a_jail_that_counts_those_now() -> None:
+    """Under other rules the jail begins anew: what somebody asked for was no attempt to log in."""
+    decider = Decider(rated(), tracking=True)
+    fold = Fold(decider)
+    for nth, event in enumerate(asks(*((ALICE, 20 * nth, 1, "/") for nth in range(3)))):
+        fold.take(Message(0, nth, None, encode_frame([event]), event.at_ms))
+    decider.apply(reference(4), rules(maxretry=3))
+    one = failure(ALICE, T0 + 60 * SECOND, 9)
+    assert not fold.take(Message(0, 5, None, encode_frame([one]), one.at_ms))[0]
