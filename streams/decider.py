@@ -340,6 +340,8 @@ class Decider(RequestFold):
             ):
                 continue
             other.failures += 1
+            if other.ladder is not None:
+                other.ladder.be_at(facts.get("country"), facts.get("asn"))
             subject = other.subject_of(ip)
             self.touched.add(subject)
             self._count(other, subject, deciding, line_of)

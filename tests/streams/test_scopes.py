@@ -10,12 +10,27 @@ from hypothesis import strategies as st
 
 from eventlog.contract import Message
 from schemas.codec import encode_frame
+from schemas.deciding import Verdict
 from schemas.records import AuthEvent, Ban
 from schemas.rules import Escalation, Jail, Rules, Threshold
 from schemas.whereabouts import Region, Scope
 from streams.decider import Decider
 from streams.fold import Fold
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, SIX, T0, Oracle, failure, rules
+from streams.window import reference
+from tests.streams.folding import (
+    ALICE,
+    BOB,
+    MINUTE,
+    SECOND,
+    SIX,
+    T0,
+    Oracle,
+    failed,
+    failure,
+    fold,
+    restarted,
+    rules,
+)
 
 XA = Scope(where=Region(country=("XA",)))
 NOT_XA = Scope(unless=Region(country=("XA",)))
@@ -149,3 +164,16 @@ def test_a_ban_for_a_user_says_where_its_own_address_is_or_nothing() -> None:
         ("sshd", BOB, None),
         ("sshd", SIX, "XA"),
     ]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_ban_for_what_was_counted_elsewhere_is_from_where_nobody_knows(*, restart: bool) -> None:
+    """A jail on bans does not take it for one from where the event before it was; restarted or not."""
+    users = Jail(name="users", filters=("sshd",), count="user", maxretry=1)
+    again = Jail(name="again", filters=(), on="bans", maxretry=1, first_scope=XA)
+    decider = Decider(Rules(jails=(users, again)), tracking=True)
+    fold(decider, [failed(ALICE, 1, "succeeded")], country="XA")
+    if restart:
+        decider = restarted(decider)
+    told = Verdict(jail="users", user="root", failed_ms=(T0,), evidence=("0-3-0",), prefixes=(BOB,))
+    assert [(each.jail, each.prefix) for each in decider.apply(reference(9), told)] == [("users", BOB)]
