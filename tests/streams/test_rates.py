@@ -160,9 +160,10 @@ def test_a_rate_is_as_a_list_of_requests_says(
         events.append((ip, at_s, times, "/"))
     some = rated(maxretry=maxretry, bantime_ms=5 * MINUTE)
     fold, decisions = Fold(Decider(some, tracking=True)), list[Decision]()
+    checkpoint: dict[str, bytes] = {}
     for number, event in enumerate(asks(*events)):
         if number in restarts:
-            fold.decider = restarted(fold.decider)
+            fold.decider = restarted(fold.decider, checkpoint)
         decisions += fold.take(Message(0, number, None, encode_frame([event]), event.at_ms))[0]
     bans = [
         (each.prefix, (each.at_ms - T0) // SECOND, each.count) for each in decisions if isinstance(each, Ban)
