@@ -16,22 +16,23 @@ class Forgetting(Verdicts):
 
     Attributes:
         rules: in force.
+        newcomers: subjects that were counted since all were: there are hardly more.
     """
 
     rules: Rules
 
     def __init__(self, partition: int, partitions: int) -> None:
         super().__init__(partition, partitions)
-        self._newcomers = 0
+        self.newcomers = 0
 
     def make_room(self) -> None:
         """One subject more is to be counted: drop others where there are too many."""
         limit = max(self.rules.max_subjects, FEWEST_KEPT)
-        if self._newcomers >= limit:  # since they were last counted: they are no more than that
-            self._newcomers = sum(each.failing for each in self.jails.values())
-            if self._newcomers >= limit:
+        if self.newcomers >= limit:  # since they were last counted: they are no more than that
+            self.newcomers = sum(each.failing for each in self.jails.values())
+            if self.newcomers >= limit:
                 self._shed()
-        self._newcomers += 1
+        self.newcomers += 1
 
     def _shed(self) -> None:
         """Drop the tenth of all subjects that failed least recently, the smaller address first.
@@ -42,4 +43,4 @@ class Forgetting(Verdicts):
         for _, ip, name in loose[: max(len(loose) // 10, 1)]:
             self.jails[name].drop(ip)
             self.touched.add(ip)
-            self._newcomers -= 1
+            self.newcomers -= 1

@@ -43,6 +43,7 @@ def dump_whole(decider: Decider, place: Mapping[str, Any], marks: Mapping[Mark, 
             **place,
             "now_ms": decider.now_ms,
             "sweep_at_ms": decider.sweep_at_ms,
+            "newcomers": decider.newcomers,
             "rules": decider.rules.to_wire(),
             "allowed": decider.allowed,
             **({"lists": dumped} if any((dumped := decider.lists.dump()).values()) else {}),
@@ -75,6 +76,7 @@ def load_whole(
     decider = Decider(Rules.from_state(whole["rules"]), partition=partition, tracking=True)
     decider.now_ms = whole["now_ms"]
     decider.sweep_at_ms = whole["sweep_at_ms"]
+    decider.newcomers = whole.get("newcomers", 0)
     decider.allowed = dict(whole["allowed"])
     decider.lists = Lists.load(whole.get("lists", {}), state or {})
     behaviour.load(decider, whole.get("behaviour", {}))

@@ -163,3 +163,19 @@ def test_a_restart_changes_nothing(
     some = Rules(jails=(jail, *others))
     whole = [encode(each) for each in decided(some, acts, set())]
     assert [encode(each) for each in decided(some, acts, restarts)] == whole
+
+
+def test_a_restart_makes_no_more_room_than_there_was() -> None:
+    """Whom a flood drives out is the same: after a restart no more are remembered than without one."""
+    some = Rules(jails=(Jail(name="sshd", filters=("sshd",)),), max_subjects=10)
+    left = []
+    for restarts in (set[int](), {8, 15}):
+        decider = Decider(some, tracking=True)
+        checkpoint: dict[str, bytes] = {}
+        for nth in range(30):
+            if nth in restarts:
+                decider = restarted(decider, checkpoint)
+            fold(decider, [failed(f"192.0.2.{nth}", nth)])
+        left.append(sorted(decider.jails["sshd"].subjects))
+    assert left[0] == left[1]
+    assert len(left[0]) <= 10
