@@ -39,7 +39,7 @@ from streams.asking import RequestFold
 from streams.escalation import NOTHING
 from streams.growth import lasting_ms
 from streams.jail import JailState
-from streams.jails import state_of
+from streams.jails import known_to, state_of
 from streams.knowing import KnowingJail
 from streams.routes import REQUEST, Routes
 from streams.runs import Run, RunRow, addresses_of
@@ -74,14 +74,17 @@ class Decider(RequestFold):
         self.version = rules.version
         manual = Jail(name=MANUAL, filters=(), maxretry=1, bantime_ms=None, ignoreself=False)
         for jail in (*rules.jails, manual):
-            self.jails[jail.name] = state_of(jail, rules.lateness_ms, self.jails.get(jail.name))
+            before = self.jails.get(jail.name)
+            if self.tracking and before is not None and before.rules != jail:
+                self.touched |= known_to(before)
+            self.jails[jail.name] = state_of(jail, rules.lateness_ms, before)
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
             self.touched |= self.jails[gone].retire()
         self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
         self._scoped = tuple(jail for jail in self.jails.values() if jail.ladder and jail.ladder.is_scoped)
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
         self.baselines = behaviour.baselines_of(self, self.baselines)
-        self.lists_changed()
+        self.resume()
 
     def apply(
         self,

@@ -117,8 +117,9 @@ class JailState:
 
     def take_over(self, before: JailState) -> None:
         """Go on for a jail of another window: its failures, which requests are not, bans, past and counts."""
+        known = before if before.tally is None else before.tally
         for name in before.inside(None, banned=False):
-            if before.rules.kinds != REQUESTS and (failures := before.failures_of(name)):
+            if before.rules.kinds != REQUESTS and (failures := known.failures_of(name)):
                 self.remember(name, failures)
         for prefix, held in before.held():
             self.hold(prefix, held)

@@ -14,6 +14,12 @@ from streams.routes import REQUEST
 from streams.users import UserJail
 
 
+def known_to(jail: JailState) -> set[str]:
+    """All of whom a jail knows anything, as it is saved by subject (streams.state)."""
+    good = jail.good if isinstance(jail, KnowingJail) else ()
+    return {*jail.subjects, *jail.history, *(jail.tally or ()), *(jail.networks or ()), *good}
+
+
 def state_of(rules: Jail, lateness_ms: int, before: JailState | None = None) -> JailState:
     """The state of a jail under these rules; `before`: what it was under others, whose bans go on."""
     kinds: tuple[tuple[bool, type[JailState]], ...] = (

@@ -15,8 +15,22 @@ from schemas.errors import InvalidMessage
 from schemas.records import Ban, Decision, Prolong
 from schemas.rules import Increment, Rules, Threshold
 from streams.decider import Decider
+from streams.window import reference
 from tests.producers.filters.fail2ban.oracle import PYTHON
-from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, restarted, rules
+from tests.streams.folding import (
+    ALICE,
+    BOB,
+    MINUTE,
+    SECOND,
+    T0,
+    bans,
+    failed,
+    fold,
+    restarted,
+    rules,
+    tick,
+    unbans,
+)
 from tests.streams.test_networks import command
 
 DRIVER = Path(__file__).with_name("fail2bans_window.py")
@@ -198,3 +212,11 @@ def test_a_ban_has_the_failures_that_filled_it() -> None:
     (ban,) = fold(Decider(estimating()), [failed(ALICE, at_s) for at_s in range(0, 641, 160)], frame=1)
     assert isinstance(ban, Ban)
     assert ban.evidence == tuple(f"0-{offset}-0" for offset in range(5))
+
+
+def test_a_ban_ends_though_the_jail_counts_in_another_way_by_then() -> None:
+    """fail2ban's window lets a ban last up to its last instant, others do not: it ends under those too."""
+    decider = Decider(rules(window="fail2ban", maxretry=1, bantime_ms=MINUTE), tracking=True)
+    fold(decider, [failed(ALICE, 0)])
+    decider.apply(reference(1), rules(maxretry=1, bantime_ms=MINUTE))
+    assert unbans(tick(decider, T0 + 2 * MINUTE)) == [(ALICE, 60, "expired")]

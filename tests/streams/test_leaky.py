@@ -13,6 +13,7 @@ from schemas.records import Ban
 from schemas.rules import Rules, Threshold
 from streams.decider import Decider
 from streams.leaky import LeakyJail
+from streams.window import reference
 from tests.streams.folding import ALICE, BOB, MINUTE, SECOND, T0, bans, failed, fold, restarted, rules
 from tests.streams.test_networks import command
 
@@ -125,3 +126,17 @@ def test_it_bans_as_water_would(
     assert [each.prefix for each in found] == wanted
     for ban in found:
         assert len(ban.evidence) == ban.count == capacity + 1
+
+
+def test_a_restart_after_a_change_of_the_window() -> None:
+    """What was saved in another shape is saved anew: it can be read, and nothing of it is lost."""
+    for before in ({"distinct": "address"}, {"kinds": ("request",)}, {"window": "fail2ban"}, {}):
+        decider, checkpoint = Decider(rules(**before), tracking=True), dict[str, bytes]()
+        fold(
+            decider, [failed(ALICE, 0, *before.get("kinds", ())), failed(ALICE, 1, *before.get("kinds", ()))]
+        )
+        restarted(decider, checkpoint)
+        decider.touched.clear()
+        decider.apply(reference(5), rules(window="leaky"))
+        again = restarted(decider, checkpoint)
+        assert again.jails["sshd"].failures_of(ALICE) == decider.jails["sshd"].failures_of(ALICE)
