@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -141,9 +140,3 @@ def schemas() -> list[str]:
     found = [str(path.relative_to(ROOT)) for path in (ROOT / "schemas").rglob("*.json")]
     assert len(found) == len(RECORDS)
     return found
-
-
-def test_the_image_has_every_package() -> None:
-    """What is not copied into it cannot be imported there."""
-    copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert tuple(copied) == PACKAGES

@@ -116,7 +116,7 @@ def _epoch(made: Service) -> int:
 def test_killed_thirty_times_it_loses_nothing(made: Service) -> None:
     """Each event is in the file, whole; what is there twice is there under one id."""
     file = made.folder / "all.json"
-    made.configure(enforcer=NULL, more=f'[sink.all]\nto = "file:{file}"\nstart = "beginning"\nbatch = 7\n')
+    made.configure(enforcer=NULL, more=f'[sink.all]\nto = "file:{file}"\nstart = "beginning"\nbatch = 37\n')
     log = SqliteLog.open(made.folder / "state/log.db")
     written = 0
     ended = False
@@ -126,7 +126,7 @@ def test_killed_thirty_times_it_loses_nothing(made: Service) -> None:
         while not ended:
             put(log, EVENTS, *(failed(written + number) for number in range(40)))
             written += 40
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     writer = Thread(target=write)
     writer.start()
@@ -142,7 +142,7 @@ def test_killed_thirty_times_it_loses_nothing(made: Service) -> None:
         writer.join()
     role = made.popen("sink", "--quiet", "--config", str(made.config))
     try:
-        eventually(lambda: len({each["uid"] for each in sent(file)}) >= written, "all of them are sent")
+        eventually(lambda: len({each["uid"] for each in sent(file)}) >= written, "all of them are sent", 90)
     finally:
         role.send_signal(signal.SIGTERM)
         assert role.wait(20) == 0

@@ -39,6 +39,8 @@ def test_topics_are_made_once(fleet: Service) -> None:
         "banstream.commands": 3,
         "banstream.decisions": 3,
         "banstream.state": 3,
+        "banstream.subjects": 3,
+        "banstream.verdicts": 3,
         "banstream.bans": 1,
         "banstream.enforcements": 1,
         "banstream.rules": 1,
