@@ -141,6 +141,8 @@ def test_killed_thirty_times_it_loses_nothing(made: Service) -> None:
         ended = True
         writer.join()
     role = made.popen("sink", "--quiet", "--config", str(made.config))
+    put(log, EVENTS, failed(written))  # whoever sends it has started
+    written += 1
     try:
         eventually(lambda: len({each["uid"] for each in sent(file)}) >= written, "all of them are sent", 90)
     finally:
