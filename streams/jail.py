@@ -305,8 +305,9 @@ class JailState:
         return held
 
     def forgive(self, ip: str) -> None:
-        """Forget a subject's failures."""
-        del self.subjects[ip]
+        """Forget a subject's failures; its ban, if there is one, stays."""
+        if self.held_by(ip) is None:
+            del self.subjects[ip]
         if self.ladder is not None:
             self.ladder.forget((ip,))
 

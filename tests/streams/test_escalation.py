@@ -241,3 +241,15 @@ def oracle(events: list[tuple[str, int, str]], escalate: Escalation) -> list[tup
             free_ms[network] = at_ms + (escalate.bantime_ms or 0)
             filling[network] = {}
     return told
+
+
+def test_who_goes_on_beneath_his_network_keeps_his_own_ban() -> None:
+    """Where the jail prolongs, too: his failures count in the network's ban, and his own ends in time."""
+    state = decider(prolong=True)
+    fold(state, [failed(four(last), last) for last in range(1, 4)])
+    assert fold(state, [failed(four(1), 10), failed(four(1), 11)]) == []
+    jail = state.jails["sshd"]
+    assert jail.held_by(four(1)) is not None
+    assert jail.banned == sum(1 for _ in jail.held()) == 4
+    ended = [prefix for prefix, *_ in unbans(tick(state, T0 + HOUR))]
+    assert ended == [four(1), four(2), four(3)]
