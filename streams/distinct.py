@@ -81,14 +81,6 @@ class DistinctJail(TallyingJail):
         self._value = None if value is None else str(value)
         return self._value is not None
 
-    def count(self, ip: str, failure: int) -> bool:
-        """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""
-        held = self.held_by(ip)
-        if held is not None:
-            held.while_banned += 1
-            return False
-        return self.begin(ip, failure)
-
     def begin(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject; whether it may fill a window."""
         if self._value is None:

@@ -108,14 +108,6 @@ class LeakyJail(TallyingJail):
         self._buckets = Buckets(rules)
         super().__init__(rules, lateness_ms, self._buckets)
 
-    def count(self, ip: str, failure: int) -> bool:
-        """Count a failure of a subject that is banned, or admitted; whether its bucket overflows."""
-        held = self.held_by(ip)
-        if held is not None:
-            held.while_banned += 1
-            return False
-        return self.begin(ip, failure)
-
     def begin(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject; whether its bucket overflows."""
         return self._buckets.add(ip, failure)

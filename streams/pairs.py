@@ -77,14 +77,6 @@ class PairJail(TallyingJail):
         self._user = user_in(row)
         return self._user is not None
 
-    def count(self, ip: str, failure: int) -> bool:
-        """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""
-        held = self.held_by(ip)
-        if held is None:
-            return self.begin(ip, failure)
-        held.while_banned += 1
-        return False
-
     def begin(self, ip: str, failure: int) -> bool:
         """Count a failure of a subject; whether it may fill a window."""
         return self._user is not None and len(self._pairs.add(ip, self._user, failure)) >= self.maxretry

@@ -32,6 +32,14 @@ class TallyingJail(JailState):
         """Subjects with failures that have not led to a ban, and those who go on during theirs."""
         return len(self._tally)
 
+    def count(self, ip: str, failure: int) -> bool:
+        """Count a failure of a subject that is banned, or admitted; whether it may fill a window."""
+        held = self.held_by(ip)
+        if held is None:
+            return self.begin(ip, failure)
+        held.while_banned += 1
+        return False
+
     def failures_of(self, ip: str) -> list[int]:
         """A subject's failures that may be evidence, sorted."""
         return self._tally.failures_of(ip)

@@ -151,14 +151,6 @@ class UserJail(TallyingJail):
         """Whether a failure names a user, so that it is to be told."""
         return self.met is not None
 
-    def count(self, ip: str, failure: int) -> bool:
-        """The same of somebody who is known, or admitted."""
-        held = self.held_by(ip)
-        if held is None:
-            return self.begin(ip, failure)
-        held.while_banned += 1
-        return False
-
     def use_up(self, ip: str, failures: list[int], number: int) -> None:
         """An address is banned for something else: what users have is not its own."""
 
