@@ -160,14 +160,6 @@ class UserJail(TallyingJail):
             return super().inside(prefix, banned=True)
         return self.users.prefixes() if prefix is None else [prefix]
 
-    def pardon(self, prefix: str) -> set[str]:
-        """Forget what is inside a prefix has failed as users of this partition; as whom."""
-        found = self.users.without(prefix)
-        if prefix in self.users:
-            self.users.forget((prefix,))
-            found.add(prefix)
-        return found
-
     def takes_part(self, prefix: str, failure: int) -> bool:
         """Whether whoever failed so is to be banned for it now."""
         return self.held_by(prefix) is None and self.beneath(prefix) is None and self.admits(prefix, failure)
@@ -217,7 +209,7 @@ def count(decider: Decider, sighting: Sighting, line_of: OneLine) -> None:
 
 def forgive(verdicts: Verdicts, jail: UserJail, prefix: str) -> None:
     """Forget what is inside a prefix has failed, in every partition; what is under way bans it no more."""
-    verdicts.touched |= jail.pardon(prefix)
+    verdicts.touched |= jail.users.without(prefix)
     if jail.held_by(prefix) is None:
         before = jail.bans_before(prefix, verdicts.now_ms)
         jail.history[prefix] = Past(before, verdicts.now_ms, verdicts.now_ms)
@@ -236,7 +228,7 @@ def take(decider: Decider, told: Dispatch) -> None:
         case Pardon():
             jail = decider.jails.get(told.jail)
             if isinstance(jail, UserJail):
-                decider.touched |= jail.pardon(told.prefix)
+                decider.touched |= jail.users.without(told.prefix)
 
 
 def judge(decider: Decider, verdict: Verdict, line_of: OneLine) -> None:
