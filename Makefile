@@ -8,7 +8,7 @@ LOCKS := deploy/locks
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links $(ARGS)
 
-.PHONY: install run demo test test-all lint lock audit man format bench clean
+.PHONY: install run demo test test-all lint lock audit man deb format bench clean
 
 install: $(STAMP)
 
@@ -50,6 +50,9 @@ audit: $(STAMP)  ## ask PyPI what is known against the locked packages; needs it
 
 man: $(STAMP)  ## the manual page, from the help of every command
 	$(BIN)/python -m banstream.manual deploy/man/banstream.1
+
+deb: $(STAMP)  ## a Debian package for the Debian that this runs on, in dist/
+	@deploy/deb/build.sh $(BIN)/python
 
 format: $(STAMP)
 	$(BIN)/ruff format .

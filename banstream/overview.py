@@ -10,12 +10,14 @@ from typing import Final
 VERSION: Final = "0.1.0"
 
 COMMANDS: Final[dict[str, str]] = {
+    "setup": "Write a first configuration: three questions, answered by what is found.",
     "up": "Protect this machine: the whole pipeline in one process.",
     "ship": "Send this machine's events to the fleet's log.",
     "decide": "Decide on a log on Kafka: one worker or many, on any hosts.",
     "enforce": "Follow the fleet's bans with this machine's firewall.",
     "sink": "Send what happens elsewhere: a SIEM, mail, scripts.",
     "demo": "Ten seconds that show what this is, without touching the machine.",
+    "attack": "A harmless attack on a machine of one's own, to see it banned.",
     "match": "Lines to events: which lines of a log a filter matches.",
     "replay": "What the rules would decide, over log files or over the event log.",
     "status": "What is going on: jails, counts, the firewall, warnings.",

@@ -62,7 +62,7 @@ def look_at_neighbours(_settings: Settings) -> Iterator[Finding]:
 
 def look_at_own_address(settings: Settings) -> Iterator[Finding]:
     """Whether the address that one is logged in from may be banned."""
-    own = _logged_in_from()
+    own = logged_in_from()
     if own is None:
         return
     safe = [*settings.enforcer.never_ban, *own_networks()]
@@ -149,7 +149,7 @@ def _processes() -> Iterator[tuple[int, str]]:
                 continue
 
 
-def _logged_in_from() -> str | None:
+def logged_in_from() -> str | None:
     """The address in SSH_CONNECTION of this process or one above it: sudo takes it out of one's own."""
     pid = os.getpid()
     for _ in range(MOST_PARENTS):

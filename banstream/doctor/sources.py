@@ -39,14 +39,14 @@ def look_at_sources(settings: Settings) -> Iterator[Finding]:
 def _found_in(jail: JailSettings, settings: Settings) -> Iterator[Finding]:
     """Whether a jail's filters read anything in the last lines of its files."""
     filters = [load_filter(name) for name in jail.rules.filters]
-    files = [file for spec in jail.sources if spec.startswith(FILE) for file in _files(spec)]
+    files = [file for spec in jail.sources if spec.startswith(FILE) for file in newest_files(spec)]
     if not files:
         return
     about = f"jail {jail.rules.name}"
     lines, events, known = 0, 0, False
     for file in files:
         try:
-            tail = _tail(file)
+            tail = tail_of(file)
             found, ahead_ms = _matched(file, tail, filters, settings)
         except (OSError, BanstreamError):
             continue
@@ -74,13 +74,13 @@ def _found_in(jail: JailSettings, settings: Settings) -> Iterator[Finding]:
         yield Finding(about, "good", f"no failure in the last {lines} lines of {where}")
 
 
-def _files(spec: str) -> list[Path]:
+def newest_files(spec: str) -> list[Path]:
     """The newest files of a source."""
     found = [file for file in matching_files(spec.removeprefix(FILE)) if file.is_file()]
     return sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)[:MOST_FILES]
 
 
-def _tail(file: Path) -> bytes:
+def tail_of(file: Path) -> bytes:
     """The last whole lines of a file."""
     with file.open("rb") as opened:
         size = opened.seek(0, os.SEEK_END)
