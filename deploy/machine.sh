@@ -57,8 +57,9 @@ broker_jars() {
 }
 
 # A tree of Debian with systemd, whose Python is the virtual environment's, for tests that boot a machine.
+tree_packages=systemd,systemd-sysv,dbus,python3,procps,libnftables1,nftables,openssh-server,openssh-client,iproute2
 machine_tree() {
-  [ "$purpose" = all ] && [ ! -e .cache/machine/.complete ] || return 0
+  [ "$purpose" = all ] && [ "$(cat .cache/machine/.complete 2>/dev/null)" != "$tree_packages" ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
     echo "banstream: no root or no debootstrap: the tests that boot a machine will be skipped" >&2
     return 0
@@ -70,9 +71,8 @@ machine_tree() {
   esac
   echo "banstream: making a tree of Debian $suite in .cache/machine (270 MB, two minutes, for tests only)"
   rm -rf .cache/machine
-  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,procps,libnftables1,nftables \
-    "$suite" .cache/machine >/dev/null
-  touch .cache/machine/.complete
+  debootstrap --variant=minbase --include="$tree_packages" "$suite" .cache/machine >/dev/null
+  echo "$tree_packages" >.cache/machine/.complete
 }
 
 [ "$missing" ] || { broker_jars; machine_tree; exit 0; }

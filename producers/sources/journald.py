@@ -17,7 +17,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from producers.torn_lines import NOT_JOINED
 from schemas.errors import ConfigError
 
 JOURNALS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
+MACHINE_ID: Final = Path("/etc/machine-id")
 BACKOFF_MS: Final = 1_000
 BACKOFF_LIMIT_MS: Final = 60_000
 ENTRY_LIMIT_BYTES: Final = 16 << 20
@@ -148,11 +149,15 @@ class JournaldSource:
         return found
 
     def _command(self) -> list[str]:
+        """How journalctl is called: `--follow` shows this boot's entries alone, but for `--merge`."""
         fields = [match for match in self._matches if not match[0].islower()]
         since = f"--since=@{self._since_ms / 1_000:.3f}"
         begin = since if self._cursor is None else f"--after-cursor={self._cursor}"
         command = ["journalctl", "--output=json", "--follow", "--no-tail", "--all", "--quiet", "--no-pager"]
-        return [*command, *self._places(), begin, *fields]
+        places = self._places()
+        machine = None if places else _machine()
+        merge = ["--merge"] if places or machine else []
+        return [*command, *merge, *places, begin, *_of(machine, fields)]
 
     def _rendered(self, entries: Sequence[bytes]) -> list[bytes]:
         lines: list[bytes] = []
@@ -223,6 +228,22 @@ def problems_of(matches: Sequence[str]) -> list[str]:
             f"{spec}: journalctl is not installed; read a log file instead (file:/var/log/auth.log)"
         )
     return problems
+
+
+def _machine() -> str | None:
+    """This machine's id, of machine-id(5); None where it has none."""
+    try:
+        return MACHINE_ID.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def _of(machine: str | None, fields: Sequence[str]) -> list[str]:
+    """The matches, of one machine's entries: merged journals may hold what others have sent here."""
+    if machine is None:
+        return list(fields)
+    own = f"_MACHINE_ID={machine}"
+    return [own, *chain.from_iterable((match, own) if match == "+" else (match,) for match in fields)]
 
 
 def _since_ms(start: StartPosition, now_ms: int) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -44,12 +45,8 @@ def run(folder: Path, script: str, files: Mapping[str, str]) -> str:
 
     Units of deploy/systemd are there, and `banstream`. The machine is off when this returns.
     """
-    probe = folder / "probe"
-    probe.mkdir()
-    (probe / "run.sh").write_text("set -eu\n" + script, encoding="utf-8")
-    binds = {str(probe): "/probe"}
-    given = {"/usr/bin/banstream": WRAPPER, "/etc/systemd/system/probe.service": PROBE, **files}
-    for number, (place, text) in enumerate(given.items()):
+    binds = {}
+    for number, (place, text) in enumerate({"/usr/bin/banstream": WRAPPER, **files}.items()):
         source = folder / f"file{number}"
         source.write_text(text, encoding="utf-8")
         source.chmod(0o755 if place.startswith("/usr/bin/") else 0o644)
@@ -60,19 +57,50 @@ def run(folder: Path, script: str, files: Mapping[str, str]) -> str:
         seen[str(unit)] = f"/etc/systemd/system/{unit.name}"
     for kind in ("sysusers", "tmpfiles"):
         seen[str(ROOT / "deploy" / "systemd" / f"banstream.{kind}")] = f"/usr/lib/{kind}.d/banstream.conf"
+    shared = [f"--bind={source}:{place}" for source, place in binds.items()]
+    return boot(TREE, folder, script, "--volatile=overlay", *shared, *_read_only(seen))
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[Path]:
+    """The root of a machine that keeps what is written, over as many boots as one likes."""
+    parts = {name: folder / name for name in ("upper", "work", "root")}
+    for part in parts.values():
+        part.mkdir()
+    layers = f"lowerdir={TREE},upperdir={parts['upper']},workdir={parts['work']}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(parts["root"])], check=True)
+    try:
+        yield parts["root"]
+    finally:
+        subprocess.run(["umount", str(parts["root"])], check=True)
+
+
+def boot(
+    root: Path, folder: Path, script: str, *options: str, given: Mapping[Path, str] | None = None
+) -> str:
+    """What a script says that runs as root on a machine that has just booted from a root, until it is off.
+
+    `given`: files that it finds at these places. `options` are systemd-nspawn's.
+    """
+    probe = folder / "probe"
+    probe.mkdir()
+    (probe / "run.sh").write_text("set -eu\n" + script, encoding="utf-8")
+    unit = folder / "probe.service"
+    unit.write_text(PROBE, encoding="utf-8")
+    seen = {str(unit): "/etc/systemd/system/probe.service", **{str(k): v for k, v in (given or {}).items()}}
     command = [
         "systemd-nspawn",
         "--quiet",
         "--directory",
-        str(TREE),
+        str(root),
         "--boot",
-        "--volatile=overlay",
         "--register=no",
         "--keep-unit",
         "--private-network",
         "--capability=CAP_NET_ADMIN",
-        *(f"--bind={source}:{place}" for source, place in binds.items()),
-        *(f"--bind-ro={source}:{place}" for source, place in seen.items()),
+        f"--bind={probe}:/probe",
+        *_read_only(seen),
+        *options,
         "--",
         "systemd.wants=probe.service",
         "systemd.unit=multi-user.target",
@@ -84,3 +112,7 @@ def run(folder: Path, script: str, files: Mapping[str, str]) -> str:
     assert out.exists(), done.stdout + done.stderr
     assert "PROBE DONE" in out.read_text(), out.read_text() + err.read_text() + done.stdout[-2_000:]
     return out.read_text(encoding="utf-8")
+
+
+def _read_only(places: Mapping[str, str]) -> list[str]:
+    return [f"--bind-ro={source}:{place}" for source, place in places.items()]

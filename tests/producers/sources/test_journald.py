@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -141,6 +142,59 @@ def test_new_entries_are_followed(journal: Journal, spec: str, opened: list[Jour
 
 
 @pytest.mark.real("journald")
+def test_what_was_written_before_a_reboot_is_read(
+    journal: Journal, spec: str, opened: list[JournaldSource]
+) -> None:
+    """`journalctl --follow` by itself is of the last boot alone."""
+    source = follow(spec, opened)
+    (chunk,) = read(source, 2)
+    source.close()
+    journal.write(b"the last before the reboot")
+    journal.write(b"the first after it", _BOOT_ID="0" * 31 + "9")
+    chunks = read(follow(spec, opened, chunk), 2)
+    said = b"".join(each.data for each in chunks).splitlines()
+    assert [line.partition(b"]: ")[2] for line in said] == [
+        b"the last before the reboot",
+        b"the first after it",
+    ]
+
+
+FOLLOW: Final = """
+import sys, time
+from producers.contract import StartPosition
+from producers.sources import open_source
+source = open_source(sys.argv[1], None, StartPosition("beginning"))
+said, until = b"", time.monotonic() + 20
+while said.count(b"\\n") < 3 and time.monotonic() < until:
+    chunk = source.read(1 << 20)
+    said += chunk.data if chunk else b""
+    time.sleep(0.02)
+source.close()
+print(said.decode(), end="")
+"""
+
+
+@pytest.mark.real("nftables", "journald")
+def test_this_machines_journal_is_read_over_every_boot_and_nobody_elses(tmp_path: Path) -> None:
+    """Another machine's entries, which systemd-journal-remote has put beside, count for nobody here."""
+    machine = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    for folder in (machine, "remote"):
+        (tmp_path / folder).mkdir()
+    own = Journal(tmp_path / machine / "system.journal")
+    own.write(b"first", _MACHINE_ID=machine)
+    other = Journal(tmp_path / "remote/remote-192.0.2.9.journal")
+    other.write(b"another's", b"another's", b"another's")
+    own.write(b"second", _MACHINE_ID=machine, _BOOT_ID="0" * 31 + "9", unit="sshd.service")
+    own.write(b"third", _MACHINE_ID=machine, _BOOT_ID="0" * 31 + "9")
+    own.write(b"cron's", _MACHINE_ID=machine, unit="cron.service")
+    script = 'mount --bind "$0" /var/log/journal && exec "$1" -P -c "$2" "$3"'
+    Path("/var/log/journal").mkdir(exist_ok=True)
+    spec = "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service"
+    command = ["unshare", "--mount", "sh", "-c", script, str(tmp_path), sys.executable, FOLLOW, spec]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert [line.partition("]: ")[2] for line in said.splitlines()] == ["first", "second", "third"]
+
+
 def test_journalctl_is_started_again_when_it_dies(
     journal: Journal, spec: str, opened: list[JournaldSource]
 ) -> None:
