@@ -10,7 +10,7 @@ from typing import Final
 VERSION: Final = "0.1.0"
 
 COMMANDS: Final[dict[str, str]] = {
-    "setup": "Write a first configuration: three questions, answered by what is found.",
+    "setup": "Write a first configuration: three questions, then it is there.",
     "up": "Protect this machine: the whole pipeline in one process.",
     "ship": "Send this machine's events to the fleet's log.",
     "decide": "Decide on a log on Kafka: one worker or many, on any hosts.",
