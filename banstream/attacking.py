@@ -29,7 +29,7 @@ PAIRS: Final = 1 << 15
 """Networks of four addresses in 198.18.0.0/15."""
 SILENT: Final = ("timed out", "No route to host", "Network is unreachable")
 
-Reply = Literal["refused", "closed", "nobody there", "no answer"]
+Guessed = Literal["refused", "closed", "nobody there", "no answer"]
 
 
 class Attacker(NamedTuple):
@@ -40,7 +40,7 @@ class Attacker(NamedTuple):
     port: int
     enter: tuple[str, ...] = ()
 
-    def guess(self) -> Reply:
+    def guess(self) -> Guessed:
         """Try some passwords at the target; what came of it. Raises SourceError: no ssh(1) here."""
         command = [*self.enter, _program("ssh", "openssh-client"), "-p", str(self.port), "-l", USER, "-o"]
         options = (
@@ -64,10 +64,10 @@ class Attacker(NamedTuple):
             )
         except subprocess.TimeoutExpired:
             return "no answer"
-        return _answer(done.stderr)
+        return _guessed(done.stderr)
 
 
-def _answer(said: str) -> Reply:
+def _guessed(said: str) -> Guessed:
     """What ssh(1) says of a try, in one word."""
     if "Permission denied" in said:
         return "refused"
