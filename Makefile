@@ -2,6 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Files of tests go to two processes, each with a broker of its own; ARGS=-n0: one after the other, here.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 CODE := banstream enforcers eventlog producers schemas sinks streams tests bench
 
 LOCKS := deploy/locks
@@ -26,11 +28,11 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@deploy/machine.sh test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-all: $(STAMP)  ## every test, those on whole machines too
 	@deploy/machine.sh all
-	@$(BIN)/python -m pytest --whole-machines $(ARGS)
+	@$(PYTEST) --whole-machines $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

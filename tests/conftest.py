@@ -58,6 +58,8 @@ REAL_PARTS: Final = {
     "machine": _machine,
 }
 
+LONGEST: Final = {"test_matrix.py", "test_worker.py", "test_ship.py", "test_rules.py", "test_package.py"}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--whole-machines`: run the tests that boot machines as well."""
@@ -68,6 +70,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out the tests that boot machines unless they are asked for, or named."""
     asked = config.getoption("--whole-machines") or any("machines" in each for each in config.args)
     return True if collection_path.name == "machines" and not asked else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_configure() -> None:

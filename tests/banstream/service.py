@@ -21,7 +21,7 @@ from schemas.topics import DECISIONS, EVENTS, Topic
 from tests.namespaces import Host
 
 BANSTREAM = [sys.executable, "-P", "-m", "banstream"]
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def eventually(condition: Callable[[], Any], what: str, within_s: float = PATIENCE_S) -> Any:

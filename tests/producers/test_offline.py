@@ -76,7 +76,9 @@ def test_each_file_is_a_stream_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, gzip.compress(LINE)[:-9], lzma.compress(LINE)[:-9], b"\x28\xb5\x2f\xfdx"]
+    "content",
+    [None, gzip.compress(LINE)[:-9], lzma.compress(LINE)[:-9], b"\x28\xb5\x2f\xfdx"],
+    ids=["absent", "gzip", "xz", "zstd"],
 )
 def test_what_cannot_be_read_is_a_source_error(tmp_path: Path, content: bytes | None) -> None:
     """A missing file or a damaged one is refused by name."""

@@ -203,6 +203,7 @@ def test_a_name_that_is_revoked_first_is_taken() -> None:
         ("web1", None, "public_key"),
         ("web1", TEXTS[0] + "=", "public_key"),
     ],
+    ids=["no-name", "empty-name", "long-name", "no-key", "padded-key"],
 )
 def test_a_command_without_a_name_or_key_is_an_invalid_message(
     name: str | None, text: str | None, field: str

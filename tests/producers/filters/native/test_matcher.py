@@ -126,7 +126,7 @@ def journal(pid: str, message: str) -> str:
         "Nov 22 09:00:00 web app[1]: [{}] Nov 22 09:00:00 {}",
         journal,
     ],
-    ids=str,
+    ids=lambda form: form if isinstance(form, str) else form.__name__,
 )
 def test_the_messages_of_one_process_are_a_session(form: str | Callable[[str, str], str]) -> None:
     """By the process id of the envelope, or by the session in the service's own header; per process."""
