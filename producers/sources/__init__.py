@@ -27,7 +27,7 @@ from schemas.registries import SOURCES
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-__all__ = ["check_source", "default_sources", "missing_files", "open_source"]
+__all__ = ["SSHD_JOURNAL", "check_source", "default_sources", "missing_files", "open_source"]
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "file": "producers.sources.file",
@@ -35,7 +35,10 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "stdin": "producers.sources.stdin",
 }
 SSHD_LOGS: Final = ("/var/log/auth.log", "/var/log/secure")
-SSHD_JOURNAL: Final = "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service"
+SSHD_JOURNAL: Final = (
+    "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service + _SYSTEMD_SLICE=system-sshd.slice"
+)
+"""Debian's unit, everybody else's, and the instances that a socket starts, one a connection."""
 
 
 def open_source(

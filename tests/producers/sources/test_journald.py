@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from producers.contract import Chunk, StartPosition
-from producers.sources import check_source, missing_files, open_source
+from producers.sources import SSHD_JOURNAL, check_source, missing_files, open_source
 from producers.sources.journal_pieces import JournalPieces
 from producers.sources.journald import JournaldSource, render
 from producers.torn_lines import NOT_JOINED
@@ -185,12 +185,12 @@ def test_this_machines_journal_is_read_over_every_boot_and_nobody_elses(tmp_path
     other = Journal(tmp_path / "remote/remote-192.0.2.9.journal")
     other.write(b"another's", b"another's", b"another's")
     own.write(b"second", _MACHINE_ID=machine, _BOOT_ID="0" * 31 + "9", unit="sshd.service")
-    own.write(b"third", _MACHINE_ID=machine, _BOOT_ID="0" * 31 + "9")
+    instance = {"unit": "sshd@3-10:22.service", "_SYSTEMD_SLICE": "system-sshd.slice"}
+    own.write(b"third", _MACHINE_ID=machine, _BOOT_ID="0" * 31 + "9", **instance)
     own.write(b"cron's", _MACHINE_ID=machine, unit="cron.service")
     script = 'mount --bind "$0" /var/log/journal && exec "$1" -P -c "$2" "$3"'
     Path("/var/log/journal").mkdir(exist_ok=True)
-    spec = "journald:_SYSTEMD_UNIT=ssh.service + _SYSTEMD_UNIT=sshd.service"
-    command = ["unshare", "--mount", "sh", "-c", script, str(tmp_path), sys.executable, FOLLOW, spec]
+    command = ["unshare", "--mount", "sh", "-c", script, str(tmp_path), sys.executable, FOLLOW, SSHD_JOURNAL]
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     assert [line.partition("]: ")[2] for line in said.splitlines()] == ["first", "second", "third"]
 
