@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sees to it that this machine has the system's packages for a purpose: run, test, all (tests) or bench.
 # Installs what is missing with apt as root; otherwise says what is missing and how to get it, and goes on.
-# For tests it also fetches the jars of a Kafka broker, and for all of them a tree of Debian to boot. Run it from
+# For tests it also fetches the jars of a Kafka broker, and for all of them trees of Debian to boot. Run it from
 # the root of the repository.
 set -eu
 
@@ -56,38 +56,38 @@ broker_jars() {
   touch .cache/kafka/.complete
 }
 
-# A tree of Debian with systemd, whose Python is the virtual environment's, for tests that boot a machine.
-tree_packages=systemd,systemd-sysv,dbus,python3,procps,libnftables1,nftables,openssh-server,openssh-client,iproute2
-machine_tree() {
-  [ "$purpose" = all ] && [ "$(cat .cache/machine/.complete 2>/dev/null)" != "$tree_packages" ] || return 0
-  if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
-    echo "banstream: no root or no debootstrap: the tests that boot a machine will be skipped" >&2
-    return 0
-  fi
-  case $(.venv/bin/python -c 'import sys; print(sys.version_info[1])') in
-    11) suite=bookworm ;;
-    13) suite=trixie ;;
-    *) echo "banstream: no Debian has this Python: the tests that boot a machine will be skipped" >&2; return 0 ;;
-  esac
-  echo "banstream: making a tree of Debian $suite in .cache/machine (270 MB, two minutes, for tests only)"
-  rm -rf .cache/machine
-  debootstrap --variant=minbase --include="$tree_packages" "$suite" .cache/machine >/dev/null
-  echo "$tree_packages" >.cache/machine/.complete
+# Trees of Debian 12 and 13 with systemd, for tests that boot a machine.
+tree_packages=systemd,systemd-sysv,dbus,python3,python3-venv,procps,libnftables1,nftables
+tree_packages=$tree_packages,openssh-server,openssh-client,iproute2
+machine_trees() {
+  [ "$purpose" = all ] || return 0
+  for suite in bookworm trixie; do
+    tree=.cache/debian-$suite
+    [ "$(cat "$tree/.complete" 2>/dev/null)" != "$tree_packages" ] || continue
+    if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
+      echo "banstream: no root or no debootstrap: the tests that boot a machine will be skipped" >&2
+      return 0
+    fi
+    echo "banstream: making a tree of Debian $suite in $tree (350 MB, two minutes, for tests only)"
+    rm -rf "$tree"
+    debootstrap --variant=minbase --include="$tree_packages" "$suite" "$tree" >/dev/null
+    echo "$tree_packages" >"$tree/.complete"
+  done
 }
 
-[ "$missing" ] || { broker_jars; machine_tree; exit 0; }
+[ "$missing" ] || { broker_jars; machine_trees; exit 0; }
 
 if ! command -v apt-get >/dev/null; then
   echo "banstream: this machine lacks$missing, and has no apt: install them by its own means." >&2
   broker_jars
-  machine_tree
+  machine_trees
   exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
   echo "banstream: not root, so these packages were not installed:$missing" >&2
   echo "banstream: to have them: sudo apt-get install$missing" >&2
   broker_jars
-  machine_tree
+  machine_trees
   exit 0
 fi
 
@@ -107,4 +107,4 @@ apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 broker_jars
-machine_tree
+machine_trees

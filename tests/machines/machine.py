@@ -1,13 +1,14 @@
 """A Debian machine with a real systemd, booted by systemd-nspawn; nothing of it is left behind.
 
-Its tree is made once by `deploy/machine.sh all`; what a machine writes lies over it in memory. Our code and
-packages are those of this checkout and its virtual environment, seen read-only.
+Its tree is made once by `deploy/machine.sh all`; what a machine writes lies over it. Unless it has a disk of
+its own, our code and packages are those of this checkout and its virtual environment, seen read-only.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-TREE: Final = ROOT / ".cache" / "machine"
+SUITES: Final = {(3, 11): "bookworm", (3, 13): "trixie"}
+"""By the version of their Python."""
 PATIENCE_S: Final = 240
 PACKAGES: Final = ("banstream", "enforcers", "eventlog", "producers", "schemas", "sinks", "streams")
 WRAPPER: Final = """#!/bin/sh
@@ -33,11 +35,19 @@ StandardError=file:/probe/err
 """
 
 
+def tree(suite: str) -> Path:
+    """Where a release of Debian is kept to boot."""
+    return ROOT / ".cache" / f"debian-{suite}"
+
+
 def missing() -> str | None:
-    """Why there is no such machine here; None where there is."""
+    """Why there are no such machines here; None where there are."""
     if os.geteuid() != 0:
         return "needs root"
-    return None if (TREE / ".complete").exists() else "needs a tree of Debian: deploy/machine.sh all"
+    if sys.version_info[:2] not in SUITES:
+        return "needs the Python of a Debian"
+    there = all((tree(suite) / ".complete").exists() for suite in SUITES.values())
+    return None if there else "needs trees of Debian: deploy/machine.sh all"
 
 
 def run(folder: Path, script: str, files: Mapping[str, str]) -> str:
@@ -58,16 +68,18 @@ def run(folder: Path, script: str, files: Mapping[str, str]) -> str:
     for kind in ("sysusers", "tmpfiles"):
         seen[str(ROOT / "deploy" / "systemd" / f"banstream.{kind}")] = f"/usr/lib/{kind}.d/banstream.conf"
     shared = [f"--bind={source}:{place}" for source, place in binds.items()]
-    return boot(TREE, folder, script, "--volatile=overlay", *shared, *_read_only(seen))
+    return boot(
+        tree(SUITES[sys.version_info[:2]]), folder, script, "--volatile=overlay", *shared, *_read_only(seen)
+    )
 
 
 @contextmanager
-def disk(folder: Path) -> Iterator[Path]:
+def disk(folder: Path, suite: str) -> Iterator[Path]:
     """The root of a machine that keeps what is written, over as many boots as one likes."""
     parts = {name: folder / name for name in ("upper", "work", "root")}
     for part in parts.values():
         part.mkdir()
-    layers = f"lowerdir={TREE},upperdir={parts['upper']},workdir={parts['work']}"
+    layers = f"lowerdir={tree(suite)},upperdir={parts['upper']},workdir={parts['work']}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(parts["root"])], check=True)
     try:
         yield parts["root"]
