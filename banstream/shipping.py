@@ -99,7 +99,9 @@ class Shipping:
         if (settings.log_url, settings.ship, settings.metrics) != (old.log_url, old.ship, old.metrics):
             raise ConfigError("log.url, metrics.listen and the keys of [ship] change only with a restart")
         if self._producer is not None:
-            new = self._producer.prepared(watches(settings.jails, settings.ship.labels), settings.places)
+            new = self._producer.prepared(
+                watches(settings.jails, settings.ship.labels, settings.intakes), settings.places
+            )
             self._producer.release()
             self._producer = new
         self._settings = settings
@@ -137,7 +139,7 @@ class Shipping:
             settings = self._settings
             self._producer = Producer(
                 self._spool,
-                watches(settings.jails, settings.ship.labels),
+                watches(settings.jails, settings.ship.labels, settings.intakes),
                 now_ms=self._now_ms,
                 host=settings.ship.host,
                 atlas=Atlas(settings.places),

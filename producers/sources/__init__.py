@@ -5,6 +5,7 @@
 | `file:/var/log/auth.log`, `file:/srv/*/log/auth.log` | a file, or every file of a glob, through rotation |
 | `journald:_SYSTEMD_UNIT=ssh.service` | entries of the journal; also `file=PATH` or `directory=PATH` |
 | `stdin` | standard input |
+| `syslog+tcp://ADDRESS:PORT`, `syslog+udp:`, `syslog+tls:` | what others send (`producers.intakes`) |
 
 A kind is one module, loaded when a spec names it, with a `KIND` (`producers.contract.SourceKind`). Another
 package adds one as an entry point of the group `banstream.sources`, by the name that its specs begin with.
@@ -33,6 +34,9 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "file": "producers.sources.file",
     "journald": "producers.sources.journald",
     "stdin": "producers.sources.stdin",
+    "syslog+tcp": "producers.sources.intake",
+    "syslog+tls": "producers.sources.intake",
+    "syslog+udp": "producers.sources.intake",
 }
 SSHD_LOGS: Final = ("/var/log/auth.log", "/var/log/secure")
 SSHD_JOURNAL: Final = (
@@ -105,6 +109,7 @@ def _kind_of(spec: str) -> SourceKind:
             kind = cast("SourceKind", point.load())
     if kind is None or kind.spec.fullmatch(spec) is None:
         raise ConfigError(
-            f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin{_others()}"
+            f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin, or what others "
+            f"send: syslog+tcp://ADDRESS:PORT (udp, tls){_others()}"
         )
     return kind

@@ -1,0 +1,129 @@
+"""The intakes of a configuration: `[intake.NAME]`, who may send where, and the jails that read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Final
+
+from banstream import values
+from banstream.jails import JailSettings
+from banstream.toml import Table
+from producers.intakes.settings import (
+    LISTEN,
+    MOST_CONNECTIONS,
+    USUAL_CONNECTIONS,
+    Intake,
+    Sender,
+)
+from schemas.bounds import MOST_PORT
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MOST_LINES_PER_S: Final = 10_000_000
+TLS: Final = "+tls"
+EXPECTED_HOSTS: Final = 'the names of hosts that its lines may be of, such as ["web*"], or ["*"] for any'
+
+
+def read_intakes(top: Table, jails: Sequence[JailSettings]) -> tuple[Intake, ...]:
+    """The intakes that `[intake.NAME]` makes; every address that a jail listens on has one."""
+    tables = dict(top.table("intake").tables(parts=False))
+    read = [_intake(name, table) for name, table in tables.items()]
+    found: dict[str, Intake] = {}
+    for each in read:
+        if each is not None and found.setdefault(each.listen, each) is not each:
+            first = found[each.listen].name
+            tables[each.name].problem(
+                "listen", each.listen, f"an address of its own: [intake.{first}] has this one"
+            )
+    for jail in jails:
+        for spec in jail.sources:
+            if LISTEN.fullmatch(spec) and spec not in found:
+                expected = f'an [intake.NAME] with listen = "{spec}" that says who may send there'
+                top.table("jail").table(jail.rules.name).problem("source", spec, expected)
+    return tuple(found.values())
+
+
+def _intake(name: str, table: Table) -> Intake | None:
+    listen = table.take("listen", _listen, "")
+    certificate = table.take("certificate", values.file, None)
+    key = table.take("key", values.file, None)
+    client_ca = table.take("client_ca", values.file, None)
+    tls = listen.partition(":")[0].endswith(TLS)
+    tables = dict(table.table("sender").tables(parts=False))
+    senders = tuple(_sender(each, one, tls=tls) for each, one in tables.items())
+    if not listen and "listen" not in table.refused:
+        table.problem("listen", None, EXPECTED_LISTEN)
+    if NAME.fullmatch(name) is None:
+        table.problem("", name, "a name of up to 64 letters, digits, - and _")
+    if not senders:
+        table.problem("sender", None, f"who may send: a table [intake.{name}.sender.WHO]")
+    _check_files(table, {"certificate": certificate, "key": key}, client_ca, senders, tls=tls)
+    table.done()
+    if not listen or not senders:
+        return None
+    return Intake(
+        name=name, listen=listen, senders=senders, certificate=certificate, key=key, client_ca=client_ca
+    )
+
+
+def _check_files(
+    table: Table,
+    own: Mapping[str, str | None],
+    client_ca: str | None,
+    senders: Sequence[Sender],
+    *,
+    tls: bool,
+) -> None:
+    """TLS takes a certificate and its key; certificates of senders an authority that signs them."""
+    for name, file in own.items():
+        if tls and file is None and name not in table.refused:
+            table.problem(name, None, "the absolute path of a file in PEM, for TLS")
+        elif not tls and file is not None:
+            table.problem(name, file, "none: only syslog+tls:// has TLS")
+    wants = any(each.certificates for each in senders)
+    if wants and client_ca is None and "client_ca" not in table.refused:
+        table.problem("client_ca", None, "the authority that signs the senders' certificates, a file in PEM")
+    if client_ca is not None and not wants:
+        table.problem("client_ca", client_ca, "none: no sender has `certificates`")
+
+
+def _sender(name: str, table: Table, *, tls: bool) -> Sender:
+    unset: tuple[str, ...] = ()
+    sender = Sender(
+        name=name,
+        networks=table.take("from", values.prefixes, unset),
+        certificates=table.take("certificates", values.texts, unset),
+        hosts=table.take("hosts", values.texts, unset),
+        lines_per_s=table.take("lines_per_s", values.between(1, MOST_LINES_PER_S), None),
+        connections=table.take("connections", values.between(1, MOST_CONNECTIONS), USUAL_CONNECTIONS),
+    )
+    if NAME.fullmatch(name) is None:
+        table.problem("", name, "a name of up to 64 letters, digits, - and _")
+    if not sender.hosts and "hosts" not in table.refused:
+        table.problem("hosts", None, EXPECTED_HOSTS)
+    if sender.certificates and not tls:
+        table.problem("certificates", list(sender.certificates), "none: only syslog+tls:// asks for one")
+    known = {"from", "certificates"} & table.refused
+    if not sender.networks and not sender.certificates and not known:
+        table.problem("from", None, 'the networks it sends from, such as ["10.0.0.0/24"]')
+    table.done()
+    return sender
+
+
+EXPECTED_LISTEN: Final = (
+    "syslog+udp://ADDRESS:PORT, syslog+tcp://ADDRESS:PORT or syslog+tls://ADDRESS:PORT, with an address of "
+    "this machine in digits, or 0.0.0.0, or [::]"
+)
+
+
+def _listen(value: object) -> str:
+    text = values.text(value)
+    found = LISTEN.fullmatch(text)
+    if found is None or not 1 <= int(found["port"]) <= MOST_PORT:
+        raise ValueError(EXPECTED_LISTEN)
+    try:
+        ip_address(found["host"].strip("[]"))
+    except ValueError as error:
+        raise ValueError(EXPECTED_LISTEN) from error
+    return text

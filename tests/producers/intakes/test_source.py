@@ -1,0 +1,227 @@
+"""An intake under what is sent to it: it takes what it may, says what it did not take, and goes on."""
+
+from __future__ import annotations
+
+import random
+import resource
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.intakes.connections import GREETING_MOST, MESSAGE_MS, SILENT_MS
+from producers.intakes.settings import Intake
+from producers.intakes.source import IntakeSource
+from schemas.errors import ConfigError
+from tests.banstream.service import eventually
+from tests.producers.intakes.listening import (
+    Clock,
+    chunks,
+    connected,
+    is_closed,
+    listening,
+    port_of,
+    sender,
+    told,
+)
+from tests.sinks.certificates import Certificates
+
+
+def test_senders_are_told_apart_and_strangers_are_not_let_in() -> None:
+    """What one sends meets nothing of what another sends; a position goes up for both."""
+    two = sender("two", networks=("127.0.0.2/32",), hosts=("*",))
+    one = sender("one", networks=("127.0.0.1/32",))
+    with listening(one, two) as source, connected(source) as made:
+        made.sendall(b"<38>a\n")
+        other = socket.create_connection(("127.0.0.1", port_of(source)), 10, source_address=("127.0.0.2", 0))
+        other.sendall(b"5 <38>b")
+        found = chunks(source, 2)
+        stranger = socket.create_connection(
+            ("127.0.0.1", port_of(source)), 10, source_address=("127.0.0.3", 0)
+        )
+        eventually(lambda: source.read(1) or told(source, "no sender may have"), "the stranger was seen")
+        assert is_closed(stranger)
+        for each in (stranger, other):
+            each.close()
+    by_origin = {each.origin: each for each in found}
+    assert by_origin[f"{source.id}#one"].data == b"<38>a\n"
+    assert by_origin[f"{source.id}#two"].data == b"<38>b\n"
+    assert sorted(each.start for each in found) == [0, 6]
+
+
+def test_a_sender_speaks_for_its_hosts_alone() -> None:
+    """A host is compared without regard to case; who is no sender speaks for nobody."""
+    with listening(sender(hosts=("web*", "db1.example.org"))) as source:
+        origin = f"{source.id}#web"
+        assert source.speaks_for(origin, "WEB7")
+        assert source.speaks_for(origin, "db1.example.org")
+        assert source.speaks_for(origin, None)
+        assert not source.speaks_for(origin, "db1")
+        assert not source.speaks_for("file:/x", "web1")
+        assert told(source, "may not speak for") == 2
+
+
+def test_a_reload_keeps_connections_and_what_nobody_has_stored() -> None:
+    """The same settings, or others: no connection ends, no line is lost, none comes twice."""
+    clock = Clock()
+    with listening(clock=clock) as source, connected(source) as made:
+        before = source.position()
+        made.sendall(b"<38>one\n<38>tw")
+        (first,) = chunks(source, 1)
+        intake = Intake(name="t", listen=source.id, senders=(sender(hosts=("*",)),))
+        unsaved = IntakeSource(intake, before, clock)
+        saved = IntakeSource(intake, first.resume, clock)
+        source.close()
+        assert unsaved.read(1 << 20) == first
+        unsaved.close()
+        made.sendall(b"o\n")
+        (second,) = chunks(saved, 1)
+        assert second.data == b"<38>two\n"
+        assert (second.start, second.incarnation) == (len(first.data), first.incarnation)
+        assert saved.speaks_for(second.origin, "db1")
+        nobody = Intake(name="t", listen=source.id, senders=(sender("other", networks=("10.0.0.0/8",)),))
+        last = IntakeSource(nobody, saved.position(), clock)
+        saved.close()
+        last.read(1)
+        assert is_closed(made)
+        last.close()
+
+
+def test_slow_silent_and_many_connections_are_bounded() -> None:
+    """A message that does not end, a connection nobody uses, one too many: each ends, and is counted."""
+    clock = Clock()
+    with listening(sender(connections=2), clock=clock) as source:
+        slow, silent = connected(source), connected(source)
+        slow.sendall(b"900 <38>only a beg")
+        eventually(lambda: source.read(1) or told(source, "") or silent.fileno() > 0, "they are in")
+        third = connected(source)
+        eventually(lambda: source.read(1) or told(source, "past the number"), "the third is counted")
+        assert is_closed(third)
+        clock.now_ms += MESSAGE_MS + 1
+        slow.sendall(b"i")
+        eventually(lambda: source.read(1) or told(source, "did not end in time"), "the slow one is out")
+        assert is_closed(slow)
+        fourth = connected(source)
+        fourth.sendall(b"<38>x\n")
+        chunks(source, 1)
+        clock.now_ms += SILENT_MS + 1
+        fifth = connected(source)
+        eventually(lambda: source.read(1) or told(source, "silent for long"), "a silent one made room")
+        fifth.sendall(b"<38>y\n")
+        assert chunks(source, 1)[0].data == b"<38>y\n"
+        for each in (slow, silent, third, fourth, fifth):
+            each.close()
+
+
+def test_garbage_and_a_flood_of_connections_hold_nothing_up() -> None:
+    """5,000 connections with garbage within bounded memory and files; then a line comes through."""
+    noise = random.Random(16)
+    with listening() as source:
+        files = files_open()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for number in range(5_000):
+            with connected(source) as made:
+                made.sendall(noise.randbytes(200) if number % 3 else b"9999999 <38>" + noise.randbytes(20))
+            if number % 100 == 0:
+                while source.read(1 << 20) is not None:
+                    pass
+        eventually(lambda: source.read(1 << 20) or files_open() <= files, "all are gone")
+        while source.read(1 << 20) is not None:
+            pass
+        with connected(source) as made:
+            made.sendall(b"<38>through\n")
+            assert chunks(source, 1)[-1].data.endswith(b"<38>through\n")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 64 << 10
+
+
+@pytest.mark.parametrize("scheme", ["syslog+tcp", "syslog+udp"])
+def test_a_sender_past_its_limit_waits_or_is_dropped(scheme: str) -> None:
+    """Over TCP he waits and nothing is lost; over UDP what is too much is dropped and counted."""
+    clock = Clock()
+    kind = socket.SOCK_DGRAM if scheme.endswith("udp") else socket.SOCK_STREAM
+    with (
+        listening(sender(lines_per_s=100), scheme=scheme, clock=clock) as source,
+        socket.socket(socket.AF_INET, kind) as made,
+    ):
+        made.connect(("127.0.0.1", port_of(source)))
+        for number in range(1_000):
+            made.sendall(b"<38>%d\n" % number if kind == socket.SOCK_STREAM or number else b"<38>a\nb")
+        found = b""
+        for _ in range(30 if kind == socket.SOCK_STREAM else 1):
+            clock.now_ms += 1_000
+            for _ in range(20):
+                chunk = source.read(1 << 20)
+                found += b"" if chunk is None else chunk.data
+        if kind == socket.SOCK_STREAM:
+            assert found == b"".join(b"<38>%d\n" % number for number in range(1_000))
+        else:
+            assert found.startswith(b"<38>a#012b\n<38>1\n")
+            assert found.count(b"\n") + told(source, "dropped") == 1_000
+            assert told(source, "dropped") == 900
+
+
+def test_a_certificate_says_who_sends_over_tls(tmp_path: Path) -> None:
+    """With the wrong one or none nobody is let in; half a handshake holds nobody up."""
+    files = Certificates(tmp_path)
+    options: dict[str, Any] = {
+        "certificate": str(files.server),
+        "key": str(files.server.with_suffix(".key")),
+        "client_ca": str(files.ca),
+    }
+    clock = Clock()
+    client = ssl.create_default_context(cafile=str(files.ca))
+    bearing = ssl.create_default_context(cafile=str(files.ca))
+    bearing.load_cert_chain(files.client, files.client.with_suffix(".key"))
+    allowed = sender(networks=(), certificates=("localhost",))
+    with listening(allowed, scheme="syslog+tls", clock=clock, **options) as source:
+        half = [connected(source) for _ in range(GREETING_MOST + 5)]
+        eventually(lambda: source.read(1) or told(source, "began no TLS") == 5, "the oldest made room")
+        assert told(source, "began no TLS") == 5
+        made = _wrapped(bearing, source)
+        made.sendall(b"<38>" + b"x" * 30_000 + b"\n")
+        assert len(chunks(source, 1)[0].data) == 30_005
+        bare = _wrapped(client, source)
+        eventually(lambda: source.read(1) or told(source, "began no TLS") > 5, "one without is sent away")
+        for each in (made, bare, *half):
+            each.close()
+    with (
+        listening(
+            sender(networks=(), certificates=("db1",)),
+            scheme="syslog+tls",
+            **options,
+        ) as source,
+        _wrapped(bearing, source),
+    ):
+        eventually(lambda: source.read(1) or told(source, "certificate is no sender's"), "it is no sender's")
+
+
+def files_open() -> int:
+    """How many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _wrapped(context: ssl.SSLContext, source: IntakeSource) -> ssl.SSLSocket:
+    """A client's side, which shakes hands while the source is read."""
+    made = context.wrap_socket(connected(source), server_hostname="localhost", do_handshake_on_connect=False)
+    made.setblocking(False)  # noqa: FBT003 - the standard library's
+
+    def shaken() -> bool:
+        source.read(1)
+        try:
+            made.do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        return True
+
+    eventually(shaken, "hands are shaken")
+    made.setblocking(True)  # noqa: FBT003 - as above
+    return made
+
+
+def test_where_nobody_can_listen_is_said() -> None:
+    """An address that is not this machine's is the configuration's fault."""
+    intake = Intake(name="lan", listen="syslog+tcp://192.0.2.77:514", senders=(sender(),))
+    with pytest.raises(ConfigError, match=r"intake\.lan.*cannot listen on syslog\+tcp://192\.0\.2\.77:514"):
+        IntakeSource(intake, None, Clock())
