@@ -11,6 +11,7 @@ from banstream import values
 from banstream.jails import JailSettings
 from banstream.toml import Table
 from producers.intakes.settings import (
+    ELASTIC_VERSION,
     LISTEN,
     MOST_CONNECTIONS,
     USUAL_CONNECTIONS,
@@ -20,8 +21,9 @@ from producers.intakes.settings import (
 from schemas.bounds import MOST_PORT
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HTTP: Final = ("http:", "https:")
 MOST_LINES_PER_S: Final = 10_000_000
-TLS: Final = "+tls"
+TLS: Final = ("syslog+tls:", "https:")
 EXPECTED_HOSTS: Final = 'the names of hosts that its lines may be of, such as ["web*"], or ["*"] for any'
 
 
@@ -49,9 +51,13 @@ def _intake(name: str, table: Table) -> Intake | None:
     certificate = table.take("certificate", values.file, None)
     key = table.take("key", values.file, None)
     client_ca = table.take("client_ca", values.file, None)
-    tls = listen.partition(":")[0].endswith(TLS)
+    tls = listen.startswith(TLS)
+    over_http = listen.startswith(HTTP)
+    elastic_version = table.take("elastic_version", _version, ELASTIC_VERSION)
+    if elastic_version != ELASTIC_VERSION and not over_http:
+        table.problem("elastic_version", elastic_version, "none: only http:// and https:// say one")
     tables = dict(table.table("sender").tables(parts=False))
-    senders = tuple(_sender(each, one, tls=tls) for each, one in tables.items())
+    senders = tuple(_sender(each, one, tls=tls, over_http=over_http) for each, one in tables.items())
     if not listen and "listen" not in table.refused:
         table.problem("listen", None, EXPECTED_LISTEN)
     if NAME.fullmatch(name) is None:
@@ -63,7 +69,13 @@ def _intake(name: str, table: Table) -> Intake | None:
     if not listen or not senders:
         return None
     return Intake(
-        name=name, listen=listen, senders=senders, certificate=certificate, key=key, client_ca=client_ca
+        name=name,
+        listen=listen,
+        senders=senders,
+        certificate=certificate,
+        key=key,
+        client_ca=client_ca,
+        elastic_version=elastic_version,
     )
 
 
@@ -80,7 +92,7 @@ def _check_files(
         if tls and file is None and name not in table.refused:
             table.problem(name, None, "the absolute path of a file in PEM, for TLS")
         elif not tls and file is not None:
-            table.problem(name, file, "none: only syslog+tls:// has TLS")
+            table.problem(name, file, "none: only syslog+tls:// and https:// have TLS")
     wants = any(each.certificates for each in senders)
     if wants and client_ca is None and "client_ca" not in table.refused:
         table.problem("client_ca", None, "the authority that signs the senders' certificates, a file in PEM")
@@ -88,12 +100,13 @@ def _check_files(
         table.problem("client_ca", client_ca, "none: no sender has `certificates`")
 
 
-def _sender(name: str, table: Table, *, tls: bool) -> Sender:
+def _sender(name: str, table: Table, *, tls: bool, over_http: bool) -> Sender:
     unset: tuple[str, ...] = ()
     sender = Sender(
         name=name,
         networks=table.take("from", values.prefixes, unset),
         certificates=table.take("certificates", values.texts, unset),
+        token_file=table.take("token_file", values.file, None),
         hosts=table.take("hosts", values.texts, unset),
         lines_per_s=table.take("lines_per_s", values.between(1, MOST_LINES_PER_S), None),
         connections=table.take("connections", values.between(1, MOST_CONNECTIONS), USUAL_CONNECTIONS),
@@ -103,18 +116,29 @@ def _sender(name: str, table: Table, *, tls: bool) -> Sender:
     if not sender.hosts and "hosts" not in table.refused:
         table.problem("hosts", None, EXPECTED_HOSTS)
     if sender.certificates and not tls:
-        table.problem("certificates", list(sender.certificates), "none: only syslog+tls:// asks for one")
-    known = {"from", "certificates"} & table.refused
-    if not sender.networks and not sender.certificates and not known:
+        table.problem(
+            "certificates", list(sender.certificates), "none: only syslog+tls:// and https:// ask for one"
+        )
+    if sender.token_file is not None and not over_http:
+        table.problem("token_file", sender.token_file, "none: only http:// and https:// ask for a token")
+    known = sender.networks or sender.certificates or sender.token_file
+    if not known and not {"from", "certificates", "token_file"} & table.refused:
         table.problem("from", None, 'the networks it sends from, such as ["10.0.0.0/24"]')
     table.done()
     return sender
 
 
 EXPECTED_LISTEN: Final = (
-    "syslog+udp://ADDRESS:PORT, syslog+tcp://ADDRESS:PORT or syslog+tls://ADDRESS:PORT, with an address of "
-    "this machine in digits, or 0.0.0.0, or [::]"
+    "syslog+udp://ADDRESS:PORT, syslog+tcp, syslog+tls, http or https so, with an address of this machine in "
+    "digits, or 0.0.0.0, or [::]"
 )
+
+
+def _version(value: object) -> str:
+    version = values.text(value)
+    if re.fullmatch(r"\d{1,3}\.\d{1,3}\.\d{1,3}", version) is None:
+        raise ValueError('a version such as "9.4.0"')
+    return version
 
 
 def _listen(value: object) -> str:

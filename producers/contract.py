@@ -85,6 +85,15 @@ class Spoken(Protocol):
         """Whether an event of this origin may be of a host; None: its line names none."""
         ...
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was read is stored."""
+        ...
+
+    def settled(self, position: Mapping[str, Any]) -> None:
+        """What was read up to a position, such as a chunk's `resume`, is stored."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StartPosition:

@@ -202,6 +202,16 @@ class Stream:
         """It is in the midst of what it read: its position and what its filters remember do not agree."""
         return self._chunk is not None
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was read is stored."""
+        return self._spoken is not None and not self.busy and self._spoken.asked
+
+    def settled(self) -> None:
+        """Its position is stored."""
+        if self._spoken is not None and self.resume is not None:
+            self._spoken.settled(self.resume)
+
     def _match_piece(self, chunk: Chunk, now_ms: int, partitions: int) -> None:
         """Match the next piece; behind the last one the position is past the chunk."""
         start, data = self._at, chunk.data

@@ -14,7 +14,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from producers.intakes.counting import (
@@ -30,8 +30,9 @@ from producers.intakes.counting import (
     Notices,
 )
 from producers.intakes.datagrams import Give, bound
-from producers.intakes.framing import Lines
+from producers.intakes.framing import Framing, Lines
 from producers.intakes.settings import Intake, Sender
+from producers.intakes.tls import context_of, names_of, pending
 
 GREETING_MOST: Final = 256
 GREETING_MS: Final = 10_000
@@ -58,6 +59,25 @@ class Talk(Protocol):
     """What is said on one connection."""
 
     @property
+    def output(self) -> bytearray:
+        """What is to be written; whoever writes it takes it out."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends once that is written."""
+        ...
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing is to be read now."""
+        ...
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        ...
+
+    @property
     def unfinished(self) -> bool:
         """Whether a message has begun and not ended."""
         ...
@@ -75,16 +95,18 @@ class Connection:
         may_be: who it may be, by its address.
         begun_ms: since when it greets, or a message of its has not ended.
         heard_ms: when it said something last.
+        watched: what the kernel is asked to tell of it.
+        drains: all is said to it; what it still sends is nobody's.
         paused_until_ms: before then nothing is read of it.
     """
 
-    def __init__(
-        self, made: socket.socket, may_be: tuple[Sender, ...], talk: Talk, now_ms: int, address: str
-    ) -> None:
+    def __init__(self, made: socket.socket, may_be: tuple[Sender, ...], now_ms: int, address: str) -> None:
         self.socket = made
         self.may_be = may_be
         self.sender: Sender | None = None
-        self.talk = talk
+        self.talk: Talk = Framing()
+        self.watched = 0
+        self.drains = False
         self.address = address
         self.begun_ms: int | None = now_ms
         self.heard_ms = now_ms
@@ -94,7 +116,9 @@ class Connection:
 class Connections:
     """A listening socket and all that is connected to it."""
 
-    def __init__(self, intake: Intake, notices: Notices, give: Give, talks: Callable[[], Talk]) -> None:
+    def __init__(
+        self, intake: Intake, notices: Notices, give: Give, talks: Callable[[Sequence[Sender]], Talk]
+    ) -> None:
         """Listen. Raises OSError, and ssl.SSLError for what are no certificates."""
         self.intake = intake
         self._notices = notices
@@ -109,6 +133,7 @@ class Connections:
         self._open: dict[int, Connection] = {}
         self._greeting: dict[int, Connection] = {}
         self._of: dict[str, dict[int, Connection]] = {}
+        self._answering: dict[int, Connection] = {}
         self._look_ms = 0
         self._deaf_until_ms = 0
 
@@ -180,19 +205,21 @@ class Connections:
             made.setsockopt(level, option, value)
         if self._tls is not None:
             made = self._tls.wrap_socket(made, server_side=True, do_handshake_on_connect=False)
-        new = Connection(made, may_be, self._talks(), now_ms, address)
+        new = Connection(made, may_be, now_ms, address)
         self._open[made.fileno()] = new
-        self._poll.register(made, select.EPOLLIN)
+        self._watch(new, select.EPOLLIN)
         if self._tls is None:
-            self._known(new, may_be[0], now_ms)
+            self._known(new, may_be, now_ms)
             return
         if len(self._greeting) >= GREETING_MOST:
             self._notices.add(HANDSHAKES)
             self._drop(next(iter(self._greeting.values())))
         self._greeting[made.fileno()] = new
 
-    def _known(self, new: Connection, sender: Sender, now_ms: int) -> None:
-        """It is known who it is; he may have too many connections."""
+    def _known(self, new: Connection, senders: Sequence[Sender], now_ms: int) -> None:
+        """It is known who it is, or that a token will tell; he may have too many connections."""
+        sender = senders[0]
+        new.talk = self._talks(senders)
         others = self._of.setdefault(sender.name, {})
         if len(others) >= sender.connections:
             silent = min(others.values(), key=lambda each: each.heard_ms)
@@ -227,20 +254,20 @@ class Connections:
         try:
             tls.do_handshake()
         except ssl.SSLWantWriteError:
-            self._poll.modify(tls, select.EPOLLOUT)
+            self._watch(each, select.EPOLLOUT)
             return False
         except ssl.SSLWantReadError:
-            self._poll.modify(tls, select.EPOLLIN)
+            self._watch(each, select.EPOLLIN)
             return False
-        self._poll.modify(tls, select.EPOLLIN)
+        self._watch(each, select.EPOLLIN)
         self._greeting.pop(tls.fileno(), None)
         names = names_of(tls)
-        sender = next((one for one in each.may_be if one.bears(names)), None)
-        if sender is None:
+        senders = [one for one in each.may_be if one.bears(names)]
+        if not senders:
             self._notices.add(UNKNOWN)
             self._drop(each)
             return False
-        self._known(each, sender, now_ms)
+        self._known(each, senders, now_ms)
         return each.sender is not None
 
     def _read(self, each: Connection, now_ms: int) -> int:
@@ -248,8 +275,10 @@ class Connections:
         sender = each.sender
         if sender is None or self._waits(each, sender, now_ms):
             return 0
+        if each.talk.output:
+            self._flush(each)
         taken = 0
-        while taken < TURN_BYTES or _pending(each.socket):
+        while not each.talk.deaf and (taken < TURN_BYTES or pending(each.socket)):
             try:
                 data = each.socket.recv(READ_BYTES)
             except (ssl.SSLWantReadError, BlockingIOError):
@@ -258,8 +287,10 @@ class Connections:
                 self._drop(each)
                 break
             taken += len(data)
+            if each.drains:
+                continue
             self._take(each, sender, data, now_ms)
-            if self._waits(each, sender, now_ms):
+            if each.socket.fileno() < 0 or self._waits(each, sender, now_ms):
                 break
         return taken
 
@@ -275,15 +306,61 @@ class Connections:
         if lines.data:
             self._give(sender, lines.data)
         self._allowance.take(sender, lines.number)
+        if each.talk.deaf:
+            self._answering[each.socket.fileno()] = each
+        if each.talk.deaf or each.talk.output or each.talk.closing:
+            self._flush(each)
+
+    def answer(self, now_ms: int) -> None:
+        """Say what there is to say to those whose lines have been stored."""
+        for fileno, each in list(self._answering.items()):
+            if not each.talk.deaf:
+                del self._answering[fileno]
+                try:
+                    if each.sender is not None:
+                        self._take(each, each.sender, b"", now_ms)
+                        self._flush(each)
+                except OSError:
+                    self._drop(each)
+
+    def _flush(self, each: Connection) -> None:
+        """Write what there is to say, as far as it goes."""
+        output = each.talk.output
+        while output and each.socket.fileno() >= 0:
+            try:
+                sent = each.socket.send(output)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                break
+            del output[:sent]
+        if each.talk.closing and not output and not each.drains and each.socket.fileno() >= 0:
+            each.drains = True
+            each.socket.shutdown(socket.SHUT_WR)
+        self._listen(each)
+
+    def _listen(self, each: Connection) -> None:
+        """Be told of it what there is to do: nothing of who is paused, or waits for an answer."""
+        hears = not each.paused_until_ms and not each.talk.deaf
+        writes = bool(each.talk.output) and not each.drains
+        self._watch(each, select.EPOLLIN * hears | select.EPOLLOUT * writes)
+
+    def _watch(self, each: Connection, mask: int) -> None:
+        if mask == each.watched or each.socket.fileno() < 0:
+            return
+        if not mask:
+            self._poll.unregister(each.socket)
+        elif each.watched:
+            self._poll.modify(each.socket, mask)
+        else:
+            self._poll.register(each.socket, mask)
+        each.watched = mask
 
     def _waits(self, each: Connection, sender: Sender, now_ms: int) -> bool:
         """Whether the sender has sent enough for now; then he is not listened to for a while."""
         left = self._allowance.of(sender, now_ms)
         if left is None or left >= 1:
             return False
-        if not each.paused_until_ms:
-            self._poll.unregister(each.socket)
         each.paused_until_ms = now_ms + PAUSE_MS
+        self._listen(each)
         return True
 
     def _look(self, now_ms: int) -> None:
@@ -295,11 +372,12 @@ class Connections:
         for each in list(self._open.values()):
             if each.paused_until_ms and now_ms >= each.paused_until_ms:
                 each.paused_until_ms = 0
-                self._poll.register(each.socket, select.EPOLLIN)
+                self._listen(each)
                 self._hear(each, now_ms)
                 continue
             limit_ms = GREETING_MS if each.sender is None else MESSAGE_MS
-            if each.begun_ms is not None and not each.paused_until_ms and now_ms - each.begun_ms > limit_ms:
+            since_ms = each.heard_ms if each.talk.output or each.drains else each.begun_ms
+            if since_ms is not None and not each.paused_until_ms and now_ms - since_ms > limit_ms:
                 self._notices.add(HANDSHAKES if each.sender is None else SLOW, each.sender)
                 self._drop(each)
 
@@ -310,33 +388,7 @@ class Connections:
         self._greeting.pop(fileno, None)
         if each.sender is not None:
             self._of[each.sender.name].pop(fileno, None)
-        if not each.paused_until_ms:
-            self._poll.unregister(each.socket)
+        self._answering.pop(fileno, None)
+        self._watch(each, 0)
         each.socket.close()
-
-
-def context_of(intake: Intake) -> ssl.SSLContext | None:
-    """The server's side of TLS; None where the intake has none. Raises OSError for what cannot be read."""
-    if intake.certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(intake.certificate, intake.key)
-    if intake.client_ca is not None:
-        context.load_verify_locations(intake.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED if intake.asks_certificate else ssl.CERT_OPTIONAL
-    return context
-
-
-def names_of(tls: ssl.SSLSocket) -> tuple[str, ...]:
-    """What a peer's certificate, which has been verified, is made out for; none without one."""
-    found = tls.getpeercert() or {}
-    other: tuple[tuple[str, str], ...] = found.get("subjectAltName", ())  # type: ignore[assignment]
-    subject: tuple[tuple[tuple[str, str], ...], ...] = found.get("subject", ())  # type: ignore[assignment]
-    names = [value for kind, value in other if kind == "DNS"]
-    return tuple(names or (value for part in subject for key, value in part if key == "commonName"))
-
-
-def _pending(made: socket.socket) -> bool:
-    """Whether something has been read off the wire that nobody would wake us for."""
-    return isinstance(made, ssl.SSLSocket) and made.pending() > 0
+        each.talk.ended()

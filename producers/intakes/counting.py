@@ -16,6 +16,11 @@ SILENT: Final = "{}: connections silent for long, closed to make room for new on
 CUT: Final = "{}: messages longer than 32 KiB, cut"
 OVER_LIMIT: Final = "{}: messages past the sender's lines_per_s, dropped"
 OVERFLOWN: Final = "{}: datagrams that came faster than they were read, dropped by the kernel"
+TOKENS: Final = "{}: requests without the token of a sender, refused"
+BAD: Final = "{}: requests that could not be read, refused"
+TOO_LARGE: Final = "{}: requests with a body of more than 16 MiB, packed or not, refused"
+NO_ROOM: Final = "{}: requests refused until other bodies have been read (503); they are sent again"
+REFUSED_LINES: Final = "{}: lines of a host that this sender may not speak for, refused"
 NO_SOCKETS: Final = "{}: connections not accepted, as this process may open no more files"
 
 

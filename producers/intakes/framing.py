@@ -38,9 +38,11 @@ def line_of(message: bytes) -> bytes:
 
 
 class Framing:
-    """One connection's stream."""
+    """One connection's stream. Nothing is ever said there."""
 
     def __init__(self) -> None:
+        self.output = bytearray()
+        self.closing = self.deaf = False
         self._rest = b""
         self._skip_bytes = 0
         self._skips_line = False
@@ -49,6 +51,9 @@ class Framing:
     def unfinished(self) -> bool:
         """Whether a message has begun and not ended."""
         return bool(self._rest) or self._skip_bytes > 0 or self._skips_line
+
+    def ended(self) -> None:
+        """The connection is gone, and what had begun with it."""
 
     def take(self, data: bytes) -> Lines:
         """The messages that have ended with these bytes, as lines."""

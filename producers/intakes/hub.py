@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from eventlog.trust import doubt
 from producers.contract import Chunk
-from producers.intakes.connections import Connections
-from producers.intakes.counting import Notices
+from producers.intakes.connections import Connections, Talk
+from producers.intakes.counting import Allowance, Notices
 from producers.intakes.datagrams import Datagrams
 from producers.intakes.framing import Framing
 from producers.intakes.settings import Intake, Sender
+
+if TYPE_CHECKING:
+    from producers.intakes.http import Desk
 
 _hubs: Final[dict[str, Hub]] = {}
 """Those that listen, by address: a source of new settings goes on with the sockets of the old one."""
@@ -35,10 +40,13 @@ class Hub:
         self.notices = Notices(intake.listen)
         self._now_ms = now_ms
         self._pending: dict[str, list[bytes]] = {}
+        self._asked: dict[str, list[Callable[[], None]]] = {}
+        self._unsettled: list[tuple[int, list[Callable[[], None]]]] = []
+        self._desk: Desk | None = None
         self._sockets: Connections | Datagrams = (
             Datagrams(intake, self.notices, self._give)
             if intake.scheme.endswith("udp")
-            else Connections(intake, self.notices, self._give, Framing)
+            else Connections(intake, self.notices, self._give, self._talks())
         )
 
     def fileno(self) -> int:
@@ -50,6 +58,9 @@ class Hub:
         if intake != self.intake:
             self._sockets.renew(intake)
             self.intake = intake
+            if self._desk is not None:
+                self._desk.tokens = tokens_of(intake)
+                self._desk.elastic_version = intake.elastic_version
         if not self._pending:
             self._sockets.pump(self._now_ms(), most_bytes)
         if not self._pending:
@@ -58,6 +69,8 @@ class Hub:
         data = b"".join(self._pending.pop(name))
         start, self.offset = self.offset, self.offset + len(data)
         origin = f"{self.intake.listen}#{name}"
+        if name in self._asked:
+            self._unsettled.append((self.offset, self._asked.pop(name)))
         self.handed = Chunk(data, self.incarnation, start, self.position(), live=False, origin=origin)
         return self.handed
 
@@ -65,13 +78,63 @@ class Hub:
         """How much has been handed out."""
         return {"incarnation": self.incarnation, "position": self.offset}
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was handed out is stored."""
+        return bool(self._unsettled)
+
+    def settled(self, position: Mapping[str, Any]) -> None:
+        """What was handed out up to a position is stored: who waits for that hears of it."""
+        if position.get("incarnation") != self.incarnation or not self._unsettled:
+            return
+        stood = position.get("position", 0)
+        while self._unsettled and self._unsettled[0][0] <= stood:
+            for tell in self._unsettled.pop(0)[1]:
+                tell()
+        if isinstance(self._sockets, Connections):
+            self._sockets.answer(self._now_ms())
+
     def close(self) -> None:
         """Stop listening."""
         self._sockets.close()
 
+    def _talks(self) -> Callable[[Sequence[Sender]], Talk]:
+        """What is said on a connection."""
+        if not self.intake.over_http:
+            return lambda _: Framing()
+        from producers.intakes.http import Desk, HttpTalk  # noqa: PLC0415 - syslog does without
+
+        desk = self._desk = Desk(
+            deliver=self._deliver,
+            notices=self.notices,
+            allowance=Allowance(),
+            now_ms=self._now_ms,
+            elastic_version=self.intake.elastic_version,
+            tokens=tokens_of(self.intake),
+        )
+        return lambda senders: HttpTalk(desk, senders)
+
+    def _deliver(self, sender: Sender, lines: bytes, tell: Callable[[], None]) -> None:
+        self._give(sender, lines)
+        self._asked.setdefault(sender.name, []).append(tell)
+
     def _give(self, sender: Sender, lines: bytes) -> None:
         if lines:
             self._pending.setdefault(sender.name, []).append(lines)
+
+
+def tokens_of(intake: Intake) -> dict[str, bytes]:
+    """The senders' tokens, by name. Raises OSError for a file that cannot be read, or be trusted."""
+    found: dict[str, bytes] = {}
+    for sender in intake.senders:
+        if sender.token_file is not None:
+            path = Path(sender.token_file)
+            if why := doubt(path, secret=True):
+                raise OSError(0, f"{path}: not read, since it cannot be trusted: {why}")
+            found[sender.name] = path.read_bytes().strip()
+            if not found[sender.name]:
+                raise OSError(0, f"{path}: holds no token")
+    return found
 
 
 def hub_of(intake: Intake, now_ms: Callable[[], int]) -> Hub:

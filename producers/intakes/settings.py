@@ -13,11 +13,13 @@ from schemas.addresses import canonical_address
 from schemas.prefixes import PrefixSet
 
 LISTEN: Final = re.compile(
-    r"(?P<scheme>syslog\+(?:udp|tcp|tls))://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"
+    r"(?P<scheme>syslog\+(?:udp|tcp|tls)|https?)://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"
 )
 """What a jail's source and an intake's `listen` look like."""
 MOST_CONNECTIONS: Final = 10_000
 USUAL_CONNECTIONS: Final = 128
+ELASTIC_VERSION: Final = "9.4.0"
+"""Beats refuse an older one than their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,9 @@ class Sender:
 
     Attributes:
         name: what its lines are told apart by.
-        networks: where it sends from; none: from anywhere, which takes a certificate.
+        networks: where it sends from; none: from anywhere, which takes a certificate or token.
         certificates: names (patterns) of which its client certificate bears one; none: it needs none.
+        token_file: what holds the token that its requests bear, over HTTP; None: they need none.
         hosts: the names (patterns) of hosts that its lines may be of.
         lines_per_s: so many lines a second are taken; None: any number.
         connections: so many it may hold open.
@@ -36,6 +39,7 @@ class Sender:
     name: str
     networks: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    token_file: str | None = None
     hosts: tuple[str, ...] = ()
     lines_per_s: int | None = None
     connections: int = USUAL_CONNECTIONS
@@ -56,6 +60,7 @@ class Intake:
 
     Attributes:
         listen: as the jails' sources name it.
+        elastic_version: which Elasticsearch it says to be to agents that ask, over HTTP.
         certificate, key, client_ca: files in PEM, for TLS; `client_ca` signs the senders' certificates.
     """
 
@@ -65,6 +70,7 @@ class Intake:
     certificate: str | None = None
     key: str | None = None
     client_ca: str | None = None
+    elastic_version: str = ELASTIC_VERSION
     _places: dict[str, PrefixSet] = field(default_factory=dict[str, PrefixSet], compare=False, repr=False)
 
     @cached_property
@@ -77,6 +83,11 @@ class Intake:
         """An address of this machine, and a port."""
         host, _, port = self.listen.partition("://")[2].rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def over_http(self) -> bool:
+        """Whether requests come in, and no messages."""
+        return self.scheme.startswith("http")
 
     @property
     def asks_certificate(self) -> bool:

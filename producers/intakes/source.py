@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from producers.contract import Chunk
-from producers.intakes.connections import context_of
-from producers.intakes.hub import Hub, hub_of, let_go
+from producers.intakes.hub import Hub, hub_of, let_go, tokens_of
 from producers.intakes.settings import Intake
+from producers.intakes.tls import context_of
 from schemas.errors import ConfigError
 
 REFUSED: Final = "{}: events of a host that this sender may not speak for, refused"
@@ -24,7 +24,12 @@ class IntakeSource:
         self._senders = {intake.origin(each): each for each in intake.senders}
         try:
             context_of(intake)
+            tokens_of(intake)
             self._hub: Hub | None = hub_of(intake, now_ms)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"[intake.{intake.name}] over HTTP needs an extra: pip install 'banstream[http]'"
+            ) from error
         except OSError as error:
             raise ConfigError(
                 f"[intake.{intake.name}] cannot listen on {intake.listen}: {error.strerror or error}"
@@ -73,6 +78,15 @@ class IntakeSource:
             return True
         self._open.notices.counts[REFUSED.format(origin)] += 1
         return False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was read is stored."""
+        return self._hub is not None and self._hub.asked
+
+    def settled(self, position: Mapping[str, Any]) -> None:
+        """What was read up to a position is stored."""
+        self._open.settled(position)
 
     def close(self) -> None:
         """Let go. Idempotent."""

@@ -5,7 +5,7 @@
 | `file:/var/log/auth.log`, `file:/srv/*/log/auth.log` | a file, or every file of a glob, through rotation |
 | `journald:_SYSTEMD_UNIT=ssh.service` | entries of the journal; also `file=PATH` or `directory=PATH` |
 | `stdin` | standard input |
-| `syslog+tcp://ADDRESS:PORT`, `syslog+udp:`, `syslog+tls:` | what others send (`producers.intakes`) |
+| `syslog+tcp://ADDRESS:PORT` and other schemes | what others send (`producers.intakes`) |
 
 A kind is one module, loaded when a spec names it, with a `KIND` (`producers.contract.SourceKind`). Another
 package adds one as an entry point of the group `banstream.sources`, by the name that its specs begin with.
@@ -32,6 +32,8 @@ __all__ = ["SSHD_JOURNAL", "check_source", "default_sources", "missing_files", "
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "file": "producers.sources.file",
+    "http": "producers.sources.intake",
+    "https": "producers.sources.intake",
     "journald": "producers.sources.journald",
     "stdin": "producers.sources.stdin",
     "syslog+tcp": "producers.sources.intake",
@@ -110,6 +112,6 @@ def _kind_of(spec: str) -> SourceKind:
     if kind is None or kind.spec.fullmatch(spec) is None:
         raise ConfigError(
             f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin, or what others "
-            f"send: syslog+tcp://ADDRESS:PORT (udp, tls){_others()}"
+            f"send: syslog+tcp://ADDRESS:PORT (udp, tls, http){_others()}"
         )
     return kind

@@ -16,8 +16,14 @@ from tests.banstream.service import Service, eventually, service, stamp
 from tests.producers.intakes.listening import free_port
 from tests.sinks.certificates import Certificates
 
-WAYS = ("udp", "tcp", "tls")
+WAYS = ("udp", "tcp", "tls", "http")
+"""Over HTTP as to Elasticsearch."""
 SENDER = 'from = ["127.0.0.0/8"]\nhosts = ["web*"]\n'
+
+
+def listen(way: str, ports: dict[str, int]) -> str:
+    """Where a way ends."""
+    return f"{'' if way == 'http' else 'syslog+'}{way}://127.0.0.1:{ports[way]}"
 
 
 def intakes(ports: dict[str, int], files: Certificates) -> str:
@@ -27,7 +33,7 @@ def intakes(ports: dict[str, int], files: Certificates) -> str:
         f'client_ca = "{files.ca}"\n'
     )
     return "".join(
-        f'[intake.{way}]\nlisten = "syslog+{way}://127.0.0.1:{ports[way]}"\n'
+        f'[intake.{way}]\nlisten = "{listen(way, ports)}"\n'
         + (tls if way == "tls" else "")
         + f"[intake.{way}.sender.lan]\n"
         + (SENDER if way != "tls" else 'certificates = ["localhost"]\nhosts = ["web*"]\n')
@@ -46,13 +52,19 @@ def rsyslog(folder: Path, files: Certificates, ports: dict[str, int]) -> Iterato
 global(workDirectory="{folder}" defaultNetstreamDriverCAFile="{files.ca}"
  defaultNetstreamDriverCertFile="{files.client}"
  defaultNetstreamDriverKeyFile="{files.client.with_suffix(".key")}")
-module(load="imfile")
+module(load="imfile") module(load="omelasticsearch")
 template(name="old" type="string" string="<38>%msg%")
+template(name="document" type="list" option.jsonf="on") {{
+ property(outname="message" name="msg" format="jsonf")
+ property(outname="hostname" name="msg" format="jsonf" field.number="2" field.delimiter="32")
+}}
 ruleset(name="r"){{
  action(type="omfwd" target="127.0.0.1" port="{ports["udp"]}" protocol="udp" template="old")
  action(type="omfwd" target="127.0.0.1" port="{ports["tcp"]}" protocol="tcp" template="old")
  action(type="omfwd" target="127.0.0.1" port="{ports["tls"]}" protocol="tcp" TCP_Framing="octet-counted"
   template="old" {secured} StreamDriverPermittedPeers="localhost")
+ action(type="omelasticsearch" server="127.0.0.1" serverport="{ports["http"]}" searchType="" bulkmode="on"
+  searchIndex="logs" template="document")
 }}
 input(type="imfile" file="{lines}" tag="t" ruleset="r" reopenOnTruncate="on")
 """,
@@ -77,38 +89,40 @@ def failures(host: str, ip: str, number: int) -> str:
 
 def ways_of(made: Service, ip: str) -> list[str]:
     """By which ways the failures of an address came."""
-    return sorted(each.source.partition("+")[2][:3] for each in made.events() if each.ip == ip)
+    return sorted(
+        each.source.removeprefix("syslog+").partition(":")[0] for each in made.events() if each.ip == ip
+    )
 
 
 @pytest.mark.real("rsyslog")
 def test_a_real_rsyslogs_lines_ban(tmp_path: Path) -> None:
-    """Over UDP, TCP and TLS, through a reload; for a host that is not the sender's nothing counts."""
+    """By UDP, TCP, TLS and bulks, through a reload; for a host that is not its own nothing counts."""
     files = Certificates(tmp_path)
     ports = {way: free_port() for way in WAYS}
-    sources = '", "'.join(f"syslog+{way}://127.0.0.1:{ports[way]}" for way in WAYS)
+    sources = '", "'.join(listen(way, ports) for way in WAYS)
     with service(tmp_path) as made:
         made.config.write_text(
             f'[log]\nurl = "sqlite://{tmp_path}/state/log.db"\n[enforcer]\nbackend = "null"\n'
-            f'[jail.sshd]\nsource = ["{sources}"]\nmaxretry = 6\n{intakes(ports, files)}'
+            f'[jail.sshd]\nsource = ["{sources}"]\nmaxretry = 8\n{intakes(ports, files)}'
         )
         made.start()
         with rsyslog(tmp_path, files, ports) as lines:
             with lines.open("a") as file:
                 file.write(failures("db1", "203.0.113.9", 2) + failures("web1", "203.0.113.7", 2))
-            eventually(lambda: len(ways_of(made, "203.0.113.7")) == 6, "all came by every way")
+            eventually(lambda: len(ways_of(made, "203.0.113.7")) == 8, "all came by every way")
             made.send(signal.SIGHUP)
             eventually(lambda: "Configuration reloaded" in made.errors, "it was reloaded")
             with lines.open("a") as file:
                 file.write(failures("web2", "203.0.113.8", 2))
-            eventually(lambda: len(ways_of(made, "203.0.113.8")) == 6, "connections went on")
+            eventually(lambda: len(ways_of(made, "203.0.113.8")) == 8, "connections went on")
         eventually(lambda: len(made.bans()) == 2, "both are banned")
         (status,) = made.json("status")
         assert made.stop() == 0
-    assert ways_of(made, "203.0.113.8") == ["tcp", "tcp", "tls", "tls", "udp", "udp"]
+    assert ways_of(made, "203.0.113.8") == ["http", "http", "tcp", "tcp", "tls", "tls", "udp", "udp"]
     assert {each.ip for each in made.events()} == {"203.0.113.7", "203.0.113.8"}
     assert {each.host for each in made.events()} == {"web1", "web2"}
     refused = {name: count for name, count in status["notices"].items() if "may not speak for" in name}
-    assert sorted(refused.values()) == [2, 2, 2]
+    assert sorted(refused.values()) == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
