@@ -30,6 +30,8 @@ from schemas.topics import EVENTS
 from tests.banstream.service import eventually, stamp
 from tests.producers.intakes.listening import free_port, sender
 from tests.sinks.certificates import Certificates
+from tests.sinks.following import failed
+from tests.sinks.sending import written
 
 HTTP = urllib3.PoolManager(retries=False, timeout=10)
 
@@ -229,6 +231,60 @@ def test_each_protocols_lines_are_read_as_a_files_are() -> None:
         elastic = made.post("/_bulk", bodies()["Elastic"][2])
         assert [next(iter(each)) for each in elastic.json()["items"]] == ["create", "delete", "index"]
         assert made.told("") == 0
+
+
+PARSED: dict[str, Any] = {
+    "windows": {
+        "@timestamp": "2026-11-22T09:00:00.123Z",
+        "message": "An account failed to log on.",
+        "host": {"name": "web1"},
+        "winlog": {
+            "event_id": "4625",
+            "channel": "Security",
+            "computer_name": "web1.example.org",
+            "event_data": {"TargetUserName": "bob", "LogonType": "3", "IpAddress": "192.0.2.7"},
+        },
+    },
+    "cloudtrail": {
+        "Records": [
+            {
+                "eventTime": "2026-11-22T09:00:00Z",
+                "eventSource": "signin.amazonaws.com",
+                "eventName": "ConsoleLogin",
+                "sourceIPAddress": "192.0.2.7",
+                "userIdentity": {"userName": "bob"},
+                "responseElements": {"ConsoleLogin": "Failure"},
+            }
+        ]
+    },
+    "kubernetes": {
+        "kind": "EventList",
+        "apiVersion": "audit.k8s.io/v1",
+        "items": [
+            {
+                "kind": "Event",
+                "auditID": "0a1b",
+                "stage": "ResponseComplete",
+                "user": {"username": "bob"},
+                "sourceIPs": ["198.51.100.9", "192.0.2.7"],
+                "responseStatus": {"code": 401},
+                "requestReceivedTimestamp": "2026-11-22T09:00:00.123456Z",
+            }
+        ],
+    },
+}
+
+
+def test_parsed_events_are_facts_for_the_filters_that_read_them() -> None:
+    """Winlogbeat's, CloudTrail's, Kubernetes' audit; ECS and OCSF as our own sinks write them."""
+    told = failed(1, ip="192.0.2.7", user="bob", host="web1")
+    own = {name: json.loads(written(told, name)) for name in ("ecs", "ocsf")}
+    filters = (*PARSED, *own)
+    with intaking(filters=filters) as made:
+        for entry in (*PARSED.values(), *own.values()):
+            assert made.post("/", entry).status == 200
+        found = [(each.filter, each.kind, each.ip, each.user) for each in made.events()]
+    assert found == [(name, "failed", "192.0.2.7", "bob") for name in filters]
 
 
 def test_an_answer_waits_for_the_log() -> None:
