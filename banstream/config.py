@@ -256,7 +256,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
         log_url=log_url,
         jails=jails,
         sinks=read_sinks(top, jails),
-        intakes=read_intakes(top, jails),
+        intakes=read_intakes(top, jails, log_url),
         lists=lists,
         places=places,
         ship=ship,

@@ -156,18 +156,21 @@ class Stream:
         self.begins = "from where it was left" if stored is not None else BEGINS[watch.start]
         if stored is None:
             self.resume = self.source.position()
-        if watch.intake is not None:
+        if watch.intake is not None and not watch.intake.is_topic:
             self.begins = "from what is sent now on"
 
     def _opened(self, position: Mapping[str, Any] | None, now_ms: Callable[[], int]) -> Source:
         watch = self.watch
+        start = StartPosition(watch.start, watch.recent_ms, self._zone)
+        if watch.intake is not None and watch.intake.is_topic:
+            from producers.intakes.topic import TopicSource  # noqa: PLC0415 - an extra, and much to load
+
+            return TopicSource(watch.intake, position, start, now_ms)
         if watch.intake is not None:
             from producers.intakes.source import IntakeSource  # noqa: PLC0415 - TLS is much to load
 
             return IntakeSource(watch.intake, position, now_ms)
-        return open_source(
-            watch.source, position, StartPosition(watch.start, watch.recent_ms, self._zone), now_ms
-        )
+        return open_source(watch.source, position, start, now_ms)
 
     @property
     def reader(self) -> str:

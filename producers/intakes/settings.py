@@ -16,6 +16,8 @@ LISTEN: Final = re.compile(
     r"(?P<scheme>syslog\+(?:udp|tcp|tls)|https?)://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"
 )
 """What a jail's source and an intake's `listen` look like."""
+TOPIC: Final = re.compile(r"kafka://[A-Za-z0-9._-]{1,200}")
+"""A topic instead of an address; who may write there is the broker's to say."""
 MOST_CONNECTIONS: Final = 10_000
 USUAL_CONNECTIONS: Final = 128
 ELASTIC_VERSION: Final = "9.4.0"
@@ -60,6 +62,7 @@ class Intake:
 
     Attributes:
         listen: as the jails' sources name it.
+        servers: of a topic: a `kafka://` url of where it is.
         elastic_version: which Elasticsearch it says to be to agents that ask, over HTTP.
         certificate, key, client_ca: files in PEM, for TLS; `client_ca` signs the senders' certificates.
     """
@@ -70,6 +73,7 @@ class Intake:
     certificate: str | None = None
     key: str | None = None
     client_ca: str | None = None
+    servers: str | None = None
     elastic_version: str = ELASTIC_VERSION
     _places: dict[str, PrefixSet] = field(default_factory=dict[str, PrefixSet], compare=False, repr=False)
 
@@ -83,6 +87,11 @@ class Intake:
         """An address of this machine, and a port."""
         host, _, port = self.listen.partition("://")[2].rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_topic(self) -> bool:
+        """Whether it is a topic that is read, and no address that is listened on."""
+        return self.scheme == "kafka"
 
     @property
     def over_http(self) -> bool:
@@ -110,6 +119,11 @@ class Intake:
         if found is None:
             found = self._places[sender.name] = PrefixSet(sender.networks)
         return found
+
+
+def is_intake(source: str) -> bool:
+    """Whether a jail's source needs an intake."""
+    return LISTEN.fullmatch(source) is not None or TOPIC.fullmatch(source) is not None
 
 
 def origins_pattern(listen: str) -> str:

@@ -35,6 +35,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "http": "producers.sources.intake",
     "https": "producers.sources.intake",
     "journald": "producers.sources.journald",
+    "kafka": "producers.sources.intake",
     "stdin": "producers.sources.stdin",
     "syslog+tcp": "producers.sources.intake",
     "syslog+tls": "producers.sources.intake",
@@ -112,6 +113,6 @@ def _kind_of(spec: str) -> SourceKind:
     if kind is None or kind.spec.fullmatch(spec) is None:
         raise ConfigError(
             f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin, or what others "
-            f"send: syslog+tcp://ADDRESS:PORT (udp, tls, http){_others()}"
+            f"send: syslog+tcp://ADDRESS:PORT (udp, tls, http), kafka://TOPIC{_others()}"
         )
     return kind

@@ -1,12 +1,13 @@
-"""Addresses that are listened on, as jails name them; who may send to one says `[intake.NAME]`."""
+"""Addresses that are listened on, and topics, as jails name them; `[intake.NAME]` says who may send."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from producers.contract import Source, SourceKind, StartPosition
-from producers.intakes.settings import LISTEN
+from producers.intakes.settings import LISTEN, TOPIC
 from schemas.errors import ConfigError
 
 
@@ -16,4 +17,4 @@ def _open(
     raise ConfigError(f'{spec}: nobody may send to it; say who in [intake.NAME] with listen = "{spec}"')
 
 
-KIND: Final = SourceKind(spec=LISTEN, open=_open, check=lambda _: [])
+KIND: Final = SourceKind(spec=re.compile(f"{LISTEN.pattern}|{TOPIC.pattern}"), open=_open, check=lambda _: [])
