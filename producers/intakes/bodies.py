@@ -5,7 +5,7 @@ Each reader takes a body, and raises ValueError, in a sentence, for what is none
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -41,19 +41,17 @@ def read_bulk(body: bytes) -> tuple[list[Said], list[str]]:
     lines = [line for line in body.split(b"\n") if line.strip()]
     found: list[Said] = []
     actions: list[str] = []
-    at = 0
+    at, before, name = 0, b"", ""
     while at < len(lines):
-        action = orjson.loads(lines[at])
-        name = next((each for each in ACTIONS if isinstance(action, dict) and each in action), None)
-        if name is None:
-            raise ValueError(f"line {at + 1} of the bulk is no action such as create")
+        if lines[at] != before:
+            before, name = lines[at], _action(lines[at], at)
         actions.append(name)
         at += 1
         if name != "delete":
             if at >= len(lines):
                 raise ValueError("the bulk ends behind an action")
             if name != "update":
-                found.extend(_said(orjson.loads(lines[at])))
+                found += _said(orjson.loads(lines[at]))
             at += 1
     return found, actions
 
@@ -95,13 +93,21 @@ def read_otlp(body: bytes) -> Iterator[Said]:
                         yield Said(each.line, each.host or host)
 
 
-def _said(entry: Any) -> Iterator[Said]:
+def _action(line: bytes, at: int) -> str:
+    """The action of a bulk's line."""
+    action = orjson.loads(line)
+    name = next((each for each in ACTIONS if isinstance(action, dict) and each in action), None)
+    if name is None:
+        raise ValueError(f"line {at + 1} of the bulk is no action such as create")
+    return name
+
+
+def _said(entry: Any) -> Iterable[Said]:
     if isinstance(entry, dict):
-        yield from said(entry)
-    elif isinstance(entry, str):
-        yield Said(entry.encode("utf-8", "replace"), None)
-    else:
-        raise ValueError("neither an object nor a text")  # noqa: TRY004 - one error for every bad body
+        return said(entry)
+    if isinstance(entry, str):
+        return (Said(entry.encode("utf-8", "replace"), None),)
+    raise ValueError("neither an object nor a text")
 
 
 def _objects(body: bytes) -> Iterator[Mapping[str, Any]]:

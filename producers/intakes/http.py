@@ -173,7 +173,8 @@ class HttpTalk:
             self._answer(hello(path, self._desk.elastic_version))
             return
         taken = self._read(path, body, _header(request, b"content-type").decode("latin-1").lower())
-        lines = [each for each in taken.lines if sender.speaks_for(each.host)]
+        own = {host: sender.speaks_for(host) for host in {each.host for each in taken.lines}}
+        lines = [each for each in taken.lines if own[each.host]]
         self._desk.notices.add(REFUSED_LINES, sender, len(taken.lines) - len(lines))
         self._desk.allowance.take(sender, len(taken.lines))
         data = b"".join([line_of(each.line[:MESSAGE_LIMIT_BYTES]) for each in lines])

@@ -14,7 +14,7 @@ A line's own time counts, not when an agent read it. An object without a line is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -28,11 +28,19 @@ HOSTS: Final = (
     "dst_endpoint.hostname", "device.hostname",
 )  # fmt: skip
 PROGRAMS: Final = ("app-name", "programname", "appname", "SYSLOG_IDENTIFIER", "ident", "process.name")
+PROGRAM_KEYS: Final = frozenset({*PROGRAMS, "process"})
+UNUSUAL: Final = PROGRAM_KEYS | {"rawmsg", "event.original", "raw_event", "host.name"}
+"""Without any of these `message` and `host.name` are all there is to a line of a Beat's."""
 PIDS: Final = ("procid", "pid", "process.pid")
 TIMES: Final = ("timereported", "timestamp", "@timestamp")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f\[\]:]+")
 EVENT_OF: Final = re.compile(r"Security|System|Application|OpenSSH/Operational")
+EVENT_KEYS: Final = frozenset(
+    {"event", "event.category", "class_uid", "winlog", "winlog.event_id", "EventID", "eventSource",
+     "apiVersion", "Records", "items", "MESSAGE"}
+)  # fmt: skip
+"""Without any of these an object is a line with what an agent adds: quick, as nearly all are."""
 MOST_ENTRIES: Final = 1_000
 """So many events a list of Kubernetes' or CloudTrail's may have."""
 
@@ -44,8 +52,20 @@ class Said(NamedTuple):
     host: str | None
 
 
-def said(entry: Mapping[str, Any]) -> Iterator[Said]:
+def said(entry: Mapping[str, Any]) -> Iterable[Said]:
     """The lines of an object; none where it holds none."""
+    if not EVENT_KEYS.isdisjoint(entry):
+        return _others(entry)
+    if UNUSUAL.isdisjoint(entry):
+        text, host = entry.get("message"), entry.get("host")
+        name = host.get("name") if isinstance(host, dict) else None
+        if isinstance(text, str) and text and isinstance(name, str) and name:
+            return (Said(text.encode("utf-8", "replace"), name),)
+    return _line(entry)
+
+
+def _others(entry: Mapping[str, Any]) -> Iterator[Said]:
+    """What is more than a line with what an agent adds."""
     records = entry.get("Records") or (entry.get("items") if entry.get("kind") == "EventList" else None)
     if isinstance(records, list):
         for each in records[:MOST_ENTRIES]:
@@ -56,9 +76,14 @@ def said(entry: Mapping[str, Any]) -> Iterator[Said]:
     elif "MESSAGE" in entry:
         yield from _journals(entry)
     else:
-        text = next((found for name in TEXTS if isinstance(found := at(entry, name), str) and found), None)
-        if text is not None:
-            yield Said(_headed(text, entry).encode("utf-8", "replace"), _host(entry))
+        yield from _line(entry)
+
+
+def _line(entry: Mapping[str, Any]) -> Iterator[Said]:
+    text = next((found for name in TEXTS if isinstance(found := at(entry, name), str) and found), None)
+    if text is not None:
+        host = _host(entry)
+        yield Said(_headed(text, host, entry).encode("utf-8", "replace"), host)
 
 
 def is_event(entry: Mapping[str, Any]) -> bool:
@@ -85,8 +110,11 @@ def at(entry: Mapping[str, Any], name: str) -> Any:
 
 
 def _host(entry: Mapping[str, Any]) -> str | None:
-    found = (at(entry, name) for name in HOSTS)
-    return next((each for each in found if isinstance(each, str) and each), None)
+    for name in HOSTS:
+        found = at(entry, name)
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def _journals(entry: Mapping[str, Any]) -> Iterator[Said]:
@@ -103,11 +131,12 @@ def _journals(entry: Mapping[str, Any]) -> Iterator[Said]:
             yield Said(text.encode("utf-8", "replace"), _host(entry))
 
 
-def _headed(text: str, entry: Mapping[str, Any]) -> str:
+def _headed(text: str, host: str | None, entry: Mapping[str, Any]) -> str:
     """A message behind the header that its agent took off; as it is where it has one, or names no program."""
+    if host is None or PROGRAM_KEYS.isdisjoint(entry):
+        return text
     program = next((found for name in PROGRAMS if isinstance(found := at(entry, name), str) and found), "")
-    host = _host(entry)
-    if not program or not host or syslog_header(text.encode("utf-8", "replace")) is not None:
+    if not program or syslog_header(text.encode("utf-8", "replace")) is not None:
         return text
     time = next((str(found) for name in TIMES if TIME.fullmatch(str(found := at(entry, name)))), None)
     if time is None:
