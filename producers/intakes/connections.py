@@ -77,6 +77,10 @@ class Talk(Protocol):
         """The connection is gone."""
         ...
 
+    def renew(self, senders: Sequence[Sender]) -> None:
+        """Those whom it may be are others now, or are told anew."""
+        ...
+
     @property
     def unfinished(self) -> bool:
         """Whether a message has begun and not ended."""
@@ -93,6 +97,7 @@ class Connection:
     Attributes:
         sender: who it is; None while that is not known.
         may_be: who it may be, by its address.
+        names: what its certificate is made out for.
         begun_ms: since when it greets, or a message of its has not ended.
         heard_ms: when it said something last.
         watched: what the kernel is asked to tell of it.
@@ -103,6 +108,7 @@ class Connection:
     def __init__(self, made: socket.socket, may_be: tuple[Sender, ...], now_ms: int, address: str) -> None:
         self.socket = made
         self.may_be = may_be
+        self.names: tuple[str, ...] = ()
         self.sender: Sender | None = None
         self.talk: Talk = Framing()
         self.watched = 0
@@ -147,13 +153,14 @@ class Connections:
         self.intake = intake
         for each in list(self._open.values()):
             each.may_be = intake.at(each.address)
-            if each.sender is not None:
-                names = {one.name: one for one in each.may_be}
-                again = names.get(each.sender.name)
-                if again is None or again.certificates != each.sender.certificates:
-                    self._drop(each)
-                else:
-                    each.sender = again
+            if each.sender is None:
+                continue
+            senders = [one for one in each.may_be if one.bears(each.names)]
+            if not senders or senders[0].name != each.sender.name:
+                self._drop(each)
+            else:
+                each.sender = senders[0]
+                each.talk.renew(senders)
 
     def pump(self, now_ms: int, most_bytes: int) -> bool:
         """Take what has come, about so much at most; whether there was something."""
@@ -261,8 +268,8 @@ class Connections:
             return False
         self._watch(each, select.EPOLLIN)
         self._greeting.pop(tls.fileno(), None)
-        names = names_of(tls)
-        senders = [one for one in each.may_be if one.bears(names)]
+        each.names = names_of(tls)
+        senders = [one for one in each.may_be if one.bears(each.names)]
         if not senders:
             self._notices.add(UNKNOWN)
             self._drop(each)

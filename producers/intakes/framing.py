@@ -13,7 +13,10 @@ cut, the rest skipped.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+from producers.intakes.settings import Sender
 
 MESSAGE_LIMIT_BYTES: Final = 32 << 10
 """Four times what syslog daemons take by default."""
@@ -54,6 +57,9 @@ class Framing:
 
     def ended(self) -> None:
         """The connection is gone, and what had begun with it."""
+
+    def renew(self, senders: Sequence[Sender]) -> None:
+        """Who it is does not change how a stream is cut."""
 
     def take(self, data: bytes) -> Lines:
         """The messages that have ended with these bytes, as lines."""

@@ -98,6 +98,10 @@ class HttpTalk:
             self._refuse(refusal)
         return NOTHING
 
+    def renew(self, senders: Sequence[Sender]) -> None:
+        """Others may speak here from the next request on."""
+        self.may_be = senders
+
     def ended(self) -> None:
         """The connection is gone."""
         self._free()

@@ -56,16 +56,23 @@ class Intaking:
         watch = WatchedSource(source=intake.listen, filters=filters, intake=intake)
         self.producer = Producer(self.log, [watch])
         self._done = threading.Event()
+        self._turning = threading.Lock()
         self._thread = threading.Thread(target=self._turn, daemon=True)
         self._thread.start()
 
     def _turn(self) -> None:
         while not self._done.is_set():
             try:
-                if not self.producer.poll():
-                    time.sleep(0.005)
+                with self._turning:
+                    busy = self.producer.poll()
             except Transient:
+                busy = False
+            if not busy:
                 time.sleep(0.005)
+
+    def paused(self) -> threading.Lock:
+        """Within it nothing is read."""
+        return self._turning
 
     def close(self) -> None:
         """Stop."""
@@ -326,6 +333,24 @@ def test_a_sender_is_known_by_its_token_and_speaks_for_its_hosts(tmp_path: Path)
         assert {each.ip for each in made.events()} == {"203.0.113.1"}
         assert (made.told("lines of a host"), made.told("events of a host")) == (1, 1)
         assert made.told("without the token") == 2
+
+
+def test_a_reload_changes_who_may_speak_on_a_connection_that_is_open() -> None:
+    """From its next request on."""
+    first = sender("one", networks=("127.0.0.1/32",))
+    with intaking(first, sender("two", hosts=("db*",))) as made:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", int(made.url.rpartition(":")[2]), maxsize=1)
+        body = json.dumps([{"message": line(1), "host": "web1"}])
+        assert pool.request("POST", "/", body=body).status == 200
+        intake = Intake(name="t", listen=made.url, senders=(sender("one", hosts=("db*",)),))
+        with made.paused():
+            watch = WatchedSource(source=made.url, filters=("sshd",), intake=intake)
+            new = made.producer.prepared([watch])
+            made.producer.release()
+            made.producer = new
+        assert pool.request("POST", "/", body=body).status == 200
+        assert pool.num_connections == 1
+        assert (len(made.events()), made.told("lines of a host")) == (1, 1)
 
 
 def test_what_agents_ask_before_they_send() -> None:
