@@ -158,8 +158,8 @@ def _sender(name: str, table: Table, listen: str) -> Sender:
 
 
 EXPECTED_LISTEN: Final = (
-    "syslog+udp://ADDRESS:PORT, syslog+tcp, syslog+tls, http or https so, with an address of this machine in "
-    "digits, or 0.0.0.0, or [::]; or a topic, kafka://TOPIC"
+    "syslog+udp://ADDRESS:PORT, syslog+tcp, syslog+tls, tcp, gelf+udp, gelf+tcp, http or https so, with "
+    "an address of this machine in digits, or 0.0.0.0, or [::]; or a topic, kafka://TOPIC"
 )
 
 

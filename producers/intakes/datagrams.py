@@ -9,8 +9,11 @@ from typing import Final
 
 from producers.intakes.counting import CUT, OVER_LIMIT, OVERFLOWN, STRANGERS, Allowance, Notices
 from producers.intakes.framing import MESSAGE_LIMIT_BYTES, line_of
+from producers.intakes.gelf import GelfPieces
 from producers.intakes.settings import Intake, Sender
 
+LARGEST_BYTES: Final = 1 << 16
+"""No datagram is larger."""
 BUFFER_BYTES: Final = 8 << 20
 """Asked of the kernel: what comes while banstream is busy waits there."""
 MOST_PEERS: Final = 4_096
@@ -25,8 +28,12 @@ Give = Callable[[Sender, bytes], None]
 class Datagrams:
     """A socket, and whose its datagrams are."""
 
-    def __init__(self, intake: Intake, notices: Notices, give: Give) -> None:
+    def __init__(
+        self, intake: Intake, notices: Notices, give: Give, pieces: GelfPieces | None = None
+    ) -> None:
+        """Listen; `pieces`: a datagram is GELF's, or a piece of one. Raises OSError."""
         self.intake = intake
+        self._pieces = pieces
         self._notices = notices
         self._give = give
         self._allowance = Allowance()
@@ -52,7 +59,7 @@ class Datagrams:
         taken = 0
         while taken < most_bytes:
             try:
-                data, beside, _, peer = self._socket.recvmsg(MESSAGE_LIMIT_BYTES + 1, 64)
+                data, beside, _, peer = self._socket.recvmsg(LARGEST_BYTES, 64)
             except OSError:
                 break
             taken += len(data) + 1
@@ -76,6 +83,9 @@ class Datagrams:
             self._notices.add(OVER_LIMIT, sender)
             return
         self._allowance.take(sender, 1)
+        if self._pieces is not None:
+            self._give(sender, b"".join(self._pieces.take(data, sender, address, now_ms)))
+            return
         self._notices.add(CUT, sender, len(data) > MESSAGE_LIMIT_BYTES)
         self._give(sender, line_of(data[:MESSAGE_LIMIT_BYTES]))
 

@@ -41,9 +41,10 @@ def line_of(message: bytes) -> bytes:
 
 
 class Framing:
-    """One connection's stream. Nothing is ever said there."""
+    """One connection's stream. Nothing is ever said there. `counted`: octets may be counted, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counted: bool = True) -> None:
+        self._counted = counted
         self.output = bytearray()
         self.closing = self.deaf = False
         self._rest = b""
@@ -68,7 +69,7 @@ class Framing:
         found: list[bytes] = []
         count = cut = at = 0
         while at < len(data):
-            counted = COUNT.match(data, at)
+            counted = COUNT.match(data, at) if self._counted else None
             if counted is not None:
                 length, at = int(counted[1]), counted.end()
                 if length > MESSAGE_LIMIT_BYTES and len(data) - at >= MESSAGE_LIMIT_BYTES:
@@ -94,7 +95,7 @@ class Framing:
 
     def _lines_end(self, data: bytes, at: int) -> int:
         """Where the whole lines from here on end that are told apart by newlines."""
-        following = COUNT_AFTER_LINE.search(data, at)
+        following = COUNT_AFTER_LINE.search(data, at) if self._counted else None
         return data.rfind(b"\n", at) + 1 or at if following is None else following.start() + 1
 
     def _begun(self, rest: bytes, found: list[bytes]) -> int:

@@ -13,6 +13,7 @@ from producers.intakes.connections import Connections, Talk
 from producers.intakes.counting import Allowance, Notices
 from producers.intakes.datagrams import Datagrams
 from producers.intakes.framing import Framing
+from producers.intakes.gelf import GelfPieces, GelfStream
 from producers.intakes.settings import Intake, Sender
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ class Hub:
         self._unsettled: list[tuple[int, list[Callable[[], None]]]] = []
         self._desk: Desk | None = None
         self._sockets: Connections | Datagrams = (
-            Datagrams(intake, self.notices, self._give)
+            Datagrams(
+                intake,
+                self.notices,
+                self._give,
+                GelfPieces(self.notices) if intake.scheme.startswith("gelf") else None,
+            )
             if intake.scheme.endswith("udp")
             else Connections(intake, self.notices, self._give, self._talks())
         )
@@ -100,8 +106,11 @@ class Hub:
 
     def _talks(self) -> Callable[[Sequence[Sender]], Talk]:
         """What is said on a connection."""
+        if self.intake.scheme == "gelf+tcp":
+            return lambda senders: GelfStream(senders, self.notices)
         if not self.intake.over_http:
-            return lambda _: Framing()
+            counted = self.intake.scheme.startswith("syslog")
+            return lambda _: Framing(counted=counted)
         from producers.intakes.http import Desk, HttpTalk  # noqa: PLC0415 - syslog does without
 
         desk = self._desk = Desk(

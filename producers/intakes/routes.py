@@ -9,6 +9,7 @@
 | `GET /services/collector/health` | | 200 |
 | `POST /loki/api/v1/push` | Loki's push in JSON | 204 |
 | `POST /v1/logs` | OTLP in JSON | 200 `{}` |
+| `POST /gelf` | GELF | 202 |
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ BULK_ITEMS: Final = {
     "update": b'{"update":{"status":200}}',
     "delete": b'{"delete":{"status":200}}',
 }
-PATHS: Final = "/, /_bulk, /services/collector, /loki/api/v1/push and /v1/logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def route(path: str) -> Route | None:
     hec = HEC.fullmatch(path)
     if hec is not None:
         return _hec_raw if hec[1] == "raw" else _hec
-    return {"/": _lines, "/lines": _lines, "/loki/api/v1/push": _loki, "/v1/logs": _otlp}.get(path)
+    return ROUTES.get(path)
 
 
 def hello(path: str, elastic_version: str) -> Answer:
@@ -102,6 +102,10 @@ def _lines(body: bytes, kind: str) -> Taken:
     return Taken(list(bodies.read_json(body)))
 
 
+def _gelf(body: bytes, _kind: str) -> Taken:
+    return Taken(list(bodies.read_json(body)), Answer(202))
+
+
 def _bulk(body: bytes, _kind: str) -> Taken:
     lines, actions = bodies.read_bulk(body)
     items = b",".join([BULK_ITEMS[name] for name in actions])
@@ -127,3 +131,12 @@ def _otlp(body: bytes, kind: str) -> Taken:
     if not kind.startswith(JSON):
         raise TypeError("OTLP is taken as JSON (application/json) alone: otlphttp with encoding: json")
     return Taken(list(bodies.read_otlp(body)))
+
+
+ROUTES: Final[dict[str, Route]] = {
+    "/": _lines,
+    "/gelf": _gelf,
+    "/lines": _lines,
+    "/loki/api/v1/push": _loki,
+    "/v1/logs": _otlp,
+}

@@ -13,7 +13,7 @@ from schemas.addresses import canonical_address
 from schemas.prefixes import PrefixSet
 
 LISTEN: Final = re.compile(
-    r"(?P<scheme>syslog\+(?:udp|tcp|tls)|https?)://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"
+    r"(?P<scheme>syslog\+(?:udp|tcp|tls)|https?|tcp|gelf\+(?:udp|tcp))://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|\d{1,3}(?:\.\d{1,3}){3}):(?P<port>\d{1,5})"
 )
 """What a jail's source and an intake's `listen` look like."""
 TOPIC: Final = re.compile(r"kafka://[A-Za-z0-9._-]{1,200}")

@@ -5,6 +5,7 @@
 | Beats, Vector, Logstash | `event.original`, else `message` | `host.name`, `host`, `agent.name` |
 | Fluent Bit, Fluentd | `log`, else `MESSAGE` with the journal's fields | `_HOSTNAME`, `hostname`, `host` |
 | rsyslog (omhttp, omkafka) | `rawmsg`, else `msg` behind a header made of the other fields | `hostname` |
+| GELF | `full_message`, else `short_message` | `host` |
 | NXLog | `raw_event`, else `Message` | `Hostname` |
 | parsed events: ECS, OCSF, Windows, CloudTrail, Kubernetes | the object, for a filter of JSON | theirs |
 
@@ -22,7 +23,10 @@ import orjson
 from producers.filters.headers import syslog_header
 from producers.sources.journald import render
 
-TEXTS: Final = ("rawmsg", "event.original", "raw_event", "message", "log", "msg", "Message", "line")
+TEXTS: Final = (
+    "rawmsg", "event.original", "raw_event", "message", "log", "msg", "Message", "line",
+    "full_message", "short_message",
+)  # fmt: skip
 HOSTS: Final = (
     "host.name", "winlog.computer_name", "hostname", "Hostname", "_HOSTNAME", "host", "agent.name",
     "dst_endpoint.hostname", "device.hostname",
@@ -35,7 +39,6 @@ PIDS: Final = ("procid", "pid", "process.pid")
 TIMES: Final = ("timereported", "timestamp", "@timestamp")
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f\[\]:]+")
-EVENT_OF: Final = re.compile(r"Security|System|Application|OpenSSH/Operational")
 EVENT_KEYS: Final = frozenset(
     {"event", "event.category", "class_uid", "winlog", "winlog.event_id", "EventID", "eventSource",
      "apiVersion", "Records", "items", "MESSAGE"}

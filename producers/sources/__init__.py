@@ -32,11 +32,14 @@ __all__ = ["SSHD_JOURNAL", "check_source", "default_sources", "missing_files", "
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "file": "producers.sources.file",
+    "gelf+tcp": "producers.sources.intake",
+    "gelf+udp": "producers.sources.intake",
     "http": "producers.sources.intake",
     "https": "producers.sources.intake",
     "journald": "producers.sources.journald",
     "kafka": "producers.sources.intake",
     "stdin": "producers.sources.stdin",
+    "tcp": "producers.sources.intake",
     "syslog+tcp": "producers.sources.intake",
     "syslog+tls": "producers.sources.intake",
     "syslog+udp": "producers.sources.intake",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import random
 import resource
 import socket
 import ssl
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,49 @@ def test_a_sender_past_its_limit_waits_or_is_dropped(scheme: str) -> None:
             assert found.startswith(b"<38>a#012b\n<38>1\n")
             assert found.count(b"\n") + told(source, "dropped") == 1_000
             assert told(source, "dropped") == 900
+
+
+def gelf(number: int, host: str = "web1", **more: str) -> bytes:
+    """A message as Graylog takes it."""
+    message = {"version": "1.1", "host": host, "short_message": f"line {number}", **more}
+    return json.dumps(message).encode()
+
+
+def test_gelf_over_tcp_and_udp() -> None:
+    """Plain, packed, in pieces; what is none, of another host or never whole is counted."""
+    with listening(scheme="gelf+tcp") as source, connected(source) as made:
+        made.sendall(gelf(1) + b"\0" + gelf(2, full_message="line\n2") + b"\0{\0" + gelf(3, "db1") + b"\0")
+        assert chunks(source, 2)[0].data == b"line 1\nline#0122\n"
+        assert (told(source, "could not be read"), told(source, "lines of a host")) == (1, 1)
+        made.sendall(b"{" * (2 << 20))
+        eventually(lambda: source.read(1) or told(source, "could not be read") == 2, "it is closed")
+    clock = Clock()
+    with (
+        listening(scheme="gelf+udp", clock=clock) as source,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made,
+    ):
+        made.connect(("127.0.0.1", port_of(source)))
+        whole = gzip.compress(gelf(3))
+        pieces = [
+            b"\x1e\x0fabcdefgh" + bytes([nth, 2]) + part for nth, part in enumerate((whole[:9], whole[9:]))
+        ]
+        bomb = zlib.compress(b" " * (64 << 20))
+        for each in (gelf(1), zlib.compress(gelf(2)), *reversed(pieces), b"\x1e\x0f", bomb[:60_000]):
+            made.send(each)
+        assert b"".join(each.data for each in chunks(source, 3)) == b"line 1\nline 2\nline 3\n"
+        made.send(pieces[0])
+        made.send(b"\x1e\x0fnot-here\x00\x02x")
+        eventually(lambda: source.read(1) or told(source, "could not be read"), "the bomb is counted")
+        clock.now_ms += 6_000
+        made.send(b"\x1e\x0fnot-last\x00\x02x")
+        eventually(lambda: source.read(1) or told(source, "pieces") > 1, "what is not whole is dropped")
+
+
+def test_plain_lines_may_begin_with_anything() -> None:
+    """Over tcp:// nothing is taken for a count of octets."""
+    with listening(scheme="tcp") as source, connected(source) as made:
+        made.sendall(b"5 <38>a line\n7 <1>\n")
+        assert chunks(source, 2)[0].data == b"5 <38>a line\n7 <1>\n"
 
 
 def test_a_certificate_says_who_sends_over_tls(tmp_path: Path) -> None:
