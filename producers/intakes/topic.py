@@ -16,8 +16,8 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, Final, NamedTuple
 
-from kafka import TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.structs import TopicPartition
 
 from eventlog.kafka import clients
 from eventlog.kafka.options import parse_url

@@ -143,6 +143,14 @@ def test_a_real_rsyslogs_lines_ban(tmp_path: Path) -> None:
             "[intake.a]\nlisten = 'syslog+tls://127.0.0.1:514'\nsender.b = {certificates = 'x', hosts = '*'}",
             r"intake\.a\.certificate.*PEM(.|\n)*intake\.a\.client_ca.*authority",
         ),
+        (
+            "[intake.a]\nlisten = 'http://127.0.0.1:80'\nsender.b = {certificates = 'x', hosts = '*'}",
+            r"intake\.a\.sender\.b\.certificates.*only syslog\+tls:// and https://",
+        ),
+        (
+            "[intake.a]\nlisten = 'kafka://r'\nsender = {b = {from = '::1', hosts = 'x'}, c = {hosts = 'x'}}",
+            r"intake\.a\.servers.*kafka://host:9092(.|\n)*broker says(.|\n)*in a topic nobody can be told",
+        ),
     ],
 )
 def test_what_an_intake_lacks_is_said(tmp_path: Path, more: str, said: str) -> None:

@@ -9,13 +9,14 @@ import resource
 import socket
 import ssl
 import zlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producers.intakes.connections import GREETING_MOST, MESSAGE_MS, SILENT_MS
-from producers.intakes.settings import Intake
+from producers.intakes.settings import Intake, is_intake, origins_pattern
 from producers.intakes.source import IntakeSource
 from tests.banstream.service import eventually
 from tests.producers.intakes.listening import (
@@ -63,6 +64,15 @@ def test_a_sender_speaks_for_its_hosts_alone() -> None:
         assert not source.speaks_for(origin, "db1")
         assert not source.speaks_for("file:/x", "web1")
         assert told(source, "may not speak for") == 2
+
+
+@pytest.mark.parametrize("listen", ["syslog+tcp://[::1]:514", "http://127.0.0.1:80", "kafka://raw.x"])
+def test_jails_that_select_by_source_see_each_sender_of_an_intake(listen: str) -> None:
+    """And no other intake's: an address in brackets is no pattern."""
+    assert is_intake(listen)
+    origin = Intake(name="t", listen=listen, senders=(sender(),)).origin(sender())
+    assert fnmatchcase(origin, origins_pattern(listen))
+    assert not fnmatchcase(origin.replace("#", "0#"), origins_pattern(listen))
 
 
 def test_a_reload_keeps_connections_and_what_nobody_has_stored() -> None:
