@@ -42,8 +42,9 @@ PAUSE_MS: Final = 200
 LOOK_MS: Final = 1_000
 """How often it is looked whose time is up."""
 BACKLOG: Final = 1_024
-ACCEPTS: Final = 256
-"""So many connections are accepted in a turn."""
+EVENTS: Final = 1_024
+ACCEPTS: Final = 64
+"""So many connections are accepted in a turn, behind those that are there: who is done has made room."""
 READ_BYTES: Final = 64 << 10
 TURN_BYTES: Final = 256 << 10
 """After so much the next connection is read."""
@@ -167,13 +168,13 @@ class Connections:
         if now_ms >= self._look_ms:
             self._look(now_ms)
         taken = 0
-        for fileno, _ in self._poll.poll(0, ACCEPTS):
-            if fileno == self._socket.fileno():
-                self._accept(now_ms)
-                continue
-            taken += self._hear(self._open[fileno], now_ms) if fileno in self._open else 0
+        told = [fileno for fileno, _ in self._poll.poll(0, EVENTS)]
+        for fileno in told:
             if taken >= most_bytes:
                 break
+            taken += self._hear(self._open[fileno], now_ms) if fileno in self._open else 0
+        if self._socket.fileno() in told:
+            self._accept(now_ms)
         return taken > 0
 
     def close(self) -> None:
