@@ -42,7 +42,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 lock: $(STAMP)  ## pin what pyproject.toml asks for; ARGS=--upgrade: to the newest that it allows
-	$(LOCK) pyproject.toml --extra fast --extra kafka --extra nftables --extra places -o $(LOCKS)/run.lock
+	$(LOCK) pyproject.toml --extra fast --extra http --extra kafka --extra nftables --extra places -o $(LOCKS)/run.lock
 	$(LOCK) $(LOCKS)/build.in -c $(LOCKS)/run.lock -o $(LOCKS)/build.lock
 	$(LOCK) pyproject.toml --all-extras -c $(LOCKS)/run.lock -c $(LOCKS)/build.lock -o $(LOCKS)/dev.lock
 

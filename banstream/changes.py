@@ -13,7 +13,7 @@ KEYS: Final = {"max_log_bytes": "log.max_size", "log_url": "log.url"}
 OWN: Final = ("sources", "start", "usedns", "timezone", "layout")
 """What of a jail is no rule."""
 ELSEWHERE: Final = frozenset(
-    {"jails", "files", "lateness_ms", "max_subjects", "waiting", "configuration", "sinks"}
+    {"jails", "files", "lateness_ms", "max_subjects", "waiting", "configuration", "sinks", "intakes"}
 )
 """Told as rules, by their content, or in sentences of their own."""
 
@@ -21,7 +21,13 @@ ELSEWHERE: Final = frozenset(
 def changed(old: Settings, new: Settings) -> list[str]:
     """What the new settings change."""
     keys = _keys("", _fields(old, ELSEWHERE), _fields(new, ELSEWHERE))
-    return [*differences(old.rules(), new.rules()), *_sources(old, new), *_sinks(old, new), *keys]
+    return [
+        *differences(old.rules(), new.rules()),
+        *_sources(old, new),
+        *_sinks(old, new),
+        *_intakes(old, new),
+        *keys,
+    ]
 
 
 def _sources(old: Settings, new: Settings) -> Iterator[str]:
@@ -41,6 +47,14 @@ def _sinks(old: Settings, new: Settings) -> Iterator[str]:
             yield f"sink {name} is gone"
         elif before[name] != after[name]:
             yield f"sink {name} is another: to {after[name].shown} as {after[name].format}"
+
+
+def _intakes(old: Settings, new: Settings) -> Iterator[str]:
+    before, after = ({each.name: each for each in settings.intakes} for settings in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            state = "new" if name not in before else "gone" if name not in after else "another"
+            yield f"intake {name} is {state}"
 
 
 def _own(jail: object) -> dict[str, Any]:

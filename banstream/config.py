@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from banstream import values
+from banstream.intake_config import read_intakes
 from banstream.jails import CheckDepth, JailSettings, read_jails
 from banstream.lists.wanted import Wanted, read_lists, wanted_by
 from banstream.locating import locate
@@ -25,6 +26,7 @@ from banstream.toml import Problems, Table, read_files
 from banstream.waiting import WaitingJail
 from eventlog.urls import check_url, is_shared
 from producers.atlas import WhereaboutsFiles
+from producers.intakes.settings import Intake
 from schemas.bounds import MOST_SUBJECTS
 from schemas.errors import ConfigError
 from schemas.registries import BACKENDS
@@ -126,7 +128,7 @@ class Settings:
     Attributes:
         files: the files read, in order; none means the built-in defaults.
         log_url: the event log.
-        lists: those of `[list.NAME]`; sinks: those of `[sink.NAME]`.
+        lists: those of `[list.NAME]`; sinks: those of `[sink.NAME]`; intakes: those of `[intake.NAME]`.
         places: the files that know where addresses are.
         max_log_bytes: an embedded log that is larger lets its oldest events go; None: it may grow.
         lateness_ms, max_subjects: see schemas.rules.Rules.
@@ -141,6 +143,7 @@ class Settings:
     ship: ShipSettings
     lists: tuple[Wanted, ...] = ()
     sinks: tuple[SinkSettings, ...] = ()
+    intakes: tuple[Intake, ...] = ()
     places: WhereaboutsFiles = field(default_factory=WhereaboutsFiles)
     enforcer: EnforcerSettings = field(default_factory=EnforcerSettings)
     decider: DeciderSettings = field(default_factory=DeciderSettings)
@@ -253,6 +256,7 @@ def _settings(top: Table, files: tuple[str, ...], *, check: CheckDepth) -> Setti
         log_url=log_url,
         jails=jails,
         sinks=read_sinks(top, jails),
+        intakes=read_intakes(top, jails, log_url),
         lists=lists,
         places=places,
         ship=ship,

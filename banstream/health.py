@@ -25,7 +25,7 @@ from banstream.account import RoleStatus
 DIRECTORY: Final = "RUNTIME_DIRECTORY"
 UNITS: Final = {
     "up": "/run/banstream",
-    **{role: f"/run/banstream-{role}" for role in ("ship", "decide", "enforce", "sink")},
+    **{role: f"/run/banstream-{role}" for role in ("ship", "parse", "decide", "enforce", "sink")},
 }
 """The units' RuntimeDirectory= (deploy/systemd)."""
 SOCKET: Final = "NOTIFY_SOCKET"

@@ -21,6 +21,7 @@ from banstream.successes import on_success
 from banstream.toml import Table
 from eventlog.trust import doubt
 from producers.atlas import WhereaboutsFiles
+from producers.intakes.settings import is_intake, origins_pattern
 from producers.library import (
     AUTO,
     FAILED,
@@ -264,7 +265,8 @@ def told_apart(jails: tuple[JailSettings, ...]) -> tuple[JailSettings, ...]:
     for jail in jails:
         others = [other for other in jails if set(other.rules.filters) & set(jail.rules.filters)]
         same = all(other.sources == jail.sources for other in others)
-        rules = jail.rules if same else replace(jail.rules, sources=jail.sources)
+        sources = tuple(origins_pattern(each) if is_intake(each) else each for each in jail.sources)
+        rules = jail.rules if same else replace(jail.rules, sources=sources)
         told.append(replace(jail, rules=rules))
     return tuple(told)
 

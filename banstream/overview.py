@@ -13,6 +13,7 @@ COMMANDS: Final[dict[str, str]] = {
     "setup": "Write a first configuration: three questions, then it is there.",
     "up": "Protect this machine: the whole pipeline in one process.",
     "ship": "Send this machine's events to the fleet's log.",
+    "parse": "Read what hosts send with their own shippers into the log.",
     "decide": "Decide on a log on Kafka: one worker or many, on any hosts.",
     "enforce": "Follow the fleet's bans with this machine's firewall.",
     "sink": "Send what happens elsewhere: a SIEM, mail, scripts.",

@@ -19,7 +19,7 @@ from banstream.waiting import status_of
 from banstream.watches import watches
 from eventlog.contract import EventLog
 from producers.atlas import Atlas
-from producers.producer import Producer
+from producers.producer import Producer, WatchedSource
 from producers.seals import Signing, unsigned
 from producers.spool import Spool
 from producers.status import UplinkStatus
@@ -46,15 +46,21 @@ log = getLogger("banstream")
 class Shipping:
     """This host's producer: sources into the spool, and the spool's content into the log by a thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what most callers leave as it is comes last
         self,
         settings: Settings,
         spool: Spool,
         event_log: EventLog,
         now_ms: Callable[[], int],
         private: Ed25519PrivateKey | None = None,
+        *,
+        only_sent: bool = False,
     ) -> None:
-        """Ship what `settings` say; signed with `private`, where there is one."""
+        """Ship what `settings` say; signed with `private`, where there is one.
+
+        `only_sent`: what others send is read, in topics and at addresses, and no file.
+        """
+        self._only_sent = only_sent
         self._settings = settings
         self._spool = spool
         self._now_ms = now_ms
@@ -99,7 +105,9 @@ class Shipping:
         if (settings.log_url, settings.ship, settings.metrics) != (old.log_url, old.ship, old.metrics):
             raise ConfigError("log.url, metrics.listen and the keys of [ship] change only with a restart")
         if self._producer is not None:
-            new = self._producer.prepared(watches(settings.jails, settings.ship.labels), settings.places)
+            new = self._producer.prepared(
+                watches(settings.jails, settings.ship.labels, settings.intakes), settings.places
+            )
             self._producer.release()
             self._producer = new
         self._settings = settings
@@ -137,15 +145,21 @@ class Shipping:
             settings = self._settings
             self._producer = Producer(
                 self._spool,
-                watches(settings.jails, settings.ship.labels),
+                self._watches(settings),
                 now_ms=self._now_ms,
                 host=settings.ship.host,
                 atlas=Atlas(settings.places),
             )
             for source in self._producer.describe():
                 log.info("Shipping source=%s", source)
-            say_missing(settings)
+            if not self._only_sent:
+                say_missing(settings)
         return not self._is_full() and self._producer.poll()
+
+    def _watches(self, settings: Settings) -> list[WatchedSource]:
+        """What it reads."""
+        found = watches(settings.jails, settings.ship.labels, settings.intakes)
+        return [each for each in found if each.intake is not None] if self._only_sent else found
 
     def _is_full(self) -> bool:
         """Whether reading waits until the spool is emptier; told while nothing leaves it."""

@@ -8,15 +8,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from banstream.jails import JailSettings, Start
+from producers.intakes.settings import Intake
 from producers.producer import WatchedSource
 from producers.requests import REQUEST
 from producers.sparing import Arguments
 from producers.zones import zone_of
 
 
-def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[WatchedSource]:
+def watches(
+    jails: tuple[JailSettings, ...], labels: Mapping[str, str], intakes: Sequence[Intake] = ()
+) -> list[WatchedSource]:
     """Each source once, with every filter that some jail wants on it; `labels` are put on every event."""
     found: dict[str, WatchedSource] = {}
+    listening = {intake.listen: intake for intake in intakes}
     for jail in jails:
         for spec in jail.sources if jail.reads else ():
             old = found.get(spec)
@@ -34,6 +38,7 @@ def watches(jails: tuple[JailSettings, ...], labels: Mapping[str, str]) -> list[
                 rated=REQUEST in jail.rules.kinds or (old is not None and old.rated),
                 commands=_commands(jail, old),
                 recent_ms=max(jail.rules.findtime_ms, old.recent_ms if old else 0),
+                intake=listening.get(spec),
             )
     return list(found.values())
 

@@ -83,7 +83,7 @@ class Stages:
             now_ms=now_ms,
         )
         enforcer.start()
-        watched = watches(settings.jails, settings.ship.labels)
+        watched = watches(settings.jails, settings.ship.labels, settings.intakes)
         producer = Producer(event_log, watched, now_ms=now_ms, atlas=Atlas(settings.places))
         return cls(
             settings=settings,
@@ -113,7 +113,9 @@ class Stages:
             )
         read_again = settings.configuration is None or settings.configuration is not old.configuration
         enforcer = self._next_enforcer(settings) if read_again else self.enforcer
-        producer = self.producer.prepared(watches(settings.jails, settings.ship.labels), settings.places)
+        producer = self.producer.prepared(
+            watches(settings.jails, settings.ship.labels, settings.intakes), settings.places
+        )
         try:
             self.crew.renew(settings)
             self.decider.catch_up()

@@ -24,6 +24,7 @@ PARTS = (
     "lists",
     "pipeline",
     "sinks",
+    "intakes",
     "idle",
     "kafka",
     "worker",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from schemas.errors import InvalidMessage
 
@@ -74,6 +74,24 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Spoken(Protocol):
+    """A source whose lines others say: each of its origins may speak for some hosts alone."""
+
+    def speaks_for(self, origin: str, host: str | None) -> bool:
+        """Whether an event of this origin may be of a host; None: its line names none."""
+        ...
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was read is stored."""
+        ...
+
+    def settled(self, position: Mapping[str, Any]) -> None:
+        """What was read up to a position, such as a chunk's `resume`, is stored."""
         ...
 
 

@@ -146,8 +146,8 @@ class Producer:
         return worked
 
     def _held(self) -> bool:
-        """Whether there are events to be committed: not of a source that is in the midst of what it read."""
-        return any(stream.appends and not stream.busy for stream in self._streams)
+        """Whether there is what cannot wait: not of a source that is in the midst of what it read."""
+        return any((stream.appends or stream.asked) and not stream.busy for stream in self._streams)
 
     def prepared(self, watches: Sequence[WatchedSource], files: WhereaboutsFiles | None = None) -> Producer:
         """Another that goes on where this one stands, with other watches; `release` this one before it polls.
@@ -221,5 +221,6 @@ class Producer:
             self._last_event_at_ms = self._now_ms()
         for stream in ready.values():
             stream.appends = []
+            stream.settled()
         self._moved.difference_update(ready)
         self._moved_at_ms = self._now_ms() if self._moved else 0

@@ -16,12 +16,13 @@ import orjson
 
 from eventlog.contract import Append
 from producers.atlas import Atlas
-from producers.contract import Chunk, Source, StartPosition
+from producers.contract import Chunk, Source, Spoken, StartPosition
 from producers.filters import Filter, filters_of
 from producers.filters.connections import address_of
 from producers.filters.plan import Plan
 from producers.filters.rows import EventRow
 from producers.frames import EventOrigin, appends, auth_lines, in_line_order
+from producers.intakes.settings import Intake
 from producers.library import AUTO
 from producers.names import Names, Waiting
 from producers.notices import gathered
@@ -72,6 +73,7 @@ class WatchedSource:
         decoy_paths: the requests that are events of their own; `rated`: all others are counted.
         commands: by filter, what is asked whom to spare.
         recent_ms: how far back `recent` goes, in milliseconds: the longest findtime that uses the source.
+        intake: who may send, where the source is an address that is listened on.
     """
 
     source: str
@@ -79,6 +81,7 @@ class WatchedSource:
     labels: Mapping[str, str] = field(default_factory=dict)
     start: Literal["recent", "beginning", "end"] = "recent"
     recent_ms: int = 600_000
+    intake: Intake | None = None
     auto: bool = False
     usedns: bool | None = None
     timezone: str = ""
@@ -136,8 +139,8 @@ class Stream:
         self._requests = RequestSieve(watch.decoy_paths, counted=watch.rated)
         for origin, states in saved.get("matchers", {}).items():
             self._load(origin, states)
-        start = StartPosition(watch.start, watch.recent_ms, self._zone)
-        self.source: Source = open_source(watch.source, saved.get("source"), start, now_ms)
+        self.source = self._opened(saved.get("source"), now_ms)
+        self._spoken = self.source if isinstance(self.source, Spoken) else None
         self.torn: dict[str, TornLines] = {}
         for origin, lines in saved.get("torn", {}).items():
             self._torn_of(origin).load(lines, self.source.again)
@@ -153,6 +156,21 @@ class Stream:
         self.begins = "from where it was left" if stored is not None else BEGINS[watch.start]
         if stored is None:
             self.resume = self.source.position()
+        if watch.intake is not None and not watch.intake.is_topic:
+            self.begins = "from what is sent now on"
+
+    def _opened(self, position: Mapping[str, Any] | None, now_ms: Callable[[], int]) -> Source:
+        watch = self.watch
+        start = StartPosition(watch.start, watch.recent_ms, self._zone)
+        if watch.intake is not None and watch.intake.is_topic:
+            from producers.intakes.topic import TopicSource  # noqa: PLC0415 - an extra, and much to load
+
+            return TopicSource(watch.intake, position, start, now_ms)
+        if watch.intake is not None:
+            from producers.intakes.source import IntakeSource  # noqa: PLC0415 - TLS is much to load
+
+            return IntakeSource(watch.intake, position, now_ms)
+        return open_source(watch.source, position, start, now_ms)
 
     @property
     def reader(self) -> str:
@@ -187,6 +205,16 @@ class Stream:
         """It is in the midst of what it read: its position and what its filters remember do not agree."""
         return self._chunk is not None
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody waits to hear that what was read is stored."""
+        return self._spoken is not None and not self.busy and self._spoken.asked
+
+    def settled(self) -> None:
+        """Its position is stored."""
+        if self._spoken is not None and self.resume is not None:
+            self._spoken.settled(self.resume)
+
     def _match_piece(self, chunk: Chunk, now_ms: int, partitions: int) -> None:
         """Match the next piece; behind the last one the position is past the chunk."""
         start, data = self._at, chunk.data
@@ -215,6 +243,8 @@ class Stream:
         plan = self._plan_of(chunk.origin)
         incarnation = self._mark + chunk.incarnation
         for each, rows in zip(plan.filters, plan.scan(chunk.data, clock), strict=True):
+            if self._spoken is not None and rows:
+                rows = self._said_by(chunk.origin, rows)  # noqa: PLW2901 - nobody may want the others
             if rows:
                 origin = EventOrigin(each, chunk.origin, incarnation, chunk.start, now_ms, self.watch.labels)
                 asked = self._requests.sift(rows) if rows[0][0] == REQUEST else rows
@@ -224,6 +254,12 @@ class Stream:
         ordered = in_line_order(found) if found else []
         self._atlas.mark(ordered)
         return self._spared.sift(ordered)
+
+    def _said_by(self, origin: str, rows: list[EventRow]) -> list[EventRow]:
+        """The rows of hosts that an origin may speak for."""
+        if self._spoken is None:
+            return rows
+        return [row for row in rows if self._spoken.speaks_for(origin, row[7])]
 
     def take_late(self, now_ms: int, partitions: int) -> bool:
         """Take the events of which what they waited for has become known; whether there were some."""

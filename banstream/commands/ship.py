@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,13 @@ from banstream.logs import begin_logging, logging_options
 from banstream.options import config_option
 from eventlog.claim import Claim
 from eventlog.urls import is_shared, open_log
+from producers.intakes.settings import is_intake
+from schemas.errors import ConfigError
+
+NOTHING_SENT: Final = (
+    '{}: no jail reads what others send; give one source = "kafka://banstream.raw", and say whose lines '
+    'stand there: [intake.raw] listen = "kafka://banstream.raw", [intake.raw.sender.hosts] hosts = ["*"]'
+)
 
 log = getLogger("banstream")
 
@@ -29,6 +36,15 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     the broker is away the spool fills to `[ship] spool` at most; then lines wait in their files. With
     `[ship] key_file` it signs what it sends: `banstream hosts --help`.
     """
+    run_shipper("ship", config_file, only_sent=False, **logging)
+    return 0
+
+
+def run_shipper(role: str, config_file: str | None, *, only_sent: bool, **logging: Any) -> None:
+    """Run a role that reads, and sends what it reads through a spool, until it is told to stop.
+
+    `only_sent`: what others send is read, and no file. Raises ConfigError and LogError.
+    """
     from banstream.key_files import read_key
     from banstream.loop import Loop
     from banstream.serving import listener, say_settings, say_waiting
@@ -39,6 +55,8 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
     begin_logging(**logging)
     open_more_files()
     settings = settings_to_ship(config_file)
+    if only_sent and not any(is_intake(source) for jail in settings.jails for source in jail.sources):
+        raise ConfigError(NOTHING_SENT.format(settings.origin))
     say_settings(settings)
     say_waiting(settings)
     ship = settings.ship
@@ -51,9 +69,9 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
         log.info("Signing host=%s key=%s", ship.host, fingerprint(public_text(private)))
     elif is_shared(settings.log_url):
         log.warning("Nothing is signed, and counts only where not all hosts have to host=%s", ship.host)
-    shipping = Shipping(settings, spool, event_log, now_ms, private)
+    shipping = Shipping(settings, spool, event_log, now_ms, private, only_sent=only_sent)
     loop = Loop(
-        "ship",
+        role,
         shipping,
         reload=lambda: settings_to_ship(config_file),
         now_ms=now_ms,
@@ -68,4 +86,3 @@ def ship_command(config_file: str | None, **logging: Any) -> int:
             event_log.close()
             spool.close()
         claim.release()
-    return 0

@@ -25,7 +25,9 @@ RETRY_BACKOFF_MS: Final = 5
 """A transaction that follows the last one at once is told to try again; that may not take long."""
 
 
-def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
+def consumer(
+    options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int, *, most_bytes: int | None = None
+) -> Any:
     """A consumer of committed messages without a group.
 
     Args:
@@ -33,8 +35,9 @@ def consumer(options: KafkaOptions, fetch_wait_ms: int, timeout_ms: int) -> Any:
         fetch_wait_ms: how long a fetch waits at the broker for something to come. One that waits fetches no
             more than a broker gives at least, a batch of messages: another reads them.
         timeout_ms: how long connecting may take.
+        most_bytes: what a fetch brings at most, whether it waits or not.
     """
-    size = 1 if fetch_wait_ms else FETCH_BYTES
+    size = most_bytes or (1 if fetch_wait_ms else FETCH_BYTES)
     return _made(
         KafkaConsumer,
         options.client()

@@ -5,6 +5,7 @@
 | `file:/var/log/auth.log`, `file:/srv/*/log/auth.log` | a file, or every file of a glob, through rotation |
 | `journald:_SYSTEMD_UNIT=ssh.service` | entries of the journal; also `file=PATH` or `directory=PATH` |
 | `stdin` | standard input |
+| `syslog+tcp://ADDRESS:PORT` and other schemes | what others send (`producers.intakes`) |
 
 A kind is one module, loaded when a spec names it, with a `KIND` (`producers.contract.SourceKind`). Another
 package adds one as an entry point of the group `banstream.sources`, by the name that its specs begin with.
@@ -31,8 +32,17 @@ __all__ = ["SSHD_JOURNAL", "check_source", "default_sources", "missing_files", "
 
 BUILT_IN: Final[Mapping[str, str]] = {
     "file": "producers.sources.file",
+    "gelf+tcp": "producers.sources.intake",
+    "gelf+udp": "producers.sources.intake",
+    "http": "producers.sources.intake",
+    "https": "producers.sources.intake",
     "journald": "producers.sources.journald",
+    "kafka": "producers.sources.intake",
     "stdin": "producers.sources.stdin",
+    "tcp": "producers.sources.intake",
+    "syslog+tcp": "producers.sources.intake",
+    "syslog+tls": "producers.sources.intake",
+    "syslog+udp": "producers.sources.intake",
 }
 SSHD_LOGS: Final = ("/var/log/auth.log", "/var/log/secure")
 SSHD_JOURNAL: Final = (
@@ -105,6 +115,7 @@ def _kind_of(spec: str) -> SourceKind:
             kind = cast("SourceKind", point.load())
     if kind is None or kind.spec.fullmatch(spec) is None:
         raise ConfigError(
-            f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin{_others()}"
+            f"{spec!r} is no source; expected file:/PATH, journald:FIELD=VALUE or stdin, or what others "
+            f"send: syslog+tcp://ADDRESS:PORT (udp, tls, http), kafka://TOPIC{_others()}"
         )
     return kind

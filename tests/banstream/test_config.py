@@ -257,7 +257,10 @@ maxretry = "3"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[nosuch]\na = 1\n", "no such key here; known are decider, defaults, enforcer, jail, list, log"),
+        (
+            "[nosuch]\na = 1\n",
+            "no such key here; known are decider, defaults, enforcer, intake, jail, list, log",
+        ),
         ("a = [", "not TOML"),
         ("[log]\nurl = 7\n", "log.url = 7: expected a string in quotes"),
         ('[log]\nurl = "nats://x"\n', "log.url"),
