@@ -18,7 +18,7 @@ came meanwhile, up to what one batch may hold.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -30,7 +30,7 @@ import orjson
 from eventlog.contract import Append, EventLog, Message, Place
 from eventlog.follower import Edge, Follower
 from schemas.errors import Transient
-from sinks.contract import Item, Sending, Transport, Writing
+from sinks.contract import Item, Sending, SinkAnswer, Transport, Writing
 from sinks.items import Items
 from sinks.pacing import Backoff, Pace
 from sinks.selection import Selection
@@ -174,7 +174,7 @@ class Runner:
         if steady_ms - self._kept_at_ms >= PROVE_MS:
             self._prove()
         batch = list(islice(self._pending, self._pace.room(self._plan.most)))
-        answers = self._plan.transport.send(batch)
+        answers = self._sent_batch(batch)
         self._pace.sent(len(answers), self._steady_ms())
         settled = settle(self._plan.name, batch, answers, self._now_ms())
         if not answers:
@@ -189,6 +189,15 @@ class Runner:
         if not self._pending and self._steady_ms() - self._kept_at_ms >= KEEP_MS:
             self._keep()
         return 0
+
+    def _sent_batch(self, batch: list[Sending]) -> Sequence[SinkAnswer]:
+        """What a receiver says, of so many items at most. Raises Transient."""
+        try:
+            return tuple(self._plan.transport.send(batch))[: len(batch)]
+        except Transient:
+            raise
+        except Exception as error:  # transports are anybody's: one that fails is tried again, and said
+            raise Transient(f"its transport has failed: {type(error).__name__}: {error}") from error
 
     def _count(self, settled: Settled) -> None:
         self._settled += settled.done

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import time
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from schemas.secrets import hidden
 from schemas.steering import printable
 from sinks.contract import Option, Options, SentBy
 from sinks.secrets import secret, secret_problem
+from sinks.transports.deadline import Deadline, end_by
 
 ANSWER_BYTES: Final = 8 << 20
 SAID_CHARACTERS: Final = 500
@@ -74,6 +74,7 @@ class Posting:
         self._options = options
         self._scheme = scheme
         self._agent = f"banstream/{sender.version}"
+        self._deadline = Deadline()
         self._pool: Any = None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answered:
@@ -85,23 +86,8 @@ class Posting:
         if self._options["gzip"]:
             body, sent["Content-Encoding"] = gzip.compress(body, COMPRESSION, mtime=0), "gzip"
         try:
-            answer = self._opened().request(
-                "POST",
-                self._url,
-                body=body,
-                headers=sent,
-                preload_content=False,
-                redirect=False,
-                retries=False,
-            )
-            try:
-                body = _body(answer, self._options["timeout"] / 1_000)
-                told = Answered(answer.status, body, _after_ms(answer))
-                whole = not answer.read(1)
-            finally:
-                answer.release_conn()
-            if not whole:
-                self.close()
+            with self._deadline.within(self._options["timeout"] / 1_000):
+                told = self._asked(body, sent)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
             raise Transient(f"{hidden(self._url)}: {_reason(error)}") from error
@@ -110,6 +96,25 @@ class Posting:
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=after_ms)
         if told.status in LATER:
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=told.after_ms)
+        return told
+
+    def _asked(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+        answer = self._opened().request(
+            "POST",
+            self._url,
+            body=body,
+            headers=headers,
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+        try:
+            told = Answered(answer.status, _body(answer), _after_ms(answer))
+            whole = not answer.read(1)
+        finally:
+            answer.release_conn()
+        if not whole:
+            self.close()
         return told
 
     def close(self) -> None:
@@ -129,7 +134,8 @@ class Posting:
             if self._url.startswith("https:"):
                 made["ssl_context"] = tls_context(options)
             proxy = options["proxy"]
-            self._pool = urllib3.ProxyManager(proxy, **made) if proxy else urllib3.PoolManager(**made)
+            pool = urllib3.ProxyManager(proxy, **made) if proxy else urllib3.PoolManager(**made)
+            self._pool = end_by(pool, self._deadline)
         return self._pool
 
     def _credentials(self) -> dict[str, str]:
@@ -149,14 +155,11 @@ class Posting:
         return {}
 
 
-def _body(answer: Any, within_s: float) -> bytes:
-    """An answer's body, as much as is read of it. Raises TimeoutError: a byte now and then is no answer."""
-    until_s = time.monotonic() + within_s
+def _body(answer: Any) -> bytes:
+    """An answer's body, as much as is read of it."""
     body = b""
     while len(body) < ANSWER_BYTES and (part := answer.read1(ANSWER_BYTES - len(body), decode_content=True)):
         body += part
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"the answer is not whole within {within_s:g} s")
     return body
 
 

@@ -66,6 +66,22 @@ def test_a_receiver_that_is_away_gets_all_when_it_is_back() -> None:
     assert runner.status.retries == 12
 
 
+def test_a_transport_that_raises_anything_is_tried_again_and_it_is_said() -> None:
+    """Transports are anybody's: a defect of one loses nothing, and ends nothing until a restart."""
+    made = Following()
+    put(made.log, DECISIONS, *(ban(number) for number in range(3)))
+
+    def broken(_: Sequence[Sending]) -> Sequence[SinkAnswer]:
+        raise ZeroDivisionError("division by zero")
+
+    made.receiver.replies.extend([broken, lambda batch: [TAKEN] * (len(batch) + 1)])
+    runner = made.made()
+    made.turn(runner)
+    assert runner.status.waiting == "its transport has failed: ZeroDivisionError: division by zero"
+    made.turn(runner, for_ms=2_000)
+    assert (runner.status.waiting, len(made.receiver.ids), runner.sent) == (None, 3, 3)
+
+
 def test_while_it_is_away_the_status_says_so() -> None:
     """With how many messages wait, and for how long."""
     made = Following()
