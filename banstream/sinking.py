@@ -72,7 +72,7 @@ class Crew:
         return NextSinks(host, wanted, {each.name: plan_of(each, VERSION, host) for each in changed})
 
     def succeed(self, prepared: NextSinks) -> None:
-        """Go on as prepared: what has changed ends and begins anew. Waits for no receiver, and cannot fail."""
+        """Go on as prepared: what has changed ends and begins anew. Waits for no receiver, cannot fail."""
         self._next = prepared
         if not self._started:
             return
@@ -87,7 +87,9 @@ class Crew:
 
     def status(self) -> tuple[SinkStatus, ...]:
         """How each is, in the order of the configuration."""
-        return tuple(self._threads[each.name].status for each in self._next.wanted if each.name in self._threads)
+        return tuple(
+            self._threads[each.name].status for each in self._next.wanted if each.name in self._threads
+        )
 
     def notices(self) -> Mapping[str, int]:
         """What is wrong with some of them."""

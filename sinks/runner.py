@@ -85,6 +85,16 @@ class Timing(NamedTuple):
     chance: Callable[[], float]
 
 
+def reader_of(name: str) -> str:
+    """Under which name the log keeps the place of a sink."""
+    return f"follower/sink/{name}"
+
+
+def settled_reader_of(name: str) -> str:
+    """Under which name it keeps the ids that a sink has settled beyond its place."""
+    return f"sink/{name}/settled"
+
+
 class Runner:
     """Turns one sink. One thread uses it; `status` may be read by any."""
 
@@ -103,9 +113,10 @@ class Runner:
         self._now_ms, self._steady_ms, chance = times
         self._backoff = Backoff(chance)
         self._pace = Pace(plan.limit_per_minute, plan.every_ms)
-        name = f"sink/{plan.name}"
-        self._settled_reader = f"{name}/settled"
-        self._follower = Follower(event_log, plan.selection.topics, name=name, start=plan.start)
+        self._settled_reader = settled_reader_of(plan.name)
+        self._follower = Follower(
+            event_log, plan.selection.topics, name=f"sink/{plan.name}", start=plan.start
+        )
         stored = event_log.position(self._settled_reader)
         self._skip: set[str] = set(orjson.loads(stored)) if stored else set()
         self._beside = bool(self._skip)

@@ -130,7 +130,9 @@ class SinkThread:
             wait_ms = OPEN_MS
         except BanstreamError:
             raise
-        except Exception as error:  # a defect of one sink must not be silent, nor end it, nor be anybody else's
+        except (
+            Exception
+        ) as error:  # a defect of one sink must not be silent, nor end it, nor be anybody else's
             log.exception("A sink has failed, and is tried again name=%s", self._plan.name)
             self._status = replace(self.status, waiting=f"a defect: {type(error).__name__}: {error}")
             self._runner = None

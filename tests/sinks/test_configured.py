@@ -66,7 +66,7 @@ def test_a_sink_that_hangs_holds_up_no_reload(tmp_path: Path) -> None:
     """What comes after it begins when it has ended; nobody else waits, and nothing is sent side by side."""
     with create_server(("127.0.0.1", 0)) as silent:
         to = f'to = "webhook+http://127.0.0.1:{silent.getsockname()[1]}/'
-        text = "[sink.{0}]\n{1}{2}\"\non = [\"ban\"]\nstart = \"beginning\"\ntimeout = \"2s\"\n"
+        text = '[sink.{0}]\n{1}{2}"\non = ["ban"]\nstart = "beginning"\ntimeout = "2s"\n'
         log = SqliteLog.open(tmp_path / "log.db")
         put(log, DECISIONS, ban(0))
         log.close()

@@ -77,9 +77,10 @@ def test_a_transport_that_raises_anything_is_tried_again_and_it_is_said() -> Non
     made.receiver.replies.extend([broken, lambda batch: [TAKEN] * (len(batch) + 1)])
     runner = made.made()
     made.turn(runner)
-    assert runner.status.waiting == "its transport has failed: ZeroDivisionError: division by zero"
+    assert "its transport has failed: ZeroDivisionError: division by zero" in str(runner.status.waiting)
     made.turn(runner, for_ms=2_000)
-    assert (runner.status.waiting, len(made.receiver.ids), runner.sent) == (None, 3, 3)
+    assert not runner.status.waiting
+    assert (len(made.receiver.ids), runner.sent) == (3, 3)
 
 
 def test_while_it_is_away_the_status_says_so() -> None:
