@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.loop import Works
 from banstream.overview import VERSION
+from banstream.techniques import Techniques, own_filters
 from eventlog.contract import EventLog
 from eventlog.urls import open_log
 from schemas.errors import ConfigError
@@ -33,11 +35,17 @@ class NextSinks(NamedTuple):
     Attributes:
         host: this machine's name.
         wanted: all of them; `plans`: of those that begin anew.
+        filters: users' own, which say what their events are signs of.
     """
 
     host: str
     wanted: tuple[SinkSettings, ...]
-    plans: Mapping[str, SinkPlan]
+    filters: tuple[str, ...]
+    plans: Mapping[str, SinkPlan] = {}
+
+    def plan(self, sink: SinkSettings) -> SinkPlan:
+        """The plan of one. Raises ConfigError."""
+        return replace(plan_of(sink, VERSION, self.host), technique_of=Techniques(self.filters))
 
 
 class Crew:
@@ -51,7 +59,7 @@ class Crew:
         self._threads: dict[str, SinkThread] = {}
         self._leaving: list[SinkThread] = []
         self._started = False
-        self._next = NextSinks(settings.enforcer.host, self._of(settings), {})
+        self._next = NextSinks(settings.enforcer.host, self._of(settings), own_filters(settings))
 
     @property
     def wanted(self) -> tuple[SinkSettings, ...]:
@@ -62,14 +70,16 @@ class Crew:
         """Start all of them."""
         self._started = True
         for sink in self._next.wanted:
-            self._begin(plan_of(sink, VERSION, self._next.host))
+            self._begin(self._next.plan(sink))
 
     def prepared(self, settings: Settings) -> NextSinks:
         """What is to run under new settings. Raises ConfigError; nothing has changed yet."""
-        wanted, host = self._of(settings), settings.enforcer.host
+        made = NextSinks(settings.enforcer.host, self._of(settings), own_filters(settings))
         old = {each.name: each for each in self._next.wanted}
-        changed = [each for each in wanted if old.get(each.name) != each]
-        return NextSinks(host, wanted, {each.name: plan_of(each, VERSION, host) for each in changed})
+        changed = [each for each in made.wanted if old.get(each.name) != each]
+        if made.filters != self._next.filters:
+            changed = list(made.wanted)
+        return made._replace(plans={each.name: made.plan(each) for each in changed})
 
     def succeed(self, prepared: NextSinks) -> None:
         """Go on as prepared: what has changed ends and begins anew. Waits for no receiver, cannot fail."""

@@ -36,6 +36,7 @@ from sinks.pacing import Backoff, Pace
 from sinks.selection import Selection
 from sinks.settling import Settled, letter, settle
 from sinks.status import SinkStatus
+from sinks.techniques import TechniqueOf, technique_by_name
 
 PAGE_MESSAGES: Final = 16
 """Of each partition at once: some thousand events, where shippers fill their messages."""
@@ -58,6 +59,7 @@ class SinkPlan:
         to: its receiver as it may be shown.
         most: items in a batch at most; `every_ms`, `limit_per_minute`: see sinks.pacing.Pace.
         start: where it begins the first time.
+        technique_of: which technique of ATT&CK an event is a sign of.
     """
 
     name: str
@@ -70,6 +72,7 @@ class SinkPlan:
     every_ms: int = 0
     limit_per_minute: int | None = None
     start: Edge = "end"
+    technique_of: TechniqueOf = technique_by_name
 
 
 class Timing(NamedTuple):

@@ -148,7 +148,9 @@ class SinkThread:
             self._status = replace(self._status, waiting=str(error))
             return False
         try:
-            items = Items(log_id(event_log), self._plan.selection, Evidence(event_log).of)
+            plan = self._plan
+            known = Evidence(event_log, plan.technique_of)
+            items = Items(log_id(event_log), plan.selection, known.of, plan.technique_of)
             runner = self._runner = Runner(event_log, self._plan, items, times=self._times)
             self._standing.set()
             self._turn(runner)

@@ -132,7 +132,7 @@ class Moving:
         return "-".join((str(partition), f"{kind}{offset}", str(line), *ordinal))
 
     def next_at(self, topic: Topic, partition: int, offset: int) -> int:
-        """Where a reader goes on in a partition that had read the old log to here; asked once all is given."""
+        """Where a reader goes on in a partition that had read the old log to here, once all is given."""
         return self._after(topic, partition, offset - 1)
 
     def _after(self, topic: Topic, partition: int, offset: int) -> int:

@@ -25,18 +25,18 @@ from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
+from schemas.techniques import Technique
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import address_of, severity_of, technique_of_item
 from sinks.formats.shapes import DocumentPath, Shapes
 from sinks.sentences import alarm, reason, rfc3339, sentence
-from sinks.techniques import Technique, technique_of
 
 EcsDocument = dict[str, Any]
 
 ECS: Final = {"version": "9.4.0"}
 MODULE: Final = "banstream"
 INTRUSION: Final = ["intrusion_detection", "network"]
-OUTCOMES: Final = {"failed": "failure", "succeeded": "success", "probed": "unknown"}
+OUTCOMES: Final = {"failed": "failure", "succeeded": "success", "probed": "unknown", "request": "unknown"}
 ENFORCED: Final = {"applied": "success", "failed": "failure", "refused": "failure", "skipped": "unknown"}
 LINUX: Final = {"type": "linux"}
 FILE: Final = "file:"
@@ -76,16 +76,16 @@ def writer(sender: SentBy, _: Options) -> Writing:
 
 
 def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
-    probed = record.kind == "probed"
-    action = "probe" if probed else "ssh_login" if record.filter == "sshd" else "login"
+    category, type_ = SORTS[record.kind]
+    action = ACTIONS.get(record.kind) or ("ssh_login" if record.filter == "sshd" else "login")
     document: EcsDocument = {
         "@timestamp": rfc3339(record.at_ms),
         "ecs": ECS,
         "event": {
             "id": item.id,
             "kind": "event",
-            "category": INTRUSION if probed else AUTHENTICATION,
-            "type": INFO if probed else START,
+            "category": category,
+            "type": type_,
             "outcome": OUTCOMES[record.kind],
             "action": action,
             "severity": severity_of(item).cef,
@@ -106,6 +106,8 @@ def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
     document["related"] = related
     if record.port is not None:
         document["source"]["port"] = record.port
+    if record.country:
+        document["source"]["geo"] = {"country_iso_code": record.country}
     if record.user:
         document["user"] = {"name": record.user}
         related["user"] = [record.user]
@@ -116,15 +118,20 @@ def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
         document["service"] = {"name": record.service}
     if record.source.startswith(FILE):
         document["log"] = {"file": {"path": record.source[len(FILE) :]}}
-    technique = technique_of(record.filter, record.kind, named=bool(record.user))
-    if technique is not None:
+    if (technique := technique_of_item(item)) is not None:
         document["threat"] = _threat(technique)
     return document
 
 
-AUTHENTICATION: Final = ["authentication"]
-START: Final = ["start"]
 INFO: Final = ["info"]
+SORTS: Final = {
+    "failed": (["authentication"], ["start"]),
+    "succeeded": (["authentication"], ["start"]),
+    "probed": (INTRUSION, INFO),
+    "request": (["web"], ["access"]),
+}
+"""By its kind, an event's category and type."""
+ACTIONS: Final = {"probed": "probe", "request": "request"}
 
 
 def _common(item: Item) -> EcsDocument:
@@ -201,9 +208,13 @@ def _ban(item: Item, ban: Ban) -> EcsDocument:
         "rule": rule,
         "related": {**common.get("related", {}), **_related(item)},
     }
+    if len(known.countries) == 1 and "source" in common:
+        document["source"] = {**common["source"], "geo": {"country_iso_code": known.countries[0]}}
+    if known.services:
+        own["services"] = list(known.services)
     if (technique := technique_of_item(item)) is not None:
         document["threat"] = _threat(technique)
-        rule["category"] = technique.parent_name or technique.name
+        rule["category"] = technique.parent_name
     return document
 
 
@@ -271,7 +282,7 @@ def _with_length(prefix: str) -> str:
 @lru_cache(maxsize=64)
 def _threat(technique: Technique) -> orjson.Fragment:
     """The technique; the same bytes for all of its documents."""
-    parent: EcsDocument = {"id": [technique.parent], "name": [technique.parent_name or technique.name]}
+    parent: EcsDocument = {"id": [technique.parent], "name": [technique.parent_name]}
     if technique.is_sub:
         parent["subtechnique"] = {"id": [technique.uid], "name": [technique.name]}
     tactic = {"id": [technique.tactic], "name": [technique.tactic_name]}

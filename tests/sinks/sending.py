@@ -12,6 +12,7 @@ from sinks.contract import Background, Item, Parcel, Sending, Transport
 from sinks.identity import exported_id
 from sinks.registry import format_kind, transport_kind
 from sinks.selection import WHATS, happening_of, subject_of
+from sinks.techniques import technique_by_name
 from tests.sinks.following import LOG, ORIGIN
 
 TOPICS = {"auth": EVENTS, "enforcement": ENFORCEMENTS, "command": COMMANDS, "rules": COMMANDS}
@@ -37,6 +38,7 @@ def item(
         raw,
         known or Background(),
         sample=sample,
+        technique=technique_by_name(held) if isinstance(held, AuthLine | AuthEvent) else "",
     )
 
 
