@@ -10,9 +10,20 @@ from typing import Any, Final, NamedTuple
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Command,
+    Enforcement,
+    Heartbeat,
+    Prolong,
+    Record,
+    RulesChanged,
+    Unban,
+)
 from schemas.techniques import SPRAYING, TECHNIQUES, Technique
 from sinks.contract import Item
+from sinks.selection import SILENT
 from sinks.sentences import rfc3339, sentence
 
 FlatFacts = dict[str, str | int]
@@ -50,6 +61,8 @@ OF_HAPPENINGS: Final[Mapping[str, Severity]] = {
     "enforcement failed": BROKEN,
     "command": NOTICE,
     "rules": NOTICE,
+    "request": INFORMATIONAL,
+    SILENT: BROKEN,
 }
 
 
@@ -115,6 +128,7 @@ FIELDS: Final[Mapping[type[Record | AuthLine], tuple[str, ...]]] = {
     Enforcement: ("decision", "verb", "outcome", "host", "backend", "detail"),
     Command: ("verb", "jail", "who", "why"),
     RulesChanged: ("version", "who"),
+    Heartbeat: ("host", "backend", "in_force"),
 }
 NAMES: Final = {"count": "failures", "version": "rules"}
 

@@ -30,11 +30,13 @@ import orjson
 from eventlog.contract import Append, EventLog, Message, Place
 from eventlog.follower import Edge, Follower
 from schemas.errors import Transient
+from schemas.topics import ENFORCEMENTS
 from sinks.contract import Item, Sending, SinkAnswer, Transport, Writing
 from sinks.items import Items
 from sinks.pacing import Backoff, Pace
-from sinks.selection import Selection
+from sinks.selection import SILENT, Selection
 from sinks.settling import Settled, letter, settle
+from sinks.silence import Silence
 from sinks.status import SinkStatus
 from sinks.techniques import TechniqueOf, technique_by_name
 
@@ -98,6 +100,11 @@ def settled_reader_of(name: str) -> str:
     return f"sink/{name}/settled"
 
 
+def silent_reader_of(name: str) -> str:
+    """Under which name it keeps the hosts whose silence a sink has told."""
+    return f"sink/{name}/silent"
+
+
 class Runner:
     """Turns one sink. One thread uses it; `status` may be read by any."""
 
@@ -108,6 +115,7 @@ class Runner:
         items: Items,
         *,
         times: Timing,
+        log: str = "",
     ) -> None:
         """Take the sink over from whoever had it: an older one ends. Raises LogError, Transient."""
         self._log = event_log
@@ -127,6 +135,8 @@ class Runner:
         self._kept: dict[Place, int] = dict(self._follower.offsets)
         self._pending: deque[Sending] = deque()
         self._settled: list[str] = []
+        self._told: dict[str, int] = {}
+        self._silence = self._hearing(log)
         self._letters: list[Append] = []
         self._oldest_at_ms: int | None = None
         self._kept_at_ms = self._looked_at_ms = self._steady_ms()
@@ -213,6 +223,18 @@ class Runner:
         except Exception as error:  # transports are anybody's: one that fails is tried again, and said
             raise Transient(f"its transport has failed: {type(error).__name__}: {error}") from error
 
+    def _hearing(self, log: str) -> Silence | None:
+        """Where hosts are heard of, if that is carried at all."""
+        place = ENFORCEMENTS.name, 0
+        selection = self._plan.selection
+        if place not in self._follower.offsets or (selection.on and SILENT not in selection.on):
+            return None
+        stored = self._log.position(silent_reader_of(self._plan.name))
+        made = Silence(log, selection, orjson.loads(stored) if stored else {})
+        made.read_back(self._log, self._follower.offsets[place])
+        self._told = dict(made.told)
+        return made
+
     def _count(self, settled: Settled) -> None:
         self._settled += settled.done
         self._letters += settled.letters
@@ -230,7 +252,12 @@ class Runner:
             self._oldest_at_ms = page[0][1].at_ms
         self._count_missed(before, page)
         for topic, message in page:
+            if self._silence is not None:
+                self._silence.hear(topic, message)
             for item in self._items.of(topic, message):
+                self._add(item)
+        if not page and self._silence is not None:
+            for item in self._silence.items(self._now_ms()):
                 self._add(item)
         return bool(page)
 
@@ -275,7 +302,10 @@ class Runner:
 
     def _commit(self, settled: list[str]) -> None:
         """Keep the place, and beside it the ids that are settled after it."""
-        beside = {self._settled_reader: orjson.dumps(settled)} if settled or self._beside else None
+        beside = {self._settled_reader: orjson.dumps(settled)} if settled or self._beside else {}
+        if self._silence is not None and not self._pending and self._told != self._silence.told:
+            self._told = dict(self._silence.told)
+            beside[silent_reader_of(self._plan.name)] = orjson.dumps(self._told)
         self._follower.commit(self._letters, beside)
         self._beside = bool(settled)
         self._kept = dict(self._follower.offsets)

@@ -150,8 +150,9 @@ class SinkThread:
         try:
             plan = self._plan
             known = Evidence(event_log, plan.technique_of)
-            items = Items(log_id(event_log), plan.selection, known.of, plan.technique_of)
-            runner = self._runner = Runner(event_log, self._plan, items, times=self._times)
+            log_name = log_id(event_log)
+            items = Items(log_name, plan.selection, known.of, plan.technique_of)
+            runner = self._runner = Runner(event_log, plan, items, times=self._times, log=log_name)
             self._standing.set()
             self._turn(runner)
             runner.stop()

@@ -23,7 +23,7 @@ import orjson
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Command, Enforcement, Heartbeat, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
 from schemas.techniques import Technique
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
@@ -176,6 +176,8 @@ def _others(item: Item) -> EcsDocument:  # noqa: PLR0911 - a case for each recor
             return _enforcement(item, record)
         case Command():
             return _command(item, record)
+        case Heartbeat():
+            return _silent(item, record)
         case RulesChanged():
             rule = {"ruleset": MODULE, "version": record.version}
             return {"event": _told(item, CONFIGURATION, CHANGE, "rules_changed"), "rule": rule}
@@ -265,6 +267,12 @@ def _enforcement(item: Item, record: Enforcement) -> EcsDocument:
     if record.detail:
         document["error"] = {"message": record.detail}
     return document
+
+
+def _silent(item: Item, record: Heartbeat) -> EcsDocument:
+    event = _told(item, ["host"], INFO, "host_silent", kind="alert", outcome="unknown")
+    host = {"name": record.host, "id": record.host, "os": LINUX}
+    return {"event": event, "host": host, "related": {"hosts": [record.host]}}
 
 
 def _command(item: Item, record: Command) -> EcsDocument:

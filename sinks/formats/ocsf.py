@@ -21,7 +21,7 @@ import orjson
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Command, Enforcement, Heartbeat, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
 from schemas.techniques import Technique
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
@@ -170,6 +170,8 @@ def _other(item: Item) -> OcsfEvent:  # noqa: C901 - a case for each record
             event = _enforcement(item, record)
         case Command():
             event = _command(item, record)
+        case Heartbeat():
+            event = _silent(item, record)
         case RulesChanged():
             event = _class(item, 3004, 3)
             event["entity"] = {"name": "rules", "policy": {"name": "banstream", "version": record.version}}
@@ -252,6 +254,21 @@ def _alert(item: Item, record: Alert) -> OcsfEvent:
             "created_time": record.at_ms,
         },
         "unmapped": {"jail": record.jail, **{name: getattr(record, name) for name in names}},
+    }
+
+
+def _silent(item: Item, record: Heartbeat) -> OcsfEvent:
+    return {
+        **_class(item, 2004, 1),
+        "status_id": 1,
+        "is_alert": True,
+        "finding_info": {
+            "uid": item.id,
+            "title": f"Host {record.host} is silent",
+            "analytic": {"name": item.happening, "type_id": 1, "type": "Rule"},
+            "created_time": record.at_ms,
+        },
+        "unmapped": {"host": record.host, "backend": record.backend},
     }
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from schemas.behaviours import Alert
-from schemas.records import AuthEvent, Command, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.records import AuthEvent, Command, Enforcement, Heartbeat, Prolong, Record, RulesChanged, Unban
 from schemas.steering import STEERING, printable
 from sinks.contract import Background
 from sinks.registry import format_kind, format_names
@@ -27,7 +27,7 @@ from tests.sinks.following import AT_MS, ORIGIN, ban, failed
 from tests.sinks.hostile import hostile_text
 from tests.sinks.sending import item, written
 
-KNOWN = Background(AT_MS - 412_000, ("admin",), ("sshd",), ("web1",), ("sshd",), ("a line",))
+KNOWN = Background(AT_MS - 412_000, ("admin",), ("sshd",), ("web1",), ("sshd",), ("a line",), ("DE",), "T1110.001")
 COMMON: Final[dict[str, Any]] = {"prefix": "203.0.113.7", "at_ms": AT_MS}
 DONE: Final[dict[str, Any]] = {"host": "web1", "backend": "nftables", **COMMON}
 RECORDS: Final[tuple[Record, ...]] = (
@@ -66,6 +66,8 @@ RECORDS: Final[tuple[Record, ...]] = (
     ),
     Command(id="y", verb="enroll", at_ms=AT_MS, who="root", host="web1", public_key="A" * 43),
     RulesChanged(version="c0ffee12", at_ms=AT_MS, rules={"jails": []}),
+    failed(kind="request", country="DE"),
+    Heartbeat(host="web1", backend="null", at_ms=AT_MS, lag_ms=0, in_force=1),
 )
 
 
@@ -200,7 +202,7 @@ def test_every_record_can_be_written_and_has_its_id(name: str) -> None:
 
 EVENT_FIELDS = st.fixed_dictionaries(
     {
-        "kind": st.sampled_from(["failed", "succeeded", "probed"]),
+        "kind": st.sampled_from(["failed", "succeeded", "probed", "request"]),
         "user": st.none() | hostile_text,
         "line": hostile_text,
         "port": st.none() | st.integers(0, 65_535),
@@ -256,10 +258,12 @@ ECS_TYPES: Final = {
     "intrusion_detection": {"allowed", "denied", "info"},
     "network": {"access", "allowed", "connection", "denied", "end", "info", "protocol", "start"},
     "configuration": {"access", "change", "creation", "deletion", "info"},
+    "host": {"access", "change", "end", "info", "start"},
+    "web": {"access", "error", "info"},
 }
 """event.category: the event.type that ECS expects with it."""
 ECS_FIELDS: Final = {
-    "@timestamp": str, "message": str, "tags": list, "ecs.version": str, "event.id": str, "event.kind": str,
+    "@timestamp": str, "message": str, "tags": list, "ecs.version": str, "event.id": str, "source.geo.country_iso_code": str, "event.kind": str,
     "event.category": list, "event.type": list, "event.outcome": str, "event.action": str,
     "event.severity": int, "event.module": str, "event.dataset": str, "event.created": str,
     "event.original": str, "event.reason": str, "event.start": str, "event.end": str, "source.ip": str,
