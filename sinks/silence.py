@@ -1,4 +1,4 @@
-"""Hosts that fall silent: an enforcer tells how it is every ten seconds, and who no longer does is told of, once.
+"""Hosts that fall silent: an enforcer tells how it is every ten seconds; who no longer does is told of, once.
 
 The log's clock counts, not the host's. One that stopped cleanly is not silent. What was told is kept in the
 log beside the sink's place, so that a restart tells nothing again; where a host is heard again and falls

@@ -10,6 +10,7 @@ import gzip
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
@@ -31,7 +32,11 @@ LONGEST_RETRY_MS: Final = 3_600_000
 REFUSED_MS: Final = 30_000
 """Whoever does not let us in, or does not know the place, is asked again so late."""
 LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
-CLOSED: Final = frozenset({401, 403, 404, 405, 407})
+NOT_FOUND: Final = 404
+CLOSED: Final = frozenset({401, 403, NOT_FOUND, 405, 407})
+
+Asked = tuple[str, str, bytes | None, Mapping[str, str]]
+"""A method, a url, a body and headers."""
 
 HTTP_OPTIONS: Final[Mapping[str, Option]] = {
     "timeout": Option("duration", 30_000),
@@ -68,11 +73,22 @@ class Answered(NamedTuple):
 class Posting:
     """Posts to one place. A connection is kept open between requests."""
 
-    def __init__(self, url: str, options: Options, sender: SentBy, scheme: str = "Bearer") -> None:
-        """`scheme`: what stands before a token."""
+    def __init__(  # noqa: PLR0913 - receivers differ in little, and in any of it
+        self,
+        url: str,
+        options: Options,
+        sender: SentBy,
+        scheme: str = "Bearer",
+        *,
+        header: str = "Authorization",
+        closed: AbstractSet[int] = CLOSED,
+    ) -> None:
+        """`scheme`: what stands before a token, in this `header`; `closed`: nobody is let in."""
         self._url = url
         self._options = options
         self._scheme = scheme
+        self._header = header
+        self._closed = closed
         self._agent = f"banstream/{sender.version}"
         self._deadline = Deadline()
         self._pool: Any = None
@@ -82,26 +98,38 @@ class Posting:
 
         Raises Transient where nothing came back, and where nobody is let in.
         """
-        sent = {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
+        sent = self._headers(headers)
         if self._options["gzip"]:
             body, sent["Content-Encoding"] = gzip.compress(body, COMPRESSION, mtime=0), "gzip"
+        return self._told(("POST", self._url, body, sent), self._closed)
+
+    def get(self, beyond: str, headers: Mapping[str, str]) -> Answered:
+        """Ask for what stands beyond the place, or is not there (404). Raises as `post`."""
+        asked = "GET", self._url + beyond, None, self._headers(headers)
+        return self._told(asked, self._closed - {NOT_FOUND})
+
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
+
+    def _told(self, asked: Asked, closed: AbstractSet[int]) -> Answered:
         try:
             with self._deadline.within(self._options["timeout"] / 1_000):
-                told = self._asked(body, sent)
+                told = self._asked(asked)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
             raise Transient(f"{hidden(self._url)}: {_reason(error)}") from error
-        if told.status in CLOSED or 300 <= told.status < 400:  # noqa: PLR2004 - redirections
+        if told.status in closed or 300 <= told.status < 400:  # noqa: PLR2004 - redirections
             after_ms = max(REFUSED_MS, told.after_ms)
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=after_ms)
         if told.status in LATER:
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=told.after_ms)
         return told
 
-    def _asked(self, body: bytes, headers: Mapping[str, str]) -> Answered:
+    def _asked(self, asked: Asked) -> Answered:
+        method, url, body, headers = asked
         answer = self._opened().request(
-            "POST",
-            self._url,
+            method,
+            url,
             body=body,
             headers=headers,
             preload_content=False,
@@ -147,7 +175,7 @@ class Posting:
                     f"{options['token_file']}: not sent, since a token is one line of plain ASCII",
                     retry_after_ms=REFUSED_MS,
                 )
-            return {"Authorization": f"{self._scheme} {token}"}
+            return {self._header: f"{self._scheme} {token}".lstrip()}
         if options["user"]:
             password = secret(options["password_file"]) if options["password_file"] else ""
             given = b64encode(f"{options['user']}:{password}".encode()).decode("ascii")
