@@ -120,6 +120,35 @@ def test_splunk_takes_with_code_0_and_what_is_wrong_is_found_one_by_one(
     made.close()
 
 
+def test_splunk_has_it_once_an_indexer_has(server: HttpReceiver) -> None:
+    """With `ack`: asked for until it says so; what it forgot, or a token without, is no success."""
+    numbers = iter(range(9))
+    indexed = [False, False, True]
+
+    def answer(request: Request) -> Told:
+        assert request.headers["x-splunk-request-channel"]
+        if request.path == "/services/collector/ack":
+            (number,) = json.loads(request.body)["acks"]
+            return told({"acks": {str(number): indexed.pop(0) if indexed else False}})
+        return told({"text": "Success", "code": 0, "ackId": next(numbers)})
+
+    server.usual = answer
+    made = transport(f"splunk+{server.url}", ack=True, timeout=1_000)
+    assert made.send(THREE) == SAME
+    paths = [request.path.rpartition("/")[2] for request in server.requests]
+    assert paths == ["event", "ack", "ack", "ack"]
+    assert len({request.headers["x-splunk-request-channel"] for request in server.requests}) == 1
+    with pytest.raises(Transient, match="no indexer has acknowledged it within 1 s"):
+        made.send(THREE)
+    server.answers.append(told({"text": "Success", "code": 0}))
+    with pytest.raises(Transient, match="no ackId"):
+        made.send(THREE)
+    server.answers.extend([told({"code": 0, "ackId": 3}), told({"text": "ACK is disabled", "code": 14}, 400)])
+    with pytest.raises(Transient, match="ACK is disabled"):
+        made.send(THREE)
+    made.close()
+
+
 def test_loki_has_few_labels_and_its_400_is_taken_apart(server: HttpReceiver) -> None:
     """The address and the user stand beside the line."""
     made = transport(f"loki+{server.url}")
