@@ -118,7 +118,8 @@ class RelpTransport:
             raise OSError(f"it does not open: {reply.data[:SAID_CHARACTERS].decode('utf-8', 'replace')}")
 
     def _until_s(self) -> float:
-        return time.monotonic() + self._options["timeout"] / 1_000
+        timeout_ms: int = self._options["timeout"]
+        return time.monotonic() + timeout_ms / 1_000
 
     def _sent(self, data: bytes) -> None:
         if self._socket is not None:
