@@ -84,10 +84,10 @@ def end_by(manager: urllib3.PoolManager, deadline: Deadline) -> urllib3.PoolMana
         pass
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = Plain  # pyright: ignore[reportAssignmentType] - urllib3 says so of its own
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = Secure  # pyright: ignore[reportAssignmentType] - as above
 
     manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
     return manager

@@ -35,7 +35,7 @@ LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
 NOT_FOUND: Final = 404
 CLOSED: Final = frozenset({401, 403, NOT_FOUND, 405, 407})
 
-Asked = tuple[str, str, bytes | None, Mapping[str, str]]
+HttpRequest = tuple[str, str, bytes | None, Mapping[str, str]]
 """A method, a url, a body and headers."""
 
 HTTP_OPTIONS: Final[Mapping[str, Option]] = {
@@ -111,7 +111,7 @@ class Posting:
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
 
-    def _told(self, asked: Asked, closed: AbstractSet[int]) -> Answered:
+    def _told(self, asked: HttpRequest, closed: AbstractSet[int]) -> Answered:
         try:
             with self._deadline.within(self._options["timeout"] / 1_000):
                 told = self._asked(asked)
@@ -125,7 +125,7 @@ class Posting:
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=told.after_ms)
         return told
 
-    def _asked(self, asked: Asked) -> Answered:
+    def _asked(self, asked: HttpRequest) -> Answered:
         method, url, body, headers = asked
         answer = self._opened().request(
             method,
