@@ -38,11 +38,15 @@ def is_told(each: Located) -> bool:
     return not isinstance(each.record, Obeyed | Tick)
 
 
-def print_record(each: Located, *, as_json: bool) -> None:
-    """Print a record on stdout: as a JSON object with its place, or for people."""
+def print_record(each: Located, *, as_json: bool, technique: str = "") -> None:
+    """Print a record on stdout: as a JSON object with its place, or for people.
+
+    `technique`: of ATT&CK, that it is a sign of; empty: not said.
+    """
     if as_json:
         place = f"{each.partition}-{each.offset}-{each.index}"
-        json_line({**to_wire(each.record), "place": place})
+        more = {"technique": technique} if technique else {}
+        json_line({**to_wire(each.record), **more, "place": place})
     else:
         click.echo(printable(sentence(each.record)))
 

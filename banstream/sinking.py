@@ -5,24 +5,47 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from banstream.account import Account, RoleStatus
 from banstream.config import Settings
 from banstream.loop import Works
 from banstream.overview import VERSION
+from banstream.techniques import Techniques, own_filters
 from eventlog.contract import EventLog
 from eventlog.urls import open_log
 from schemas.errors import ConfigError
+from sinks.runner import SinkPlan
 from sinks.settings import SinkSettings, plan_of
 from sinks.status import SinkStatus
-from sinks.thread import SinkThread
+from sinks.thread import STOP_S, SinkThread
 
 PATIENCE_MS: Final = 10_000
 STANDING_S: Final = 5.0
 """So long `up` waits at its start for a sink's place in the log: what happens from then on is sent."""
 IDLE_MS: Final = 1_000
+
+
+class NextSinks(NamedTuple):
+    """What a crew is to run from now on.
+
+    Attributes:
+        host: this machine's name.
+        wanted: all of them; `plans`: of those that begin anew.
+        filters: users' own, which say what their events are signs of.
+    """
+
+    host: str
+    wanted: tuple[SinkSettings, ...]
+    filters: tuple[str, ...]
+    plans: Mapping[str, SinkPlan] = {}
+
+    def plan(self, sink: SinkSettings) -> SinkPlan:
+        """The plan of one. Raises ConfigError."""
+        return replace(plan_of(sink, VERSION, self.host), technique_of=Techniques(self.filters))
 
 
 class Crew:
@@ -33,34 +56,50 @@ class Crew:
         self._now_ms = now_ms
         self._names = tuple(names)
         self._url = settings.log_url
-        self._wanted = self._of(settings)
         self._threads: dict[str, SinkThread] = {}
+        self._leaving: list[SinkThread] = []
         self._started = False
+        self._next = NextSinks(settings.enforcer.host, self._of(settings), own_filters(settings))
+
+    @property
+    def wanted(self) -> tuple[SinkSettings, ...]:
+        """Those that it is to run."""
+        return self._next.wanted
 
     def start(self) -> None:
         """Start all of them."""
         self._started = True
-        for sink in self._wanted:
-            self._begin(sink)
+        for sink in self._next.wanted:
+            self._begin(self._next.plan(sink))
 
-    def renew(self, settings: Settings) -> None:
-        """What has changed ends and begins anew. Raises ConfigError; then all go on as they were."""
-        wanted = self._of(settings)
-        old = {each.name: each for each in self._wanted}
-        changed = [each for each in wanted if old.get(each.name) != each]
-        for sink in changed:
-            plan_of(sink, VERSION, settings.enforcer.host)
-        self._wanted = wanted
+    def prepared(self, settings: Settings) -> NextSinks:
+        """What is to run under new settings. Raises ConfigError; nothing has changed yet."""
+        made = NextSinks(settings.enforcer.host, self._of(settings), own_filters(settings))
+        old = {each.name: each for each in self._next.wanted}
+        changed = [each for each in made.wanted if old.get(each.name) != each]
+        if made.filters != self._next.filters:
+            changed = list(made.wanted)
+        return made._replace(plans={each.name: made.plan(each) for each in changed})
+
+    def succeed(self, prepared: NextSinks) -> None:
+        """Go on as prepared: what has changed ends and begins anew. Waits for no receiver, cannot fail."""
+        self._next = prepared
         if not self._started:
             return
-        over = old.keys() - {each.name for each in wanted if each not in changed}
-        _close([self._threads.pop(name) for name in over])
-        for sink in changed:
-            self._begin(sink)
+        staying = {each.name for each in prepared.wanted} - prepared.plans.keys()
+        self._leaving = [each for each in self._leaving if each.is_alive]
+        for name in self._threads.keys() - staying:
+            over = self._threads.pop(name)
+            over.begin_end()
+            self._leaving.append(over)
+        for plan in prepared.plans.values():
+            self._begin(plan)
 
     def status(self) -> tuple[SinkStatus, ...]:
         """How each is, in the order of the configuration."""
-        return tuple(self._threads[each.name].status for each in self._wanted if each.name in self._threads)
+        return tuple(
+            self._threads[each.name].status for each in self._next.wanted if each.name in self._threads
+        )
 
     def notices(self) -> Mapping[str, int]:
         """What is wrong with some of them."""
@@ -78,10 +117,9 @@ class Crew:
 
     def close(self) -> None:
         """End all of them; each keeps what it has sent."""
-        _close(self._threads.values())
+        _close([*self._threads.values(), *self._leaving])
 
     def _of(self, settings: Settings) -> tuple[SinkSettings, ...]:
-        self._host = settings.enforcer.host
         known = {each.name: each for each in settings.sinks}
         for name in self._names:
             if name not in known:
@@ -89,10 +127,10 @@ class Crew:
                 raise ConfigError(f"there is no [sink.{name}] in {settings.origin}; there are {there}")
         return tuple(known[name] for name in dict.fromkeys(self._names or known))
 
-    def _begin(self, sink: SinkSettings) -> None:
-        plan = plan_of(sink, VERSION, self._host)
-        thread = self._threads[sink.name] = SinkThread(plan, self._opened, self._now_ms)
-        thread.start(STANDING_S)
+    def _begin(self, plan: SinkPlan) -> None:
+        before = [each for each in self._leaving if each.name == plan.name or each.to == plan.to]
+        thread = self._threads[plan.name] = SinkThread(plan, self._opened, self._now_ms, before)
+        thread.start(0 if before else STANDING_S)
 
     def _opened(self) -> EventLog:
         return open_log(self._url, now_ms=self._now_ms, patience_ms=PATIENCE_MS)
@@ -102,8 +140,9 @@ def _close(threads: Collection[SinkThread]) -> None:
     """End them at the same time: who waits for that waits for the slowest, not for one after the other."""
     for each in threads:
         each.begin_end()
+    until_s = time.monotonic() + STOP_S
     for each in threads:
-        each.close()
+        each.close(max(0, until_s - time.monotonic()))
 
 
 class Sinking:
@@ -142,7 +181,7 @@ class Sinking:
         """Go on under new settings. Raises ConfigError; then the old ones go on."""
         if (settings.log_url, settings.metrics) != (self._settings.log_url, self._settings.metrics):
             raise ConfigError("log.url and metrics.listen change only with a restart")
-        self._crew.renew(settings)
+        self._crew.succeed(self._crew.prepared(settings))
         self._settings = settings
 
     def account(self) -> Account:

@@ -113,17 +113,18 @@ class Stages:
             )
         read_again = settings.configuration is None or settings.configuration is not old.configuration
         enforcer = self._next_enforcer(settings) if read_again else self.enforcer
+        sinks = self.crew.prepared(settings)
         producer = self.producer.prepared(
             watches(settings.jails, settings.ship.labels, settings.intakes), settings.places
         )
         try:
-            self.crew.renew(settings)
             self.decider.catch_up()
             keeper = _keeper(settings, self.event_log, self.decider, self.now_ms)
             self.decider.govern(settings.rules())
         except BaseException:
             producer.release()
             raise
+        self.crew.succeed(sinks)
         self.producer.release()
         if enforcer is not self.enforcer:
             enforcer.succeed(self.enforcer)

@@ -12,6 +12,7 @@ test_packages="$run_packages nftables:/usr/sbin/nft iproute2:/usr/sbin/ip
   openssh-server:/usr/sbin/sshd openssh-client:/usr/bin/ssh sshpass:/usr/bin/sshpass
   rsyslog:/usr/sbin/rsyslogd rsyslog-gnutls:/usr/lib/*/rsyslog/lmnsd_gtls.so
   rsyslog-kafka:/usr/lib/*/rsyslog/omkafka.so rsyslog-elasticsearch:/usr/lib/*/rsyslog/omelasticsearch.so
+  rsyslog-relp:/usr/lib/*/rsyslog/imrelp.so
   logrotate:/usr/sbin/logrotate systemd:/usr/bin/journalctl util-linux:/usr/bin/unshare
   systemd-journal-remote:/lib/systemd/systemd-journal-remote fail2ban:/usr/bin/fail2ban-regex"
 # What the broker needs that the tests start; another Java or Maven that is there will do.

@@ -6,7 +6,7 @@ reads each message once.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -17,6 +17,7 @@ from schemas.errors import InvalidMessage, LogError
 from schemas.records import AuthEvent, Ban
 from schemas.topics import EVENTS
 from sinks.contract import NOTHING_KNOWN, Background
+from sinks.techniques import TechniqueOf, technique_by_name
 
 MOST_FAILURES: Final = 10
 MOST_NAMED: Final = 10
@@ -26,9 +27,10 @@ MOST_KEPT: Final = 64
 class Evidence:
     """Reads what bans were decided by."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, technique_of: TechniqueOf = technique_by_name) -> None:
         """`log`: where the events are."""
         self._log = log
+        self._technique_of = technique_of
         self._frames: OrderedDict[tuple[int, int], Sequence[object]] = OrderedDict()
 
     def of(self, ban: Ban) -> Background:
@@ -46,6 +48,8 @@ class Evidence:
             _named(each.host for each in found),
             _named(each.filter for each in found),
             tuple(each.line for each in found),
+            _named(each.country for each in found),
+            _most(map(self._technique_of, found)),
         )
 
     def _at(self, place: str) -> AuthEvent | AuthLine | None:
@@ -70,6 +74,12 @@ class Evidence:
         if len(self._frames) > MOST_KEPT:
             self._frames.popitem(last=False)
         return frame
+
+
+def _most(techniques: Iterable[str]) -> str:
+    """What most are; of as many the first."""
+    counts = Counter(each for each in techniques if each)
+    return max(counts, key=lambda each: counts[each], default="")
 
 
 def _named(values: Iterable[str | None]) -> tuple[str, ...]:

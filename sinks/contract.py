@@ -48,8 +48,9 @@ class Background(NamedTuple):
 
     Attributes:
         first_at_ms: of the first failure that decided it.
-        users, services, hosts, filters: of those, each once.
+        users, services, hosts, filters, countries: of those, each once.
         lines: as they stood in the log.
+        technique: of ATT&CK, that most of them are a sign of; empty where none.
     """
 
     first_at_ms: int | None = None
@@ -58,6 +59,8 @@ class Background(NamedTuple):
     hosts: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    technique: str = ""
 
 
 NOTHING_KNOWN: Final = Background()
@@ -76,6 +79,7 @@ class Item(NamedTuple):
         record: it itself; `raw`: as it stands in the log.
         background: of a ban, what its evidence says.
         sample: it is no real one: somebody tries the sink.
+        technique: of ATT&CK, that an event is a sign of; empty where none fits.
     """
 
     id: str
@@ -88,6 +92,7 @@ class Item(NamedTuple):
     raw: bytes
     background: Background = NOTHING_KNOWN
     sample: bool = False
+    technique: str = ""
 
 
 class Sending(NamedTuple):

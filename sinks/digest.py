@@ -12,6 +12,7 @@ from typing import Final
 from schemas.records import Ban
 from schemas.steering import printable
 from sinks.contract import Item
+from sinks.facts import technique_of_item
 from sinks.sentences import reason, rfc3339, sentence, until
 
 IN_FULL: Final = 20
@@ -65,9 +66,11 @@ def _about(item: Item, ban: Ban) -> Iterator[str]:
     yield f"  history:   ban number {ban.ban_count} of it in this jail"
     if known.first_at_ms is not None:
         yield f"  since:     {rfc3339(known.first_at_ms)}"
-    for name, values in (("users", known.users), ("services", known.services), ("hosts", known.hosts)):
-        if values:
+    for name in ("users", "services", "hosts", "countries"):
+        if values := getattr(known, name):
             yield f"  {name + ':':10} {printable(', '.join(values))}"
+    if (technique := technique_of_item(item)) is not None:
+        yield f"  technique: {technique.uid} {technique.name}"
     yield f"  id:        {item.id}; `banstream explain {ban.prefix}` has all of it"
     for line in (known.lines or ban.lines)[:MOST_LINES]:
         yield f"  | {printable(line)}"

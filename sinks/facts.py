@@ -10,10 +10,21 @@ from typing import Any, Final, NamedTuple
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Command,
+    Enforcement,
+    Heartbeat,
+    Prolong,
+    Record,
+    RulesChanged,
+    Unban,
+)
+from schemas.techniques import SPRAYING, TECHNIQUES, Technique
 from sinks.contract import Item
+from sinks.selection import SILENT
 from sinks.sentences import rfc3339, sentence
-from sinks.techniques import Technique, technique_of
 
 FlatFacts = dict[str, str | int]
 
@@ -50,6 +61,8 @@ OF_HAPPENINGS: Final[Mapping[str, Severity]] = {
     "enforcement failed": BROKEN,
     "command": NOTICE,
     "rules": NOTICE,
+    "request": INFORMATIONAL,
+    SILENT: BROKEN,
 }
 
 
@@ -67,15 +80,12 @@ def severity_of(item: Item) -> Severity:
 
 
 def technique_of_item(item: Item) -> Technique | None:
-    """The technique that an event, or the events behind a ban, are a sign of."""
+    """What an event is a sign of, and a ban: what most of its evidence is."""
     record = item.record
-    if isinstance(record, AuthLine | AuthEvent):
-        return technique_of(record.filter, record.kind, named=bool(record.user))
-    if isinstance(record, Ban) and record.counted == "different users":
-        return technique_of("", "spraying", named=True)
-    if isinstance(record, Ban) and item.background.filters:
-        return technique_of(item.background.filters[0], "failed", named=bool(item.background.users))
-    return None
+    if isinstance(record, Ban):
+        spraying = record.counted == "different users"
+        return TECHNIQUES.get(SPRAYING if spraying else item.background.technique)
+    return TECHNIQUES.get(item.technique)
 
 
 def address_of(item: Item) -> str | None:
@@ -108,7 +118,9 @@ def facts_of(item: Item) -> FlatFacts:
 
 
 FIELDS: Final[Mapping[type[Record | AuthLine], tuple[str, ...]]] = {
-    **dict.fromkeys((AuthLine, AuthEvent), ("port", "user", "service", "host", "source", "filter")),
+    **dict.fromkeys(
+        (AuthLine, AuthEvent), ("port", "user", "service", "host", "source", "filter", "country")
+    ),
     Ban: ("jail", "rules", "count", "ban_count", "step", "who", "why"),
     Unban: ("jail", "ban", "reason", "while_banned", "who", "why"),
     Prolong: ("jail", "ban", "who", "why"),
@@ -116,6 +128,7 @@ FIELDS: Final[Mapping[type[Record | AuthLine], tuple[str, ...]]] = {
     Enforcement: ("decision", "verb", "outcome", "host", "backend", "detail"),
     Command: ("verb", "jail", "who", "why"),
     RulesChanged: ("version", "who"),
+    Heartbeat: ("host", "backend", "in_force"),
 }
 NAMES: Final = {"count": "failures", "version": "rules"}
 
@@ -125,7 +138,7 @@ def _background(item: Item) -> FlatFacts:
     found: FlatFacts = {}
     if known.first_at_ms is not None:
         found["first"] = rfc3339(known.first_at_ms)
-    for name, values in (("users", known.users), ("services", known.services), ("hosts", known.hosts)):
-        if values:
+    for name in ("users", "services", "hosts", "countries"):
+        if values := getattr(known, name):
             found[name] = ", ".join(values)
     return found

@@ -28,20 +28,21 @@ def exported_id(record: Record | AuthLine, log: str, ref: str) -> str:
             return event_id(record)
         case Ban() | Unban() | Prolong() | Alert():
             named = f"{log}-{record.id}"
-            return named if len(named) <= 40 else f"{log}-{_hash(record.id)}"  # noqa: PLR2004 - CEF's bound
+            return named if len(named) <= 40 else f"{log}-{hashed(record.id)}"  # noqa: PLR2004 - CEF's bound
         case Enforcement():
             named = f"{record.host}\0{record.decision}\0{record.verb}\0{record.outcome}\0{record.at_ms}"
-            return f"{log}-{_hash(named)}"
+            return f"{log}-{hashed(named)}"
         case Command():
-            return f"{log}-{_hash(record.id)}"
+            return f"{log}-{hashed(record.id)}"
         case _:
             return f"{log}-{ref}"
 
 
 def event_id(event: AuthLine | AuthEvent) -> str:
     """The id of an event, wherever it stands."""
-    return _hash(f"{event.host}\0{event.source}\0{event.incarnation}\0{event.position}\0{event.filter}")
+    return hashed(f"{event.host}\0{event.source}\0{event.incarnation}\0{event.position}\0{event.filter}")
 
 
-def _hash(named: str) -> str:
+def hashed(named: str) -> str:
+    """A name made short."""
     return sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_CHARACTERS]

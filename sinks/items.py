@@ -9,11 +9,12 @@ from typing import Final
 from eventlog.contract import Message
 from schemas.codec import AuthLine, decode_frame, lines_of, read_events
 from schemas.errors import InvalidMessage
-from schemas.records import Ban, Record
+from schemas.records import AuthEvent, Ban, Record
 from schemas.topics import EVENTS
 from sinks.contract import NOTHING_KNOWN, Background, Item
 from sinks.identity import event_id, exported_id
 from sinks.selection import WHATS, Selection, happening_of, subject_of
+from sinks.techniques import TechniqueOf, technique_by_name
 
 BackgroundOf = Callable[[Ban], Background]
 """What is known of a ban's evidence."""
@@ -27,12 +28,19 @@ def nothing_known(_: Ban) -> Background:
 class Items:
     """Takes messages apart, for one sink."""
 
-    def __init__(self, log: str, selection: Selection, background: BackgroundOf = nothing_known) -> None:
+    def __init__(
+        self,
+        log: str,
+        selection: Selection,
+        background: BackgroundOf = nothing_known,
+        technique_of: TechniqueOf = technique_by_name,
+    ) -> None:
         """`log`: its id."""
         self._log: Final = log
         self._selection: Final = selection
         self._takes_all: Final = not selection.on and not selection.where
         self._background: Final = background
+        self._technique_of: Final = technique_of
 
     def of(self, topic: str, message: Message) -> Iterator[Item]:
         """The items of a message that are carried, in order."""
@@ -42,12 +50,16 @@ class Items:
             records = read(message.value)
             lines = lines_of(message.value)
             place = f"{message.partition}-{message.offset}-"
+            technique_of = self._technique_of
             for index, record in enumerate(records):
                 if isinstance(record, AuthLine):
                     if self._takes_all or self._selection.takes(record.kind, record):
                         ref, raw = f"{place}{index}", lines[index]
                         named, kind, ip = event_id(record), record.kind, record.ip
-                        yield Item(named, ref, "events", kind, ip, self._log, record, raw)
+                        technique = technique_of(record)
+                        yield Item(
+                            named, ref, "events", kind, ip, self._log, record, raw, technique=technique
+                        )
                 elif not isinstance(record, InvalidMessage):
                     yield from self._item(topic, record, f"{place}{index}", lines[index])
 
@@ -65,4 +77,5 @@ class Items:
             record,
             raw,
             self._background(record) if isinstance(record, Ban) else NOTHING_KNOWN,
+            technique=self._technique_of(record) if isinstance(record, AuthEvent) else "",
         )

@@ -18,7 +18,7 @@ came meanwhile, up to what one batch may hold.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -30,12 +30,15 @@ import orjson
 from eventlog.contract import Append, EventLog, Message, Place
 from eventlog.follower import Edge, Follower
 from schemas.errors import Transient
-from sinks.contract import Item, Sending, Transport, Writing
+from schemas.topics import ENFORCEMENTS
+from sinks.contract import Item, Sending, SinkAnswer, Transport, Writing
 from sinks.items import Items
 from sinks.pacing import Backoff, Pace
-from sinks.selection import Selection
+from sinks.selection import SILENT, Selection
 from sinks.settling import Settled, letter, settle
+from sinks.silence import Silence
 from sinks.status import SinkStatus
+from sinks.techniques import TechniqueOf, technique_by_name
 
 PAGE_MESSAGES: Final = 16
 """Of each partition at once: some thousand events, where shippers fill their messages."""
@@ -58,6 +61,7 @@ class SinkPlan:
         to: its receiver as it may be shown.
         most: items in a batch at most; `every_ms`, `limit_per_minute`: see sinks.pacing.Pace.
         start: where it begins the first time.
+        technique_of: which technique of ATT&CK an event is a sign of.
     """
 
     name: str
@@ -70,6 +74,7 @@ class SinkPlan:
     every_ms: int = 0
     limit_per_minute: int | None = None
     start: Edge = "end"
+    technique_of: TechniqueOf = technique_by_name
 
 
 class Timing(NamedTuple):
@@ -85,6 +90,21 @@ class Timing(NamedTuple):
     chance: Callable[[], float]
 
 
+def reader_of(name: str) -> str:
+    """Under which name the log keeps the place of a sink."""
+    return f"follower/sink/{name}"
+
+
+def settled_reader_of(name: str) -> str:
+    """Under which name it keeps the ids that a sink has settled beyond its place."""
+    return f"sink/{name}/settled"
+
+
+def silent_reader_of(name: str) -> str:
+    """Under which name it keeps the hosts whose silence a sink has told."""
+    return f"sink/{name}/silent"
+
+
 class Runner:
     """Turns one sink. One thread uses it; `status` may be read by any."""
 
@@ -95,6 +115,7 @@ class Runner:
         items: Items,
         *,
         times: Timing,
+        log: str = "",
     ) -> None:
         """Take the sink over from whoever had it: an older one ends. Raises LogError, Transient."""
         self._log = event_log
@@ -103,9 +124,10 @@ class Runner:
         self._now_ms, self._steady_ms, chance = times
         self._backoff = Backoff(chance)
         self._pace = Pace(plan.limit_per_minute, plan.every_ms)
-        name = f"sink/{plan.name}"
-        self._settled_reader = f"{name}/settled"
-        self._follower = Follower(event_log, plan.selection.topics, name=name, start=plan.start)
+        self._settled_reader = settled_reader_of(plan.name)
+        self._follower = Follower(
+            event_log, plan.selection.topics, name=f"sink/{plan.name}", start=plan.start
+        )
         stored = event_log.position(self._settled_reader)
         self._skip: set[str] = set(orjson.loads(stored)) if stored else set()
         self._beside = bool(self._skip)
@@ -113,6 +135,8 @@ class Runner:
         self._kept: dict[Place, int] = dict(self._follower.offsets)
         self._pending: deque[Sending] = deque()
         self._settled: list[str] = []
+        self._told: dict[str, int] = {}
+        self._silence = self._hearing(log)
         self._letters: list[Append] = []
         self._oldest_at_ms: int | None = None
         self._kept_at_ms = self._looked_at_ms = self._steady_ms()
@@ -174,7 +198,7 @@ class Runner:
         if steady_ms - self._kept_at_ms >= PROVE_MS:
             self._prove()
         batch = list(islice(self._pending, self._pace.room(self._plan.most)))
-        answers = self._plan.transport.send(batch)
+        answers = self._sent_batch(batch)
         self._pace.sent(len(answers), self._steady_ms())
         settled = settle(self._plan.name, batch, answers, self._now_ms())
         if not answers:
@@ -189,6 +213,27 @@ class Runner:
         if not self._pending and self._steady_ms() - self._kept_at_ms >= KEEP_MS:
             self._keep()
         return 0
+
+    def _sent_batch(self, batch: list[Sending]) -> Sequence[SinkAnswer]:
+        """What a receiver says, of so many items at most. Raises Transient."""
+        try:
+            return tuple(self._plan.transport.send(batch))[: len(batch)]
+        except Transient:
+            raise
+        except Exception as error:  # transports are anybody's: one that fails is tried again, and said
+            raise Transient(f"its transport has failed: {type(error).__name__}: {error}") from error
+
+    def _hearing(self, log: str) -> Silence | None:
+        """Where hosts are heard of, if that is carried at all."""
+        place = ENFORCEMENTS.name, 0
+        selection = self._plan.selection
+        if place not in self._follower.offsets or (selection.on and SILENT not in selection.on):
+            return None
+        stored = self._log.position(silent_reader_of(self._plan.name))
+        made = Silence(log, selection, orjson.loads(stored) if stored else {})
+        made.read_back(self._log, self._follower.offsets[place])
+        self._told = dict(made.told)
+        return made
 
     def _count(self, settled: Settled) -> None:
         self._settled += settled.done
@@ -207,7 +252,12 @@ class Runner:
             self._oldest_at_ms = page[0][1].at_ms
         self._count_missed(before, page)
         for topic, message in page:
+            if self._silence is not None:
+                self._silence.hear(topic, message)
             for item in self._items.of(topic, message):
+                self._add(item)
+        if not page and self._silence is not None:
+            for item in self._silence.items(self._now_ms()):
                 self._add(item)
         return bool(page)
 
@@ -252,7 +302,10 @@ class Runner:
 
     def _commit(self, settled: list[str]) -> None:
         """Keep the place, and beside it the ids that are settled after it."""
-        beside = {self._settled_reader: orjson.dumps(settled)} if settled or self._beside else None
+        beside = {self._settled_reader: orjson.dumps(settled)} if settled or self._beside else {}
+        if self._silence is not None and not self._pending and self._told != self._silence.told:
+            self._told = dict(self._silence.told)
+            beside[silent_reader_of(self._plan.name)] = orjson.dumps(self._told)
         self._follower.commit(self._letters, beside)
         self._beside = bool(settled)
         self._kept = dict(self._follower.offsets)

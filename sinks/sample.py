@@ -31,7 +31,9 @@ def sample(now_ms: int) -> Item:
         findtime_ms=HOUR_MS // 6,
         lines=(LINE,),
     )
-    known = Background(now_ms, ("sample",), ("sample",), ("sample",), ("sample",), (LINE,))
+    known = Background(
+        now_ms, ("sample",), ("sample",), ("sample",), ("sample",), (LINE,), technique="T1110.001"
+    )
     ident = f"sample-{token_hex(8)}"
     return Item(ident, "0-0-0", "decisions", "ban", ADDRESS, "sample", ban, encode(ban), known, sample=True)
 

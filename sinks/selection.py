@@ -7,8 +7,9 @@
 | alert | `alert`: a jail's minute is not as usual |
 | enforcement | `enforcement applied`, `enforcement refused`, `enforcement failed`, `enforcement skipped` |
 | command, rules that changed | `command`, `rules` |
+| a host's last heartbeat | `host silent`: for two minutes nothing came after it |
 
-What is not there (time that passed, heartbeats, parts of lists) leaves no log.
+What is not there (time that passed, other heartbeats, parts of lists) leaves no log.
 """
 
 from __future__ import annotations
@@ -41,11 +42,12 @@ TOPICS: Final[Mapping[What, Topic]] = {
     "enforcements": ENFORCEMENTS,
     "commands": COMMANDS,
 }
+SILENT: Final = "host silent"
 WHATS: Final[Mapping[str, What]] = {topic.name: what for what, topic in TOPICS.items()}
 HAPPENINGS: Final[Mapping[What, tuple[str, ...]]] = {
     "events": get_args(Kind),
     "decisions": ("ban", "expired ban", "unban", "prolong", "alert"),
-    "enforcements": tuple(f"enforcement {outcome}" for outcome in get_args(Outcome)),
+    "enforcements": (*(f"enforcement {outcome}" for outcome in get_args(Outcome)), SILENT),
     "commands": ("command", "rules"),
 }
 WORDS: Final[Mapping[type[Record], str]] = {

@@ -8,7 +8,17 @@ from functools import lru_cache
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
 from schemas.durations import format_duration
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, RulesChanged, Unban
+from schemas.records import (
+    AuthEvent,
+    Ban,
+    Command,
+    Enforcement,
+    Heartbeat,
+    Prolong,
+    Record,
+    RulesChanged,
+    Unban,
+)
 from schemas.steering import printable
 
 
@@ -69,6 +79,8 @@ def _said(record: Record | AuthLine) -> str:  # noqa: C901 - a case for each rec
             said = f"{record.verb} {record.prefix or record.host or 'everything'}{_by(record)}"
         case Alert():
             said = f"jail {record.jail} is not as usual: {alarm(record)}"
+        case Heartbeat():
+            said = f"host {record.host} is silent: nothing is heard of its enforcer any more"
         case RulesChanged():
             said = f"rules {record.version} in force{_by(record)}"
         case _:

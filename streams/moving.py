@@ -131,6 +131,10 @@ class Moving:
         partition, offset, line = self.place(topic, int(cause.removeprefix(kind)), int(index), home)
         return "-".join((str(partition), f"{kind}{offset}", str(line), *ordinal))
 
+    def next_at(self, topic: Topic, partition: int, offset: int) -> int:
+        """Where a reader goes on in a partition that had read the old log to here, once all is given."""
+        return self._after(topic, partition, offset - 1)
+
     def _after(self, topic: Topic, partition: int, offset: int) -> int:
         """How many messages a partition has now of those up to an old offset: the next one's offset."""
         first = self.begin if topic is EVENTS and partition == 0 else 0
@@ -139,10 +143,12 @@ class Moving:
     def _plainly(
         self, topic: Topic, change: Callable[[Message], Iterator[Append]] | None
     ) -> Iterator[Append]:
-        messages = self._source.latest(topic.name) if topic.compacted else self._messages(topic)
-        if change is None or self._partitions == 1:
-            return (Append(topic.name, each.value, each.key) for each in messages)
-        return (append for each in messages for append in change(each))
+        moved = self._moved[topic.name] = [array("Q") for _ in self._all]
+        for each in self._source.latest(topic.name) if topic.compacted else self._messages(topic):
+            whole = [Append(topic.name, each.value, each.key)]
+            for append in whole if change is None or self._partitions == 1 else change(each):
+                moved[append.partition].append(each.offset)
+                yield append
 
     def _counted(self, appends: Iterator[Append]) -> Iterator[Append]:
         self._decided = Counter()

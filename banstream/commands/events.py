@@ -11,7 +11,9 @@ from banstream.instants import Instant
 from banstream.looking import LEAD_MS, events_of, looking
 from banstream.options import PREFIX, config_option, json_option
 from banstream.sentences import print_record
+from banstream.techniques import Techniques, own_filters
 from eventlog.follower import Located
+from schemas.records import AuthEvent
 from schemas.topics import EVENTS
 
 
@@ -46,12 +48,20 @@ def events_command(
     starts = [each for each in (None if since is None else since - LEAD_MS, read_since) if each is not None]
     read_ms = max(starts, default=None)
     count = 0
-    with looking(load_settings(config_file, check="log")) as look:
+    settings = load_settings(config_file, check="log")
+    technique_of = Techniques(own_filters(settings)) if as_json else None
+    with looking(settings) as look:
         found: Iterable[Located] = (
             look.all(EVENTS.name, wanted, inside=prefix, read_ms=read_ms)
             if last is None
             else look.last(EVENTS.name, last, wanted, inside=prefix, read_ms=read_ms)
         )
         for count, each in enumerate(found, 1):  # noqa: B007 - how many there were
-            print_record(each, as_json=as_json)
+            print_record(each, as_json=as_json, technique=_technique(each, technique_of))
     return 0 if count else 1
+
+
+def _technique(each: Located, technique_of: Techniques | None) -> str:
+    if technique_of is None or not isinstance(each.record, AuthEvent):
+        return ""
+    return technique_of(each.record)

@@ -16,6 +16,7 @@ from banstream.options import config_option
 from banstream.overview import VERSION
 from banstream.reading import messages, open_to_read
 from banstream.show import flush
+from banstream.techniques import Techniques, own_filters
 from eventlog.contract import EventLog, Message
 from eventlog.follower import Follower, places_of
 from eventlog.identity import log_id
@@ -56,7 +57,9 @@ def export_command(
         options = {name: option.default for name, option in kind.options.items()}
         write = kind.writer(SentBy(VERSION, settings.enforcer.host, "export"), options)
         wanted = cast("tuple[What, ...]", what or tuple(TOPICS))
-        items = Items(log_id(log), Selection(what=wanted), Evidence(log).of)
+        technique_of = Techniques(own_filters(settings))
+        known = Evidence(log, technique_of)
+        items = Items(log_id(log), Selection(what=wanted), known.of, technique_of)
         follower = Follower(log, [TOPICS[each] for each in wanted], start="end")
         if kind.header:
             sys.stdout.buffer.write(kind.header + b"\n")

@@ -69,9 +69,9 @@ def compact_command(as_json: bool, config_file: str | None) -> int:
 def migrate_command(source: str, target: str, as_json: bool, config_file: str | None) -> int:
     r"""Carry everything in an embedded log over to a Kafka cluster, and go on there as if nothing had moved.
 
-    Events, commands, decisions, bans, state, rules, what enforcers did, dead letters; and how far `up` has
-    read this host's sources, into the spool of `[ship] directory`, from where `banstream ship` goes on. Stop
-    `banstream up` before, make the topics, and start the roles after:
+    Events, commands, decisions, bans, state, rules, what enforcers did, dead letters; how far each sink has
+    sent them; and how far `up` has read this host's sources, into the spool of `[ship] directory`, from where
+    `banstream ship` goes on. Stop `banstream up` before, make the topics, and start the roles after:
 
     \b
     systemctl stop banstream
@@ -135,6 +135,7 @@ def _positions(old: SqliteLog, spool: Spool, path: Path) -> dict[str, bytes]:
 def _migrated(old: SqliteLog, new: EventLog, target: str) -> Migration:
     """Decide what the old log holds and has not decided, then carry all of it over."""
     from banstream.migration import Migration
+    from banstream.sinks_moving import SinksMoving
     from eventlog.kafka.admin import drop_before
     from eventlog.kafka.options import parse_url
     from streams.embedded import EmbeddedDecider
@@ -147,6 +148,7 @@ def _migrated(old: SqliteLog, new: EventLog, target: str) -> Migration:
         migration.check()
         migration.run()
     keep_id(new, log_id(old))
+    SinksMoving(old, new, migration.moving, log_id(old)).keep(old.positions())
     if migration.moving.begin:
         drop_before(parse_url(target), EVENTS.name, 0, migration.moving.begin)
     return migration

@@ -25,6 +25,8 @@ NAMES: Final[Mapping[str, str]] = {
     "alert": "Jail not as usual",
     "command": "Operator's command",
     "rules": "Rules changed",
+    "request": "Request",
+    "host silent": "Host silent",
 }
 KEYS: Final[Mapping[str, tuple[str, int]]] = {
     "id": ("externalId", 40),

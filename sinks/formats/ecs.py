@@ -23,20 +23,20 @@ import orjson
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Command, Enforcement, Heartbeat, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
+from schemas.techniques import Technique
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import address_of, severity_of, technique_of_item
 from sinks.formats.shapes import DocumentPath, Shapes
 from sinks.sentences import alarm, reason, rfc3339, sentence
-from sinks.techniques import Technique, technique_of
 
 EcsDocument = dict[str, Any]
 
 ECS: Final = {"version": "9.4.0"}
 MODULE: Final = "banstream"
 INTRUSION: Final = ["intrusion_detection", "network"]
-OUTCOMES: Final = {"failed": "failure", "succeeded": "success", "probed": "unknown"}
+OUTCOMES: Final = {"failed": "failure", "succeeded": "success", "probed": "unknown", "request": "unknown"}
 ENFORCED: Final = {"applied": "success", "failed": "failure", "refused": "failure", "skipped": "unknown"}
 LINUX: Final = {"type": "linux"}
 FILE: Final = "file:"
@@ -76,16 +76,16 @@ def writer(sender: SentBy, _: Options) -> Writing:
 
 
 def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
-    probed = record.kind == "probed"
-    action = "probe" if probed else "ssh_login" if record.filter == "sshd" else "login"
+    category, type_ = SORTS[record.kind]
+    action = ACTIONS.get(record.kind) or ("ssh_login" if record.filter == "sshd" else "login")
     document: EcsDocument = {
         "@timestamp": rfc3339(record.at_ms),
         "ecs": ECS,
         "event": {
             "id": item.id,
             "kind": "event",
-            "category": INTRUSION if probed else AUTHENTICATION,
-            "type": INFO if probed else START,
+            "category": category,
+            "type": type_,
             "outcome": OUTCOMES[record.kind],
             "action": action,
             "severity": severity_of(item).cef,
@@ -106,6 +106,8 @@ def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
     document["related"] = related
     if record.port is not None:
         document["source"]["port"] = record.port
+    if record.country:
+        document["source"]["geo"] = {"country_iso_code": record.country}
     if record.user:
         document["user"] = {"name": record.user}
         related["user"] = [record.user]
@@ -116,15 +118,20 @@ def _event(item: Item, record: AuthLine | AuthEvent) -> EcsDocument:
         document["service"] = {"name": record.service}
     if record.source.startswith(FILE):
         document["log"] = {"file": {"path": record.source[len(FILE) :]}}
-    technique = technique_of(record.filter, record.kind, named=bool(record.user))
-    if technique is not None:
+    if (technique := technique_of_item(item)) is not None:
         document["threat"] = _threat(technique)
     return document
 
 
-AUTHENTICATION: Final = ["authentication"]
-START: Final = ["start"]
 INFO: Final = ["info"]
+SORTS: Final = {
+    "failed": (["authentication"], ["start"]),
+    "succeeded": (["authentication"], ["start"]),
+    "probed": (INTRUSION, INFO),
+    "request": (["web"], ["access"]),
+}
+"""By its kind, an event's category and type."""
+ACTIONS: Final = {"probed": "probe", "request": "request"}
 
 
 def _common(item: Item) -> EcsDocument:
@@ -169,6 +176,8 @@ def _others(item: Item) -> EcsDocument:  # noqa: PLR0911 - a case for each recor
             return _enforcement(item, record)
         case Command():
             return _command(item, record)
+        case Heartbeat():
+            return _silent(item, record)
         case RulesChanged():
             rule = {"ruleset": MODULE, "version": record.version}
             return {"event": _told(item, CONFIGURATION, CHANGE, "rules_changed"), "rule": rule}
@@ -201,9 +210,13 @@ def _ban(item: Item, ban: Ban) -> EcsDocument:
         "rule": rule,
         "related": {**common.get("related", {}), **_related(item)},
     }
+    if len(known.countries) == 1 and "source" in common:
+        document["source"] = {**common["source"], "geo": {"country_iso_code": known.countries[0]}}
+    if known.services:
+        own["services"] = list(known.services)
     if (technique := technique_of_item(item)) is not None:
         document["threat"] = _threat(technique)
-        rule["category"] = technique.parent_name or technique.name
+        rule["category"] = technique.parent_name
     return document
 
 
@@ -256,6 +269,12 @@ def _enforcement(item: Item, record: Enforcement) -> EcsDocument:
     return document
 
 
+def _silent(item: Item, record: Heartbeat) -> EcsDocument:
+    event = _told(item, ["host"], INFO, "host_silent", kind="alert", outcome="unknown")
+    host = {"name": record.host, "id": record.host, "os": LINUX}
+    return {"event": event, "host": host, "related": {"hosts": [record.host]}}
+
+
 def _command(item: Item, record: Command) -> EcsDocument:
     event = _told(item, CONFIGURATION, CHANGE, f"command_{record.verb}")
     if record.why:
@@ -271,7 +290,7 @@ def _with_length(prefix: str) -> str:
 @lru_cache(maxsize=64)
 def _threat(technique: Technique) -> orjson.Fragment:
     """The technique; the same bytes for all of its documents."""
-    parent: EcsDocument = {"id": [technique.parent], "name": [technique.parent_name or technique.name]}
+    parent: EcsDocument = {"id": [technique.parent], "name": [technique.parent_name]}
     if technique.is_sub:
         parent["subtechnique"] = {"id": [technique.uid], "name": [technique.name]}
     tactic = {"id": [technique.tactic], "name": [technique.tactic_name]}

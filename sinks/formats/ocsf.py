@@ -21,13 +21,13 @@ import orjson
 
 from schemas.behaviours import Alert
 from schemas.codec import AuthLine
-from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, RulesChanged, Unban
+from schemas.records import AuthEvent, Ban, Command, Enforcement, Heartbeat, Prolong, RulesChanged, Unban
 from schemas.steering import harmless
+from schemas.techniques import Technique
 from sinks.contract import FormatKind, Item, Options, SentBy, Writing
 from sinks.facts import severity_of, technique_of_item
 from sinks.formats.shapes import DocumentPath, Shapes
 from sinks.sentences import alarm, reason, sentence
-from sinks.techniques import Technique, technique_of
 
 OcsfEvent = dict[str, Any]
 
@@ -101,12 +101,18 @@ def _class(item: Item, class_uid: int, activity_id: int) -> OcsfEvent:
     }
 
 
+LOGINS: Final = ("failed", "succeeded")
+"""Events of other kinds are no authentication."""
+
+
 def _of_line(item: Item, record: AuthLine | AuthEvent) -> OcsfEvent:
-    probed = record.kind == "probed"
+    probed = record.kind not in LOGINS
     event = _class(item, 4001, 1) if probed else _class(item, 3002, 1)
     source: OcsfEvent = {"ip": record.ip}
     if record.port is not None:
         source["port"] = record.port
+    if record.country:
+        source["location"] = {"country": record.country}
     observables = [{"name": "src_endpoint.ip", "type_id": 2, "value": record.ip}]
     if record.user and not probed:
         observables.append({"name": "user.name", "type_id": 4, "value": record.user})
@@ -129,8 +135,7 @@ def _of_line(item: Item, record: AuthLine | AuthEvent) -> OcsfEvent:
         event |= _logon(record)
     elif record.user:
         event["unmapped"]["user"] = record.user
-    technique = technique_of(record.filter, record.kind, named=bool(record.user))
-    if technique is not None:
+    if (technique := technique_of_item(item)) is not None:
         event["attacks"] = _attacks(technique)
     return event
 
@@ -165,6 +170,8 @@ def _other(item: Item) -> OcsfEvent:  # noqa: C901 - a case for each record
             event = _enforcement(item, record)
         case Command():
             event = _command(item, record)
+        case Heartbeat():
+            event = _silent(item, record)
         case RulesChanged():
             event = _class(item, 3004, 3)
             event["entity"] = {"name": "rules", "policy": {"name": "banstream", "version": record.version}}
@@ -222,8 +229,8 @@ def _ban(item: Item, ban: Ban) -> OcsfEvent:
             "related_events": [{"uid": each} for each in ban.evidence],
         }
     event["unmapped"] |= {"failures": ban.count, "ban_count": ban.ban_count, "decision": ban.id}
-    for name, values in (("users", known.users), ("services", known.services), ("hosts", known.hosts)):
-        if values:
+    for name in ("users", "services", "hosts", "countries"):
+        if values := getattr(known, name):
             event["unmapped"][name] = values
     if (technique := technique_of_item(item)) is not None:
         event["attacks"] = _attacks(technique)
@@ -247,6 +254,21 @@ def _alert(item: Item, record: Alert) -> OcsfEvent:
             "created_time": record.at_ms,
         },
         "unmapped": {"jail": record.jail, **{name: getattr(record, name) for name in names}},
+    }
+
+
+def _silent(item: Item, record: Heartbeat) -> OcsfEvent:
+    return {
+        **_class(item, 2004, 1),
+        "status_id": 1,
+        "is_alert": True,
+        "finding_info": {
+            "uid": item.id,
+            "title": f"Host {record.host} is silent",
+            "analytic": {"name": item.happening, "type_id": 1, "type": "Rule"},
+            "created_time": record.at_ms,
+        },
+        "unmapped": {"host": record.host, "backend": record.backend},
     }
 
 
@@ -301,7 +323,7 @@ def _attacks(technique: Technique) -> orjson.Fragment:
     attack: OcsfEvent = {
         "version": ATTACK_VERSION,
         "tactic": {"uid": technique.tactic, "name": technique.tactic_name},
-        "technique": {"uid": technique.parent, "name": technique.parent_name or technique.name},
+        "technique": {"uid": technique.parent, "name": technique.parent_name},
     }
     if technique.is_sub:
         attack["sub_technique"] = {"uid": technique.uid, "name": technique.name}

@@ -51,7 +51,7 @@ class Shapes:
         user, port = event.user, event.port
         key = (
             event.kind, event.filter, event.filter_version, event.source, event.host, event.service,
-            not user, port is None,
+            event.country, item.technique, not user, port is None,
         )  # fmt: skip
         shape = self._known.get(key)
         if shape is None:

@@ -2,7 +2,7 @@
 
 | | taken | a dead letter |
 |---|---|---|
-| Splunk | 200, code 0 | 400 of one event; a batch is sent again one by one |
+| Splunk | 200, code 0; with `ack` once it is indexed | 400 of one event; a batch is sent again one by one |
 | Loki | 204 | 400 of one entry; a batch is sent again one by one: it has taken the valid rest of it |
 | OTLP | 200 | what `rejectedLogRecords` counts (it does not say which: all of the batch is told) |
 
@@ -30,6 +30,7 @@ from sinks.contract import (
     TransportKind,
 )
 from sinks.facts import facts_of
+from sinks.transports.acknowledging import Acknowledging, ack_url
 from sinks.transports.posting import HTTP_OPTIONS, Answered, Posting, http_doubt
 
 JSON: Final = {"Content-Type": "application/json"}
@@ -47,11 +48,14 @@ Ruling = Callable[[Answered, int], "list[SinkAnswer] | None"]
 class CollectorTransport:
     """Posts wrapped batches."""
 
-    def __init__(self, posting: Posting, wrap: Wrap, judge: Ruling, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, posting: Posting, wrap: Wrap, judge: Ruling, acknowledging: Acknowledging | None = None
+    ) -> None:
         self._posting = posting
         self._wrap = wrap
         self._judge = judge
-        self._headers = headers
+        self._acknowledging = acknowledging
+        self._headers = JSON if acknowledging is None else {**JSON, **acknowledging.headers}
 
     def send(self, batch: Sequence[Sending]) -> Sequence[SinkAnswer]:
         """Post a batch, or its first part. Raises Transient."""
@@ -59,11 +63,15 @@ class CollectorTransport:
         if answered.status == TOO_LARGE and len(batch) > 1:
             return self.send(batch[: len(batch) // 2])
         answers = self._judge(answered, len(batch))
+        if self._acknowledging is not None and answers is not None and TAKEN in answers:
+            self._acknowledging.wait(answered)
         return [self.send([each])[0] for each in batch] if answers is None else answers
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connections."""
         self._posting.close()
+        if self._acknowledging is not None:
+            self._acknowledging.close()
 
 
 def _hopeless(answered: Answered, count: int) -> list[SinkAnswer]:
@@ -183,7 +191,12 @@ def _kind(  # noqa: PLR0913 - what tells one from the other
         return base if base.partition("://")[2].partition("/")[2] else f"{base.rstrip('/')}{path}"
 
     def opened(to: str, given: Options, _: Parcel, sender: SentBy) -> CollectorTransport:
-        return CollectorTransport(Posting(url(to), given, sender, scheme), body(given, sender), judge, JSON)
+        acknowledging = None
+        if given.get("ack"):
+            beside = Posting(ack_url(url(to)), {**given, "gzip": False}, sender, scheme)
+            acknowledging = Acknowledging(beside, given["timeout"] / 1_000)
+        posting = Posting(url(to), given, sender, scheme)
+        return CollectorTransport(posting, body(given, sender), judge, acknowledging)
 
     return TransportKind(
         opened,
@@ -204,6 +217,7 @@ SPLUNK: Final = _kind(
         "index": Option("text", ""),
         "source": Option("text", "banstream"),
         "sourcetype": Option("text", "banstream:json"),
+        "ack": Option("flag", default=False),
     },
 )
 LOKI: Final = _kind("loki", "/loki/api/v1/push", loki_body, judge_loki, format_="json")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import time
 from base64 import b64encode
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
@@ -23,6 +23,7 @@ from schemas.secrets import hidden
 from schemas.steering import printable
 from sinks.contract import Option, Options, SentBy
 from sinks.secrets import secret, secret_problem
+from sinks.transports.deadline import Deadline, end_by
 
 ANSWER_BYTES: Final = 8 << 20
 SAID_CHARACTERS: Final = 500
@@ -31,7 +32,11 @@ LONGEST_RETRY_MS: Final = 3_600_000
 REFUSED_MS: Final = 30_000
 """Whoever does not let us in, or does not know the place, is asked again so late."""
 LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 507})
-CLOSED: Final = frozenset({401, 403, 404, 405, 407})
+NOT_FOUND: Final = 404
+CLOSED: Final = frozenset({401, 403, NOT_FOUND, 405, 407})
+
+HttpRequest = tuple[str, str, bytes | None, Mapping[str, str]]
+"""A method, a url, a body and headers."""
 
 HTTP_OPTIONS: Final[Mapping[str, Option]] = {
     "timeout": Option("duration", 30_000),
@@ -68,12 +73,24 @@ class Answered(NamedTuple):
 class Posting:
     """Posts to one place. A connection is kept open between requests."""
 
-    def __init__(self, url: str, options: Options, sender: SentBy, scheme: str = "Bearer") -> None:
-        """`scheme`: what stands before a token."""
+    def __init__(  # noqa: PLR0913 - receivers differ in little, and in any of it
+        self,
+        url: str,
+        options: Options,
+        sender: SentBy,
+        scheme: str = "Bearer",
+        *,
+        header: str = "Authorization",
+        closed: AbstractSet[int] = CLOSED,
+    ) -> None:
+        """`scheme`: what stands before a token, in this `header`; `closed`: nobody is let in."""
         self._url = url
         self._options = options
         self._scheme = scheme
+        self._header = header
+        self._closed = closed
         self._agent = f"banstream/{sender.version}"
+        self._deadline = Deadline()
         self._pool: Any = None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answered:
@@ -81,35 +98,51 @@ class Posting:
 
         Raises Transient where nothing came back, and where nobody is let in.
         """
-        sent = {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
+        sent = self._headers(headers)
         if self._options["gzip"]:
             body, sent["Content-Encoding"] = gzip.compress(body, COMPRESSION, mtime=0), "gzip"
+        return self._told(("POST", self._url, body, sent), self._closed)
+
+    def get(self, beyond: str, headers: Mapping[str, str]) -> Answered:
+        """Ask for what stands beyond the place, or is not there (404). Raises as `post`."""
+        asked = "GET", self._url + beyond, None, self._headers(headers)
+        return self._told(asked, self._closed - {NOT_FOUND})
+
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {"User-Agent": self._agent, **self._options["headers"], **headers, **self._credentials()}
+
+    def _told(self, asked: HttpRequest, closed: AbstractSet[int]) -> Answered:
         try:
-            answer = self._opened().request(
-                "POST",
-                self._url,
-                body=body,
-                headers=sent,
-                preload_content=False,
-                redirect=False,
-                retries=False,
-            )
-            try:
-                body = _body(answer, self._options["timeout"] / 1_000)
-                told = Answered(answer.status, body, _after_ms(answer))
-                whole = not answer.read(1)
-            finally:
-                answer.release_conn()
-            if not whole:
-                self.close()
+            with self._deadline.within(self._options["timeout"] / 1_000):
+                told = self._asked(asked)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
             raise Transient(f"{hidden(self._url)}: {_reason(error)}") from error
-        if told.status in CLOSED or 300 <= told.status < 400:  # noqa: PLR2004 - redirections
+        if told.status in closed or 300 <= told.status < 400:  # noqa: PLR2004 - redirections
             after_ms = max(REFUSED_MS, told.after_ms)
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=after_ms)
         if told.status in LATER:
             raise Transient(f"{hidden(self._url)}: {told.said}", retry_after_ms=told.after_ms)
+        return told
+
+    def _asked(self, asked: HttpRequest) -> Answered:
+        method, url, body, headers = asked
+        answer = self._opened().request(
+            method,
+            url,
+            body=body,
+            headers=headers,
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+        try:
+            told = Answered(answer.status, _body(answer), _after_ms(answer))
+            whole = not answer.read(1)
+        finally:
+            answer.release_conn()
+        if not whole:
+            self.close()
         return told
 
     def close(self) -> None:
@@ -129,7 +162,8 @@ class Posting:
             if self._url.startswith("https:"):
                 made["ssl_context"] = tls_context(options)
             proxy = options["proxy"]
-            self._pool = urllib3.ProxyManager(proxy, **made) if proxy else urllib3.PoolManager(**made)
+            pool = urllib3.ProxyManager(proxy, **made) if proxy else urllib3.PoolManager(**made)
+            self._pool = end_by(pool, self._deadline)
         return self._pool
 
     def _credentials(self) -> dict[str, str]:
@@ -141,7 +175,7 @@ class Posting:
                     f"{options['token_file']}: not sent, since a token is one line of plain ASCII",
                     retry_after_ms=REFUSED_MS,
                 )
-            return {"Authorization": f"{self._scheme} {token}"}
+            return {self._header: f"{self._scheme} {token}".lstrip()}
         if options["user"]:
             password = secret(options["password_file"]) if options["password_file"] else ""
             given = b64encode(f"{options['user']}:{password}".encode()).decode("ascii")
@@ -149,14 +183,11 @@ class Posting:
         return {}
 
 
-def _body(answer: Any, within_s: float) -> bytes:
-    """An answer's body, as much as is read of it. Raises TimeoutError: a byte now and then is no answer."""
-    until_s = time.monotonic() + within_s
+def _body(answer: Any) -> bytes:
+    """An answer's body, as much as is read of it."""
     body = b""
     while len(body) < ANSWER_BYTES and (part := answer.read1(ANSWER_BYTES - len(body), decode_content=True)):
         body += part
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"the answer is not whole within {within_s:g} s")
     return body
 
 

@@ -136,6 +136,8 @@ def test_killed_again_and_again_it_carries_over_all_of_it(tmp_path: Path, broker
         decide(old, attack(2, 400, now))
         dropped, in_force = old.begin(EVENTS.name), {message.key for message in old.latest(BANS.name)}
         decisions = [encode(each.record) for each in records(old, DECISIONS.name)]
+        with closing(old.writer("follower/sink/mail")) as sink:
+            sink.commit([], {"follower/sink/mail": b'[["banstream.decisions",0,7]]'})
     with service(tmp_path) as made:
         made.config.write_text(made.config.read_text() + f'[ship]\ndirectory = "{tmp_path}/spool"\n')
         command = ("log", "migrate", f"sqlite://{path}", url, "--config", str(made.config))
@@ -151,6 +153,7 @@ def test_killed_again_and_again_it_carries_over_all_of_it(tmp_path: Path, broker
             assert "0 messages" in made.run(*command).stdout
             assert kills, "it was too quick to be killed"
             assert log.begin(EVENTS.name) == dropped
+            assert log.position("follower/sink/mail") == b'[["banstream.decisions",0,7]]'
             assert [encode(each.record) for each in records(log, DECISIONS.name)] == decisions
             assert {message.key for message in log.latest(BANS.name)} == in_force
             old_ban = next(

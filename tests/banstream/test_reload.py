@@ -33,6 +33,8 @@ never_ban = [{never}]
 source = "file:{folder}/auth.log"
 start = "beginning"
 maxretry = {maxretry}
+[sink.all]
+to = "file:{folder}/{sink}.json"
 """
 
 
@@ -135,10 +137,11 @@ class Machine:
         """The clock."""
         return now_ms()
 
-    def settings(self, *, maxretry: int, never: str = "", **changes: Any) -> Settings:
+    def settings(self, *, maxretry: int, never: str = "", sink: str = "all", **changes: Any) -> Settings:
         """A configuration."""
         file = self.folder / "c.toml"
-        text = CONFIG.format(folder=self.folder, maxretry=maxretry, never=f'"{never}"' if never else "")
+        never = f'"{never}"' if never else ""
+        text = CONFIG.format(folder=self.folder, maxretry=maxretry, never=never, sink=sink)
         file.write_text(text, encoding="utf-8")
         return replace(load_settings(str(file)), **changes)
 
@@ -149,6 +152,11 @@ class Machine:
                 log.write(f"{stamp()} server sshd[{next(PIDS)}]: Invalid user x from {ip} port 5\n")
         for _ in range(6):
             self.pipeline.turn()
+
+    def sink(self) -> str:
+        """The file that its sink is to write."""
+        (sink,) = self.pipeline.stages.crew.wanted
+        return sink.to.rpartition("/")[2]
 
     def held(self) -> set[str]:
         """What the firewall holds."""
@@ -204,13 +212,15 @@ def test_wherever_the_log_fails_the_old_goes_on_and_the_next_try_succeeds(tmp_pa
         machine.fails("203.0.113.1", 3)
         machine.log.fails_at = number
         try:
-            machine.pipeline.renew(machine.settings(maxretry=1, never="203.0.113.0/28"))
+            machine.pipeline.renew(machine.settings(maxretry=1, never="203.0.113.0/28", sink="new"))
             done = True
         except Transient:
             machine.log.fails_at = 0
+            assert machine.sink() == "all.json"
             goes_on_as_before(machine, "203.0.113.77")
-            machine.pipeline.renew(machine.settings(maxretry=1, never="203.0.113.0/28"))
+            machine.pipeline.renew(machine.settings(maxretry=1, never="203.0.113.0/28", sink="new"))
         machine.log.fails_at = 0
+        assert machine.sink() == "new.json"
         machine.fails("203.0.113.99", 1)
         assert "203.0.113.99" in machine.held()
         assert "203.0.113.1" not in machine.held()

@@ -93,7 +93,7 @@ class Following:
         )
         items = Items(LOG, self.selection, Evidence(self.log).of)
         times = Timing(lambda: AT_MS + self.steady_ms, lambda: self.steady_ms, lambda: 1.0)
-        return Runner(self.log, plan, items, times=times)
+        return Runner(self.log, plan, items, times=times, log=LOG)
 
     def turn(self, runner: Runner, for_ms: int = 0, step_ms: int = 1_000) -> None:
         """Turn it until there is nothing to do at once, and again while so much time passes."""

@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.codec import AuthLine, encode, read_events
-from schemas.records import AuthEvent, Record
+from schemas.records import AuthEvent, Heartbeat, Record
 from schemas.topics import COMMANDS, DECISIONS, ENFORCEMENTS, EVENTS
 from sinks.contract import Background, Item, Parcel, Sending, Transport
 from sinks.identity import exported_id
 from sinks.registry import format_kind, transport_kind
-from sinks.selection import WHATS, happening_of, subject_of
+from sinks.selection import SILENT, WHATS, happening_of, subject_of
+from sinks.techniques import technique_by_name
 from tests.sinks.following import LOG, ORIGIN
 
-TOPICS = {"auth": EVENTS, "enforcement": ENFORCEMENTS, "command": COMMANDS, "rules": COMMANDS}
+TOPICS = {
+    "auth": EVENTS,
+    "enforcement": ENFORCEMENTS,
+    "heartbeat": ENFORCEMENTS,
+    "command": COMMANDS,
+    "rules": COMMANDS,
+}
 
 
 def item(
@@ -30,13 +37,14 @@ def item(
         exported_id(held, LOG, ref),
         ref,
         WHATS[TOPICS.get(record.TYPE, DECISIONS).name],
-        happening_of(held) or "",
+        happening_of(held) or (SILENT if isinstance(held, Heartbeat) else ""),
         subject_of(held),
         LOG,
         held,
         raw,
         known or Background(),
         sample=sample,
+        technique=technique_by_name(held) if isinstance(held, AuthLine | AuthEvent) else "",
     )
 
 

@@ -56,8 +56,11 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpReceiver]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             request = Request(self.path, {name.lower(): text for name, text in self.headers.items()}, body)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from socket import create_server
 
 import pytest
 
 from banstream.config import load_settings
 from banstream.sinking import Crew
+from eventlog.sqlite import SqliteLog
 from schemas.errors import ConfigError
+from schemas.topics import DECISIONS
+from tests.sinks.following import AT_MS, ban, put
 
 JAIL = (
     '[jail.web1]\nfilter = "sshd"\nsource = "file:/x/log"\nactions = ["a", "b"]\n'
@@ -53,5 +58,34 @@ def test_what_is_renewed_before_it_began_begins_once(tmp_path: Path) -> None:
     """A reload may come first."""
     text = '[sink.a]\nto = "file:/x/a"\n[sink.b]\nto = "file:/x/b"\n'
     crew = Crew(load_settings(configured(tmp_path, text)), lambda: 1)
-    crew.renew(load_settings(configured(tmp_path, '[sink.a]\nto = "file:/x/c"\n')))
+    crew.succeed(crew.prepared(load_settings(configured(tmp_path, '[sink.a]\nto = "file:/x/c"\n'))))
     assert crew.status() == ()
+
+
+def test_a_sink_that_hangs_holds_up_no_reload(tmp_path: Path) -> None:
+    """What comes after it begins when it has ended; nobody else waits, and nothing is sent side by side."""
+    with create_server(("127.0.0.1", 0)) as silent:
+        to = f'to = "webhook+http://127.0.0.1:{silent.getsockname()[1]}/'
+        text = '[sink.{0}]\n{1}{2}"\non = ["ban"]\nstart = "beginning"\ntimeout = "2s"\n'
+        log = SqliteLog.open(tmp_path / "log.db")
+        put(log, DECISIONS, ban(0))
+        log.close()
+        crew = Crew(load_settings(configured(tmp_path, text.format("a", to, "old"))), lambda: AT_MS)
+        crew.start()
+        try:
+            connection, _ = silent.accept()  # its request hangs from now on
+            before = time.monotonic()
+            new = crew.prepared(load_settings(configured(tmp_path, text.format("a", to, "new"))))
+            crew.succeed(new)
+            assert time.monotonic() - before < 1
+            assert crew.status()[0].to.endswith("/new")
+            silent.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                silent.accept()  # it waits for the one before
+            silent.settimeout(20)
+            connection.close()
+            later, _ = silent.accept()
+            with later:
+                assert later.recv(100).startswith(b"POST /new ")
+        finally:
+            crew.close()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from eventlog.kafka import clients
 from eventlog.kafka.options import parse_url
 from schemas.errors import Transient
 from schemas.topics import DECISIONS
-from sinks.contract import TAKEN, Reception, Sending
+from sinks.contract import TAKEN, Reception, Sending, SinkAnswer
 from tests.banstream.service import eventually
 from tests.broker import Cluster
 from tests.sinks.certificates import Certificates
@@ -120,6 +121,35 @@ def test_splunk_takes_with_code_0_and_what_is_wrong_is_found_one_by_one(
     made.close()
 
 
+def test_splunk_has_it_once_an_indexer_has(server: HttpReceiver) -> None:
+    """With `ack`: asked for until it says so; what it forgot, or a token without, is no success."""
+    numbers = iter(range(9))
+    indexed = [False, False, True]
+
+    def answer(request: Request) -> Told:
+        assert request.headers["x-splunk-request-channel"]
+        if request.path == "/services/collector/ack":
+            (number,) = json.loads(request.body)["acks"]
+            return told({"acks": {str(number): indexed.pop(0) if indexed else False}})
+        return told({"text": "Success", "code": 0, "ackId": next(numbers)})
+
+    server.usual = answer
+    made = transport(f"splunk+{server.url}", ack=True, timeout=1_000)
+    assert made.send(THREE) == SAME
+    paths = [request.path.rpartition("/")[2] for request in server.requests]
+    assert paths == ["event", "ack", "ack", "ack"]
+    assert len({request.headers["x-splunk-request-channel"] for request in server.requests}) == 1
+    with pytest.raises(Transient, match="no indexer has acknowledged it within 1 s"):
+        made.send(THREE)
+    server.answers.append(told({"text": "Success", "code": 0}))
+    with pytest.raises(Transient, match="no ackId"):
+        made.send(THREE)
+    server.answers.extend([told({"code": 0, "ackId": 3}), told({"text": "ACK is disabled", "code": 14}, 400)])
+    with pytest.raises(Transient, match="ACK is disabled"):
+        made.send(THREE)
+    made.close()
+
+
 def test_loki_has_few_labels_and_its_400_is_taken_apart(server: HttpReceiver) -> None:
     """The address and the user stand beside the line."""
     made = transport(f"loki+{server.url}")
@@ -164,7 +194,7 @@ def rsyslog(folder: Path) -> Iterator[tuple[dict[str, int], Path]]:
     """A real rsyslog: ports of udp, tcp and tls, and the file with what it has understood, in JSON."""
     certificates = Certificates(folder)
     out = folder / "out"
-    ports = {"udp": 15514, "tcp": 15515, "tls": 16514}
+    ports = {"udp": 15514, "tcp": 15515, "tls": 16514, "relp": 12514}
     key = certificates.server.with_suffix(".key")
     (folder / "rs.conf").write_text(
         f"""
@@ -174,6 +204,8 @@ module(load="imudp") module(load="imptcp") module(load="mmpstrucdata")
 module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
 template(name="dump" type="list"){{property(name="jsonmesg") constant(value="\\n")}}
 ruleset(name="r"){{ action(type="mmpstrucdata") action(type="omfile" file="{out}" template="dump") }}
+module(load="imrelp" ruleset="r")
+input(type="imrelp" address="127.0.0.1" port="{ports["relp"]}")
 input(type="imudp" address="127.0.0.1" port="{ports["udp"]}" ruleset="r")
 input(type="imptcp" address="127.0.0.1" port="{ports["tcp"]}" ruleset="r")
 input(type="imtcp" address="127.0.0.1" port="{ports["tls"]}" ruleset="r")
@@ -187,7 +219,9 @@ input(type="imtcp" address="127.0.0.1" port="{ports["tls"]}" ruleset="r")
         subprocess.Popen(command, stdout=errors, stderr=errors) as process,
     ):
         try:
-            eventually(lambda: all(map(_listens, (ports["tcp"], ports["tls"]))), "rsyslog listens")
+            eventually(
+                lambda: all(map(_listens, (ports["tcp"], ports["tls"], ports["relp"]))), "rsyslog listens"
+            )
             assert process.poll() is None, (folder / "err").read_text()
             yield ports, out
         finally:
@@ -207,17 +241,18 @@ def received(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.real("rsyslog")
-@pytest.mark.parametrize("way", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize("way", ["udp", "tcp", "tls", "relp"])
 def test_a_real_rsyslog_understands_every_message(tmp_path: Path, way: str) -> None:
     """By each way: hosts, times, severities, and each value of the structured data."""
     text = 'a"b]c\\d \u202e \x1b[31m\nnext [x@1 y="z"] é'
     with rsyslog(tmp_path) as (ports, out):
         options = {"ca_file": str(tmp_path / "ca.pem")} if way == "tls" else {}
-        made = transport(f"syslog+{way}://localhost:{ports[way]}", **options)
+        to = f"{'relp' if way == 'relp' else f'syslog+{way}'}://localhost:{ports[way]}"
+        made = transport(to, **options)
         batch = [sending(failed(1, user=text, line=text), "syslog"), sending(ban(), "syslog")]
         assert made.send(batch) == [TAKEN] * 2
         made.close()
-        cef = transport(f"syslog+{way}://localhost:{ports[way]}", "cef", **options)
+        cef = transport(to, "cef", **options)
         assert cef.send([sending(ban(), "cef")]) == [TAKEN]
         cef.close()
         eventually(lambda: len(received(out)) == 3, "rsyslog has all")
@@ -245,6 +280,65 @@ def test_a_syslog_receiver_that_restarts_gets_what_comes_after(tmp_path: Path) -
         assert made.send([sending(ban(1), "syslog")]) == [TAKEN]
         eventually(lambda: len(received(out)) == 2, "rsyslog has the second")
         made.close()
+
+
+@pytest.mark.real("rsyslog")
+def test_by_relp_nothing_is_lost_where_the_receiver_goes(tmp_path: Path) -> None:
+    """Whatever was on its way is sent again until it is answered; more than a window goes in parts."""
+    batch = [sending(ban(number, f"203.0.{number // 250}.{number % 250}"), "syslog") for number in range(300)]
+    with rsyslog(tmp_path) as (ports, out):
+        made = transport(f"relp://localhost:{ports['relp']}", timeout=5_000)
+        rest = batch
+        while len(rest) > 100:
+            answers = made.send(rest)
+            assert set(answers) == {TAKEN}
+            rest = rest[len(answers) :]
+    with pytest.raises(Transient):
+        made.send(rest)
+    with rsyslog(tmp_path) as (_, again):
+        while rest:
+            rest = rest[len(made.send(rest)) :]
+        made.close()
+        eventually(lambda: len(received(out)) == 300, "rsyslog has all of them")
+        prefixes = [each["$!"]["rfc5424-sd"]["banstream@32473"]["ip"] for each in received(again)]
+    assert prefixes == [each.item.key for each in batch]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"1 rsp 6 200 OK\n2 rsp 9 500 no \x1b[\n", ""),
+        (b"1 rsp 6 200 OK\n0 serverclose 0\n", "it says serverclose to message 0"),
+        (b"1 rsp 6 500 no\n", "it does not open: 500 no"),
+        (b"HTTP/1.1 400 Bad Request\r\n" * 9, "no RELP"),
+        (b"1 rsp 6 200 OK\n2 rsp 999999 ", "it has hung up"),
+    ],
+)
+def test_what_a_relp_receiver_says_is_looked_at(said: bytes, why: str) -> None:
+    """A refusal is a dead letter with its words; what is no answer to this message is none."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):
+                    while connection.recv(65_536):
+                        pass
+
+        receiver = Thread(target=answer)
+        receiver.start()
+        made = transport(f"relp://127.0.0.1:{server.getsockname()[1]}", timeout=3_000)
+        if why:
+            with pytest.raises(Transient, match=why):
+                made.send([sending(ban(), "syslog")])
+        else:
+            (told_of,) = made.send([sending(ban(), "syslog")])
+            assert told_of == SinkAnswer(Reception.HOPELESS, "500 no \\x1b[")
+        made.close()
+        receiver.join()
 
 
 @pytest.mark.real("kafka")

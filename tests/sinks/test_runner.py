@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import orjson
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.contract import EventLog
+from eventlog.memory import MemoryLog
 from schemas.codec import decode
 from schemas.errors import Fenced
-from schemas.records import DeadLetter
-from schemas.topics import DEADLETTERS, DECISIONS, EVENTS
+from schemas.records import DeadLetter, Heartbeat
+from schemas.topics import DEADLETTERS, DECISIONS, ENFORCEMENTS, EVENTS
 from sinks.contract import TAKEN, Reception, Sending, SinkAnswer
 from sinks.identity import exported_id
 from sinks.selection import Selection
@@ -64,6 +66,48 @@ def test_a_receiver_that_is_away_gets_all_when_it_is_back() -> None:
     assert (len(made.receiver.ids), len(set(made.receiver.ids))) == (10, 10)
     assert len(made.receiver.batches) == 13
     assert runner.status.retries == 12
+
+
+def test_a_transport_that_raises_anything_is_tried_again_and_it_is_said() -> None:
+    """Transports are anybody's: a defect of one loses nothing, and ends nothing until a restart."""
+    made = Following()
+    put(made.log, DECISIONS, *(ban(number) for number in range(3)))
+
+    def broken(_: Sequence[Sending]) -> Sequence[SinkAnswer]:
+        raise ZeroDivisionError("division by zero")
+
+    made.receiver.replies.extend([broken, lambda batch: [TAKEN] * (len(batch) + 1)])
+    runner = made.made()
+    made.turn(runner)
+    assert "its transport has failed: ZeroDivisionError: division by zero" in str(runner.status.waiting)
+    made.turn(runner, for_ms=2_000)
+    assert not runner.status.waiting
+    assert (len(made.receiver.ids), runner.sent) == (3, 3)
+
+
+def test_a_host_that_falls_silent_is_told_once() -> None:
+    """However often the sink restarts; again where it was heard meanwhile; not where it stopped."""
+    made = Following(selection=Selection(what=("enforcements",), on=frozenset({"host silent"})))
+
+    def beat(host: str, *, stopped: bool = False) -> None:
+        record = Heartbeat(host=host, backend="null", at_ms=1, lag_ms=0, in_force=0, stopped=stopped)
+        now_ms = AT_MS + made.steady_ms
+        cast("MemoryLog", made.log)._now_ms = lambda: now_ms  # noqa: SLF001 - its clock goes with the sink's
+        put(made.log, ENFORCEMENTS, record)
+
+    beat("web1")
+    beat("web2", stopped=True)
+    made.turn(runner := made.made(), for_ms=110_000)
+    assert made.receiver.ids == []
+    runner.stop()
+    made.turn(runner := made.made(), for_ms=60_000)
+    runner.stop()
+    made.turn(runner := made.made(), for_ms=60_000)
+    (told,) = map(orjson.loads, made.receiver.taken)
+    assert (told["host"], told["at_ms"]) == ("web1", AT_MS + 120_000)
+    beat("web1")
+    made.turn(runner, for_ms=300_000)
+    assert len(set(made.receiver.ids)) == len(made.receiver.ids) == 2
 
 
 def test_while_it_is_away_the_status_says_so() -> None:

@@ -185,13 +185,24 @@ def test_a_proxy_has_no_password() -> None:
     assert doubt("https://a/in", proxy="http://proxy:3128") is None
 
 
-def test_an_answer_that_never_ends_is_none() -> None:
-    """A receiver that says a byte now and then holds a sink no longer than `timeout`."""
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"HTTP/1.1 200 OK\r\nX-Header: ",
+        b"HTTP/1.1 200 O",
+    ],
+)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_an_answer_that_never_ends_is_none(begin: bytes, *, proxied: bool) -> None:
+    """A receiver, or a proxy, that says a byte now and then holds a sink no longer than `timeout`."""
     ended = Event()
 
     def drip(connection: socket.socket) -> None:
         connection.recv(65_536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        connection.sendall(begin)
         with suppress(OSError):
             while not ended.wait(0.1):
                 connection.sendall(b"x")
@@ -200,7 +211,9 @@ def test_an_answer_that_never_ends_is_none() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         receiver = Thread(target=lambda: drip(server.accept()[0]))
         receiver.start()
-        made = transport(f"webhook+http://127.0.0.1:{server.getsockname()[1]}", timeout=500)
+        there = f"http://127.0.0.1:{server.getsockname()[1]}"
+        to, proxy = ("webhook+https://192.0.2.1/", there) if proxied else (f"webhook+{there}", "")
+        made = transport(to, timeout=300, proxy=proxy)
         begin_s = time.monotonic()
         with pytest.raises(Transient, match="not whole within"):
             made.send([sending(ban())])

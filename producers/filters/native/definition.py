@@ -5,7 +5,7 @@ service = "vsftpd"                            # what its events are about
 title = "vsftpd, the FTP server"              # one line for people
 programs = ["vsftpd"]                         # the names it logs under, in syslog and the journal
 ports = ["ftp", "ftps"]                       # the service's, as `filters list` shows them
-technique = "T1110.001"                       # what it sees, in MITRE ATT&CK's words
+technique = "T1110.001"                       # what it sees, in MITRE ATT&CK's words; of a table, there
 counts = ["failed"]                           # what a jail of this filter counts unless it says so itself
 sources = ["file:/var/log/vsftpd.log"]        # where it logs by default
 headers = ['{time} \[pid \d+\] ']          # how a line begins in a log of its own
@@ -38,7 +38,6 @@ process are one session, by the process id that syslog or the journal names.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,12 +46,12 @@ from typing import Any, Final, Literal, cast
 from producers.filters.native.pieces import LAYOUTS
 from producers.library import FAILED
 from schemas.errors import ConfigError
+from schemas.techniques import TECHNIQUES
 
 RuleKind = Literal["failed", "succeeded", "probed", "request", "session"]
 Shape = Literal["line", "json", "kv", "clf"]
 KINDS: Final[tuple[RuleKind, ...]] = ("succeeded", "failed", "probed", "request", "session")
 EVENTS: Final = frozenset({"succeeded", "failed", "probed", "request"})
-TECHNIQUE: Final = re.compile(r"T\d{4}(?:\.\d{3})?")
 WORDS: Final = "words"
 MOST_MISSING: Final = 3
 SAMPLES: Final = "\n[[sample]]"
@@ -61,7 +60,7 @@ HEAD: Final = frozenset({
     "service", "title", "technique", "layout", "counts", "names", "engine", "generic", "programs", "ports",
     "sources", "headers", "bare", "sessions", "pieces", "json", "kv",
 })  # fmt: skip
-RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "ends", "once"})
+RULE: Final = frozenset({"line", "lines", "json", "kv", "clf", "path", "technique", "ends", "once"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ class Rule:
         ends: the session is over.
         once: it tells of an attempt that its session may have told of already: then it is no event.
         place: the table in the file, for messages.
+        technique: what it sees, where that is not what the file says; empty: as the file.
     """
 
     kind: RuleKind
@@ -87,6 +87,7 @@ class Rule:
     ends: bool = False
     once: bool = False
     place: str = ""
+    technique: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ class Definition:
 
     Attributes:
         engine: code of its own reads its lines; empty for none.
-        technique: what it sees, as MITRE ATT&CK names it (https://attack.mitre.org, v17); empty: not said.
+        technique: what it sees, as MITRE ATT&CK names it (schemas.techniques); empty: not said.
         layout: how an access log's line begins (`pieces.LAYOUTS`); a jail may say so.
         counts: the kinds of event that a jail counts which does not say (producers.library.counts_of).
         names: what a user's name cannot hold in a line that is read: up to three characters; or `words`,
@@ -158,7 +159,7 @@ class _Reader:
             name=self._name,
             service=self._get(top, "service", str, self._name),
             title=self._get(top, "title", str, ""),
-            technique=self._technique(top),
+            technique=self._technique(top, ""),
             layout=self._layout(top),
             counts=self._counts(top),
             names=self._names(top),
@@ -179,10 +180,13 @@ class _Reader:
             raise self._wrong("", "has no [[failed]], [[succeeded]], [[probed]] or [[request]]")
         return found
 
-    def _technique(self, top: Mapping[str, Any]) -> str:
-        found: str = self._get(top, "technique", str, "")
-        if found and TECHNIQUE.fullmatch(found) is None:
-            raise self._wrong("technique", f'expected one of ATT&CK such as "T1110.001", not {found!r}')
+    def _technique(self, table: Mapping[str, Any], place: str) -> str:
+        found: str = self._get(table, "technique", str, "", place)
+        if found and found not in TECHNIQUES:
+            raise self._wrong(
+                f"{place} technique",
+                f'expected one of ATT&CK such as "T1110.001" that banstream knows, not {found!r:.80}',
+            )
         return found
 
     def _layout(self, top: Mapping[str, Any]) -> str:
@@ -217,13 +221,16 @@ class _Reader:
         self._known(table, RULE, place)
         ends = self._get(table, "ends", bool, False, place)  # noqa: FBT003 - the default of a key
         once = self._get(table, "once", bool, False, place)  # noqa: FBT003 - as above
+        technique = self._technique(table, place)
         shapes = [shape for shape in ("json", "kv", "clf") if shape in table]
         lines = (*self._texts(table, "line", place), *self._texts(table, "lines", place))
         if len(shapes) + bool(lines) != 1:
             raise self._wrong(place, "wants one of line, lines, json, kv and clf")
         path = self._get(table, "path", str, "", place)
         if lines:
-            return Rule(kind, "line", lines=lines, path=path, ends=ends, once=once, place=place)
+            return Rule(
+                kind, "line", lines=lines, path=path, ends=ends, once=once, place=place, technique=technique
+            )
         shape = cast("Shape", shapes[0])
         where = self._texts_by(table, shape, place)
         if not where:
@@ -233,8 +240,9 @@ class _Reader:
         if path:
             raise self._wrong(f"{place} path", "stands beside a line; of an object or columns it is a key")
         return Rule(
-            kind, shape, where=where, path=where.get("path", "") * (shape == "clf"), ends=ends, place=place
-        )
+            kind, shape, where=where, path=where.get("path", "") * (shape == "clf"), ends=ends, place=place,
+            technique=technique,
+        )  # fmt: skip
 
     def _keys(self, top: Mapping[str, Any], shape: str) -> Mapping[str, tuple[str, ...]]:
         table = self._get(top, shape, dict, {})
