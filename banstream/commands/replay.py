@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, get_args
@@ -13,21 +14,24 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.instants import Instant, now_ms
+from banstream.known_good import FalseBan, KnownGood, false_bans, note_logins, read_known_good
 from banstream.lists.once import read_once
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
 from banstream.report import Difference, compare, write_report
 from banstream.sentences import sentence
-from banstream.show import counted, json_line, note, printable, say
-from banstream.trial import ReplayCounts, over_files, over_log, warnings_of, wire
+from banstream.show import counted, json_line, note, printable, say, show, table
+from banstream.sweeping import Setting, settings_of
+from banstream.trial import ReplayCounts, Told, Watch, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
+from banstream.weighing import Outcome, Weighing, dominated
 from producers.atlas import Atlas
 from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
-from schemas.records import Ban, Decision
+from schemas.records import Ban
 from schemas.rules import Rules, WindowKind
 
 
@@ -43,6 +47,19 @@ from schemas.rules import Rules, WindowKind
     help="How failures are counted [default: as each jail says].",
 )
 @click.option("--diff", "other_file", metavar="OTHER.toml", help="Whom other rules would ban, and whom not.")
+@click.option(
+    "--known-good",
+    "known_good",
+    metavar="FILE|successes",
+    help="Who must not be banned: prefixes, one a line, or whoever logged in; exit code 1 if one would be.",
+)
+@click.option(
+    "--sweep",
+    "swept",
+    multiple=True,
+    metavar="[JAIL.]KEY=VALUES",
+    help="What each setting of a grid would do: maxretry=3..8, findtime=1m,10m, bantime=1h.",
+)
 @click.option("--report", "report_file", metavar="FILE.html", help="Write the result as a page, too.")
 @click.option("--stats", is_flag=True, help="Counts and speed as one JSON line last; alone: only that.")
 @json_option
@@ -54,12 +71,16 @@ def replay_command(files: tuple[str, ...], **options: Any) -> int:
     \b
     banstream replay /var/log/auth.log*
     banstream replay --since 30d --diff stricter.toml
-    banstream replay --config new.toml --json auth.log
+    banstream replay --config new.toml --known-good office.txt auth.log
+    banstream replay --sweep maxretry=3..8 --sweep findtime=1m,10m,1h auth.log
 
-    Given log files, this machine's own event log is never touched. Exit code 1 when nobody is banned.
+    Given log files, this machine's own event log is never touched. Exit code 1 when nobody is banned; with
+    --known-good, when one of those would be, under the rules on trial: OTHER.toml's, where there is one.
     """
     if bool(files) == (options["since"] is not None):
         raise click.UsageError("name log files, or a stretch of the event log by --since")
+    if options["swept"] and (options["other_file"] or options["window"]):
+        raise click.UsageError("--sweep goes with neither --diff nor --window")
     return _replay(files, ReplayOptions(**options))
 
 
@@ -72,6 +93,8 @@ class ReplayOptions:
     now: int | None
     window: WindowKind | None
     other_file: str | None
+    known_good: str | None
+    swept: tuple[str, ...]
     report_file: str | None
     stats: bool
     as_json: bool
@@ -89,21 +112,86 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     if options.other_file:
         both.append(load_settings(options.other_file, check="filters"))
     both = [_counted_by(options.window, each) for each in both]
+    good = None if options.known_good is None else read_known_good(options.known_good)
+    if options.swept:
+        return _sweep(settings, files, good or KnownGood(), options)
     rules = [each.rules() for each in both]
     counts, started = ReplayCounts(), perf_counter()
-    if files:
-        steps = _over_files(both, files, options.now, counts)
-    else:
-        steps = over_log(rules, open_to_read(settings), options.since or 0, options.until or now_ms(), counts)
+    watch = None if good is None else partial(note_logins, good)
     bans: list[list[Ban]] = [[] for _ in rules]
-    for decided in steps:
+    for decided in _steps(both, rules, files, options, counts, watch):
         if not options.quiet and not options.other_file:
             _print(decided[0], as_json=options.as_json)
         for of_rules, decisions in zip(bans, decided, strict=True):
             of_rules.extend(each for each in decisions if isinstance(each, Ban))
+    wrong = [] if good is None else false_bans(good, bans[-1])
     _conclude(rules, bans, options, counts)
+    if good is not None and not options.quiet:
+        _print_false_bans(wrong, as_json=options.as_json)
     _tell(counts, rules[0], len(bans[0]), perf_counter() - started, options)
-    return 0 if any(bans) else 1
+    return int(bool(wrong)) if good is not None else int(not any(bans))
+
+
+def _steps(
+    both: list[Settings],
+    rules: Sequence[Rules],
+    files: tuple[str, ...],
+    options: ReplayOptions,
+    counts: ReplayCounts,
+    watch: Watch | None,
+) -> Iterator[list[list[Told]]]:
+    if files:
+        return _over_files(both, rules, files, options.now, counts, watch)
+    stretch = options.since or 0, options.until or now_ms()
+    return over_log(rules, open_to_read(both[0]), *stretch, counts, watch=watch)
+
+
+def _sweep(settings: Settings, files: tuple[str, ...], good: KnownGood, options: ReplayOptions) -> int:
+    """What each setting of a grid would do, in one pass."""
+    grid = settings_of(settings.rules(), options.swept)
+    rules = [setting.rules for setting in grid]
+    weighing = Weighing(rules, good)
+    counts, started = ReplayCounts(), perf_counter()
+    for _ in _steps([settings], rules, files, options, counts, weighing.see):
+        pass
+    outcomes = weighing.outcomes()
+    if not options.quiet:
+        _print_sweep(grid, outcomes, as_json=options.as_json)
+    _tell_counts(counts, counted(len(grid), "setting"), perf_counter() - started, options)
+    return int(not any(each.bans for each in outcomes))
+
+
+def _print_sweep(grid: Sequence[Setting], outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    beaten = dominated(outcomes)
+    if as_json:
+        for setting, outcome, worse in zip(grid, outcomes, beaten, strict=True):
+            wire = {"kind": "sweep", "settings": setting.to_wire(), **outcome.to_wire(), "dominated": worse}
+            json_line(wire)
+        return
+    columns = [axis.name for axis, _ in grid[0].chosen]
+    columns += ["bans", "caught", "false bans", "let through", ""]
+    rows = [
+        (
+            *setting.shown,
+            outcome.bans,
+            f"{outcome.caught} of {outcome.attackers}",
+            outcome.false_bans,
+            outcome.let_through,
+            "dominated" if worse else "",
+        )
+        for setting, outcome, worse in zip(grid, outcomes, beaten, strict=True)
+    ]
+    show(table("", columns, rows))
+
+
+def _print_false_bans(wrong: Sequence[FalseBan], *, as_json: bool) -> None:
+    for each in wrong:
+        if as_json:
+            json_line(each.to_wire())
+        else:
+            say(each.sentence())
+    if not as_json:
+        say(f"{counted(len(wrong), 'ban')} of somebody known to be good.")
 
 
 def _counted_by(window: WindowKind | None, settings: Settings) -> Settings:
@@ -128,13 +216,17 @@ def _thresholds(rules: Rules) -> str:
 
 def _tell(counts: ReplayCounts, rules: Rules, bans: int, seconds: float, options: ReplayOptions) -> None:
     """What was gone through, and what is to be known of it."""
+    _tell_counts(counts, counted(bans, "ban"), seconds, options)
+    if not (options.stats or options.as_json or bans):
+        note(f"Nobody would have been banned: {_thresholds(rules)}.")
+
+
+def _tell_counts(counts: ReplayCounts, what: str, seconds: float, options: ReplayOptions) -> None:
     if options.stats:
         _print_stats(counts, seconds)
     elif not options.as_json:
-        told = counted(counts.lines, "line"), counted(counts.events, "event"), counted(bans, "ban")
+        told = counted(counts.lines, "line"), counted(counts.events, "event"), what
         note(f"{', '.join(told)} in {seconds:.2f} s")
-        if not bans:
-            note(f"Nobody would have been banned: {_thresholds(rules)}.")
         for warning in warnings_of(counts):
             note(warning)
 
@@ -150,8 +242,13 @@ def _conclude(
 
 
 def _over_files(
-    both: list[Settings], files: tuple[str, ...], now: int | None, counts: ReplayCounts
-) -> Iterator[list[list[Decision]]]:
+    both: list[Settings],
+    rules: Sequence[Rules],
+    files: tuple[str, ...],
+    now: int | None,
+    counts: ReplayCounts,
+    watch: Watch | None,
+) -> Iterator[list[list[Told]]]:
     wanted = [each.filters() for each in both]
     names = tuple(dict.fromkeys(name for named, _ in wanted for name in named))
     filters = filters_of(names, auto=any(auto for _, auto in wanted))
@@ -168,10 +265,10 @@ def _over_files(
     atlas = Atlas(both[0].places)
     for problem in atlas.notices():
         note(f"WARNING: {problem}")
-    return over_files([each.rules() for each in both], filters, streams, counts, lists, atlas=atlas)
+    return over_files(rules, filters, streams, counts, lists, atlas=atlas, watch=watch)
 
 
-def _print(decisions: list[Decision], *, as_json: bool) -> None:
+def _print(decisions: list[Told], *, as_json: bool) -> None:
     for each in decisions:
         if as_json:
             json_line(wire(each))
