@@ -1,14 +1,13 @@
-"""What two sets of rules would do differently, and a page that shows a replay."""
+"""A page that shows a replay."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from banstream.differing import Difference
 from banstream.show import counted, instant, printable
 from schemas.durations import format_duration
 from schemas.errors import SourceError
@@ -21,49 +20,6 @@ STYLE: Final = (
     "th{border-bottom:1px solid}"
 )
 MOST_ROWS: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """How often one prefix is banned by one jail under the rules as they are, and under the others."""
-
-    prefix: str
-    jail: str
-    bans: int
-    other: int
-
-    @property
-    def change(self) -> str:
-        """`added`, `removed`, or `changed` where both ban it, but not as often."""
-        return "added" if not self.bans else "removed" if not self.other else "changed"
-
-    def to_wire(self) -> dict[str, Any]:
-        """As `replay --diff --json` prints it."""
-        return {
-            "kind": "diff",
-            "change": self.change,
-            "prefix": self.prefix,
-            "jail": self.jail,
-            "bans": self.bans,
-            "other_bans": self.other,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Whom the other rules treat otherwise; `same` prefixes are banned as often by both."""
-
-    changes: tuple[Change, ...]
-    same: int
-
-
-def compare(bans: Iterable[Ban], other: Iterable[Ban]) -> Difference:
-    """What changes from one set of bans to another, by prefix and jail."""
-    counts = Counter((ban.prefix, ban.jail) for ban in bans)
-    others = Counter((ban.prefix, ban.jail) for ban in other)
-    keys = sorted(counts.keys() | others.keys())
-    changes = tuple(Change(*key, counts[key], others[key]) for key in keys if counts[key] != others[key])
-    return Difference(changes, len(keys) - len(changes))
 
 
 def write_report(
@@ -95,7 +51,7 @@ def _page(
     if difference is not None:
         parts.append(f"<h2>Under rules {escape(rules[1].version)}</h2><p>{difference.same} unchanged.</p>")
         parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[1])))
-        rows = [(each.change, each.prefix, each.jail, each.bans, each.other) for each in difference.changes]
+        rows = [(each.shown, each.prefix, each.jail, each.bans, each.other) for each in difference.changes]
         parts.append(_table(("change", "prefix", "jail", "bans", "bans under the others"), rows))
     rows_of_bans = [
         (instant(ban.at_ms), ban.prefix, ban.jail, instant(ban.until_ms), ban.count, ban.ban_count)

@@ -8,22 +8,32 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import click
 
 from banstream.config import Settings, load_settings
+from banstream.differing import (
+    Banned,
+    Difference,
+    compare,
+    in_files,
+    in_log,
+    sentences,
+    summary,
+    told,
+)
 from banstream.instants import Instant, now_ms
 from banstream.known_good import FalseBan, KnownGood, false_bans, note_logins, read_known_good
 from banstream.lists.once import read_once
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
-from banstream.report import Difference, compare, write_report
+from banstream.report import write_report
 from banstream.sentences import sentence
 from banstream.show import counted, json_line, note, printable, say, show, table
 from banstream.sweeping import Setting, settings_of
-from banstream.trial import ReplayCounts, Told, Watch, over_files, over_log, warnings_of, wire
+from banstream.trial import FILE_BITS, ReplayCounts, Told, Watch, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
 from banstream.weighing import Outcome, Weighing, dominated
 from producers.atlas import Atlas
@@ -33,6 +43,9 @@ from schemas.durations import format_duration
 from schemas.errors import ConfigError
 from schemas.records import Ban
 from schemas.rules import Rules, WindowKind
+
+MOST_FAILURES: Final = 3
+"""Of each change so many failures are shown to people."""
 
 
 @click.command("replay")
@@ -118,14 +131,16 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     rules = [each.rules() for each in both]
     counts, started = ReplayCounts(), perf_counter()
     watch = None if good is None else partial(note_logins, good)
-    bans: list[list[Ban]] = [[] for _ in rules]
+    banned = [Banned() for _ in rules]
     for decided in _steps(both, rules, files, options, counts, watch):
         if not options.quiet and not options.other_file:
             _print(decided[0], as_json=options.as_json)
-        for of_rules, decisions in zip(bans, decided, strict=True):
-            of_rules.extend(each for each in decisions if isinstance(each, Ban))
+        for of_rules, decisions in zip(banned, decided, strict=True):
+            of_rules.take(decisions)
+    bans = [each.bans for each in banned]
     wrong = [] if good is None else false_bans(good, bans[-1])
-    _conclude(rules, bans, options, counts)
+    difference = _difference(banned, both[0], files, options) if options.other_file else None
+    _conclude(rules, bans, difference, options, counts)
     if good is not None and not options.quiet:
         _print_false_bans(wrong, as_json=options.as_json)
     _tell(counts, rules[0], len(bans[0]), perf_counter() - started, options)
@@ -231,10 +246,24 @@ def _tell_counts(counts: ReplayCounts, what: str, seconds: float, options: Repla
             note(warning)
 
 
+def _difference(
+    banned: Sequence[Banned], settings: Settings, files: tuple[str, ...], options: ReplayOptions
+) -> Difference:
+    found = compare(*banned)
+    if options.quiet and not options.report_file:
+        return found
+    if files:
+        return told(found, partial(in_files, files, FILE_BITS))
+    return told(found, partial(in_log, open_to_read(settings)))
+
+
 def _conclude(
-    rules: list[Rules], bans: list[list[Ban]], options: ReplayOptions, counts: ReplayCounts
+    rules: list[Rules],
+    bans: list[list[Ban]],
+    difference: Difference | None,
+    options: ReplayOptions,
+    counts: ReplayCounts,
 ) -> None:
-    difference = compare(*bans) if options.other_file else None
     if difference is not None and not options.quiet:
         _print_difference(difference, as_json=options.as_json)
     if options.report_file:
@@ -281,13 +310,10 @@ def _print_difference(difference: Difference, *, as_json: bool) -> None:
         if as_json:
             json_line(each.to_wire())
         else:
-            say(f"{each.change:8} {each.prefix}  {each.jail}  banned {each.bans} times, then {each.other}")
+            for line in sentences(each, MOST_FAILURES):
+                say(line)
     if not as_json:
-        kinds = [each.change for each in difference.changes]
-        say(
-            f"{kinds.count('added')} more would be banned, {kinds.count('removed')} no longer, "
-            f"{kinds.count('changed')} otherwise, {difference.same} the same."
-        )
+        say(summary(difference))
 
 
 def _print_stats(counts: ReplayCounts, seconds: float) -> None:

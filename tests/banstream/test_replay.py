@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -83,6 +84,27 @@ def test_a_sweep_shows_every_setting_and_which_nobody_should_choose(quiet: Servi
     assert by_setting[6, 60_000]["caught"] == 0
     command = ("replay", "--config", str(quiet.config), "--sweep", "maxretry=3..6", str(quiet.log))
     assert "dominated" in quiet.run(*command).stdout
+
+
+def test_a_difference_is_told_by_the_failures_that_make_it(quiet: Service) -> None:
+    """Sooner and later, longer, by one alone; in files that are packed, too, and in what people read."""
+    other = quiet.folder / "other.toml"
+    text = quiet.config.read_text().replace("maxretry = 3", 'maxretry = 5\nbantime = "1h"')
+    other.write_text(text, encoding="utf-8")
+    packed = quiet.folder / "auth.log.xz"
+    packed.write_bytes(lzma.compress(quiet.log.read_bytes()))
+    found = {each["prefix"]: each for each in quiet.json("replay", "--diff", str(other), str(packed))}
+    assert (found[GOOD]["how"], found[GOOD]["change"]) == (["old only"], "removed")
+    assert found[BAD]["how"] == ["later", "longer"]
+    assert found[BAD]["other_first_ms"] - found[BAD]["first_ms"] == 60_000
+    lines = quiet.log.read_text().splitlines()
+    assert [each["line"] for each in found[BAD]["failures"]] == lines[5:8]
+    assert {each["source"] for each in found[BAD]["failures"]} == {str(packed)}
+    command = ("replay", "--config", str(other), "--diff", str(quiet.config), str(quiet.log))
+    said = quiet.run(*command).stdout
+    assert f"added    {GOOD}  sshd  banned 0 times, then 1: new only" in said
+    assert "sooner by 1m, shorter by" in said
+    assert lines[2] in said
 
 
 def test_what_cannot_be_swept_is_refused() -> None:
