@@ -68,8 +68,15 @@ class Explanation:
 
     @property
     def bans(self) -> list[Ban]:
-        """The bans, newest first."""
-        return [each.decision for each in self.decided.told if isinstance(each.decision, Ban)]
+        """The bans, newest first, but for those by jails that only observe."""
+        bans = (each.decision for each in self.decided.told if isinstance(each.decision, Ban))
+        return [ban for ban in bans if not ban.shadow]
+
+    @property
+    def shadow_bans(self) -> list[Ban]:
+        """The bans by jails that only observe, newest first."""
+        bans = (each.decision for each in self.decided.told if isinstance(each.decision, Ban))
+        return [ban for ban in bans if ban.shadow]
 
     def holds(self) -> Iterator[tuple[Standing, Hold]]:
         """What holds it now."""
@@ -93,6 +100,7 @@ class Explanation:
             "inside": list(map(to_wire, self.inside)),
             "bans": len(self.bans),
             "bans_whole": self.decided.whole,
+            "shadow_bans": len(self.shadow_bans),
             "since_ms": self.bans[-1].at_ms if self.bans else None,
             "counted": [
                 {

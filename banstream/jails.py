@@ -44,6 +44,7 @@ from schemas.rules import (
     Distinct,
     Jail,
     JailInput,
+    Mode,
     Threshold,
     WindowKind,
 )
@@ -199,6 +200,7 @@ def _jail(
             escalate=read_escalation(table, rules.escalate),
             scope=read_scope(table, rules.scope),
             behaviour=read_behaviour(table, rules.behaviour),
+            mode=cast("Mode", table.take("mode", values.one_of(*get_args(Mode)), rules.mode)),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,

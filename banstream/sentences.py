@@ -96,7 +96,7 @@ def _decision(record: Decision) -> str:
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"
         case Prolong():
             said = f"PROLONG   {record.prefix}  {record.jail}  {until(record.until_ms)}{_by(record)}"
-    return f"{instant(record.at_ms)}  {said}"
+    return f"{instant(record.at_ms)}  {'SHADOW ' * record.shadow}{said}"
 
 
 def _fact(

@@ -324,7 +324,7 @@ class Partition:
             return []
         if self.hear is not None:
             self.hear([*decisions, *alerts])
-        last = {decision.prefix: decision for decision in decisions}
+        last = {decision.prefix: decision for decision in decisions if not decision.shadow}
         appends = packed(DECISIONS.name, [*decisions, *alerts], self.number)
         for prefix, decision in last.items():
             standing = self.decider.standing(prefix, decision)

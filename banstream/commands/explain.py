@@ -119,6 +119,9 @@ def _show_now(answer: Explanation) -> None:
         more = "" if answer.decided.whole else "more than "
         times = "once" if len(bans) == 1 and not more else f"{more}{len(bans)} times"
         say(f"  banned   {times} since {instant(bans[-1].at_ms)}")
+    if shadows := answer.shadow_bans:
+        jails = ", ".join(sorted({ban.jail for ban in shadows}))
+        say(f"  shadow   {counted(len(shadows), 'ban')} by {jails}, which only observes")
     for each in answer.counted:
         say(
             f"  so far   {each.failures} of {each.maxretry} in jail {each.jail.name},"

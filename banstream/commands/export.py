@@ -23,9 +23,10 @@ from sinks.background import Evidence
 from sinks.contract import FormatKind, Item, SentBy, What, Writing
 from sinks.items import Items
 from sinks.registry import format_kind, format_names
-from sinks.selection import TOPICS, Selection
+from sinks.selection import HAPPENINGS, TOPICS, Selection
 
 WAIT_MS: Final = 1_000
+EVERYTHING: Final = frozenset(each for some in HAPPENINGS.values() for each in some)
 
 
 @click.command("export")
@@ -56,7 +57,7 @@ def export_command(
         options = {name: option.default for name, option in kind.options.items()}
         write = kind.writer(SentBy(VERSION, settings.enforcer.host, "export"), options)
         wanted = cast("tuple[What, ...]", what or tuple(TOPICS))
-        items = Items(log_id(log), Selection(what=wanted), Evidence(log).of)
+        items = Items(log_id(log), Selection(what=wanted, on=EVERYTHING), Evidence(log).of)
         follower = Follower(log, [TOPICS[each] for each in wanted], start="end")
         if kind.header:
             sys.stdout.buffer.write(kind.header + b"\n")
