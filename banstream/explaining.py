@@ -121,7 +121,7 @@ class Explanation:
 
 def explained(look: Look, subject: str, *, last: int | None, shared: bool) -> Explanation:
     """All that is known of an address or prefix; `last`: so many of the decisions (None: all)."""
-    holding = _containing(subject)
+    holding = containing(subject)
     decided = decided_about(look, holding)
     standings, inside = _in_force(look.log, subject, frozenset(holding))
     answer = Explanation(
@@ -181,7 +181,7 @@ def first_ms(seen: Seen, decided: Decided) -> int | None:
     return min(instants) - CLOCK_MS if instants else None
 
 
-def _containing(subject: str) -> list[str]:
+def containing(subject: str) -> list[str]:
     """A prefix and all that contain it."""
     network = parse_prefix(subject)
     return [format_prefix(network.supernet(new_prefix=length)) for length in range(network.prefixlen, -1, -1)]

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "reload": "Have the roles that run here read their configuration again.",
     "stop": "Stop the role that runs here.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",
+    "timeline": "All that the log has about somebody, in order; for an incident.",
     "shadow": "What a jail that only observes would have done.",
     "config": "Check or show the configuration.",
     "import": "Take over what fail2ban or CrowdSec has: jails, bans, lists.",
