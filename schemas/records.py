@@ -32,7 +32,7 @@ from schemas.bounds import (
     Times,
     ToldMs,
 )
-from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
+from schemas.deciding import Obeyed, Pardon, Sealed, Sighting, Verdict
 
 Kind = Literal["failed", "succeeded", "probed", "request"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "remember", "enroll", "revoke"]
@@ -396,6 +396,7 @@ Record = (
     | Decision
     | Alert
     | Obeyed
+    | Sealed
     | Standing
     | Enforcement
     | Heartbeat

@@ -82,11 +82,7 @@ def explain_command(
     """
     place = PLACE.fullmatch(subject)
     by_id = DECISION_ID.fullmatch(subject) is not None or place is not None
-    if not by_id:
-        try:
-            subject = read_prefix(subject)
-        except ValueError as error:
-            raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id or place") from error
+    subject = subject if by_id else _prefix(subject)
     if every and last is not None:
         raise click.UsageError("--all and --last exclude each other")
     most = None if every or (as_json and last is None) else last or USUAL_LAST
@@ -109,6 +105,13 @@ def explain_command(
     elif not html_file:
         _show(answer, whole=every or by_id, by_id=by_id)
     return 0 if answer.decided.told or answer.listed else 1
+
+
+def _prefix(subject: str) -> str:
+    try:
+        return read_prefix(subject)
+    except ValueError as error:
+        raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id or place") from error
 
 
 def _write(path: Path, answer: Explanation, *, whole: bool, by_id: bool) -> None:

@@ -29,7 +29,7 @@ from banstream.lists.once import read_once
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
-from banstream.report import write_report
+from banstream.report import write_report, write_sweep
 from banstream.sentences import sentence
 from banstream.show import counted, json_line, note, printable, say, show, table
 from banstream.sweeping import Setting, settings_of
@@ -172,6 +172,8 @@ def _sweep(settings: Settings, files: tuple[str, ...], good: KnownGood, options:
     outcomes = weighing.outcomes()
     if not options.quiet:
         _print_sweep(grid, outcomes, as_json=options.as_json)
+    if options.report_file:
+        write_sweep(Path(options.report_file), grid, outcomes, warnings_of(counts))
     _tell_counts(counts, counted(len(grid), "setting"), perf_counter() - started, options)
     return int(not any(each.bans for each in outcomes))
 

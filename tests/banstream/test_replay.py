@@ -20,6 +20,7 @@ from schemas.errors import ConfigError
 from schemas.records import Ban
 from schemas.rules import Escalation, Jail, Rules
 from tests.banstream.service import Service, service
+from tests.banstream.test_timeline import Page
 
 GOOD = "198.51.100.4"
 BAD = "203.0.113.9"
@@ -105,6 +106,31 @@ def test_a_difference_is_told_by_the_failures_that_make_it(quiet: Service) -> No
     assert f"added    {GOOD}  sshd  banned 0 times, then 1: new only" in said
     assert "sooner by 1m, shorter by" in said
     assert lines[2] in said
+
+
+def test_a_report_is_a_page_that_loads_nothing(quiet: Service) -> None:
+    """Of a difference and of a sweep; a line of hostile text stays text."""
+    hostile = '</td><img src=x onerror=alert(1)>"\x1b[2J'
+    lines = [line(20_000 + nth, "192.0.2.66", user=hostile) for nth in range(3)]
+    with quiet.log.open("a", encoding="utf-8") as log:
+        log.writelines(lines)
+    other = quiet.folder / "other.toml"
+    other.write_text(quiet.config.read_text().replace("maxretry = 3", "maxretry = 4"), encoding="utf-8")
+    report = quiet.folder / "report.html"
+    quiet.json("replay", "--diff", str(other), "--report", str(report), str(quiet.log))
+    page = Page(report.read_text(encoding="utf-8"))
+    assert not page.loads
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert any("onerror=alert(1)" in each for each in page.text)
+    assert "rect" in {tag for tag, _ in page.tags}
+    (policy,) = [attributes["content"] for tag, attributes in page.tags if "http-equiv" in attributes]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    swept = ("--sweep", "maxretry=3..5", "--sweep", "findtime=1m,1h")
+    quiet.json("replay", *swept, "--report", str(report), str(quiet.log))
+    page = Page(report.read_text(encoding="utf-8"))
+    assert [tag for tag, _ in page.tags].count("polyline") == 6
+    assert not page.loads
 
 
 def test_what_cannot_be_swept_is_refused() -> None:

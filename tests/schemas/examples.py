@@ -9,7 +9,7 @@ from typing import Final
 
 from schemas.behaviours import Alert
 from schemas.bounds import LAST_TOLD_MS
-from schemas.deciding import Obeyed, OrderStep, Pardon, Sighting, Verdict
+from schemas.deciding import Obeyed, OrderStep, Pardon, Sealed, Sighting, Verdict
 from schemas.records import (
     AuthEvent,
     Ban,
@@ -268,6 +268,18 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
                 OrderStep(events=2**53 - 1, subjects=3),
                 OrderStep(events=2**53 - 1, verdicts=2),
             ),
+            extra={"later": True},
+        ),
+    ),
+    (
+        Sealed(first=0, head="00" * 32, decisions=(), commands_first=0, commands_head="00" * 32),
+        Sealed(
+            first=64,
+            head="ab" * 32,
+            decisions=("0123456789abcdef", "fedcba9876543210"),
+            commands_first=2,
+            commands_head="cd" * 32,
+            commands=("0011223344556677",),
             extra={"later": True},
         ),
     ),
