@@ -51,9 +51,8 @@ def lines(columns: Sequence[str], rows: Mapping[str, Sequence[int]]) -> str:
             f"{LEFT + at * step:.1f},{HEIGHT - BOTTOM - (HEIGHT - 2 * BOTTOM) * value / most:.1f}"
             for at, value in enumerate(row)
         ]
-        parts.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(points)}"/>'
-        )
+        drawn = f'fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(points)}"'
+        parts.append(f"<polyline {drawn}/>")
         at_y = BOTTOM + 14 * nth
         parts.append(f'<text x="{WIDTH - 150}" y="{at_y}" fill="{colour}">{text(name)}</text>')
     return _svg(parts)

@@ -21,7 +21,6 @@ from banstream.reading import at
 from banstream.show import counted
 from eventlog.contract import EventLog
 from producers.offline import STDIN, read_lines
-from schemas.behaviours import Alert
 from schemas.durations import format_duration
 from schemas.records import AuthEvent, Ban, Decision, Prolong
 from schemas.topics import EVENTS
@@ -40,7 +39,7 @@ class Banned:
     bans: list[Ban] = field(default_factory=list)
     _ends: dict[str, int | None] = field(default_factory=dict)
 
-    def take(self, decisions: Iterable[Decision | Alert]) -> None:
+    def take(self, decisions: Iterable[Decision]) -> None:
         """Take what was decided."""
         for each in decisions:
             if isinstance(each, Ban):

@@ -90,7 +90,7 @@ def _changes(difference: Difference) -> str:
         "jail",
         "bans",
         "bans under the others",
-        "failures that make the difference",
+        "for these failures",
     )
     rows = [
         (
@@ -112,9 +112,8 @@ def _over_time(bans: Iterable[Ban]) -> list[tuple[str, int]]:
     if not instants:
         return []
     first, last = min(instants), max(instants)
-    span = next(
-        (each for each in SPANS_MS if (last - first) // each < MOST_BARS), (last - first) // MOST_BARS + 1
-    )
+    widest = (last - first) // MOST_BARS + 1
+    span = next((each for each in SPANS_MS if each >= widest), widest)
     counts = Counter(at_ms // span for at_ms in instants)
     return [(instant(at * span)[:16], counts[at]) for at in range(first // span, last // span + 1)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from logging import getLogger
@@ -40,9 +40,7 @@ log = getLogger("banstream")
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
-Told = Decision | Alert
-"""What comes of a replay: decisions, and what is said of a jail's minutes."""
-Watch = Callable[[Sequence[Run], Sequence[Sequence[Told]]], None]
+Watch = Callable[[Sequence[Run], Sequence[Sequence[Decision]]], None]
 """Is shown some runs of events, and what each of the rules made of them; runs alone, decisions alone."""
 
 
@@ -51,6 +49,7 @@ class ReplayCounts:
     """What a replay has gone through.
 
     `untimed`: events of lines whose time could not be read; `unnamed`: those left out for lack of an address.
+    `alerts`: that the first rules led to, of jails that watch their behaviour; who tells them takes them out.
     """
 
     lines: int = 0
@@ -58,6 +57,7 @@ class ReplayCounts:
     untimed: int = 0
     unnamed: int = 0
     decisions: int = 0
+    alerts: list[Alert] = field(default_factory=list)
 
 
 def warnings_of(counts: ReplayCounts) -> list[str]:
@@ -80,7 +80,7 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     *,
     atlas: Atlas | None = None,
     watch: Watch | None = None,
-) -> Iterator[list[list[Told]]]:
+) -> Iterator[list[list[Decision]]]:
     """Fold the events of files, one stream each, under each of several rules: the decisions of each.
 
     `lists`: in force from the beginning on. `atlas`: knows where addresses are, for jails that go by it.
@@ -103,16 +103,18 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     runs = [_runs(number, stream, filters, counts, asked) for number, stream in enumerate(streams)]
     for run in runs[0] if len(runs) == 1 else _merged(runs):
         counts.events += len(run.rows)
-        decided = [_with_alerts(decider.fold(run, _no_line), decider) for decider in deciders]
+        decided = [decider.fold(run, _no_line) for decider in deciders]
         counts.decisions += len(decided[0])
+        counts.alerts += _alerts(deciders)
         if watch is not None:
             watch((run,), decided)
         yield decided
 
 
-def _with_alerts(decisions: list[Decision], decider: Decider) -> list[Told]:
-    """Decisions, and the alerts of the same events."""
-    return [*decisions, *decider.alerts()] if decider.baselines else list[Told](decisions)
+def _alerts(deciders: Sequence[Decider]) -> list[Alert]:
+    """The alerts that the first has given since this was asked last; the others' are nobody's."""
+    first, *_ = [decider.alerts() if decider.baselines else [] for decider in deciders]
+    return first
 
 
 def over_log(  # noqa: PLR0913 - what most callers leave as it is comes last
@@ -123,7 +125,7 @@ def over_log(  # noqa: PLR0913 - what most callers leave as it is comes last
     counts: ReplayCounts,
     *,
     watch: Watch | None = None,
-) -> Iterator[list[list[Told]]]:
+) -> Iterator[list[list[Decision]]]:
     """Fold what was appended within a stretch of time, under each of several rules.
 
     The operators' commands up to then are obeyed again, in the order in which they were; the rules that held
@@ -178,7 +180,7 @@ class _LogTrial:
         self._stretch = stretch
         self._counts = counts
         self._told = 0
-        self._decided: list[list[list[Told]]] = []
+        self._decided: list[list[list[Decision]]] = []
 
     def _routes(self) -> Iterator[Routes]:
         return (fold.decider.routes for fold in self.folds)
@@ -233,18 +235,19 @@ class _LogTrial:
             decided[nth] += self.folds[nth].decider.apply(reference(self._told), record, kind=kind)
         self._tell(decided, at_ms)
 
-    def taken(self) -> Iterator[list[list[Told]]]:
+    def taken(self) -> Iterator[list[list[Decision]]]:
         """What was decided since the last call."""
         decided, self._decided = self._decided, []
         return iter(decided)
 
     def _tell(self, decided: list[list[Decision]], at_ms: int, runs: Sequence[Run] = ()) -> None:
-        told = [_with_alerts(each, fold.decider) for each, fold in zip(decided, self.folds, strict=True)]
+        alerts = _alerts([fold.decider for fold in self.folds])
         if at_ms >= self._stretch[0]:
-            self._counts.decisions += len(told[0])
-            self._decided.append(told)
+            self._counts.decisions += len(decided[0])
+            self._counts.alerts += alerts
+            self._decided.append(decided)
             if self.watch is not None:
-                self.watch(runs, told)
+                self.watch(runs, decided)
 
 
 class _Frames:
@@ -279,7 +282,7 @@ def _taken(fold: FoldCall, message: Message) -> list[Decision]:
         return []
 
 
-def wire(decision: Told) -> dict[str, Any]:
+def wire(decision: Decision | Alert) -> dict[str, Any]:
     """A decision as `replay` prints it, or an alert."""
     if isinstance(decision, Alert):
         alert = to_wire(decision)

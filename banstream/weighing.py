@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from banstream.known_good import SUCCEEDED, KnownGood
 from schemas.addresses import network_at
-from schemas.behaviours import Alert
 from schemas.prefixes import PrefixSet
 from schemas.records import Ban, Decision
 from schemas.rules import MANUAL, Rules
@@ -75,7 +74,7 @@ class Weighing:
         self._banned: list[Counter[str]] = [Counter() for _ in rules]
         self._first: list[dict[str, int]] = [{} for _ in rules]
 
-    def see(self, runs: Sequence[Run], decided: Sequence[Sequence[Decision | Alert]]) -> None:
+    def see(self, runs: Sequence[Run], decided: Sequence[Sequence[Decision]]) -> None:
         """Take in events, and what each setting decided at them."""
         causes: dict[int, list[tuple[int, str]]] = {}
         for nth, decisions in enumerate(decided):

@@ -16,7 +16,7 @@ from banstream.options import config_option, json_option
 from banstream.reading import open_to_read
 from banstream.show import counted, instant, json_line, say
 from eventlog.contract import EventLog
-from eventlog.identity import log_id
+from eventlog.identity import known_id
 from schemas.errors import ConfigError, InvalidMessage
 
 DOMAIN: Final = b"banstream: a checkpoint of the audit trail\n"
@@ -69,7 +69,7 @@ def checkpoint_command(key_file: str | None, config_file: str | None) -> int:
     """
     log = open_to_read(load_settings(config_file, check="log"))
     try:
-        made = checkpoint_of(log, log_id(log), now_ms())
+        made = checkpoint_of(log, known_id(log), now_ms())
     finally:
         log.close()
     if key_file is not None:
@@ -119,10 +119,9 @@ def _check_signed(path: Path, made: dict[str, Any], public_key: str) -> None:
 
 
 def _check_same(log: EventLog, checkpoint: dict[str, Any], file: str) -> None:
-    if checkpoint.get("log") != log_id(log):
-        raise ConfigError(
-            f"{file}: it is of another log: {checkpoint.get('log')}, and this one is {log_id(log)}"
-        )
+    name, own = checkpoint.get("log"), known_id(log)
+    if name and name != own:
+        raise ConfigError(f"{file}: it is of the log {name}, and this one is {own or 'nameless'}")
     if len(checkpoint["partitions"]) != log.partitions:
         raise ConfigError(f"{file}: it has other partitions than the log")
 

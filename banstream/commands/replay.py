@@ -33,15 +33,16 @@ from banstream.report import write_report, write_sweep
 from banstream.sentences import sentence
 from banstream.show import counted, json_line, note, printable, say, show, table
 from banstream.sweeping import Setting, settings_of
-from banstream.trial import FILE_BITS, ReplayCounts, Told, Watch, over_files, over_log, warnings_of, wire
+from banstream.trial import FILE_BITS, ReplayCounts, Watch, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
 from banstream.weighing import Outcome, Weighing, dominated
 from producers.atlas import Atlas
 from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
+from schemas.behaviours import Alert
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
-from schemas.records import Ban
+from schemas.records import Ban, Decision
 from schemas.rules import Rules, WindowKind
 
 MOST_FAILURES: Final = 3
@@ -134,7 +135,8 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     banned = [Banned() for _ in rules]
     for decided in _steps(both, rules, files, options, counts, watch):
         if not options.quiet and not options.other_file:
-            _print(decided[0], as_json=options.as_json)
+            _print([*decided[0], *counts.alerts], as_json=options.as_json)
+        counts.alerts.clear()
         for of_rules, decisions in zip(banned, decided, strict=True):
             of_rules.take(decisions)
     bans = [each.bans for each in banned]
@@ -154,7 +156,7 @@ def _steps(
     options: ReplayOptions,
     counts: ReplayCounts,
     watch: Watch | None,
-) -> Iterator[list[list[Told]]]:
+) -> Iterator[list[list[Decision]]]:
     if files:
         return _over_files(both, rules, files, options.now, counts, watch)
     stretch = options.since or 0, options.until or now_ms()
@@ -279,7 +281,7 @@ def _over_files(
     now: int | None,
     counts: ReplayCounts,
     watch: Watch | None,
-) -> Iterator[list[list[Told]]]:
+) -> Iterator[list[list[Decision]]]:
     wanted = [each.filters() for each in both]
     names = tuple(dict.fromkeys(name for named, _ in wanted for name in named))
     filters = filters_of(names, auto=any(auto for _, auto in wanted))
@@ -299,7 +301,7 @@ def _over_files(
     return over_files(rules, filters, streams, counts, lists, atlas=atlas, watch=watch)
 
 
-def _print(decisions: list[Told], *, as_json: bool) -> None:
+def _print(decisions: Sequence[Decision | Alert], *, as_json: bool) -> None:
     for each in decisions:
         if as_json:
             json_line(wire(each))

@@ -17,7 +17,7 @@ from banstream.show import counted, instant, json_line, note, printable, say
 from banstream.timeline import Entry, Subject, Timeline, timeline
 from banstream.values import is_prefix
 from banstream.values import prefix as read_prefix
-from eventlog.identity import log_id
+from eventlog.identity import known_id
 from eventlog.urls import is_shared
 from schemas.records import AuthEvent, Ban
 
@@ -58,7 +58,7 @@ def timeline_command(
     settings = load_settings(config_file, check="log")
     with looking(settings) as look:
         found = timeline(look, asked, since, shared=is_shared(settings.log_url))
-        name = log_id(look.log)
+        name = known_id(look.log)
     if html_file:
         write_page(Path(html_file), _page(subject, found))
     if as_stix or as_json:
