@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +11,11 @@ import click
 import orjson
 
 from banstream.audit import Checked, checkpoint_of, verify
+from banstream.audit_report import NOT_EVIDENCED, Section, account, sentences
 from banstream.config import load_settings
-from banstream.instants import now_ms
+from banstream.instants import Instant, now_ms
 from banstream.options import config_option, json_option
+from banstream.pages import heading, page, paragraph, table, write_page
 from banstream.reading import open_to_read
 from banstream.show import counted, instant, json_line, say
 from eventlog.contract import EventLog
@@ -80,6 +83,43 @@ def checkpoint_command(key_file: str | None, config_file: str | None) -> int:
         made |= {"public_key": public_text(private), "signature": sign(private, _digest(made))}
     json_line(made)
     return 0
+
+
+@audit_command.command("report")
+@click.option("--since", type=Instant(), default="30d", metavar="INSTANT", help="[default: 30d]")
+@click.option("--html", "html_file", metavar="FILE.html", help="Write it as a page.")
+@json_option
+@config_option
+def report_command(since: int, html_file: str | None, *, as_json: bool, config_file: str | None) -> int:
+    """Who did what with which effect: operators, rules, bans, what failed; and what is not evidenced.
+
+    Each part says which paragraphs of PCI DSS 4.0.1, ISO 27001:2022, SOC 2 and HIPAA it answers. Exit code 1
+    when the trail is not what was written.
+    """
+    log = open_to_read(load_settings(config_file, check="log"))
+    try:
+        sections, checked = account(log, since, now_ms())
+    finally:
+        log.close()
+    if html_file:
+        write_page(Path(html_file), page(f"Audit since {instant(since)}", _parts(sections)))
+    if as_json:
+        for section in sections:
+            json_line(section.to_wire())
+        json_line({"kind": "not_evidenced", "what": list(NOT_EVIDENCED)})
+    elif not html_file:
+        for line in sentences(sections):
+            say(line)
+    return 1 if checked.findings else 0
+
+
+def _parts(sections: Sequence[Section]) -> Iterator[str]:
+    for section in sections:
+        yield heading(section.title)
+        yield paragraph(", ".join(section.answers))
+        yield table(section.columns, section.rows)
+    yield heading("What this does not evidence")
+    yield from map(paragraph, NOT_EVIDENCED)
 
 
 def _digest(checkpoint: dict[str, Any]) -> bytes:

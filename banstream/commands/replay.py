@@ -170,7 +170,7 @@ def _sweep(settings: Settings, files: tuple[str, ...], good: KnownGood, options:
     weighing = Weighing(rules, good)
     counts, started = ReplayCounts(), perf_counter()
     for _ in _steps([settings], rules, files, options, counts, weighing.see):
-        pass
+        counts.alerts.clear()
     outcomes = weighing.outcomes()
     if not options.quiet:
         _print_sweep(grid, outcomes, as_json=options.as_json)

@@ -22,6 +22,7 @@ from schemas.topics import COMMANDS, DECISIONS, EVENTS, RULES
 from streams.chain import SEALED
 from streams.embedded import EmbeddedDecider
 from tests.banstream.service import Service, eventually, say
+from tests.banstream.test_timeline import Page
 from tests.streams.folding import SECOND, T0, failure, rules
 
 AUDITED = (DECISIONS.name, COMMANDS.name, RULES.name)
@@ -166,6 +167,23 @@ def test_an_audit_of_what_runs(up: Service) -> None:
     up.run("unban", "203.0.113.9", "--config", str(up.config))
     command = ("audit", "verify", "--against", str(kept))
     assert "as it was written; it goes on from the checkpoint of" in say(up, *command, "--public-key", public)
+    sections = {each.get("title"): each for each in up.json("audit", "report", "--since", "1h")}
+    (row,) = sections["What operators did"]["rows"]
+    assert (row["what"], row["decisions"]) == ("unban 203.0.113.9", 1)
+    assert {
+        (each["jail"], each["decision"], each["count"])
+        for each in sections["Bans, by jail and reason"]["rows"]
+    } == {
+        ("sshd", "ban", 1),
+        ("sshd", "unban", 1),
+    }
+    assert "PCI DSS 10.2.1.2" in sections["What operators did"]["answers"]
+    assert sections["Rules"]["rows"][0]["changes"] == "the first that are known"
+    page = up.folder / "report.html"
+    say(up, "audit", "report", "--html", str(page))
+    shown = Page(page.read_text(encoding="utf-8"))
+    assert not shown.loads
+    assert any("10.2.1.3" in each for each in shown.text)
     assert up.stop() == 0
     with closing(sqlite3.connect(up.folder / "state/log.db")) as file:
         (identity, value), *_ = file.execute(
