@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from banstream.reading import messages, records
 from eventlog.contract import EventLog, Message
@@ -88,8 +88,7 @@ class Checked:
     chains: list[Chains] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(NamedTuple):
     """A message, by its digests."""
 
     offset: int
@@ -98,6 +97,7 @@ class _Link:
 
     @property
     def short(self) -> str:
+        """By what a seal names it."""
         return self.digest[:SHORT]
 
 
@@ -119,12 +119,13 @@ def verify(log: EventLog, now_ms: int, checkpoint: Mapping[str, Any] | None = No
         obeyed = position.get("commands", -1)
         commands = [link for link in told if link.offset <= obeyed]
         checked.unvouched += len(told) - len(commands)
-        seals = [seal for link in decisions if (seal := _seal(link)) is not None]
+        sealing = [(link, seal) for link in decisions if (seal := _seal(link)) is not None]
+        seals = [seal for _, seal in sealing]
         walks = (
             (DECISIONS.name, decisions, chains.decisions, seals),
             (COMMANDS.name, commands, chains.commands, ()),
         )
-        vouched, of_commands = _vouched(chains, decisions)
+        vouched, of_commands = _vouched(chains, sealing)
         _forget(vouched, decisions, DECISIONS.retention_ms, now_ms)
         _compare(checked, (DECISIONS.name, number), decisions, vouched)
         _compare(checked, (COMMANDS.name, number), commands, of_commands)
@@ -144,7 +145,7 @@ def _seal(link: _Link) -> Sealed | None:
     return record if isinstance(record, Sealed) else None
 
 
-def _vouched(chains: Chains, links: Sequence[_Link]) -> tuple[dict[int, str], dict[int, str]]:
+def _vouched(chains: Chains, seals: Sequence[tuple[_Link, Sealed]]) -> tuple[dict[int, str], dict[int, str]]:
     """The short digests of the decisions and of the commands that are vouched for, by number; else ANY.
 
     From the end, seal by seal, wherever each stands: the next older one is the first that a seal vouches for.
@@ -155,10 +156,12 @@ def _vouched(chains: Chains, links: Sequence[_Link]) -> tuple[dict[int, str], di
     _add(decisions, first, chains.decisions.recent)
     _add(commands, chains.commands.count - len(chains.commands.recent), chains.commands.recent)
     left: dict[int, dict[str, Sealed]] = {}
-    for link, seal in ((link, seal) for link in links if (seal := _seal(link)) is not None):
+    for link, seal in seals:
         left.setdefault(seal.first + len(seal.decisions), {})[link.short] = seal
-    while number := max((number for number in left if number <= first), default=0):
-        there = left.pop(number)
+    for number in sorted(left, reverse=True):
+        if number > first:
+            continue
+        there = left[number]
         seal = there.get(decisions.get(number, ANY)) or next(iter(there.values()))
         _add(decisions, seal.first, seal.decisions)
         _add(commands, seal.commands_first, seal.commands)
@@ -269,6 +272,7 @@ def _rules(log: EventLog) -> Iterator[Finding]:
 
 
 def _wrong_rules(message: Message, obeyed: Mapping[str, set[bytes]]) -> str | None:
+    record = None
     try:
         record = decode(message.value)
         right = isinstance(record, RulesChanged) and Rules.from_wire(record.rules).version == record.version

@@ -31,7 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "forgive": "Forget the failures counted so far.",
     "allow": "Unban an address or prefix, and never ban it.",
     "breaker": "Whether the breaker refuses new bans on this machine; reset it.",
-    "flush": "Every ban out of this machine's firewall at once; the log keeps them.",
+    "flush": "Every ban out of this machine's firewall; the log keeps them.",
     "reload": "Have the roles that run here read their configuration again.",
     "stop": "Stop the role that runs here.",
     "explain": "Why: lines, events, rules, decision, what the enforcer did.",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ def digest_of_commands(message: Message) -> str:
     return sha256(_named("commands", message.key) + place + message.value).hexdigest()
 
 
+@lru_cache(maxsize=1_024)
 def _named(topic: str, key: str | None) -> bytes:
     named = b"" if key is None else key.encode("utf-8", "surrogatepass")
     return b"banstream %b %d:%b:" % (topic.encode(), -1 if key is None else len(named), named)

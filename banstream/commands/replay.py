@@ -26,6 +26,7 @@ from banstream.differing import (
 from banstream.instants import Instant, now_ms
 from banstream.known_good import FalseBan, KnownGood, false_bans, note_logins, read_known_good
 from banstream.lists.once import read_once
+from banstream.narrowing import Only, narrowed
 from banstream.options import config_option, json_option
 from banstream.progress import progress
 from banstream.reading import open_to_read
@@ -74,6 +75,9 @@ MOST_FAILURES: Final = 3
     metavar="[JAIL.]KEY=VALUES",
     help="What each setting of a grid would do: maxretry=3..8, findtime=1m,10m, bantime=1h.",
 )
+@click.option("--host", "hosts", multiple=True, help="Only events of this host; may be repeated.")
+@click.option("--source", "sources", multiple=True, help="Only of this source, over the event log.")
+@click.option("--filter", "filters", multiple=True, metavar="NAME", help="Only of this filter.")
 @click.option("--report", "report_file", metavar="FILE.html", help="Write the result as a page, too.")
 @click.option("--stats", is_flag=True, help="Counts and speed as one JSON line last; alone: only that.")
 @json_option
@@ -93,6 +97,8 @@ def replay_command(files: tuple[str, ...], **options: Any) -> int:
     """
     if bool(files) == (options["since"] is not None):
         raise click.UsageError("name log files, or a stretch of the event log by --since")
+    if files and options["sources"]:
+        raise click.UsageError("--source is of the event log: of files name those that are meant")
     if options["swept"] and (options["other_file"] or options["window"]):
         raise click.UsageError("--sweep goes with neither --diff nor --window")
     return _replay(files, ReplayOptions(**options))
@@ -109,10 +115,18 @@ class ReplayOptions:
     other_file: str | None
     known_good: str | None
     swept: tuple[str, ...]
+    hosts: tuple[str, ...]
+    sources: tuple[str, ...]
+    filters: tuple[str, ...]
     report_file: str | None
     stats: bool
     as_json: bool
     config_file: str | None
+
+    @property
+    def only(self) -> Only:
+        """Which events count."""
+        return Only(self.hosts, self.sources, self.filters)
 
     @property
     def quiet(self) -> bool:
@@ -129,7 +143,7 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     good = None if options.known_good is None else read_known_good(options.known_good)
     if options.swept:
         return _sweep(settings, files, good or KnownGood(), options)
-    rules = [each.rules() for each in both]
+    rules = [narrowed(each.rules(), options.only) for each in both]
     counts, started = ReplayCounts(), perf_counter()
     watch = None if good is None else partial(note_logins, good)
     banned = [Banned() for _ in rules]
@@ -165,7 +179,7 @@ def _steps(
 
 def _sweep(settings: Settings, files: tuple[str, ...], good: KnownGood, options: ReplayOptions) -> int:
     """What each setting of a grid would do, in one pass."""
-    grid = settings_of(settings.rules(), options.swept)
+    grid = settings_of(narrowed(settings.rules(), options.only), options.swept)
     rules = [setting.rules for setting in grid]
     weighing = Weighing(rules, good)
     counts, started = ReplayCounts(), perf_counter()

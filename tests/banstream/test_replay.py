@@ -108,6 +108,15 @@ def test_a_difference_is_told_by_the_failures_that_make_it(quiet: Service) -> No
     assert lines[2] in said
 
 
+def test_a_replay_of_some_events_alone(quiet: Service) -> None:
+    """Of a host or a filter; of none that any jail counts it says so."""
+    assert len(quiet.json("replay", "--host", "host", "--filter", "sshd", str(quiet.log))) == 3
+    assert not quiet.json("replay", "--host", "web9", str(quiet.log), code=1)
+    command = ("replay", "--config", str(quiet.config), str(quiet.log))
+    assert "no jail counts events of nginx" in quiet.run(*command, "--filter", "nginx", code=2).stderr
+    assert "--source is of the event log" in quiet.run(*command, "--source", "file:/x", code=2).stderr
+
+
 def test_a_report_is_a_page_that_loads_nothing(quiet: Service) -> None:
     """Of a difference and of a sweep; a line of hostile text stays text."""
     hostile = '</td><img src=x onerror=alert(1)>"\x1b[2J'
