@@ -91,6 +91,7 @@ def _decided(log: EventLog, since_ms: int) -> _Made:
 
 
 def _reason(decision: Decision) -> str:
+    why: str
     match decision:
         case Ban():
             why = "by hand" if decision.who else decision.counted

@@ -108,6 +108,19 @@ def test_a_difference_is_told_by_the_failures_that_make_it(quiet: Service) -> No
     assert lines[2] in said
 
 
+def test_a_replay_tells_alerts(quiet: Service) -> None:
+    """Of a minute that is not as the two hours before it."""
+    quiet.configure("maxretry = 9\n[jail.sshd.behaviour]\nleast = 20")
+    usual = [line(60 * nth, f"192.0.2.{nth}") for nth in range(120)]
+    flood = [line(7_200 + nth, f"198.51.100.{nth}") for nth in range(40)]
+    quiet.log.write_text("".join(usual + flood), encoding="utf-8")
+    told = [each for each in quiet.json("replay", str(quiet.log), code=1) if each["kind"] == "alert"]
+    assert {(each["jail"], each["measure"]) for each in told} >= {("sshd", "addresses")}
+    assert (
+        "ALERT     sshd" in quiet.run("replay", "--config", str(quiet.config), str(quiet.log), code=1).stdout
+    )
+
+
 def test_a_replay_of_some_events_alone(quiet: Service) -> None:
     """Of a host or a filter; of none that any jail counts it says so."""
     assert len(quiet.json("replay", "--host", "host", "--filter", "sshd", str(quiet.log))) == 3
