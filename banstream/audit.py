@@ -32,8 +32,8 @@ from streams.chain import (
     NO_HEAD,
     SEALED,
     SHORT,
-    Chain,
     Chains,
+    HashChain,
     digest_of_commands,
     digest_of_decisions,
     head_after,
@@ -46,7 +46,7 @@ DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """Something that is not as it was: what, in which topic and partition, where, and what stands there."""
 
     kind: str
@@ -73,7 +73,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Checked:
+class AuditResult:
     """What was looked at.
 
     Attributes:
@@ -82,7 +82,7 @@ class Checked:
         chains: by partition, how far each goes.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[AuditFinding] = field(default_factory=list)
     vouched: int = 0
     unvouched: int = 0
     chains: list[Chains] = field(default_factory=list)
@@ -101,9 +101,9 @@ class _Link(NamedTuple):
         return self.digest[:SHORT]
 
 
-def verify(log: EventLog, now_ms: int, checkpoint: Mapping[str, Any] | None = None) -> Checked:
+def verify(log: EventLog, now_ms: int, checkpoint: Mapping[str, Any] | None = None) -> AuditResult:
     """Look at all of it; `checkpoint`: what `checkpoint_of` gave earlier, of this log."""
-    checked = Checked()
+    checked = AuditResult()
     for number in range(log.partitions):
         position = position_of(log, number)
         chains = Chains.load(position.get("chains", {}))
@@ -179,7 +179,7 @@ def _add(known: dict[int, str], first: int, digests: Sequence[str]) -> None:
 
 
 def _compare(
-    checked: Checked, place: tuple[str, int], links: Sequence[_Link], vouched: Mapping[int, str]
+    checked: AuditResult, place: tuple[str, int], links: Sequence[_Link], vouched: Mapping[int, str]
 ) -> None:
     """Find what differs between what stands there and what is vouched for."""
     numbers = sorted(vouched)
@@ -199,7 +199,7 @@ def _start(links: Sequence[_Link], expected: Sequence[str]) -> int:
     return max(0, starts.most_common(1)[0][0]) if starts else max(0, len(links) - len(expected))
 
 
-_Difference = tuple[str, str, Finding]
+_Difference = tuple[str, str, AuditFinding]
 
 
 def _differences(
@@ -220,27 +220,27 @@ def _differences(
         much, many = (same.a, same.b) if same is not None and same.size else (len(ours), len(theirs))
         both = min(much, many)
         for link in actual[here : here + both]:
-            yield "changed", link.short, Finding("changed", *place, link.offset, _told(link))
+            yield "changed", link.short, AuditFinding("changed", *place, link.offset, _told(link))
         for link in actual[here + both : here + much]:
-            yield "inserted", link.short, Finding("inserted", *place, link.offset, _told(link))
+            yield "inserted", link.short, AuditFinding("inserted", *place, link.offset, _told(link))
         for nth in range(there + both, there + many):
             before = actual[here - 1].offset if here else None
             after = "at the beginning" if before is None else f"after offset {before}"
             what = f"message number {numbers[nth]} of the chain, {after}"
-            yield "removed", expected[nth], Finding("removed", *place, before, what)
+            yield "removed", expected[nth], AuditFinding("removed", *place, before, what)
         here, there = here + much, there + many
 
 
-def _moved(found: Sequence[_Difference]) -> list[Finding]:
+def _moved(found: Sequence[_Difference]) -> list[AuditFinding]:
     """The findings; what was removed here and inserted there was moved."""
     gone = {digest for kind, digest, _ in found if kind == "removed"}
     moved = {digest for kind, digest, _ in found if kind != "removed" and digest in gone}
-    told: list[Finding] = []
+    told: list[AuditFinding] = []
     for kind, digest, each in found:
         if kind == "removed" and digest in moved:
             continue
         if digest in moved:
-            told.append(Finding("moved", each.topic, each.partition, each.offset, each.what))
+            told.append(AuditFinding("moved", each.topic, each.partition, each.offset, each.what))
         else:
             told.append(each)
     return told
@@ -259,7 +259,7 @@ def _told(link: _Link) -> str:
     return kinds or "nothing"
 
 
-def _rules(log: EventLog) -> Iterator[Finding]:
+def _rules(log: EventLog) -> Iterator[AuditFinding]:
     """The versions of the rules that are not what their names say, or not as they were put in force."""
     obeyed: dict[str, set[bytes]] = {}
     for each in records(log, COMMANDS.name, containing=b'"type":"rules"'):
@@ -268,7 +268,7 @@ def _rules(log: EventLog) -> Iterator[Finding]:
     for message in log.latest(RULES.name):
         what = _wrong_rules(message, obeyed)
         if what is not None:
-            yield Finding("rules", RULES.name, message.partition, message.offset, what)
+            yield AuditFinding("rules", RULES.name, message.partition, message.offset, what)
 
 
 def _wrong_rules(message: Message, obeyed: Mapping[str, set[bytes]]) -> str | None:
@@ -306,8 +306,8 @@ def checkpoint_of(log: EventLog, log_name: str, at_ms: int) -> dict[str, Any]:
 def _against(
     checkpoint: Mapping[str, Any],
     number: int,
-    walks: Sequence[tuple[str, Sequence[_Link], Chain, Sequence[Sealed]]],
-) -> Iterator[Finding]:
+    walks: Sequence[tuple[str, Sequence[_Link], HashChain, Sequence[Sealed]]],
+) -> Iterator[AuditFinding]:
     """Whether the chains of a partition go through the heads that a checkpoint has."""
     known = checkpoint["partitions"][number]
     for name, links, chain, seals in walks:
@@ -320,10 +320,10 @@ def _against(
                 f"its chain had {kept['count']} messages with the head {kept['head'][:SHORT]}..., and does "
                 "not go through that now"
             )
-            yield Finding("checkpoint", name, number, None, what)
+            yield AuditFinding("checkpoint", name, number, None, what)
 
 
-def _heads(links: Sequence[_Link], chain: Chain, seals: Sequence[Sealed]) -> Iterator[tuple[int, str]]:
+def _heads(links: Sequence[_Link], chain: HashChain, seals: Sequence[Sealed]) -> Iterator[tuple[int, str]]:
     """A chain's head after each count, from its first message that is kept on."""
     count, head = 0, NO_HEAD
     own = list(links[max(0, len(links) - chain.count) :])

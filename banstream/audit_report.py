@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from banstream.audit import Checked, verify
+from banstream.audit import AuditResult, verify
 from banstream.reading import records
 from banstream.show import instant
 from eventlog.contract import EventLog
@@ -63,7 +63,7 @@ class _Made:
     caused: Counter[str] = field(default_factory=Counter)
 
 
-def account(log: EventLog, since_ms: int, now_ms: int) -> tuple[list[Section], Checked]:
+def account(log: EventLog, since_ms: int, now_ms: int) -> tuple[list[Section], AuditResult]:
     """The sections of an account of what happened from an instant on, and what the chains say."""
     made = _decided(log, since_ms)
     checked = verify(log, now_ms)

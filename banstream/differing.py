@@ -33,7 +33,7 @@ LINE_CHARACTERS: Final = 4_096
 
 
 @dataclass(slots=True)
-class Banned:
+class BansUnder:
     """The bans under some rules, and the ends of those that were prolonged."""
 
     bans: list[Ban] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Banned:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class DecisiveFailure:
     """A failure that makes the difference: its place, and the line where that is known."""
 
     place: str
@@ -93,7 +93,7 @@ class Change:
     other_first_ms: int | None
     lasts_ms: int
     other_lasts_ms: int
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[DecisiveFailure, ...] = ()
 
     @property
     def change(self) -> str:
@@ -154,7 +154,7 @@ class Difference:
     same: int
 
 
-def compare(old: Banned, new: Banned) -> Difference:
+def compare(old: BansUnder, new: BansUnder) -> Difference:
     """What changes from one set of bans to another, by prefix and jail."""
     bans, others = old.by_whom(), new.by_whom()
     keys = sorted(bans.keys() | others.keys())
@@ -164,7 +164,7 @@ def compare(old: Banned, new: Banned) -> Difference:
 
 
 def _change(
-    key: tuple[str, str], old: tuple[Banned, Sequence[Ban]], new: tuple[Banned, Sequence[Ban]]
+    key: tuple[str, str], old: tuple[BansUnder, Sequence[Ban]], new: tuple[BansUnder, Sequence[Ban]]
 ) -> Change:
     prefix, jail = key
     (olds, bans), (news, others) = old, new
@@ -177,7 +177,7 @@ def _change(
         other_first_ms=others[0].at_ms if others else None,
         lasts_ms=sum(map(olds.lasts_ms, bans)),
         other_lasts_ms=sum(map(news.lasts_ms, others)),
-        failures=tuple(map(Failure, _decisive(bans, others))),
+        failures=tuple(map(DecisiveFailure, _decisive(bans, others))),
     )
 
 
@@ -188,7 +188,7 @@ def _decisive(bans: Sequence[Ban], others: Sequence[Ban]) -> tuple[str, ...]:
     return min(alone, key=lambda ban: ban.at_ms).evidence if alone else ()
 
 
-Lookup = Callable[[Iterable[str]], Mapping[str, Failure]]
+Lookup = Callable[[Iterable[str]], Mapping[str, DecisiveFailure]]
 """From failures' places to what is known of them."""
 
 
@@ -203,17 +203,17 @@ def told(difference: Difference, look_up: Lookup) -> Difference:
     return replace(difference, changes=tuple(changes))
 
 
-def in_log(log: EventLog, places: Iterable[str]) -> dict[str, Failure]:
+def in_log(log: EventLog, places: Iterable[str]) -> dict[str, DecisiveFailure]:
     """Failures, as the log has them."""
     found = {place: at(log, EVENTS.name, place) for place in set(places)}
     return {
-        place: Failure(place, event.source, event.position, event.line)
+        place: DecisiveFailure(place, event.source, event.position, event.line)
         for place, event in found.items()
         if isinstance(event, AuthEvent)
     }
 
 
-def in_files(files: Sequence[str], file_bits: int, places: Iterable[str]) -> dict[str, Failure]:
+def in_files(files: Sequence[str], file_bits: int, places: Iterable[str]) -> dict[str, DecisiveFailure]:
     """Failures, as the files have them: they are read once more."""
     wanted: dict[int, dict[int, str]] = {}
     for place in places:
@@ -221,7 +221,7 @@ def in_files(files: Sequence[str], file_bits: int, places: Iterable[str]) -> dic
         number, position = divmod(reference(offset, index), 1 << file_bits)
         wanted.setdefault(number, {})[position] = place
     return {
-        place: Failure(place, files[number], position, line)
+        place: DecisiveFailure(place, files[number], position, line)
         for number, positions in wanted.items()
         if files[number] != STDIN
         for position, place, line in _lines(files[number], positions)

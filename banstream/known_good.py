@@ -97,7 +97,7 @@ def false_bans(good: KnownGood, bans: Sequence[Ban]) -> list[FalseBan]:
 
 
 def note_logins(good: KnownGood, runs: Sequence[Run], _decided: object) -> None:
-    """Note from where logins have succeeded (banstream.trial.Watch)."""
+    """Note from where logins have succeeded (banstream.trial.OnRuns)."""
     for run in runs:
         good.succeeded(row[2] for row in run.rows if row[0] == SUCCEEDED)
 

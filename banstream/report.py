@@ -12,7 +12,7 @@ from banstream.differing import Difference
 from banstream.pages import heading, page, paragraph, table, write_page
 from banstream.show import counted, instant
 from banstream.sweeping import Setting
-from banstream.weighing import Outcome, dominated
+from banstream.weighing import Weighed, dominated
 from schemas.addresses import network_at
 from schemas.durations import format_duration
 from schemas.records import Ban
@@ -36,7 +36,7 @@ def write_report(
 
 
 def write_sweep(
-    path: Path, grid: Sequence[Setting], outcomes: Sequence[Outcome], warnings: Sequence[str] = ()
+    path: Path, grid: Sequence[Setting], outcomes: Sequence[Weighed], warnings: Sequence[str] = ()
 ) -> None:
     """Write a sweep likewise."""
     write_page(path, page("Sweep", _swept(grid, outcomes, warnings)))
@@ -118,7 +118,7 @@ def _over_time(bans: Iterable[Ban]) -> list[tuple[str, int]]:
     return [(instant(at * span)[:16], counts[at]) for at in range(first // span, last // span + 1)]
 
 
-def _swept(grid: Sequence[Setting], outcomes: Sequence[Outcome], warnings: Sequence[str]) -> Iterator[str]:
+def _swept(grid: Sequence[Setting], outcomes: Sequence[Weighed], warnings: Sequence[str]) -> Iterator[str]:
     yield from map(paragraph, warnings)
     names = [axis.name for axis, _ in grid[0].chosen]
     beaten = dominated(outcomes)

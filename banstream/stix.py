@@ -24,7 +24,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from banstream.sentences import sentence
-from banstream.timeline import Entry
+from banstream.timeline import TimelineEntry
 from schemas.records import AuthEvent, Ban, Command, Enforcement, Prolong, Record, Unban
 
 StixObject = dict[str, Any]
@@ -35,7 +35,7 @@ OWN: Final = UUID("6f1b7b3e-6d0e-5f0c-9b57-6b1d1d0f2c51")
 MOST_OBSERVED: Final = 999_999_999
 
 
-def bundle(log_id: str, entries: Iterable[Entry]) -> dict[str, Any]:
+def bundle(log_id: str, entries: Iterable[TimelineEntry]) -> dict[str, Any]:
     """A bundle of a timeline; `log_id`: whose log it is."""
     made = _Making(log_id)
     for entry in entries:
@@ -59,13 +59,13 @@ class _Making:
     objects: dict[str, StixObject] = field(default_factory=dict)
     observed: dict[tuple[str, str, str, str, str], _Observed] = field(default_factory=dict)
     bans: list[Ban] = field(default_factory=list)
-    notes: list[Entry] = field(default_factory=list)
+    notes: list[TimelineEntry] = field(default_factory=list)
 
     def name(self, *parts: object) -> UUID:
         """The same for the same."""
         return uuid5(OWN, orjson.dumps([self.log_id, *map(str, parts)]).decode())
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: TimelineEntry) -> None:
         """Take in an entry."""
         match entry.record:
             case AuthEvent() as event:
@@ -126,7 +126,7 @@ class _Making:
             based = self._object("relationship", ban.at_ms, ban.id, each, by=by)
             based |= {"relationship_type": "based-on", "source_ref": made["id"], "target_ref": each}
 
-    def _note(self, entry: Entry, by: str) -> None:
+    def _note(self, entry: TimelineEntry, by: str) -> None:
         made = self._object("note", entry.at_ms, entry.topic, entry.place, by=by)
         made |= {"abstract": entry.record.TYPE, "content": sentence(entry.record)}
         prefix = _prefix_of(entry.record)

@@ -35,7 +35,7 @@ MOST_ADDRESSES: Final = 2_000
 ORDER: Final = (COMMANDS.name, EVENTS.name, DECISIONS.name, ENFORCEMENTS.name)
 
 
-class Subject(NamedTuple):
+class TimelineOf(NamedTuple):
     """Whom a timeline is of; `prefix` None where it is a name, of a user, a host, or whichever has it."""
 
     name: str
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TimelineEntry:
     """A record, and where the log has it; `signed`: whether the host it names has signed it, in a fleet."""
 
     at_ms: int
@@ -68,18 +68,20 @@ class Entry:
 class Timeline(NamedTuple):
     """What is known of somebody, oldest first; `whole`: nothing was left out."""
 
-    entries: list[Entry]
+    entries: list[TimelineEntry]
     whole: bool
 
 
-def timeline(look: Look, subject: Subject, since_ms: int | None, *, shared: bool) -> Timeline:
+def timeline(look: Look, subject: TimelineOf, since_ms: int | None, *, shared: bool) -> Timeline:
     """All that the log has of somebody from an instant on."""
     named = _prefix_events if subject.prefix is not None else _named_events
     events = list(islice(named(look, subject, since_ms), MOST_ENTRIES + 1))
     addresses = dict.fromkeys(each.record.ip for each in events if isinstance(each.record, AuthEvent))
     told, all_told = _decisions(look, subject, list(addresses))
     entries = [_entry(each) for each in events]
-    entries += [Entry(each.decision.at_ms, DECISIONS.name, each.decision, _place(each)) for each in told]
+    entries += [
+        TimelineEntry(each.decision.at_ms, DECISIONS.name, each.decision, _place(each)) for each in told
+    ]
     entries += _enforcements(look, subject, told, since_ms, shared=shared)
     entries += _commands(look, subject, {each.decision.prefix for each in told})
     first_ms = -1 if since_ms is None else since_ms
@@ -88,8 +90,10 @@ def timeline(look: Look, subject: Subject, since_ms: int | None, *, shared: bool
     return Timeline(found[-MOST_ENTRIES:], whole)
 
 
-def _entry(each: Located) -> Entry:
-    return Entry(_at_ms(each.record), each.topic, each.record, f"{each.partition}-{each.offset}-{each.index}")
+def _entry(each: Located) -> TimelineEntry:
+    return TimelineEntry(
+        _at_ms(each.record), each.topic, each.record, f"{each.partition}-{each.offset}-{each.index}"
+    )
 
 
 def _at_ms(record: Record) -> int:
@@ -101,13 +105,13 @@ def _place(told: Told) -> str:
     return f"{told.partition}-{told.offset}-{told.index}"
 
 
-def _prefix_events(look: Look, subject: Subject, since_ms: int | None) -> Iterator[Located]:
+def _prefix_events(look: Look, subject: TimelineOf, since_ms: int | None) -> Iterator[Located]:
     prefix = subject.prefix or ""
     read_ms = None if since_ms is None else since_ms - LEAD_MS
     return look.all(EVENTS.name, events_of(prefix, since_ms), inside=prefix, read_ms=read_ms)
 
 
-def _named_events(look: Look, subject: Subject, since_ms: int | None) -> Iterator[Located]:
+def _named_events(look: Look, subject: TimelineOf, since_ms: int | None) -> Iterator[Located]:
     """The events that name a user or host: lines without the name are not taken apart."""
     quoted = orjson.dumps(subject.name)
     read_ms = None if since_ms is None else since_ms - LEAD_MS
@@ -120,7 +124,7 @@ def _named_events(look: Look, subject: Subject, since_ms: int | None) -> Iterato
             yield each
 
 
-def _decisions(look: Look, subject: Subject, addresses: list[str]) -> tuple[list[Told], bool]:
+def _decisions(look: Look, subject: TimelineOf, addresses: list[str]) -> tuple[list[Told], bool]:
     """The decisions about somebody, and whether these are all."""
     if subject.prefix is None:
         wanted = {each for ip in addresses[:MOST_ADDRESSES] for each in _usual_prefixes(ip)}
@@ -150,13 +154,13 @@ def _inside(look: Look, prefix: str) -> Iterator[Told]:
 
 
 def _enforcements(
-    look: Look, subject: Subject, told: list[Told], since_ms: int | None, *, shared: bool
-) -> Iterator[Entry]:
+    look: Look, subject: TimelineOf, told: list[Told], since_ms: int | None, *, shared: bool
+) -> Iterator[TimelineEntry]:
     hosts = hosts_of(look.log) if shared else None
     seen: set[str] = set()
     for each, signed, place in enforcements_of(look, told, hosts):
         seen.add(place)
-        yield Entry(each.at_ms, ENFORCEMENTS.name, each, place, signed)
+        yield TimelineEntry(each.at_ms, ENFORCEMENTS.name, each, place, signed)
     if subject.prefix is None and subject.is_host:
         quoted = orjson.dumps(subject.name)
         read_ms = None if since_ms is None else since_ms - LEAD_MS
@@ -167,7 +171,7 @@ def _enforcements(
                 yield entry
 
 
-def _commands(look: Look, subject: Subject, prefixes: set[str]) -> Iterator[Entry]:
+def _commands(look: Look, subject: TimelineOf, prefixes: set[str]) -> Iterator[TimelineEntry]:
     """What operators said of it; a command about a wide prefix stands in every partition, and counts once."""
     about = _about(subject, prefixes)
     seen: set[str] = set()
@@ -178,7 +182,7 @@ def _commands(look: Look, subject: Subject, prefixes: set[str]) -> Iterator[Entr
             yield _entry(each)
 
 
-def _about(subject: Subject, prefixes: set[str]) -> Callable[[Command], bool]:
+def _about(subject: TimelineOf, prefixes: set[str]) -> Callable[[Command], bool]:
     if subject.prefix is None:
         return lambda command: (
             (subject.is_host and command.host == subject.name)

@@ -40,7 +40,7 @@ log = getLogger("banstream")
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
-Watch = Callable[[Sequence[Run], Sequence[Sequence[Decision]]], None]
+OnRuns = Callable[[Sequence[Run], Sequence[Sequence[Decision]]], None]
 """Is shown some runs of events, and what each of the rules made of them; runs alone, decisions alone."""
 
 
@@ -79,7 +79,7 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     lists: Sequence[ListChanged] = (),
     *,
     atlas: Atlas | None = None,
-    watch: Watch | None = None,
+    watch: OnRuns | None = None,
 ) -> Iterator[list[list[Decision]]]:
     """Fold the events of files, one stream each, under each of several rules: the decisions of each.
 
@@ -124,7 +124,7 @@ def over_log(  # noqa: PLR0913 - what most callers leave as it is comes last
     until_ms: int,
     counts: ReplayCounts,
     *,
-    watch: Watch | None = None,
+    watch: OnRuns | None = None,
 ) -> Iterator[list[list[Decision]]]:
     """Fold what was appended within a stretch of time, under each of several rules.
 
@@ -157,7 +157,7 @@ class _LogTrial:
         watch: is shown the events, and what was made of them.
     """
 
-    watch: Watch | None = None
+    watch: OnRuns | None = None
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ IPV6_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Weighed:
     """What came of one setting."""
 
     bans: int
@@ -40,7 +40,7 @@ class Outcome:
     false_bans: int
     let_through: int
 
-    def beats(self, other: Outcome) -> bool:
+    def beats(self, other: Weighed) -> bool:
         """Whether nobody should choose the other."""
         mine = -self.caught, self.false_bans, self.let_through
         theirs = -other.caught, other.false_bans, other.let_through
@@ -57,7 +57,7 @@ class Outcome:
         }
 
 
-def dominated(outcomes: Sequence[Outcome]) -> list[bool]:
+def dominated(outcomes: Sequence[Weighed]) -> list[bool]:
     """Which of some outcomes another one beats."""
     return [any(other.beats(each) for other in outcomes) for each in outcomes]
 
@@ -111,12 +111,12 @@ class Weighing:
             within = PrefixSet([prefix])
             first.update((name, self._failed[name]) for name in self._failed.keys() - first if name in within)
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[Weighed]:
         """What came of each setting."""
         caught = [dict(self._caught(first)) for first in self._first]
         attackers = set[str]().union(*caught)
         return [
-            Outcome(
+            Weighed(
                 bans=self._bans[nth],
                 caught=len(met),
                 attackers=len(attackers),

@@ -52,7 +52,7 @@ def _named(topic: str, key: str | None) -> bytes:
 
 
 @dataclass(slots=True)
-class Chain:
+class HashChain:
     """A chain, as far as it goes; `recent`: the short digests of those that no seal vouches for yet."""
 
     count: int = 0
@@ -75,7 +75,7 @@ class Chain:
         return [self.count, self.head, self.recent]
 
     @classmethod
-    def load(cls, dumped: Iterable[Any]) -> Chain:
+    def load(cls, dumped: Iterable[Any]) -> HashChain:
         """As it was saved."""
         count, head, recent = dumped
         return cls(count, head, list(recent))
@@ -90,8 +90,8 @@ def head_after(head: str, digest: str) -> str:
 class Chains:
     """The chains of one partition."""
 
-    decisions: Chain = field(default_factory=Chain)
-    commands: Chain = field(default_factory=Chain)
+    decisions: HashChain = field(default_factory=HashChain)
+    commands: HashChain = field(default_factory=HashChain)
 
     def obeyed(self, message: Message) -> None:
         """A message of the commands was obeyed."""
@@ -127,4 +127,4 @@ class Chains:
         """As they were saved; new ones where there were none."""
         if not dumped:
             return cls()
-        return cls(Chain.load(dumped["decisions"]), Chain.load(dumped["commands"]))
+        return cls(HashChain.load(dumped["decisions"]), HashChain.load(dumped["commands"]))

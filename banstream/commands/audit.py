@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from banstream.audit import Checked, checkpoint_of, verify
+from banstream.audit import AuditResult, checkpoint_of, verify
 from banstream.audit_report import NOT_EVIDENCED, Section, account, sentences
 from banstream.config import load_settings
 from banstream.instants import Instant, now_ms
@@ -166,7 +166,7 @@ def _check_same(log: EventLog, checkpoint: dict[str, Any], file: str) -> None:
         raise ConfigError(f"{file}: it has other partitions than the log")
 
 
-def _print(checked: Checked, checkpoint: dict[str, Any] | None, *, as_json: bool) -> None:
+def _print(checked: AuditResult, checkpoint: dict[str, Any] | None, *, as_json: bool) -> None:
     for each in checked.findings:
         if as_json:
             json_line(each.to_wire())

@@ -14,7 +14,7 @@ import click
 
 from banstream.config import Settings, load_settings
 from banstream.differing import (
-    Banned,
+    BansUnder,
     Difference,
     compare,
     in_files,
@@ -34,9 +34,9 @@ from banstream.report import write_report, write_sweep
 from banstream.sentences import sentence
 from banstream.show import counted, json_line, note, printable, say, show, table
 from banstream.sweeping import Setting, settings_of
-from banstream.trial import FILE_BITS, ReplayCounts, Watch, over_files, over_log, warnings_of, wire
+from banstream.trial import FILE_BITS, OnRuns, ReplayCounts, over_files, over_log, warnings_of, wire
 from banstream.watches import form_of_file
-from banstream.weighing import Outcome, Weighing, dominated
+from banstream.weighing import Weighed, Weighing, dominated
 from producers.atlas import Atlas
 from producers.filters import filters_of, laid_out
 from producers.offline import MatchedLines, match_files
@@ -146,7 +146,7 @@ def _replay(files: tuple[str, ...], options: ReplayOptions) -> int:
     rules = [narrowed(each.rules(), options.only) for each in both]
     counts, started = ReplayCounts(), perf_counter()
     watch = None if good is None else partial(note_logins, good)
-    banned = [Banned() for _ in rules]
+    banned = [BansUnder() for _ in rules]
     for decided in _steps(both, rules, files, options, counts, watch):
         if not options.quiet and not options.other_file:
             _print([*decided[0], *counts.alerts], as_json=options.as_json)
@@ -169,7 +169,7 @@ def _steps(
     files: tuple[str, ...],
     options: ReplayOptions,
     counts: ReplayCounts,
-    watch: Watch | None,
+    watch: OnRuns | None,
 ) -> Iterator[list[list[Decision]]]:
     if files:
         return _over_files(both, rules, files, options.now, counts, watch)
@@ -194,7 +194,7 @@ def _sweep(settings: Settings, files: tuple[str, ...], good: KnownGood, options:
     return int(not any(each.bans for each in outcomes))
 
 
-def _print_sweep(grid: Sequence[Setting], outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+def _print_sweep(grid: Sequence[Setting], outcomes: Sequence[Weighed], *, as_json: bool) -> None:
     beaten = dominated(outcomes)
     if as_json:
         for setting, outcome, worse in zip(grid, outcomes, beaten, strict=True):
@@ -265,7 +265,7 @@ def _tell_counts(counts: ReplayCounts, what: str, seconds: float, options: Repla
 
 
 def _difference(
-    banned: Sequence[Banned], settings: Settings, files: tuple[str, ...], options: ReplayOptions
+    banned: Sequence[BansUnder], settings: Settings, files: tuple[str, ...], options: ReplayOptions
 ) -> Difference:
     found = compare(*banned)
     if options.quiet and not options.report_file:
@@ -294,7 +294,7 @@ def _over_files(
     files: tuple[str, ...],
     now: int | None,
     counts: ReplayCounts,
-    watch: Watch | None,
+    watch: OnRuns | None,
 ) -> Iterator[list[list[Decision]]]:
     wanted = [each.filters() for each in both]
     names = tuple(dict.fromkeys(name for named, _ in wanted for name in named))

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from banstream.config import load_settings
-from banstream.differing import Banned, Difference, compare, in_log, sentences, told
+from banstream.differing import BansUnder, Difference, compare, in_log, sentences, told
 from banstream.instants import Instant
 from banstream.options import config_option, json_option
 from banstream.reading import open_to_read, records
@@ -52,9 +52,9 @@ def shadow_command(
     return 0 if shadow.bans else 1
 
 
-def _banned(log: EventLog, jail: str, live: Sequence[str], since_ms: int) -> tuple[Banned, Banned]:
+def _banned(log: EventLog, jail: str, live: Sequence[str], since_ms: int) -> tuple[BansUnder, BansUnder]:
     """The bans of the shadow, and those of jails that ban, as if all were one jail's."""
-    shadow, others = Banned(), Banned()
+    shadow, others = BansUnder(), BansUnder()
     for each in records(log, DECISIONS.name, since_ms=since_ms):
         decision = each.record
         if not isinstance(decision, Ban | Prolong):

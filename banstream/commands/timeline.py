@@ -14,7 +14,7 @@ from banstream.options import config_option, json_option
 from banstream.pages import page, paragraph, table, write_page
 from banstream.sentences import sentence
 from banstream.show import counted, instant, json_line, note, printable, say
-from banstream.timeline import Entry, Subject, Timeline, timeline
+from banstream.timeline import Timeline, TimelineEntry, TimelineOf, timeline
 from banstream.values import is_prefix
 from banstream.values import prefix as read_prefix
 from eventlog.identity import known_id
@@ -70,12 +70,12 @@ def timeline_command(
     return 0 if found.entries else 1
 
 
-def _asked(subject: str) -> Subject:
+def _asked(subject: str) -> TimelineOf:
     if subject.startswith(USER):
-        return Subject(subject.removeprefix(USER), is_host=False)
+        return TimelineOf(subject.removeprefix(USER), is_host=False)
     if subject.startswith(HOST):
-        return Subject(subject.removeprefix(HOST), is_user=False)
-    return Subject(subject, read_prefix(subject)) if is_prefix(subject) else Subject(subject)
+        return TimelineOf(subject.removeprefix(HOST), is_user=False)
+    return TimelineOf(subject, read_prefix(subject)) if is_prefix(subject) else TimelineOf(subject)
 
 
 def _tell(log_name: str, found: Timeline, *, as_stix: bool) -> None:
@@ -95,7 +95,7 @@ def _show(found: Timeline) -> None:
             say(f"                     {line}")
 
 
-def _lines(entry: Entry) -> Iterator[str]:
+def _lines(entry: TimelineEntry) -> Iterator[str]:
     """What else there is to say of an entry."""
     record = entry.record
     if isinstance(record, AuthEvent):
@@ -104,7 +104,7 @@ def _lines(entry: Entry) -> Iterator[str]:
         yield f"decision {record.id}, rules {record.rules}" + (f": {record.why}" if record.why else "")
 
 
-def _unsigned(entry: Entry) -> str:
+def _unsigned(entry: TimelineEntry) -> str:
     return "  (not signed by it)" if entry.signed is False else ""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from banstream.audit import Checked, checkpoint_of, verify
+from banstream.audit import AuditResult, checkpoint_of, verify
 from eventlog.contract import Append
 from eventlog.urls import open_log
 from schemas.codec import encode
@@ -50,7 +50,7 @@ def history(path: Path, rounds: int = 110, first: int = 0) -> None:
                 decider = EmbeddedDecider(log, now_ms=lambda: now[0])
 
 
-def looked_at(path: Path, checkpoint: dict[str, Any] | None = None) -> Checked:
+def looked_at(path: Path, checkpoint: dict[str, Any] | None = None) -> AuditResult:
     """What an audit of a file finds."""
     with closing(open_log(f"sqlite://{path}", read_only=True)) as log:
         return verify(log, T0, checkpoint)
