@@ -195,21 +195,28 @@ def _enforced(
     look: Look, told: Sequence[Told], hosts: Hosts | None
 ) -> dict[tuple[str, str], list[tuple[Enforcement, bool | None]]]:
     """What enforcers say they did about decisions, and whether the host that each names has signed it."""
+    found: dict[tuple[str, str], list[tuple[Enforcement, bool | None]]] = {}
+    for record, signed, _ in enforcements_of(look, told, hosts):
+        found.setdefault((record.decision, record.verb), []).append((record, signed))
+    return found
+
+
+def enforcements_of(
+    look: Look, told: Sequence[Told], hosts: Hosts | None
+) -> Iterator[tuple[Enforcement, bool | None, str]]:
+    """The same, one after the other, each with its place."""
     vouchers = None if hosts is None else Vouchers(hosts)
     wanted = {_enforcing(each.decision) for each in told}
     decisions = {decision for decision, _ in wanted}
-    found: dict[tuple[str, str], list[tuple[Enforcement, bool | None]]] = {}
     for message in _enforcements(look, decisions):
         of_message = [
-            each.record
+            (each.record, f"{each.partition}-{each.offset}-{each.index}")
             for each in about(ENFORCEMENTS.name, message, decisions.__contains__)
             if isinstance(each.record, Enforcement) and (each.record.decision, each.record.verb) in wanted
         ]
         signer = vouchers.signer(message) if of_message and vouchers is not None else None
-        for record in of_message:
-            signed = None if vouchers is None else signer == record.host
-            found.setdefault((record.decision, record.verb), []).append((record, signed))
-    return found
+        for record, place in of_message:
+            yield record, None if vouchers is None else signer == record.host, place
 
 
 def _enforcements(look: Look, decisions: Iterable[str]) -> Iterator[Message]:

@@ -68,8 +68,15 @@ class Explanation:
 
     @property
     def bans(self) -> list[Ban]:
-        """The bans, newest first."""
-        return [each.decision for each in self.decided.told if isinstance(each.decision, Ban)]
+        """The bans, newest first, but for those by jails that only observe."""
+        bans = (each.decision for each in self.decided.told if isinstance(each.decision, Ban))
+        return [ban for ban in bans if not ban.shadow]
+
+    @property
+    def shadow_bans(self) -> list[Ban]:
+        """The bans by jails that only observe, newest first."""
+        bans = (each.decision for each in self.decided.told if isinstance(each.decision, Ban))
+        return [ban for ban in bans if ban.shadow]
 
     def holds(self) -> Iterator[tuple[Standing, Hold]]:
         """What holds it now."""
@@ -93,6 +100,7 @@ class Explanation:
             "inside": list(map(to_wire, self.inside)),
             "bans": len(self.bans),
             "bans_whole": self.decided.whole,
+            "shadow_bans": len(self.shadow_bans),
             "since_ms": self.bans[-1].at_ms if self.bans else None,
             "counted": [
                 {
@@ -113,7 +121,7 @@ class Explanation:
 
 def explained(look: Look, subject: str, *, last: int | None, shared: bool) -> Explanation:
     """All that is known of an address or prefix; `last`: so many of the decisions (None: all)."""
-    holding = _containing(subject)
+    holding = containing(subject)
     decided = decided_about(look, holding)
     standings, inside = _in_force(look.log, subject, frozenset(holding))
     answer = Explanation(
@@ -173,7 +181,7 @@ def first_ms(seen: Seen, decided: Decided) -> int | None:
     return min(instants) - CLOCK_MS if instants else None
 
 
-def _containing(subject: str) -> list[str]:
+def containing(subject: str) -> list[str]:
     """A prefix and all that contain it."""
     network = parse_prefix(subject)
     return [format_prefix(network.supernet(new_prefix=length)) for length in range(network.prefixlen, -1, -1)]

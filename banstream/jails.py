@@ -44,6 +44,7 @@ from schemas.rules import (
     Distinct,
     Jail,
     JailInput,
+    Mode,
     Threshold,
     WindowKind,
 )
@@ -199,6 +200,7 @@ def _jail(
             escalate=read_escalation(table, rules.escalate),
             scope=read_scope(table, rules.scope),
             behaviour=read_behaviour(table, rules.behaviour),
+            mode=table.take("mode", _mode, rules.mode),
             ipv6_prefix=table.take("ipv6_prefix", values.between(WIDEST_IPV6, 128), rules.ipv6_prefix),
         ),
         sources=sources,
@@ -281,6 +283,10 @@ def _counting(value: object) -> Counting:
 
 def _window(value: object) -> WindowKind:
     return cast("WindowKind", values.one_of(*get_args(WindowKind))(value))
+
+
+def _mode(value: object) -> Mode:
+    return cast("Mode", values.one_of(*get_args(Mode))(value))
 
 
 def _start(value: object) -> Start:

@@ -31,7 +31,11 @@ OF: Final[Mapping[Counting, str]] = {
 
 
 def threshold(jail: Jail) -> str:
-    """When a jail bans, and for how long."""
+    """When a jail bans, and for how long; that it only observes."""
+    return f"observes: {_threshold(jail)}" if jail.mode == "observe" else _threshold(jail)
+
+
+def _threshold(jail: Jail) -> str:
     if jail.on == "events" and not jail.kinds:
         return f"what asks for a decoy is banned for {format_duration(jail.bantime_ms)}"
     plain = jail.kinds in {("failed",), REQUESTS} or jail.on == "bans"

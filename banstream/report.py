@@ -1,69 +1,27 @@
-"""What two sets of rules would do differently, and a page that shows a replay."""
+"""A page that shows a replay, or a sweep: one file that loads nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from banstream.show import counted, instant, printable
+from banstream.charts import bars, lines
+from banstream.differing import Difference
+from banstream.pages import heading, page, paragraph, table, write_page
+from banstream.show import counted, instant
+from banstream.sweeping import Setting
+from banstream.weighing import Weighed, dominated
+from schemas.addresses import network_at
 from schemas.durations import format_duration
-from schemas.errors import SourceError
 from schemas.records import Ban
 from schemas.rules import Rules
 
-STYLE: Final = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
-    "table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em 1em .2em 0;text-align:left}"
-    "th{border-bottom:1px solid}"
-)
-MOST_ROWS: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """How often one prefix is banned by one jail under the rules as they are, and under the others."""
-
-    prefix: str
-    jail: str
-    bans: int
-    other: int
-
-    @property
-    def change(self) -> str:
-        """`added`, `removed`, or `changed` where both ban it, but not as often."""
-        return "added" if not self.bans else "removed" if not self.other else "changed"
-
-    def to_wire(self) -> dict[str, Any]:
-        """As `replay --diff --json` prints it."""
-        return {
-            "kind": "diff",
-            "change": self.change,
-            "prefix": self.prefix,
-            "jail": self.jail,
-            "bans": self.bans,
-            "other_bans": self.other,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Whom the other rules treat otherwise; `same` prefixes are banned as often by both."""
-
-    changes: tuple[Change, ...]
-    same: int
-
-
-def compare(bans: Iterable[Ban], other: Iterable[Ban]) -> Difference:
-    """What changes from one set of bans to another, by prefix and jail."""
-    counts = Counter((ban.prefix, ban.jail) for ban in bans)
-    others = Counter((ban.prefix, ban.jail) for ban in other)
-    keys = sorted(counts.keys() | others.keys())
-    changes = tuple(Change(*key, counts[key], others[key]) for key in keys if counts[key] != others[key])
-    return Difference(changes, len(keys) - len(changes))
+MOST_BARS: Final = 120
+MOST_NAMED: Final = 50
+HOUR_MS: Final = 3_600_000
+SPANS_MS: Final = (HOUR_MS, 6 * HOUR_MS, 24 * HOUR_MS, 7 * 24 * HOUR_MS, 30 * 24 * HOUR_MS)
 
 
 def write_report(
@@ -74,49 +32,117 @@ def write_report(
     warnings: Sequence[str] = (),
 ) -> None:
     """Write a replay as one page that needs nothing else; raises SourceError when it cannot."""
-    try:
-        path.write_text(_page(rules, bans, difference, warnings), encoding="utf-8")
-    except OSError as error:
-        raise SourceError(f"{path}: the report cannot be written: {error.strerror}") from error
+    write_page(path, page("Replay", _replayed(rules, bans, difference, warnings)))
 
 
-def _page(
+def write_sweep(
+    path: Path, grid: Sequence[Setting], outcomes: Sequence[Weighed], warnings: Sequence[str] = ()
+) -> None:
+    """Write a sweep likewise."""
+    write_page(path, page("Sweep", _swept(grid, outcomes, warnings)))
+
+
+def _replayed(
     rules: Sequence[Rules],
     bans: Sequence[Sequence[Ban]],
     difference: Difference | None,
     warnings: Sequence[str],
-) -> str:
-    parts = [f"<!doctype html><meta charset=utf-8><title>banstream replay</title><style>{STYLE}</style>"]
-    parts.append(
-        f"<h1>Replay</h1><p>{counted(len(bans[0]), 'ban')} under rules {escape(rules[0].version)}.</p>"
-    )
-    parts += [f"<p><b>{escape(warning)}</b></p>" for warning in warnings]
-    parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[0])))
+) -> Iterator[str]:
+    yield paragraph(f"{counted(len(bans[0]), 'ban')} under rules {rules[0].version}.")
+    yield from map(paragraph, warnings)
+    yield _jails(rules[0])
     if difference is not None:
-        parts.append(f"<h2>Under rules {escape(rules[1].version)}</h2><p>{difference.same} unchanged.</p>")
-        parts.append(_table(("jail", "maxretry", "findtime", "bantime"), _jail_rows(rules[1])))
-        rows = [(each.change, each.prefix, each.jail, each.bans, each.other) for each in difference.changes]
-        parts.append(_table(("change", "prefix", "jail", "bans", "bans under the others"), rows))
-    rows_of_bans = [
-        (instant(ban.at_ms), ban.prefix, ban.jail, instant(ban.until_ms), ban.count, ban.ban_count)
-        for ban in bans[0]
-    ]
-    parts.append("<h2>Bans</h2>")
-    parts.append(_table(("at", "prefix", "jail", "until", "failures", "ban"), rows_of_bans))
-    return "\n".join(parts)
+        yield heading(f"Under rules {rules[1].version}")
+        yield paragraph(f"{difference.same} unchanged.")
+        yield _jails(rules[1])
+        yield _changes(difference)
+    yield heading("Bans over time")
+    yield bars(_over_time(bans[0]))
+    for name, counts in (
+        ("jail", Counter(ban.jail for ban in bans[0])),
+        ("network", Counter(network_at(ban.prefix, 48 if ":" in ban.prefix else 24) for ban in bans[0])),
+        ("country", Counter(ban.country or "not known" for ban in bans[0])),
+    ):
+        yield heading(f"By {name}")
+        yield table((name, "bans"), counts.most_common(MOST_NAMED))
+    yield heading("Bans")
+    yield table(
+        ("at", "prefix", "jail", "until", "failures", "ban"),
+        [
+            (instant(ban.at_ms), ban.prefix, ban.jail, instant(ban.until_ms), ban.count, ban.ban_count)
+            for ban in bans[0]
+        ],
+    )
 
 
-def _jail_rows(rules: Rules) -> list[tuple[object, ...]]:
-    return [
+def _jails(rules: Rules) -> str:
+    rows = [
         (jail.name, jail.maxretry, format_duration(jail.findtime_ms), format_duration(jail.bantime_ms))
         for jail in rules.jails
     ]
+    return table(("jail", "maxretry", "findtime", "bantime"), rows)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(column)}" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(printable(str(cell)))}" for cell in row) for row in rows[:MOST_ROWS]
+def _changes(difference: Difference) -> str:
+    columns = (
+        "change",
+        "prefix",
+        "jail",
+        "bans",
+        "bans under the others",
+        "for these failures",
     )
-    left = len(rows) - MOST_ROWS
-    return f"<table><tr>{head}{body}</table>" + (f"<p>... and {left} more.</p>" if left > 0 else "")
+    rows = [
+        (
+            each.shown,
+            each.prefix,
+            each.jail,
+            each.bans,
+            each.other,
+            "; ".join(failure.line or failure.place for failure in each.failures),
+        )
+        for each in difference.changes
+    ]
+    return table(columns, rows)
+
+
+def _over_time(bans: Iterable[Ban]) -> list[tuple[str, int]]:
+    """How many bans began in each stretch of equal length, MOST_BARS of them at most."""
+    instants = [ban.at_ms for ban in bans]
+    if not instants:
+        return []
+    first, last = min(instants), max(instants)
+    widest = (last - first) // MOST_BARS + 1
+    span = next((each for each in SPANS_MS if each >= widest), widest)
+    counts = Counter(at_ms // span for at_ms in instants)
+    return [(instant(at * span)[:16], counts[at]) for at in range(first // span, last // span + 1)]
+
+
+def _swept(grid: Sequence[Setting], outcomes: Sequence[Weighed], warnings: Sequence[str]) -> Iterator[str]:
+    yield from map(paragraph, warnings)
+    names = [axis.name for axis, _ in grid[0].chosen]
+    beaten = dominated(outcomes)
+    for what in ("caught", "false_bans", "let_through"):
+        yield heading(f"{what.replace('_', ' ')}, by {names[0]}".capitalize())
+        yield lines(*_curves(grid, [getattr(each, what) for each in outcomes]))
+    yield heading("All settings")
+    yield table(
+        (*names, "bans", "attackers", "caught", "false bans", "let through", ""),
+        [
+            (*setting.shown, each.bans, each.attackers, each.caught, each.false_bans, each.let_through, worse)
+            for setting, each, worse in zip(
+                grid, outcomes, ("dominated" if each else "" for each in beaten), strict=True
+            )
+        ],
+    )
+
+
+def _curves(grid: Sequence[Setting], values: Sequence[int]) -> tuple[list[str], dict[str, list[int]]]:
+    """The first axis' values, and over them a curve for each choice of the others."""
+    columns = list(dict.fromkeys(setting.shown[0] for setting in grid))
+    rows: dict[str, list[int]] = {}
+    for setting, value in zip(grid, values, strict=True):
+        others = zip(setting.chosen[1:], setting.shown[1:], strict=True)
+        name = ", ".join(f"{axis.name} {shown}" for (axis, _), shown in others)
+        rows.setdefault(name, []).append(value)
+    return columns, rows

@@ -9,7 +9,7 @@ from banstream.show import counted, instant, json_line, printable, until
 from eventlog.follower import Located
 from schemas.behaviours import Alert
 from schemas.codec import to_wire
-from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
+from schemas.deciding import Obeyed, Pardon, Sealed, Sighting, Verdict
 from schemas.errors import InvalidMessage
 from schemas.records import (
     AuthEvent,
@@ -35,7 +35,7 @@ def is_told(each: Located) -> bool:
     """Whether a record is for people: among the events nothing else counts, and steps are for machines."""
     if each.topic == EVENTS.name:
         return isinstance(each.record, AuthEvent)
-    return not isinstance(each.record, Obeyed | Tick)
+    return not isinstance(each.record, Obeyed | Sealed | Tick)
 
 
 def print_record(each: Located, *, as_json: bool, technique: str = "") -> None:
@@ -72,7 +72,7 @@ def sentence(record: Record) -> str:
     match record:
         case Ban() | Unban() | Prolong():
             return _decision(record)
-        case Obeyed() | Standing() | Sighting() | Pardon() | Verdict():
+        case Obeyed() | Sealed() | Standing() | Sighting() | Pardon() | Verdict():
             return record.TYPE
         case Alert():
             return f"{instant(record.at_ms)}  ALERT     {record.jail}  {alerted(record)}"
@@ -100,7 +100,7 @@ def _decision(record: Decision) -> str:
             said = f"UNBAN     {record.prefix}  {record.jail}  {record.reason}{_by(record)}"
         case Prolong():
             said = f"PROLONG   {record.prefix}  {record.jail}  {until(record.until_ms)}{_by(record)}"
-    return f"{instant(record.at_ms)}  {said}"
+    return f"{instant(record.at_ms)}  {'SHADOW ' * record.shadow}{said}"
 
 
 def _fact(

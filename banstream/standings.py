@@ -40,6 +40,8 @@ PENDING_MS: Final = 10_000
 LATEST: Final = 10_000
 MOST_DECISIONS: Final = 200_000
 """So many are read back for what a ban was for."""
+SHADOW: Final = b'"shadow":true'
+"""How a ban that is never in force says so; in a text quotes are escaped."""
 _STATES: Final[Mapping[tuple[str, str], BanState]] = {
     ("ban", "applied"): "in force",
     ("ban", "refused"): "refused",
@@ -83,6 +85,7 @@ class LastBan(BanReason, gc=False, kw_only=True):
     prefix: str
     jail: str
     until_ms: int | None
+    shadow: bool = False
 
 
 @dataclass(slots=True)
@@ -235,7 +238,7 @@ def _bans(frame: bytes) -> list[bytes]:
     if b'"type":"ban"' not in frame:
         return []
     try:
-        return [line for line in lines_of(frame) if b'"type":"ban"' in line]
+        return [line for line in lines_of(frame) if b'"type":"ban"' in line and SHADOW not in line]
     except InvalidMessage:
         return []
 

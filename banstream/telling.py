@@ -28,6 +28,7 @@ LEVELS: Final = {"Refused": logging.WARNING, "Failed": logging.ERROR}
 WORDS: Final = {f'{{"type":"{each.TYPE}"'.encode(): each.__name__ for each in (Ban, Unban, Prolong, Alert)}
 """A decision's word, by how its line begins."""
 EXPIRED: Final = b'"expired":true'
+WOULD: Final = "Would"
 EXPIRED_MS: Final = 2_000
 """A hold that ends so close to its end has expired."""
 
@@ -51,6 +52,10 @@ class Telling:
         for each in decisions:
             if isinstance(each, Alert):
                 self._alerted(each)
+                continue
+            if each.shadow:
+                if self._room(type(each).__name__, WOULD):
+                    self._decided(each)
                 continue
             if len(self._why) >= MOST_KEPT:
                 continue
@@ -115,7 +120,8 @@ class Telling:
         if isinstance(decision, Ban | Unban | Prolong):
             end = {} if isinstance(decision, Unban) else {"until": ending(decision.until_ms)}
             facts = {**dict(facts_of(decision)), **end, "decision": decision.id}
-            say(NOTICE, type(decision).__name__, decision.jail, decision.prefix, facts)
+            name = f"{WOULD} {type(decision).__name__}" if decision.shadow else type(decision).__name__
+            say(NOTICE, name, decision.jail, decision.prefix, facts)
 
     def _room(self, word: str, manner: str = "") -> bool:
         """Whether there is room for a line; else it is counted."""

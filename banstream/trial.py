@@ -8,8 +8,8 @@ times. Jails see every file, whatever sources they are configured to read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from logging import getLogger
@@ -21,21 +21,18 @@ from producers.atlas import NOWHERE, Atlas, WhereaboutsFiles
 from producers.filters import Filter
 from producers.offline import MatchedLines, is_address
 from producers.requests import NO_FIELDS, PATH
+from schemas.behaviours import Alert
+from schemas.codec import to_wire
 from schemas.deciding import Dispatch
-from schemas.records import (
-    Ban,
-    Decision,
-    ListChanged,
-    Prolong,
-    Unban,
-)
+from schemas.records import Ban, Decision, ListChanged, Prolong, Unban
 from schemas.rules import Rules
 from schemas.topics import COMMANDS, DECISIONS, EVENTS
 from streams.decider import Decider
 from streams.fold import KINDS, Fold
+from streams.inputs import Frame
 from streams.order import INPUTS, Again, Goal, first_step, read_page
 from streams.partition import FoldCall, is_own, position_of
-from streams.routes import Regions, route_to
+from streams.routes import Regions, Routes, route_to
 from streams.runs import NO_DECOY, Routed, Run, runs_of
 from streams.window import reference
 
@@ -43,6 +40,8 @@ log = getLogger("banstream")
 
 FILE_BITS: Final = 44
 ROWS_A_FOLD: Final = 8_192
+OnRuns = Callable[[Sequence[Run], Sequence[Sequence[Decision]]], None]
+"""Is shown some runs of events, and what each of the rules made of them; runs alone, decisions alone."""
 
 
 @dataclass(slots=True)
@@ -50,6 +49,7 @@ class ReplayCounts:
     """What a replay has gone through.
 
     `untimed`: events of lines whose time could not be read; `unnamed`: those left out for lack of an address.
+    `alerts`: that the first rules led to, of jails that watch their behaviour; who tells them takes them out.
     """
 
     lines: int = 0
@@ -57,6 +57,7 @@ class ReplayCounts:
     untimed: int = 0
     unnamed: int = 0
     decisions: int = 0
+    alerts: list[Alert] = field(default_factory=list)
 
 
 def warnings_of(counts: ReplayCounts) -> list[str]:
@@ -78,10 +79,12 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
     lists: Sequence[ListChanged] = (),
     *,
     atlas: Atlas | None = None,
+    watch: OnRuns | None = None,
 ) -> Iterator[list[list[Decision]]]:
     """Fold the events of files, one stream each, under each of several rules: the decisions of each.
 
     `lists`: in force from the beginning on. `atlas`: knows where addresses are, for jails that go by it.
+    `watch`: is shown the events, and what was made of them.
     """
     deciders = [Decider(anywhere(each)) for each in rules]
     for decider in deciders:
@@ -102,11 +105,26 @@ def over_files(  # noqa: PLR0913 - what most callers leave as it is comes last
         counts.events += len(run.rows)
         decided = [decider.fold(run, _no_line) for decider in deciders]
         counts.decisions += len(decided[0])
+        counts.alerts += _alerts(deciders)
+        if watch is not None:
+            watch((run,), decided)
         yield decided
 
 
-def over_log(
-    rules: Sequence[Rules], log: EventLog, since_ms: int, until_ms: int, counts: ReplayCounts
+def _alerts(deciders: Sequence[Decider]) -> list[Alert]:
+    """The alerts that the first has given since this was asked last; the others' are nobody's."""
+    first, *_ = [decider.alerts() if decider.baselines else [] for decider in deciders]
+    return first
+
+
+def over_log(  # noqa: PLR0913 - what most callers leave as it is comes last
+    rules: Sequence[Rules],
+    log: EventLog,
+    since_ms: int,
+    until_ms: int,
+    counts: ReplayCounts,
+    *,
+    watch: OnRuns | None = None,
 ) -> Iterator[list[list[Decision]]]:
     """Fold what was appended within a stretch of time, under each of several rules.
 
@@ -115,6 +133,8 @@ def over_log(
     """
     stretch = since_ms, until_ms
     trials = [_LogTrial(rules, log, number, stretch, counts) for number in range(log.partitions)]
+    for trial in trials:
+        trial.watch = watch
     under_way = {trial: trial.again(since_ms) for trial in trials}
     while under_way:
         trial = min(under_way, key=lambda each: (each.reached_ms, each.number))
@@ -134,7 +154,10 @@ class _LogTrial:
 
     Attributes:
         reached_ms: when the newest event that was folded came into the log.
+        watch: is shown the events, and what was made of them.
     """
+
+    watch: OnRuns | None = None
 
     def __init__(
         self,
@@ -151,11 +174,16 @@ class _LogTrial:
             Fold(Decider(each, partition=number), log.partitions, governed=False, shared=shared)
             for each in rules
         ]
+        asked = [(each.selective, each.decoys, each.valued, each.regions) for each in self._routes()]
+        self._alike = asked.count(asked[0]) == len(asked)
         self._log = log
         self._stretch = stretch
         self._counts = counts
         self._told = 0
         self._decided: list[list[list[Decision]]] = []
+
+    def _routes(self) -> Iterator[Routes]:
+        return (fold.decider.routes for fold in self.folds)
 
     def again(self, since_ms: int) -> Again:
         """What is to be folded, of the events those from an instant on."""
@@ -174,7 +202,9 @@ class _LogTrial:
             self.reached_ms = max(self.reached_ms, message.at_ms)
             if message.at_ms < self._stretch[1]:
                 self._counts.lines += message.value.count(b"\n") + 1
-                self._tell([_taken(fold.take, message) for fold in self.folds], message.at_ms)
+                frames = _Frames(self.folds, alike=self._alike)
+                decided = [_taken(partial(frames.take, fold), message) for fold in self.folds]
+                self._tell(decided, message.at_ms, frames.runs)
         return []
 
     def obey(self, topic: str, messages: Iterable[Message]) -> list[Append]:
@@ -210,10 +240,32 @@ class _LogTrial:
         decided, self._decided = self._decided, []
         return iter(decided)
 
-    def _tell(self, decided: list[list[Decision]], at_ms: int) -> None:
+    def _tell(self, decided: list[list[Decision]], at_ms: int, runs: Sequence[Run] = ()) -> None:
+        alerts = _alerts([fold.decider for fold in self.folds])
         if at_ms >= self._stretch[0]:
             self._counts.decisions += len(decided[0])
+            self._counts.alerts += alerts
             self._decided.append(decided)
+            if self.watch is not None:
+                self.watch(runs, decided)
+
+
+class _Frames:
+    """A message of the events as each fold reads it: once for all of them where they ask alike."""
+
+    def __init__(self, folds: Sequence[Fold], *, alike: bool) -> None:
+        self._first = folds[0]
+        self._alike = alike
+        self._frame: Frame | None = None
+        self.runs: list[Run] = []
+
+    def take(self, fold: Fold, message: Message) -> tuple[list[Decision], Frame]:
+        """What a fold decides, and what it read."""
+        frame = self._frame if self._alike and self._frame is not None else fold.read(message)
+        if fold is self._first:
+            self._frame = frame
+            self.runs = [run for run in frame.runs if isinstance(run, Run)]
+        return fold.fold_frame(message, frame), frame
 
 
 def _taken(fold: FoldCall, message: Message) -> list[Decision]:
@@ -230,8 +282,11 @@ def _taken(fold: FoldCall, message: Message) -> list[Decision]:
         return []
 
 
-def wire(decision: Decision) -> dict[str, Any]:
-    """A decision as `replay` prints it."""
+def wire(decision: Decision | Alert) -> dict[str, Any]:
+    """A decision as `replay` prints it, or an alert."""
+    if isinstance(decision, Alert):
+        alert = to_wire(decision)
+        return {"kind": alert.pop("type"), **{name: alert[name] for name in alert if name != "id"}}
     facts: dict[str, Any] = {
         "kind": decision.TYPE,
         "prefix": decision.prefix,

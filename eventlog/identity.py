@@ -32,6 +32,11 @@ def log_id(log: EventLog) -> str:
     return value.decode("ascii")
 
 
+def known_id(log: EventLog) -> str:
+    """The id of a log that may be open to be read alone; empty where nobody has given it one yet."""
+    return (log.position(READER) or b"").decode("ascii")
+
+
 def keep_id(log: EventLog, value: str) -> None:
     """Give a log the id of the one that it goes on for. Raises LogError and Transient."""
     writer = log.writer(WRITER)

@@ -89,3 +89,24 @@ class Obeyed:
     first: Position
     steps: tuple[OrderStep, ...]
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """Vouches for the messages of a partition's decisions before it, and of its commands obeyed by then.
+
+    Attributes:
+        first: the number, from 0, of the first message of the decisions that it vouches for.
+        head: of the chain over them all: each head is the SHA-256 of the one before and a message's digest.
+        decisions: the first 16 hexadecimal digits of the digest of each, in order.
+        commands_first: as `first`, of the commands; `commands_head`, `commands` likewise.
+    """
+
+    TYPE: ClassVar[str] = "sealed"
+    first: Position
+    head: Name
+    decisions: tuple[Name, ...]
+    commands_first: Position
+    commands_head: Name
+    commands: tuple[Name, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)

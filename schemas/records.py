@@ -32,7 +32,7 @@ from schemas.bounds import (
     Times,
     ToldMs,
 )
-from schemas.deciding import Obeyed, Pardon, Sighting, Verdict
+from schemas.deciding import Obeyed, Pardon, Sealed, Sighting, Verdict
 
 Kind = Literal["failed", "succeeded", "probed", "request"]
 Verb = Literal["ban", "unban", "forgive", "allow", "disallow", "remember", "enroll", "revoke"]
@@ -200,6 +200,7 @@ class Ban:
         ports: the ports it is limited to; empty for all.
         user: as whom all of them failed, where the jail counts users.
         country: of the event that caused it, as `asn` and `as_name`.
+        shadow: its jail only observes: it is recorded, and never in force.
     """
 
     TYPE: ClassVar[str] = "ban"
@@ -224,6 +225,7 @@ class Ban:
     country: CountryCode | None = None
     asn: AsNumber | None = None
     as_name: Name | None = None
+    shadow: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -233,6 +235,7 @@ class Unban:
 
     Attributes:
         while_banned: failures of the prefix in this jail during the ban: counted apart, never lost.
+        shadow: that ban was one.
     """
 
     TYPE: ClassVar[str] = "unban"
@@ -245,12 +248,17 @@ class Unban:
     while_banned: int = 0
     who: Name | None = None
     why: ShortText | None = None
+    shadow: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prolong:
-    """A ban in force now lasts until `until_ms` (None: for ever). `ban` is the id of that ban."""
+    """A ban in force now lasts until `until_ms` (None: for ever). `ban` is the id of that ban.
+
+    Attributes:
+        shadow: that ban is one.
+    """
 
     TYPE: ClassVar[str] = "prolong"
     id: Name
@@ -261,6 +269,7 @@ class Prolong:
     until_ms: InstantMs | None
     who: Name | None = None
     why: ShortText | None = None
+    shadow: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -387,6 +396,7 @@ Record = (
     | Decision
     | Alert
     | Obeyed
+    | Sealed
     | Standing
     | Enforcement
     | Heartbeat

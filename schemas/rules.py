@@ -40,6 +40,7 @@ WindowKind = Literal["exact", "fail2ban", "leaky"]
 Distinct = Literal["user", "address", "port"]
 Counting = Literal["address", "user", "address and user"]
 JailInput = Literal["events", "bans"]
+Mode = Literal["ban", "observe"]
 SparedNetwork = Literal["nothing", "parts"]
 WIDEST_IPV4: Final = 24
 WIDEST_IPV6: Final = 48
@@ -172,6 +173,8 @@ class Jail:
         ignorecommand: a command and its arguments: whom it spares, as the event says, is not counted.
         scope: events from elsewhere do not count; None: all do. `first_scope`: of its own threshold alone.
         behaviour: when its minutes are unusual, which is alerted; None: it does not look.
+        mode: whether its bans are in force, or only recorded: a shadow jail decides as any, and nothing else
+            goes by it.
     """
 
     name: Name
@@ -207,6 +210,7 @@ class Jail:
     scope: Scope | None = None
     first_scope: Scope | None = None
     behaviour: Behaviour | None = None
+    mode: Mode = "ban"
 
     @property
     def counts(self) -> CountedThing:

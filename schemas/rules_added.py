@@ -26,6 +26,7 @@ ADDED: Final[Mapping[str, object]] = {
     "known_good_factor": 2,
     "ignorecommand": (),
     "behaviour": None,
+    "mode": "ban",
 }
 """What jails of before could not say, and what they meant."""
 ADDED_TO_INCREMENT: Final[Mapping[str, object]] = {"formula": "", "overalljails": False}

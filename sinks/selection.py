@@ -4,6 +4,7 @@
 |---|---|
 | event | its kind: `failed`, `succeeded`, `probed` |
 | decision | `ban`, `unban`, `prolong`; `expired ban` where its end had passed when it was decided |
+| decision of a jail that only observes | `shadow ban`, `shadow unban`, `shadow prolong`: only if asked for |
 | alert | `alert`: a jail's minute is not as usual |
 | enforcement | `enforcement applied`, `enforcement refused`, `enforcement failed`, `enforcement skipped` |
 | command, rules that changed | `command`, `rules` |
@@ -44,9 +45,10 @@ TOPICS: Final[Mapping[What, Topic]] = {
 }
 SILENT: Final = "host silent"
 WHATS: Final[Mapping[str, What]] = {topic.name: what for what, topic in TOPICS.items()}
+SHADOWS: Final = ("shadow ban", "shadow unban", "shadow prolong")
 HAPPENINGS: Final[Mapping[What, tuple[str, ...]]] = {
     "events": get_args(Kind),
-    "decisions": ("ban", "expired ban", "unban", "prolong", "alert"),
+    "decisions": ("ban", "expired ban", "unban", "prolong", "alert", *SHADOWS),
     "enforcements": (*(f"enforcement {outcome}" for outcome in get_args(Outcome)), SILENT),
     "commands": ("command", "rules"),
 }
@@ -86,7 +88,7 @@ class Selection:
 
     def takes(self, happening: str, record: Record | AuthLine) -> bool:
         """Whether a record is carried."""
-        if self.on and happening not in self.on:
+        if (self.on or happening in SHADOWS) and happening not in self.on:
             return False
         return all(_fits(record, name, patterns) for name, patterns in self.where.items())
 
@@ -97,6 +99,8 @@ def happening_of(record: Record | AuthLine) -> str | None:
         return record.kind
     if isinstance(record, Enforcement):
         return f"enforcement {record.outcome}"
+    if isinstance(record, Ban | Unban | Prolong) and record.shadow:
+        return f"shadow {record.TYPE}"
     if isinstance(record, Ban) and record.expired:
         return "expired ban"
     return WORDS.get(type(record))

@@ -74,17 +74,33 @@ class Decider(RequestFold):
         self.version = rules.version
         manual = Jail(name=MANUAL, filters=(), maxretry=1, bantime_ms=None, ignoreself=False)
         for jail in (*rules.jails, manual):
-            before = self.jails.get(jail.name)
+            before = self._same_mode(self.jails.get(jail.name), jail)
             if self.tracking and before is not None and before.rules != jail:
                 self.touched |= known_to(before)
             self.jails[jail.name] = state_of(jail, rules.lateness_ms, before)
         for gone in self.jails.keys() - {MANUAL, *(jail.name for jail in rules.jails)}:
+            if self.jails[gone].shadow:
+                self._end(self.jails[gone], "the jail is gone")
             self.touched |= self.jails[gone].retire()
         self.routes = Routes(self.jails[jail.name] for jail in rules.jails)
         self._scoped = tuple(jail for jail in self.jails.values() if jail.ladder and jail.ladder.is_scoped)
         self._on_bans = tuple(self.jails[jail.name] for jail in rules.jails if jail.on == "bans")
         self.baselines = behaviour.baselines_of(self, self.baselines)
         self.resume()
+
+    def _same_mode(self, before: JailState | None, rules: Jail) -> JailState | None:
+        """What a jail was; None where it did not do as it does now, ban or observe: then it begins anew."""
+        if before is None or before.rules.mode == rules.mode:
+            return before
+        self._end(before, f'mode = "{rules.mode}"')
+        if self.tracking:
+            self.touched |= known_to(before)
+        return None
+
+    def _end(self, jail: JailState, why: str) -> None:
+        """End all bans of a jail."""
+        for prefix in sorted(prefix for prefix, _ in jail.held()):
+            self.release(jail, prefix, "operator", why=why)
 
     def apply(
         self,
@@ -337,7 +353,7 @@ class Decider(RequestFold):
         from_where = at_hand.whereabouts(self._run, self._reference)
         facts = {**behaviour.remark(jail), "counted": jail.rules.counts, **from_where, **facts}
         self._decide(jail, ip, failures, (step.findtime_ms, step.bantime_ms), **facts)
-        for other in self._on_bans if jail not in self._on_bans else ():
+        for other in () if jail in self._on_bans or jail.shadow else self._on_bans:
             if other.rules.scope is not None and not other.rules.scope.has(
                 facts.get("country"), facts.get("asn")
             ):

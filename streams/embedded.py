@@ -84,7 +84,7 @@ class EmbeddedDecider:
             more = more or bool(commands or events) or any(messages for _, messages in told)
             behind = behind or bool(events)
             if appends or partition.untold:
-                whole = [*partition.tell(), *appends, *partition.post()]
+                whole = partition.sealed([*partition.tell(), *appends, *partition.post()])
                 self._commit(partition, whole, partition.position())
         self._behind = behind
         if self._checkpoint_due():
@@ -100,7 +100,7 @@ class EmbeddedDecider:
         for partition in self.partitions:
             appends = partition.pass_time(now_ms)
             if partition.untold:
-                whole = [*partition.tell(), *appends, *partition.post()]
+                whole = partition.sealed([*partition.tell(), *appends, *partition.post()])
                 self._commit(partition, whole, partition.position())
 
     def next_expiry_ms(self) -> int | None:

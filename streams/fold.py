@@ -82,14 +82,16 @@ class Fold:
 
     def take(self, message: Message) -> tuple[list[Decision], Frame]:
         """Fold a message of the events; the decisions, and the frame with what it refused."""
-        self.decider.log_ms = message.at_ms
-        if self.decider.now_ms - message.at_ms > STEP_MS:
-            self.witness.stepped_back += 1
-            self.decider.step_back(message.at_ms, SKEW_MS)
+        frame = self.read(message)
+        return self.fold_frame(message, frame), frame
+
+    def read(self, message: Message) -> Frame:
+        """Read a message of the events that is folded next: what counts of it, and what it refused."""
+        self.witness.stepped_back += self._stepped_back(message)
         admission = self.hosts.admit(message)
         if admission.refusal is not None:
             self.witness.refused[admission.refusal] += 1
-            return [], refused_whole(REASONS[admission.refusal])
+            return refused_whole(REASONS[admission.refusal])
         frame = read_frame(
             message,
             self.marks,
@@ -103,11 +105,18 @@ class Fold:
             regions=self.decider.routes.regions,
         )
         if self._puts_aside(message, admission, frame):
-            return [], refused_whole(PUT_ASIDE)
+            return refused_whole(PUT_ASIDE)
         for mark, position in frame.marks.items():
             self.marks.move(mark, position)
         self.sent_again += frame.sent_again.total()
         self.witness.see(frame.marks, frame.sent_again)
+        return frame
+
+    def fold_frame(self, message: Message, frame: Frame) -> list[Decision]:
+        """Fold what was read of a message of the events; the decisions."""
+        self.decider.log_ms = message.at_ms
+        if self._stepped_back(message):
+            self.decider.step_back(message.at_ms, SKEW_MS)
         decisions: list[Decision] = []
         for run in frame.runs:
             if isinstance(run, Run):
@@ -115,7 +124,7 @@ class Fold:
                 decisions += self.decider.fold(run, frame.line_of)
             else:
                 decisions += self._one(message, *run, frame, EVENT)
-        return decisions, frame
+        return decisions
 
     def obey(self, topic: str, message: Message) -> tuple[list[Decision], Frame]:
         """Fold a message of an input besides events; the decisions, and the frame with what it refused."""
@@ -130,6 +139,10 @@ class Fold:
         """Let time pass to an instant; the decisions."""
         self.decider.log_ms = at_ms
         return self.decider.apply(reference(at_ms), Tick(at_ms=at_ms), kind=TIME)
+
+    def _stepped_back(self, message: Message) -> bool:
+        """Whether the log's clock has stepped back before a message."""
+        return self.decider.now_ms - message.at_ms > STEP_MS
 
     def _puts_aside(self, message: Message, admission: Admission, frame: Frame) -> bool:
         """Whether a message counts for nothing, because most of what its sender sent cannot be read."""

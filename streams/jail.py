@@ -163,6 +163,11 @@ class JailState:
         return True
 
     @property
+    def shadow(self) -> bool:
+        """Whether it only observes."""
+        return self.rules.mode == "observe"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a ban that a failure decides says besides what every ban does."""
         return {}

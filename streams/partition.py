@@ -27,9 +27,10 @@ from schemas.codec import encode, lines_of
 from schemas.errors import InvalidMessage, LogError
 from schemas.records import LINE_CHARACTERS, DeadLetter, Decision
 from schemas.rules import Rules
-from schemas.topics import BANS, DEADLETTERS, DECISIONS, EVENTS, STATE
+from schemas.topics import BANS, COMMANDS, DEADLETTERS, DECISIONS, EVENTS, STATE
 from streams import lists
 from streams.barrier import PassedOver, Unfoldable
+from streams.chain import Chains
 from streams.decider import Decider
 from streams.floods import Floods
 from streams.fold import Fold
@@ -59,6 +60,7 @@ class Partition:
         fold: the decider, and what it has seen.
         refused: lines sent to the dead letters since the start of this process.
         passed_over: messages that cannot be folded.
+        chains: over what was decided and obeyed.
         hear: is given new decisions as they are made, before they are committed.
     """
 
@@ -87,6 +89,7 @@ class Partition:
         self.fold = Fold(decider, partitions=partitions, shared=shared)
         self.passed_over = PassedOver()
         self.hear: Hear | None = None
+        self.chains = Chains()
         self._steps = Steps()
         self._begin = self.next_offset
         self._again = False
@@ -142,6 +145,7 @@ class Partition:
             self.passed_over.load(each.get("passed_over", ()))
         known = [each["authority"] for each in (position, whole) if "authority" in each]
         self.fold.authority_from = known[0] if known else end if whole or position else 0
+        self.chains = Chains.load(position.get("chains", {}))
         self._saved = self._place()
         self._again = True
         steps = max(position.get("steps", 0), self._steps.count)
@@ -245,6 +249,10 @@ class Partition:
         """What comes first in the commit: the steps taken since the last one, if there were any."""
         return self._steps.take(self.number)
 
+    def sealed(self, appends: list[Append]) -> list[Append]:
+        """All of a commit, with what vouches for the last ones where that is due. Before its position."""
+        return self.chains.sealed(appends, self.number)
+
     def post(self) -> list[Append]:
         """What the commit has for other partitions; it is told then."""
         return list(posted(self.decider.take_sent()))
@@ -297,6 +305,7 @@ class Partition:
     def _position(self) -> bytes:
         position = {
             **self._place(),
+            "chains": self.chains.dump(),
             **({"aside": aside} if (aside := self.aside()) else {}),
             **({"passed_over": passed_over} if (passed_over := self.passed_over.dump()) else {}),
         }
@@ -316,6 +325,8 @@ class Partition:
         self.digest = digest_of(self.digest, topic, message)
         if self._again:
             return []
+        if topic == COMMANDS.name:
+            self.chains.obeyed(message)
         return [*self._letters(topic, message, frame), *self._outcome(decisions)]
 
     def _outcome(self, decisions: list[Decision]) -> list[Append]:
@@ -324,7 +335,7 @@ class Partition:
             return []
         if self.hear is not None:
             self.hear([*decisions, *alerts])
-        last = {decision.prefix: decision for decision in decisions}
+        last = {decision.prefix: decision for decision in decisions if not decision.shadow}
         appends = packed(DECISIONS.name, [*decisions, *alerts], self.number)
         for prefix, decision in last.items():
             standing = self.decider.standing(prefix, decision)

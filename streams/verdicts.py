@@ -102,6 +102,7 @@ class Verdicts:
             rules=self.version,
             expired=until_ms is not None and until_ms <= min(self.now_ms, self.log_ms),
             ports=jail.rules.ports,
+            shadow=jail.shadow,
             **facts,
         )
         jail.bans += 1
@@ -113,12 +114,14 @@ class Verdicts:
     def bans_before(self, jail: JailState, prefix: str, at_ms: int) -> int:
         """How many bans of a prefix count as those before one by a jail: its own, or those of all jails.
 
-        As fail2ban's: the number of a ban has the others in it, so they count again with the next.
+        Those of another jail that only observes never count. As fail2ban's: the number of a ban has the
+        others in it, so they count again with the next.
         """
         grown = jail.rules.increment
         if grown is None or not grown.overalljails:
             return jail.bans_before(prefix, at_ms)
-        return sum(other.bans_before(prefix, at_ms) for other in self.jails.values())
+        counting = (other for other in self.jails.values() if other is jail or not other.shadow)
+        return sum(other.bans_before(prefix, at_ms) for other in counting)
 
     def hold(self, jail: JailState, prefix: str, held: Held) -> None:
         """Put a ban in force, and see to its end."""
@@ -134,7 +137,7 @@ class Verdicts:
         if held is None:
             return
         self.touched.add(prefix)
-        facts |= {"ban": held.ban, "reason": reason, "while_banned": held.while_banned}
+        facts |= {"ban": held.ban, "reason": reason, "while_banned": held.while_banned, "shadow": jail.shadow}
         self._decisions.append(Unban(id=self._identity(), prefix=prefix, jail=jail.rules.name, **facts))
 
     def prolong(self, jail: JailState, prefix: str, until_ms: int | None, **facts: Any) -> None:
@@ -152,6 +155,7 @@ class Verdicts:
                 at_ms=self.now_ms,
                 ban=held.ban,
                 until_ms=until_ms,
+                shadow=jail.shadow,
                 **facts,
             )
         )
@@ -229,7 +233,10 @@ class Verdicts:
         self._wake()
 
     def standing(self, prefix: str, decision: Decision) -> Standing | None:
-        """The effective state of a prefix after a decision about it; None when it is free."""
+        """The effective state of a prefix after a decision about it; None when it is free.
+
+        What only observes holds nobody.
+        """
         holds = tuple(
             Hold(
                 jail=name,
@@ -239,7 +246,7 @@ class Verdicts:
                 labels=jail.rules.labels,
             )
             for name, jail in sorted(self.jails.items())
-            if (held := jail.held_by(prefix)) is not None
+            if not jail.shadow and (held := jail.held_by(prefix)) is not None
         )
         if not holds:
             return None

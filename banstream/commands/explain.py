@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -18,17 +21,22 @@ from banstream.instants import now_ms
 from banstream.list_bans import listed
 from banstream.looking import looking
 from banstream.options import config_option, json_option
+from banstream.pages import page, preformatted, write_page
 from banstream.phrases import as_user, scope_of
+from banstream.reading import at
 from banstream.sentences import sentence
 from banstream.show import counted, instant, json_line, say, until
 from banstream.values import prefix as read_prefix
+from eventlog.contract import EventLog
 from eventlog.urls import is_shared
 from schemas.codec import to_wire
 from schemas.durations import format_duration
-from schemas.records import AuthEvent, Ban, Enforcement, Record, Standing
+from schemas.records import AuthEvent, Ban, Enforcement, Prolong, Record, Standing, Unban
+from schemas.topics import DECISIONS, ENFORCEMENTS
 from schemas.whereabouts import Scope
 
 DECISION_ID: Final = re.compile(r"\d+-[ct]?\d+-\d+-\d+")
+PLACE: Final = re.compile(r"(?:(decisions|enforcements):)?(\d{1,9}-\d{1,18}-\d{1,9})", re.ASCII)
 USUAL_LAST: Final = 3
 MOST_FAILURES: Final = 3
 MOST_EVENTS: Final = 8
@@ -39,7 +47,7 @@ OVER: Final = " (that is past, and nobody has decided so yet)"
 
 
 @click.command("explain")
-@click.argument("subject", metavar="PREFIX|DECISION")
+@click.argument("subject", metavar="PREFIX|DECISION|PLACE")
 @click.option(
     "--last",
     type=click.IntRange(1),
@@ -47,34 +55,42 @@ OVER: Final = " (that is past, and nobody has decided so yet)"
     help=f"The last N decisions about it [default: {USUAL_LAST}; with --json all].",
 )
 @click.option("--all", "every", is_flag=True, help="All decisions, and every failure behind each.")
+@click.option("--html", "html_file", metavar="FILE.html", help="Write it as a page.")
 @json_option
 @config_option
 def explain_command(
-    subject: str, last: int | None, *, every: bool, as_json: bool, config_file: str | None
+    subject: str,
+    last: int | None,
+    html_file: str | None,
+    *,
+    every: bool,
+    as_json: bool,
+    config_file: str | None,
 ) -> int:
     r"""Why was it banned, or why not: the lines, the events, the rules, the decision, the enforcement.
 
     \b
     banstream explain 192.0.2.7
     banstream explain 0-1234-17-0
+    banstream explain enforcements:0-88-0
 
     First whether it is banned now, by itself or inside a banned network, and how often it was; if it is not,
     what was counted so far, and why the rest was not. Then the decisions, newest first (with --json: oldest
-    first). Exit code 1 where there is no decision about it, and no
+    first). A place in the log (three numbers, as --json of others prints it) is a decision's; with
+    `enforcements:` before it, an enforcement's. Exit code 1 where there is no decision about it, and no
     list of whom to ban has it.
     """
-    by_id = DECISION_ID.fullmatch(subject) is not None
-    if not by_id:
-        try:
-            subject = read_prefix(subject)
-        except ValueError as error:
-            raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id") from error
+    place = PLACE.fullmatch(subject)
+    by_id = DECISION_ID.fullmatch(subject) is not None or place is not None
+    subject = subject if by_id else _prefix(subject)
     if every and last is not None:
         raise click.UsageError("--all and --last exclude each other")
     most = None if every or (as_json and last is None) else last or USUAL_LAST
     settings = load_settings(config_file, check="log")
     with looking(settings) as look:
         shared = is_shared(settings.log_url)
+        if place is not None:
+            subject = _decision_at(look.log, place[1] or DECISIONS.name.rpartition(".")[2], place[2])
         answer = (
             explained_decision(look, subject, shared=shared)
             if by_id
@@ -82,11 +98,37 @@ def explain_command(
         )
         if not by_id:
             answer = replace(answer, listed=listed(look.log, settings, answer.subject, now_ms()))
+    if html_file:
+        _write(Path(html_file), answer, whole=every or by_id, by_id=by_id)
     if as_json:
         _tell(answer)
-    else:
+    elif not html_file:
         _show(answer, whole=every or by_id, by_id=by_id)
     return 0 if answer.decided.told or answer.listed else 1
+
+
+def _prefix(subject: str) -> str:
+    try:
+        return read_prefix(subject)
+    except ValueError as error:
+        raise click.UsageError(f"{subject!r}: expected {error}, or a decision's id or place") from error
+
+
+def _write(path: Path, answer: Explanation, *, whole: bool, by_id: bool) -> None:
+    """Write it as a page."""
+    with redirect_stdout(StringIO()) as shown:
+        _show(answer, whole=whole, by_id=by_id)
+    write_page(path, page(f"Why {answer.subject}", [preformatted(shown.getvalue())]))
+
+
+def _decision_at(log: EventLog, topic: str, place: str) -> str:
+    """The id of the decision at a place, or of the one that an enforcement there is about."""
+    named = DECISIONS.name if topic == "decisions" else ENFORCEMENTS.name
+    partition = int(place.partition("-")[0])
+    record = at(log, named, place) if partition < log.partitions else None
+    if isinstance(record, Enforcement):
+        return record.decision
+    return record.id if isinstance(record, Ban | Unban | Prolong) else place
 
 
 def _tell(answer: Explanation) -> None:
@@ -119,6 +161,9 @@ def _show_now(answer: Explanation) -> None:
         more = "" if answer.decided.whole else "more than "
         times = "once" if len(bans) == 1 and not more else f"{more}{len(bans)} times"
         say(f"  banned   {times} since {instant(bans[-1].at_ms)}")
+    if shadows := answer.shadow_bans:
+        jails = ", ".join(sorted({ban.jail for ban in shadows}))
+        say(f"  shadow   {counted(len(shadows), 'ban')} by {jails}, which only observes")
     for each in answer.counted:
         say(
             f"  so far   {each.failures} of {each.maxretry} in jail {each.jail.name},"

@@ -24,9 +24,10 @@ from sinks.background import Evidence
 from sinks.contract import FormatKind, Item, SentBy, What, Writing
 from sinks.items import Items
 from sinks.registry import format_kind, format_names
-from sinks.selection import TOPICS, Selection
+from sinks.selection import HAPPENINGS, TOPICS, Selection
 
 WAIT_MS: Final = 1_000
+EVERYTHING: Final = frozenset(each for some in HAPPENINGS.values() for each in some)
 
 
 @click.command("export")
@@ -59,7 +60,7 @@ def export_command(
         wanted = cast("tuple[What, ...]", what or tuple(TOPICS))
         technique_of = Techniques(own_filters(settings))
         known = Evidence(log, technique_of)
-        items = Items(log_id(log), Selection(what=wanted), known.of, technique_of)
+        items = Items(log_id(log), Selection(what=wanted, on=EVERYTHING), known.of, technique_of)
         follower = Follower(log, [TOPICS[each] for each in wanted], start="end")
         if kind.header:
             sys.stdout.buffer.write(kind.header + b"\n")

@@ -149,7 +149,7 @@ class Batch:
 
     def take(self, now: float, *, last: bool = False) -> tuple[Append, ...]:
         """What is to be committed, the position last; the batch is empty then."""
-        appends = [*self.partition.tell(), *self._take(), *self.partition.post()]
+        appends = self.partition.sealed([*self.partition.tell(), *self._take(), *self.partition.post()])
         if self._checkpoint_due(now, last=last):
             appends += self._checkpoint(now)
         return (*appends, self.partition.position_message())

@@ -106,6 +106,8 @@ def test_thirty_kills_under_load_and_rotation_change_no_decision(tmp_path: Path)
         assert in_force == {prefix for prefix, jail, *_ in expected if jail == "long"}
         assert up.elements() == in_force
         assert up.stop() == 0
+        audit = up.json("audit", "verify")[-1]
+        assert (audit["findings"], audit["unvouched"]) == (0, 0)
         assert load.rotations > 5
 
 

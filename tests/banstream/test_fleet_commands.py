@@ -52,6 +52,13 @@ def test_a_ban_says_on_which_hosts_it_is_and_who_decides(tmp_path: Path, broker:
             eventually(partial(_says, each, f"[sshd] Unban {ATTACKER}"), "the enforcer says it")
         eventually(lambda: f"NOTICE [sshd] Ban {ATTACKER} by=" in decide.said, "the worker says it")
         assert f"NOTICE [sshd] Ban {ATTACKER} until=" in web1.errors
+        told = web1.json("timeline", ATTACKER)
+        kinds = [(each["type"], each.get("verb"), each.get("host")) for each in told]
+        assert kinds[:2] == [("command", "ban", None), ("ban", None, None)]
+        assert {("enforcement", "ban", name) for name in HOSTS} < set(kinds)
+        assert {each["signed"] for each in told if each["type"] == "enforcement"} == {False}  # not enrolled
+        audit = web1.json("audit", "verify")[-1]
+        assert (audit["findings"], audit["vouched"] > 5) == (0, True)
         decide.workers[0].terminate()
         decide.workers[0].wait()
         said = say(web1, "ban", ATTACKER, "--wait", "1s", code=1)

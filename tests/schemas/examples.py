@@ -9,7 +9,7 @@ from typing import Final
 
 from schemas.behaviours import Alert
 from schemas.bounds import LAST_TOLD_MS
-from schemas.deciding import Obeyed, OrderStep, Pardon, Sighting, Verdict
+from schemas.deciding import Obeyed, OrderStep, Pardon, Sealed, Sighting, Verdict
 from schemas.records import (
     AuthEvent,
     Ban,
@@ -164,6 +164,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             country="DE",
             asn=64_496,
             as_name="Example Networks",
+            shadow=True,
             extra={"score": 1.5},
         ),
     ),
@@ -179,6 +180,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             while_banned=3,
             who="ann",
             why="it was us",
+            shadow=True,
             extra={"x": 1},
         ),
     ),
@@ -200,6 +202,7 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
             until_ms=None,
             who="ann",
             why="for ever",
+            shadow=True,
             extra={"x": 1},
         ),
     ),
@@ -265,6 +268,18 @@ EXAMPLES: Final[tuple[tuple[Record, Record], ...]] = (
                 OrderStep(events=2**53 - 1, subjects=3),
                 OrderStep(events=2**53 - 1, verdicts=2),
             ),
+            extra={"later": True},
+        ),
+    ),
+    (
+        Sealed(first=0, head="00" * 32, decisions=(), commands_first=0, commands_head="00" * 32),
+        Sealed(
+            first=64,
+            head="ab" * 32,
+            decisions=("0123456789abcdef", "fedcba9876543210"),
+            commands_first=2,
+            commands_head="cd" * 32,
+            commands=("0011223344556677",),
             extra={"later": True},
         ),
     ),

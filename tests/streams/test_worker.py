@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from banstream.audit import verify
 from eventlog.contract import Append, Message
 from eventlog.kafka.options import parse_url
 from eventlog.kafka.transactions import Transactions
@@ -127,6 +128,8 @@ def test_kill_9_at_random_moments(broker: Cluster, tmp_path: Path, membership: s
         by_user = [each for each in made.decisions() if isinstance(each, Ban) and each.user is not None]
         assert len(by_user) > 100
         assert {each.id.split("-")[1][0] for each in by_user} >= {"s", "v"}
+        audit = verify(made.log, now_ms())
+        assert (audit.findings, audit.vouched > 400) == ([], True)
 
 
 def test_a_worker_that_was_halted_writes_nothing_any_more(one: Fleet) -> None:
