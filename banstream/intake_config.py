@@ -17,8 +17,8 @@ from producers.intakes.settings import (
     MOST_CONNECTIONS,
     TOPIC,
     USUAL_CONNECTIONS,
+    AllowedSender,
     Intake,
-    Sender,
     is_intake,
 )
 from schemas.bounds import MOST_PORT
@@ -96,7 +96,7 @@ def _place(table: Table, listen: str, log_url: str) -> str | None:
     return servers
 
 
-def _check_names(name: str, table: Table, senders: Sequence[Sender], listen: str) -> None:
+def _check_names(name: str, table: Table, senders: Sequence[AllowedSender], listen: str) -> None:
     if NAME.fullmatch(name) is None:
         table.problem("", name, "a name of up to 64 letters, digits, - and _")
     if not senders:
@@ -109,7 +109,7 @@ def _check_files(
     table: Table,
     own: Mapping[str, str | None],
     client_ca: str | None,
-    senders: Sequence[Sender],
+    senders: Sequence[AllowedSender],
     *,
     tls: bool,
 ) -> None:
@@ -126,9 +126,9 @@ def _check_files(
         table.problem("client_ca", client_ca, "none: no sender has `certificates`")
 
 
-def _sender(name: str, table: Table, listen: str) -> Sender:
+def _sender(name: str, table: Table, listen: str) -> AllowedSender:
     unset: tuple[str, ...] = ()
-    sender = Sender(
+    sender = AllowedSender(
         name=name,
         networks=table.take("from", values.prefixes, unset),
         certificates=table.take("certificates", values.texts, unset),

@@ -19,7 +19,7 @@ from typing import Final
 from bench.authlog import write
 from bench.figures import say
 from eventlog.sqlite import SqliteLog
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.settings import AllowedSender, Intake
 from producers.producer import Producer, WatchedSource
 
 LINES: Final = 600_000
@@ -126,7 +126,7 @@ def parse(folder: Path) -> None:
 
 def _measure(folder: Path, figure: str, scheme: str, send: str) -> None:
     """From the first line to the last event in a log in a file, and the processor time of the intake."""
-    anyone = Sender(name="all", networks=("127.0.0.0/8",), hosts=("*",))
+    anyone = AllowedSender(name="all", networks=("127.0.0.0/8",), hosts=("*",))
     intake = Intake(name="bench", listen=f"{scheme}://127.0.0.1:{PORT}", senders=(anyone,))
     file = folder / f"{figure}.db"
     with closing(SqliteLog.open(file)) as log:

@@ -10,20 +10,20 @@ from typing import Any, Final
 
 import orjson
 
-from producers.intakes.shapes import Said, said
+from producers.intakes.shapes import HostLine, said
 
 SCALARS: Final = ("stringValue", "intValue", "doubleValue", "boolValue")
 ACTIONS: Final = ("create", "index", "update", "delete")
 
 
-def read_lines(body: bytes) -> Iterator[Said]:
+def read_lines(body: bytes) -> Iterator[HostLine]:
     """Plain lines."""
     for line in body.split(b"\n"):
         if line.strip():
-            yield Said(line.rstrip(b"\r"), None)
+            yield HostLine(line.rstrip(b"\r"), None)
 
 
-def read_json(body: bytes) -> Iterator[Said]:
+def read_json(body: bytes) -> Iterator[HostLine]:
     """An object a line, or an array of them, or one; texts stand for lines."""
     if body.lstrip()[:1] == b"[":
         entries = orjson.loads(body)
@@ -36,10 +36,10 @@ def read_json(body: bytes) -> Iterator[Said]:
         yield from _said(entry)
 
 
-def read_bulk(body: bytes) -> tuple[list[Said], list[str]]:
+def read_bulk(body: bytes) -> tuple[list[HostLine], list[str]]:
     """A bulk request's documents, and the action of each item, in order."""
     lines = [line for line in body.split(b"\n") if line.strip()]
-    found: list[Said] = []
+    found: list[HostLine] = []
     actions: list[str] = []
     at, before, name = 0, b"", ""
     while at < len(lines):
@@ -56,16 +56,16 @@ def read_bulk(body: bytes) -> tuple[list[Said], list[str]]:
     return found, actions
 
 
-def read_hec(body: bytes) -> Iterator[Said]:
+def read_hec(body: bytes) -> Iterator[HostLine]:
     """Splunk's events: objects one behind the other, with or without blanks between them."""
     for entry in _objects(body):
         event, host = entry.get("event"), entry.get("host")
         for each in _said(event):
             named = each.host or (host if isinstance(host, str) and host else None)
-            yield Said(each.line, named)
+            yield HostLine(each.line, named)
 
 
-def read_loki(body: bytes) -> Iterator[Said]:
+def read_loki(body: bytes) -> Iterator[HostLine]:
     """Loki's push: streams with labels, and [time, line] each."""
     for stream in _list(orjson.loads(body), "streams"):
         labels = stream.get("stream") if isinstance(stream, dict) else None
@@ -74,10 +74,10 @@ def read_loki(body: bytes) -> Iterator[Said]:
         for value in _list(stream, "values"):
             if not isinstance(value, list) or len(value) < 2 or not isinstance(value[1], str):  # noqa: PLR2004
                 raise ValueError("a value is no [time, line]")
-            yield Said(value[1].encode("utf-8", "replace"), host if isinstance(host, str) else None)
+            yield HostLine(value[1].encode("utf-8", "replace"), host if isinstance(host, str) else None)
 
 
-def read_otlp(body: bytes) -> Iterator[Said]:
+def read_otlp(body: bytes) -> Iterator[HostLine]:
     """OTLP's logs in JSON: resourceLogs, scopeLogs, logRecords; the body is the line."""
     for resource in _list(orjson.loads(body), "resourceLogs"):
         host = _attribute(resource.get("resource"), "host.name")
@@ -87,10 +87,10 @@ def read_otlp(body: bytes) -> Iterator[Said]:
                 if not isinstance(value, dict):
                     continue
                 if isinstance(value.get("stringValue"), str):
-                    yield Said(value["stringValue"].encode("utf-8", "replace"), host)
+                    yield HostLine(value["stringValue"].encode("utf-8", "replace"), host)
                 elif isinstance(value.get("kvlistValue"), dict):
                     for each in _said(_plain(value)):
-                        yield Said(each.line, each.host or host)
+                        yield HostLine(each.line, each.host or host)
 
 
 def _action(line: bytes, at: int) -> str:
@@ -102,11 +102,11 @@ def _action(line: bytes, at: int) -> str:
     return name
 
 
-def _said(entry: Any) -> Iterable[Said]:
+def _said(entry: Any) -> Iterable[HostLine]:
     if isinstance(entry, dict):
         return said(entry)
     if isinstance(entry, str):
-        return (Said(entry.encode("utf-8", "replace"), None),)
+        return (HostLine(entry.encode("utf-8", "replace"), None),)
     raise ValueError("neither an object nor a text")
 
 

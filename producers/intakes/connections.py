@@ -27,11 +27,11 @@ from producers.intakes.counting import (
     TOO_MANY,
     UNKNOWN,
     Allowance,
-    Notices,
+    IntakeNotices,
 )
 from producers.intakes.datagrams import Give, bound
-from producers.intakes.framing import Framing, Lines
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.framing import Framing, WholeLines
+from producers.intakes.settings import AllowedSender, Intake
 from producers.intakes.tls import context_of, names_of, pending
 
 GREETING_MOST: Final = 256
@@ -78,7 +78,7 @@ class Talk(Protocol):
         """The connection is gone."""
         ...
 
-    def renew(self, senders: Sequence[Sender]) -> None:
+    def renew(self, senders: Sequence[AllowedSender]) -> None:
         """Those whom it may be are others now, or are told anew."""
         ...
 
@@ -87,12 +87,12 @@ class Talk(Protocol):
         """Whether a message has begun and not ended."""
         ...
 
-    def take(self, data: bytes) -> Lines:
+    def take(self, data: bytes) -> WholeLines:
         """The lines that these bytes end."""
         ...
 
 
-class Connection:
+class Peer:
     """One peer.
 
     Attributes:
@@ -106,11 +106,13 @@ class Connection:
         paused_until_ms: before then nothing is read of it.
     """
 
-    def __init__(self, made: socket.socket, may_be: tuple[Sender, ...], now_ms: int, address: str) -> None:
+    def __init__(
+        self, made: socket.socket, may_be: tuple[AllowedSender, ...], now_ms: int, address: str
+    ) -> None:
         self.socket = made
         self.may_be = may_be
         self.names: tuple[str, ...] = ()
-        self.sender: Sender | None = None
+        self.sender: AllowedSender | None = None
         self.talk: Talk = Framing()
         self.watched = 0
         self.drains = False
@@ -120,11 +122,15 @@ class Connection:
         self.paused_until_ms = 0
 
 
-class Connections:
+class StreamListener:
     """A listening socket and all that is connected to it."""
 
     def __init__(
-        self, intake: Intake, notices: Notices, give: Give, talks: Callable[[Sequence[Sender]], Talk]
+        self,
+        intake: Intake,
+        notices: IntakeNotices,
+        give: Give,
+        talks: Callable[[Sequence[AllowedSender]], Talk],
     ) -> None:
         """Listen. Raises OSError, and ssl.SSLError for what are no certificates."""
         self.intake = intake
@@ -137,10 +143,10 @@ class Connections:
         self._socket.listen(BACKLOG)
         self._poll = select.epoll()
         self._poll.register(self._socket, select.EPOLLIN)
-        self._open: dict[int, Connection] = {}
-        self._greeting: dict[int, Connection] = {}
-        self._of: dict[str, dict[int, Connection]] = {}
-        self._answering: dict[int, Connection] = {}
+        self._open: dict[int, Peer] = {}
+        self._greeting: dict[int, Peer] = {}
+        self._of: dict[str, dict[int, Peer]] = {}
+        self._answering: dict[int, Peer] = {}
         self._look_ms = 0
         self._deaf_until_ms = 0
 
@@ -207,13 +213,15 @@ class Connections:
             except OSError:
                 made.close()
 
-    def _welcome(self, made: socket.socket, address: str, may_be: tuple[Sender, ...], now_ms: int) -> None:
+    def _welcome(
+        self, made: socket.socket, address: str, may_be: tuple[AllowedSender, ...], now_ms: int
+    ) -> None:
         made.setblocking(False)  # noqa: FBT003 - the standard library's
         for level, option, value in KEEPALIVE:
             made.setsockopt(level, option, value)
         if self._tls is not None:
             made = self._tls.wrap_socket(made, server_side=True, do_handshake_on_connect=False)
-        new = Connection(made, may_be, now_ms, address)
+        new = Peer(made, may_be, now_ms, address)
         self._open[made.fileno()] = new
         self._watch(new, select.EPOLLIN)
         if self._tls is None:
@@ -224,7 +232,7 @@ class Connections:
             self._drop(next(iter(self._greeting.values())))
         self._greeting[made.fileno()] = new
 
-    def _known(self, new: Connection, senders: Sequence[Sender], now_ms: int) -> None:
+    def _known(self, new: Peer, senders: Sequence[AllowedSender], now_ms: int) -> None:
         """It is known who it is, or that a token will tell; he may have too many connections."""
         sender = senders[0]
         new.talk = self._talks(senders)
@@ -240,7 +248,7 @@ class Connections:
         new.sender, new.begun_ms, new.heard_ms = sender, None, now_ms
         others[new.socket.fileno()] = new
 
-    def _hear(self, each: Connection, now_ms: int) -> int:
+    def _hear(self, each: Peer, now_ms: int) -> int:
         """Read of a connection; how many bytes."""
         try:
             if each.sender is None and not self._greeted(each, now_ms):
@@ -254,7 +262,7 @@ class Connections:
             self._drop(each)
             return 0
 
-    def _greeted(self, each: Connection, now_ms: int) -> bool:
+    def _greeted(self, each: Peer, now_ms: int) -> bool:
         """Go on with TLS; whether it is known who it is."""
         tls = each.socket
         if not isinstance(tls, ssl.SSLSocket):
@@ -278,7 +286,7 @@ class Connections:
         self._known(each, senders, now_ms)
         return each.sender is not None
 
-    def _read(self, each: Connection, now_ms: int) -> int:
+    def _read(self, each: Peer, now_ms: int) -> int:
         """Read what has come, until it has been enough or there is no more."""
         sender = each.sender
         if sender is None or self._waits(each, sender, now_ms):
@@ -302,7 +310,7 @@ class Connections:
                 break
         return taken
 
-    def _take(self, each: Connection, sender: Sender, data: bytes, now_ms: int) -> None:
+    def _take(self, each: Peer, sender: AllowedSender, data: bytes, now_ms: int) -> None:
         """Hand on the messages that these bytes end, and note since when another goes on."""
         each.heard_ms = now_ms
         lines = each.talk.take(data)
@@ -331,7 +339,7 @@ class Connections:
                 except OSError:
                     self._drop(each)
 
-    def _flush(self, each: Connection) -> None:
+    def _flush(self, each: Peer) -> None:
         """Write what there is to say, as far as it goes."""
         output = each.talk.output
         while output and each.socket.fileno() >= 0:
@@ -345,13 +353,13 @@ class Connections:
             each.socket.shutdown(socket.SHUT_WR)
         self._listen(each)
 
-    def _listen(self, each: Connection) -> None:
+    def _listen(self, each: Peer) -> None:
         """Be told of it what there is to do: nothing of who is paused, or waits for an answer."""
         hears = not each.paused_until_ms and not each.talk.deaf
         writes = bool(each.talk.output) and not each.drains
         self._watch(each, select.EPOLLIN * hears | select.EPOLLOUT * writes)
 
-    def _watch(self, each: Connection, mask: int) -> None:
+    def _watch(self, each: Peer, mask: int) -> None:
         if mask == each.watched or each.socket.fileno() < 0:
             return
         if not mask:
@@ -362,7 +370,7 @@ class Connections:
             self._poll.register(each.socket, mask)
         each.watched = mask
 
-    def _waits(self, each: Connection, sender: Sender, now_ms: int) -> bool:
+    def _waits(self, each: Peer, sender: AllowedSender, now_ms: int) -> bool:
         """Whether the sender has sent enough for now; then he is not listened to for a while."""
         left = self._allowance.of(sender, now_ms)
         if left is None or left >= 1:
@@ -389,7 +397,7 @@ class Connections:
                 self._notices.add(HANDSHAKES if each.sender is None else SLOW, each.sender)
                 self._drop(each)
 
-    def _drop(self, each: Connection) -> None:
+    def _drop(self, each: Peer) -> None:
         fileno = each.socket.fileno()
         if fileno < 0 or self._open.pop(fileno, None) is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from producers.intakes.settings import Sender
+from producers.intakes.settings import AllowedSender
 
 STRANGERS: Final = "{}: connections or messages from addresses that no sender may have, not taken"
 UNKNOWN: Final = "{}: connections whose certificate is no sender's, closed"
@@ -26,14 +26,14 @@ REFUSED_LINES: Final = "{}: lines of a host that this sender may not speak for, 
 NO_SOCKETS: Final = "{}: connections not accepted, as this process may open no more files"
 
 
-class Notices:
+class IntakeNotices:
     """Sentences about a listening address or one of its senders, and how often."""
 
     def __init__(self, listen: str) -> None:
         self._listen = listen
         self.counts: Counter[str] = Counter()
 
-    def add(self, sentence: str, sender: Sender | None = None, times: int = 1) -> None:
+    def add(self, sentence: str, sender: AllowedSender | None = None, times: int = 1) -> None:
         """It happened so often."""
         if times:
             where = self._listen if sender is None else f"{self._listen}#{sender.name}"
@@ -46,7 +46,7 @@ class Allowance:
     def __init__(self) -> None:
         self._left: dict[str, tuple[float, int]] = {}
 
-    def of(self, sender: Sender, now_ms: int) -> float | None:
+    def of(self, sender: AllowedSender, now_ms: int) -> float | None:
         """How many lines it may send; below 1: none now; None: any number."""
         if sender.lines_per_s is None:
             return None
@@ -56,7 +56,7 @@ class Allowance:
         self._left[sender.name] = left, now_ms
         return left
 
-    def take(self, sender: Sender, lines: int) -> None:
+    def take(self, sender: AllowedSender, lines: int) -> None:
         """It has sent so many."""
         if sender.name in self._left:
             left, at_ms = self._left[sender.name]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from producers.intakes.counting import CUT, OVER_LIMIT, OVERFLOWN, STRANGERS, Allowance, Notices
+from producers.intakes.counting import CUT, OVER_LIMIT, OVERFLOWN, STRANGERS, Allowance, IntakeNotices
 from producers.intakes.framing import MESSAGE_LIMIT_BYTES, line_of
 from producers.intakes.gelf import GelfPieces
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.settings import AllowedSender, Intake
 
 LARGEST_BYTES: Final = 1 << 16
 """No datagram is larger."""
@@ -21,15 +21,15 @@ SO_RXQ_OVFL: Final = 40
 """How many datagrams the kernel has dropped since the socket was made stands beside a message (socket(7))."""
 COUNT_BYTES: Final = 4
 
-Give = Callable[[Sender, bytes], None]
+Give = Callable[[AllowedSender, bytes], None]
 """Takes lines of a sender."""
 
 
-class Datagrams:
+class DatagramListener:
     """A socket, and whose its datagrams are."""
 
     def __init__(
-        self, intake: Intake, notices: Notices, give: Give, pieces: GelfPieces | None = None
+        self, intake: Intake, notices: IntakeNotices, give: Give, pieces: GelfPieces | None = None
     ) -> None:
         """Listen; `pieces`: a datagram is GELF's, or a piece of one. Raises OSError."""
         self.intake = intake
@@ -37,7 +37,7 @@ class Datagrams:
         self._notices = notices
         self._give = give
         self._allowance = Allowance()
-        self._peers: dict[str, Sender | None] = {}
+        self._peers: dict[str, AllowedSender | None] = {}
         self._dropped = 0
         self._socket = bound(intake, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
@@ -89,7 +89,7 @@ class Datagrams:
         self._notices.add(CUT, sender, len(data) > MESSAGE_LIMIT_BYTES)
         self._give(sender, line_of(data[:MESSAGE_LIMIT_BYTES]))
 
-    def _sender(self, address: str) -> Sender | None:
+    def _sender(self, address: str) -> AllowedSender | None:
         if address not in self._peers:
             if len(self._peers) >= MOST_PEERS:
                 self._peers.clear()

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from producers.intakes.settings import Sender
+from producers.intakes.settings import AllowedSender
 
 MESSAGE_LIMIT_BYTES: Final = 32 << 10
 """Four times what syslog daemons take by default."""
@@ -24,7 +24,7 @@ COUNT: Final = re.compile(rb"([1-9]\d{0,6}) (?=<)")
 COUNT_AFTER_LINE: Final = re.compile(rb"\n[1-9]\d{0,6} <")
 
 
-class Lines(NamedTuple):
+class WholeLines(NamedTuple):
     """Whole lines. `number`: how many; `cut`: how many of them are cut."""
 
     data: bytes
@@ -59,10 +59,10 @@ class Framing:
     def ended(self) -> None:
         """The connection is gone, and what had begun with it."""
 
-    def renew(self, senders: Sequence[Sender]) -> None:
+    def renew(self, senders: Sequence[AllowedSender]) -> None:
         """Who it is does not change how a stream is cut."""
 
-    def take(self, data: bytes) -> Lines:
+    def take(self, data: bytes) -> WholeLines:
         """The messages that have ended with these bytes, as lines."""
         data = self._after_skipped(self._rest + data)
         self._rest = b""
@@ -91,7 +91,7 @@ class Framing:
             found.append(data[at:end])
             count += data.count(b"\n", at, end)
             at = end
-        return Lines(b"".join(found), count + cut * self._skips_line, cut)
+        return WholeLines(b"".join(found), count + cut * self._skips_line, cut)
 
     def _lines_end(self, data: bytes, at: int) -> int:
         """Where the whole lines from here on end that are told apart by newlines."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from producers.intakes.bodies import read_json
-from producers.intakes.counting import BAD_MESSAGES, LOST_PIECES, REFUSED_LINES, Notices
-from producers.intakes.framing import MESSAGE_LIMIT_BYTES, Lines, line_of
-from producers.intakes.settings import Sender
+from producers.intakes.counting import BAD_MESSAGES, LOST_PIECES, REFUSED_LINES, IntakeNotices
+from producers.intakes.framing import MESSAGE_LIMIT_BYTES, WholeLines, line_of
+from producers.intakes.settings import AllowedSender
 
 PIECE: Final = b"\x1e\x0f"
 HEAD_BYTES: Final = 12
@@ -29,7 +29,7 @@ UNPACK_ANY: Final = 32 + zlib.MAX_WBITS
 PACKED: Final = (b"\x1f\x8b", b"\x78")
 
 
-def lines_of(message: bytes, sender: Sender, notices: Notices) -> list[bytes]:
+def lines_of(message: bytes, sender: AllowedSender, notices: IntakeNotices) -> list[bytes]:
     """The lines of a message that are of the sender's hosts; what is none is counted."""
     try:
         found = list(read_json(message))
@@ -45,7 +45,7 @@ def lines_of(message: bytes, sender: Sender, notices: Notices) -> list[bytes]:
 class GelfStream:
     """One connection's messages, each ended by a zero byte. Nothing is ever said there."""
 
-    def __init__(self, senders: Sequence[Sender], notices: Notices) -> None:
+    def __init__(self, senders: Sequence[AllowedSender], notices: IntakeNotices) -> None:
         self.output = bytearray()
         self.closing = self.deaf = False
         self._sender = senders[0]
@@ -57,14 +57,14 @@ class GelfStream:
         """Whether a message has begun and not ended."""
         return bool(self._rest)
 
-    def renew(self, senders: Sequence[Sender]) -> None:
+    def renew(self, senders: Sequence[AllowedSender]) -> None:
         """It speaks for other hosts from now on."""
         self._sender = senders[0]
 
     def ended(self) -> None:
         """The connection is gone, and what had begun with it."""
 
-    def take(self, data: bytes) -> Lines:
+    def take(self, data: bytes) -> WholeLines:
         """The messages that have ended with these bytes; one that has no end closes the connection."""
         *messages, self._rest = (self._rest + data).split(b"\0")
         self.closing = len(self._rest) > LARGEST_BYTES
@@ -72,7 +72,7 @@ class GelfStream:
         if self.closing:
             self._rest = b""
             self._notices.add(BAD_MESSAGES, self._sender)
-        return Lines(b"".join(found), len(messages), 0)
+        return WholeLines(b"".join(found), len(messages), 0)
 
     def _read(self, message: bytes) -> list[bytes]:
         return lines_of(message, self._sender, self._notices)
@@ -81,12 +81,12 @@ class GelfStream:
 class GelfPieces:
     """The datagrams of all senders: each a message, or a piece of one."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: IntakeNotices) -> None:
         self._notices = notices
         self._held_bytes = 0
         self._open: dict[tuple[str, bytes], tuple[int, dict[int, bytes]]] = {}
 
-    def take(self, data: bytes, sender: Sender, peer: str, now_ms: int) -> list[bytes]:
+    def take(self, data: bytes, sender: AllowedSender, peer: str, now_ms: int) -> list[bytes]:
         """The lines of the message that this datagram is, or ends."""
         if data[:2] == PIECE:
             whole = self._joined(data, peer, now_ms)

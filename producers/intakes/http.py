@@ -17,10 +17,18 @@ from typing import Final
 
 import h11
 
-from producers.intakes.counting import BAD, NO_ROOM, REFUSED_LINES, TOKENS, TOO_LARGE, Allowance, Notices
-from producers.intakes.framing import MESSAGE_LIMIT_BYTES, Lines, line_of
-from producers.intakes.routes import Answer, Taken, hello, route, wrong
-from producers.intakes.settings import Sender
+from producers.intakes.counting import (
+    BAD,
+    NO_ROOM,
+    REFUSED_LINES,
+    TOKENS,
+    TOO_LARGE,
+    Allowance,
+    IntakeNotices,
+)
+from producers.intakes.framing import MESSAGE_LIMIT_BYTES, WholeLines, line_of
+from producers.intakes.routes import HttpAnswer, Taken, hello, route, wrong
+from producers.intakes.settings import AllowedSender
 
 HEAD_BYTES: Final = 16 << 10
 MOST_BODY_BYTES: Final = 16 << 20
@@ -28,13 +36,13 @@ MOST_BODY_BYTES: Final = 16 << 20
 ROOM_BYTES: Final = 64 << 20
 UNPACK_ANY: Final = 32 + zlib.MAX_WBITS
 """zlib finds out by itself whether it is gzip's or its own format."""
-NOTHING: Final = Lines(b"", 0, 0)
+NOTHING: Final = WholeLines(b"", 0, 0)
 
-Deliver = Callable[[Sender, bytes, Callable[[], None]], None]
+Deliver = Callable[[AllowedSender, bytes, Callable[[], None]], None]
 """Takes lines of a sender; calls back once they are stored."""
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, and nobody's fault
+class RequestRefused(Exception):  # noqa: N818 - it is an answer, and nobody's fault
     """A request that is not taken."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -48,7 +56,7 @@ class Desk:
     """What all connections of an intake share."""
 
     deliver: Deliver
-    notices: Notices
+    notices: IntakeNotices
     allowance: Allowance
     now_ms: Callable[[], int]
     elastic_version: str
@@ -66,7 +74,7 @@ class HttpTalk:
         deaf: nothing is to be read now.
     """
 
-    def __init__(self, desk: Desk, may_be: Sequence[Sender]) -> None:
+    def __init__(self, desk: Desk, may_be: Sequence[AllowedSender]) -> None:
         self.may_be = may_be
         self.output = bytearray()
         self.closing = False
@@ -74,7 +82,7 @@ class HttpTalk:
         self._desk = desk
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._request: h11.Request | None = None
-        self._sender: Sender | None = None
+        self._sender: AllowedSender | None = None
         self._body: list[bytes] = []
         self._size = self._reserved = 0
         self._unpack: zlib._Decompress | None = None
@@ -84,7 +92,7 @@ class HttpTalk:
         """Whether a request has begun and is not whole."""
         return not self.deaf and (self._request is not None or bool(self._http.trailing_data[0]))
 
-    def take(self, data: bytes) -> Lines:
+    def take(self, data: bytes) -> WholeLines:
         """Go on with what these bytes say; lines go their own way."""
         if data:
             self._http.receive_data(data)
@@ -93,12 +101,12 @@ class HttpTalk:
                 pass
         except h11.RemoteProtocolError as error:
             self._desk.notices.add(BAD)
-            self._refuse(Refusal(error.error_status_hint, f"no HTTP/1.1: {error!s:.120}"))
-        except Refusal as refusal:
+            self._refuse(RequestRefused(error.error_status_hint, f"no HTTP/1.1: {error!s:.120}"))
+        except RequestRefused as refusal:
             self._refuse(refusal)
         return NOTHING
 
-    def renew(self, senders: Sequence[Sender]) -> None:
+    def renew(self, senders: Sequence[AllowedSender]) -> None:
         """Others may speak here from the next request on."""
         self.may_be = senders
 
@@ -129,13 +137,13 @@ class HttpTalk:
         if request.method not in {b"POST", b"PUT"}:
             return
         if route(_path(request)) is None:
-            raise Refusal(404, "nothing is taken there")
+            raise RequestRefused(404, "nothing is taken there")
         left = self._desk.allowance.of(self._sender, self._desk.now_ms())
         if left is not None and left < 1:
-            raise Refusal(429, "more lines than this sender may send in a second")
+            raise RequestRefused(429, "more lines than this sender may send in a second")
         packed = _header(request, b"content-encoding").lower()
         if packed not in {b"", b"identity", b"gzip", b"deflate"}:
-            raise Refusal(415, "a body may be packed by gzip or deflate, or not at all")
+            raise RequestRefused(415, "a body may be packed by gzip or deflate, or not at all")
         self._unpack = zlib.decompressobj(UNPACK_ANY) if packed in {b"gzip", b"deflate"} else None
         length = _header(request, b"content-length")
         if length and int(length) > MOST_BODY_BYTES:
@@ -149,7 +157,7 @@ class HttpTalk:
                 left = MOST_BODY_BYTES - self._size + 1
                 data = self._unpack.decompress(data, left) if left > 0 else b""
             except zlib.error as error:
-                raise Refusal(400, f"the body is not what it is packed as: {error}") from error
+                raise RequestRefused(400, f"the body is not what it is packed as: {error}") from error
             if self._unpack.unconsumed_tail:
                 self._too_large()
         self._size += len(data)
@@ -157,14 +165,14 @@ class HttpTalk:
             self._too_large()
         if self._desk.room_bytes < len(data):
             self._desk.notices.add(NO_ROOM)
-            raise Refusal(503, "too many bodies at once: send it again later")
+            raise RequestRefused(503, "too many bodies at once: send it again later")
         self._desk.room_bytes -= len(data)
         self._reserved += len(data)
         self._body.append(data)
 
     def _too_large(self) -> None:
         self._desk.notices.add(TOO_LARGE, self._sender)
-        raise Refusal(413, f"a body has at most {MOST_BODY_BYTES} bytes, packed or not")
+        raise RequestRefused(413, f"a body has at most {MOST_BODY_BYTES} bytes, packed or not")
 
     def _end(self) -> None:
         """A request is whole: hand its lines on, and answer when they are stored."""
@@ -193,17 +201,17 @@ class HttpTalk:
         try:
             return Taken() if taker is None else taker(body, kind)
         except TypeError as error:
-            raise Refusal(415, str(error)) from error
+            raise RequestRefused(415, str(error)) from error
         except (ValueError, RecursionError, AttributeError) as error:
             self._desk.notices.add(BAD)
-            raise Refusal(400, f"{error!s:.200}") from error
+            raise RequestRefused(400, f"{error!s:.200}") from error
 
-    def _stored(self, answer: Answer) -> None:
+    def _stored(self, answer: HttpAnswer) -> None:
         """Its lines are stored."""
         self.deaf = False
         self._answer(answer)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: HttpAnswer) -> None:
         """Say it, and go on with the next request, unless either side has had enough."""
         self._free()
         body = b"" if self._request is not None and self._request.method == b"HEAD" else answer.body
@@ -220,7 +228,7 @@ class HttpTalk:
         elif self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: RequestRefused) -> None:
         """Say what is wrong, and end the connection: what is left of the body is nobody's."""
         path = _path(self._request) if self._request is not None else ""
         self._free()
@@ -247,15 +255,15 @@ class HttpTalk:
         self._size = self._reserved = 0
         self._body = []
 
-    def _who(self, authorization: bytes) -> Sender:
-        """The first of those it may be whose token it bears, or that has none. Raises Refusal."""
+    def _who(self, authorization: bytes) -> AllowedSender:
+        """The first of those it may be whose token it bears, or that has none. Raises RequestRefused."""
         given = _tokens(authorization)
         for each in self.may_be:
             token = self._desk.tokens.get(each.name)
             if each.token_file is None or (token and _is_one_of(token, given)):
                 return each
         self._desk.notices.add(TOKENS)
-        raise Refusal(403 if given else 401, "no sender here has such a token")
+        raise RequestRefused(403 if given else 401, "no sender here has such a token")
 
 
 def _is_one_of(token: bytes, given: Sequence[bytes]) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eventlog.trust import doubt
 from producers.contract import Chunk
-from producers.intakes.connections import Connections, Talk
-from producers.intakes.counting import Allowance, Notices
-from producers.intakes.datagrams import Datagrams
+from producers.intakes.connections import StreamListener, Talk
+from producers.intakes.counting import Allowance, IntakeNotices
+from producers.intakes.datagrams import DatagramListener
 from producers.intakes.framing import Framing
 from producers.intakes.gelf import GelfPieces, GelfStream
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.settings import AllowedSender, Intake
 
 if TYPE_CHECKING:
     from producers.intakes.http import Desk
@@ -38,21 +38,21 @@ class Hub:
         self.offset = 0
         self.handed: Chunk | None = None
         self.users = 0
-        self.notices = Notices(intake.listen)
+        self.notices = IntakeNotices(intake.listen)
         self._now_ms = now_ms
         self._pending: dict[str, list[bytes]] = {}
         self._asked: dict[str, list[Callable[[], None]]] = {}
         self._unsettled: list[tuple[int, list[Callable[[], None]]]] = []
         self._desk: Desk | None = None
-        self._sockets: Connections | Datagrams = (
-            Datagrams(
+        self._sockets: StreamListener | DatagramListener = (
+            DatagramListener(
                 intake,
                 self.notices,
                 self._give,
                 GelfPieces(self.notices) if intake.scheme.startswith("gelf") else None,
             )
             if intake.scheme.endswith("udp")
-            else Connections(intake, self.notices, self._give, self._talks())
+            else StreamListener(intake, self.notices, self._give, self._talks())
         )
 
     def fileno(self) -> int:
@@ -97,14 +97,14 @@ class Hub:
         while self._unsettled and self._unsettled[0][0] <= stood:
             for tell in self._unsettled.pop(0)[1]:
                 tell()
-        if isinstance(self._sockets, Connections):
+        if isinstance(self._sockets, StreamListener):
             self._sockets.answer(self._now_ms())
 
     def close(self) -> None:
         """Stop listening."""
         self._sockets.close()
 
-    def _talks(self) -> Callable[[Sequence[Sender]], Talk]:
+    def _talks(self) -> Callable[[Sequence[AllowedSender]], Talk]:
         """What is said on a connection."""
         if self.intake.scheme == "gelf+tcp":
             return lambda senders: GelfStream(senders, self.notices)
@@ -123,11 +123,11 @@ class Hub:
         )
         return lambda senders: HttpTalk(desk, senders)
 
-    def _deliver(self, sender: Sender, lines: bytes, tell: Callable[[], None]) -> None:
+    def _deliver(self, sender: AllowedSender, lines: bytes, tell: Callable[[], None]) -> None:
         self._give(sender, lines)
         self._asked.setdefault(sender.name, []).append(tell)
 
-    def _give(self, sender: Sender, lines: bytes) -> None:
+    def _give(self, sender: AllowedSender, lines: bytes) -> None:
         if lines:
             self._pending.setdefault(sender.name, []).append(lines)
 

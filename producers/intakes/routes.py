@@ -22,7 +22,7 @@ from typing import Final
 import orjson
 
 from producers.intakes import bodies
-from producers.intakes.shapes import Said
+from producers.intakes.shapes import HostLine
 
 JSON: Final = "application/json"
 BULK: Final = re.compile(r"(?:/[^/]+)?/_bulk")
@@ -36,7 +36,7 @@ BULK_ITEMS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What is said to a request."""
 
     status: int
@@ -49,8 +49,8 @@ class Answer:
 class Taken:
     """The lines of a request, and its answer once they are stored."""
 
-    lines: Sequence[Said] = ()
-    answer: Answer = field(default_factory=lambda: Answer(200, b"{}"))
+    lines: Sequence[HostLine] = ()
+    answer: HttpAnswer = field(default_factory=lambda: HttpAnswer(200, b"{}"))
 
 
 Route = Callable[[bytes, str], Taken]
@@ -67,7 +67,7 @@ def route(path: str) -> Route | None:
     return ROUTES.get(path)
 
 
-def hello(path: str, elastic_version: str) -> Answer:
+def hello(path: str, elastic_version: str) -> HttpAnswer:
     """The answer to a GET or HEAD: what agents ask before they send."""
     product = (("X-Elastic-Product", "Elasticsearch"),)
     if path == "/":
@@ -77,23 +77,23 @@ def hello(path: str, elastic_version: str) -> Answer:
             "version": {"number": elastic_version, "build_flavor": "default"},
             "tagline": "You Know, for Search",
         }
-        return Answer(200, orjson.dumps(said), headers=product)
+        return HttpAnswer(200, orjson.dumps(said), headers=product)
     if path == "/_license":
         license_ = {"uid": "banstream", "type": "basic", "mode": "basic", "status": "active"}
-        return Answer(200, orjson.dumps({"license": license_}), headers=product)
+        return HttpAnswer(200, orjson.dumps({"license": license_}), headers=product)
     if path.startswith("/services/collector/health"):
-        return Answer(200, b'{"text":"HEC is healthy","code":17}')
+        return HttpAnswer(200, b'{"text":"HEC is healthy","code":17}')
     if path == "/ready":
-        return Answer(200, b"ready\n", "text/plain")
-    return Answer(200, b"{}", headers=product)
+        return HttpAnswer(200, b"ready\n", "text/plain")
+    return HttpAnswer(200, b"{}", headers=product)
 
 
-def wrong(path: str, status: int, why: str) -> Answer:
+def wrong(path: str, status: int, why: str) -> HttpAnswer:
     """The answer to what is not taken, in the words of whoever is asked."""
     if HEC.fullmatch(path):
         code = {400: 6, 401: 2, 403: 4, 429: 9, 503: 9}.get(status, 6)
-        return Answer(status, orjson.dumps({"text": why, "code": code}))
-    return Answer(status, orjson.dumps({"error": why}))
+        return HttpAnswer(status, orjson.dumps({"text": why, "code": code}))
+    return HttpAnswer(status, orjson.dumps({"error": why}))
 
 
 def _lines(body: bytes, kind: str) -> Taken:
@@ -103,28 +103,28 @@ def _lines(body: bytes, kind: str) -> Taken:
 
 
 def _gelf(body: bytes, _kind: str) -> Taken:
-    return Taken(list(bodies.read_json(body)), Answer(202))
+    return Taken(list(bodies.read_json(body)), HttpAnswer(202))
 
 
 def _bulk(body: bytes, _kind: str) -> Taken:
     lines, actions = bodies.read_bulk(body)
     items = b",".join([BULK_ITEMS[name] for name in actions])
     answer = b'{"took":1,"errors":false,"items":[' + items + b"]}"
-    return Taken(lines, Answer(200, answer, headers=(("X-Elastic-Product", "Elasticsearch"),)))
+    return Taken(lines, HttpAnswer(200, answer, headers=(("X-Elastic-Product", "Elasticsearch"),)))
 
 
 def _hec(body: bytes, _kind: str) -> Taken:
-    return Taken(list(bodies.read_hec(body)), Answer(200, b'{"text":"Success","code":0}'))
+    return Taken(list(bodies.read_hec(body)), HttpAnswer(200, b'{"text":"Success","code":0}'))
 
 
 def _hec_raw(body: bytes, _kind: str) -> Taken:
-    return Taken(list(bodies.read_lines(body)), Answer(200, b'{"text":"Success","code":0}'))
+    return Taken(list(bodies.read_lines(body)), HttpAnswer(200, b'{"text":"Success","code":0}'))
 
 
 def _loki(body: bytes, kind: str) -> Taken:
     if not kind.startswith(JSON):
         raise TypeError("Loki's push is taken as JSON (application/json) alone, not as protobuf")
-    return Taken(list(bodies.read_loki(body)), Answer(204))
+    return Taken(list(bodies.read_loki(body)), HttpAnswer(204))
 
 
 def _otlp(body: bytes, kind: str) -> Taken:

@@ -25,7 +25,7 @@ ELASTIC_VERSION: Final = "9.4.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class AllowedSender:
     """One who may send, or several who are believed alike.
 
     Attributes:
@@ -69,7 +69,7 @@ class Intake:
 
     name: str
     listen: str
-    senders: tuple[Sender, ...]
+    senders: tuple[AllowedSender, ...]
     certificate: str | None = None
     key: str | None = None
     client_ca: str | None = None
@@ -103,18 +103,18 @@ class Intake:
         """Whether nobody may send without one."""
         return all(each.certificates for each in self.senders)
 
-    def origin(self, sender: Sender) -> str:
+    def origin(self, sender: AllowedSender) -> str:
         """What a sender's lines come from, as an event says it."""
         return f"{self.listen}#{sender.name}"
 
-    def at(self, address: str) -> tuple[Sender, ...]:
+    def at(self, address: str) -> tuple[AllowedSender, ...]:
         """The senders that may be at an address, as sockets say it."""
         peer = canonical_address(address.partition("%")[0])
         return tuple(
             each for each in self.senders if not each.networks or self._place(each).covering(peer) is not None
         )
 
-    def _place(self, sender: Sender) -> PrefixSet:
+    def _place(self, sender: AllowedSender) -> PrefixSet:
         found = self._places.get(sender.name)
         if found is None:
             found = self._places[sender.name] = PrefixSet(sender.networks)

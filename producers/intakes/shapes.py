@@ -48,14 +48,14 @@ MOST_ENTRIES: Final = 1_000
 """So many events a list of Kubernetes' or CloudTrail's may have."""
 
 
-class Said(NamedTuple):
+class HostLine(NamedTuple):
     """A line, without its end, and the host that it is of; None: it names none, or the line does."""
 
     line: bytes
     host: str | None
 
 
-def said(entry: Mapping[str, Any]) -> Iterable[Said]:
+def said(entry: Mapping[str, Any]) -> Iterable[HostLine]:
     """The lines of an object; none where it holds none."""
     if not EVENT_KEYS.isdisjoint(entry):
         return _others(entry)
@@ -63,30 +63,30 @@ def said(entry: Mapping[str, Any]) -> Iterable[Said]:
         text, host = entry.get("message"), entry.get("host")
         name = host.get("name") if isinstance(host, dict) else None
         if isinstance(text, str) and text and isinstance(name, str) and name:
-            return (Said(text.encode("utf-8", "replace"), name),)
+            return (HostLine(text.encode("utf-8", "replace"), name),)
     return _line(entry)
 
 
-def _others(entry: Mapping[str, Any]) -> Iterator[Said]:
+def _others(entry: Mapping[str, Any]) -> Iterator[HostLine]:
     """What is more than a line with what an agent adds."""
     records = entry.get("Records") or (entry.get("items") if entry.get("kind") == "EventList" else None)
     if isinstance(records, list):
         for each in records[:MOST_ENTRIES]:
             if isinstance(each, dict):
-                yield Said(orjson.dumps(each), _host(each))
+                yield HostLine(orjson.dumps(each), _host(each))
     elif is_event(entry):
-        yield Said(orjson.dumps(entry), _host(entry))
+        yield HostLine(orjson.dumps(entry), _host(entry))
     elif "MESSAGE" in entry:
         yield from _journals(entry)
     else:
         yield from _line(entry)
 
 
-def _line(entry: Mapping[str, Any]) -> Iterator[Said]:
+def _line(entry: Mapping[str, Any]) -> Iterator[HostLine]:
     text = next((found for name in TEXTS if isinstance(found := at(entry, name), str) and found), None)
     if text is not None:
         host = _host(entry)
-        yield Said(_headed(text, host, entry).encode("utf-8", "replace"), host)
+        yield HostLine(_headed(text, host, entry).encode("utf-8", "replace"), host)
 
 
 def is_event(entry: Mapping[str, Any]) -> bool:
@@ -120,18 +120,18 @@ def _host(entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _journals(entry: Mapping[str, Any]) -> Iterator[Said]:
+def _journals(entry: Mapping[str, Any]) -> Iterator[HostLine]:
     """An entry of the journal, as its source reads it."""
     made = dict(entry)
     if not made.get("_SOURCE_REALTIME_TIMESTAMP") and not made.get("__REALTIME_TIMESTAMP"):
         date = made.get("date")
         made["__REALTIME_TIMESTAMP"] = str(int(date * 1_000_000)) if isinstance(date, int | float) else ""
     try:
-        yield Said(render(made).rstrip(b"\n"), _host(entry))
+        yield HostLine(render(made).rstrip(b"\n"), _host(entry))
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         text = made["MESSAGE"]
         if isinstance(text, str):
-            yield Said(text.encode("utf-8", "replace"), _host(entry))
+            yield HostLine(text.encode("utf-8", "replace"), _host(entry))
 
 
 def _headed(text: str, host: str | None, entry: Mapping[str, Any]) -> str:

@@ -23,10 +23,10 @@ from eventlog.kafka import clients
 from eventlog.kafka.options import parse_url
 from producers.contract import Chunk, StartPosition, stored
 from producers.intakes.bodies import read_json, read_lines
-from producers.intakes.counting import REFUSED_LINES, Notices
+from producers.intakes.counting import REFUSED_LINES, IntakeNotices
 from producers.intakes.framing import MESSAGE_LIMIT_BYTES, line_of
 from producers.intakes.settings import Intake
-from producers.intakes.shapes import Said
+from producers.intakes.shapes import HostLine
 
 MOST_RECORDS: Final = 2_000
 FETCHES: Final = 2
@@ -42,7 +42,7 @@ AWAY: Final = "{}: not read just now: {}"
 REFUSED: Final = "{}: events of a host that this sender may not speak for, refused"
 
 
-class Fetched(NamedTuple):
+class FetchedValues(NamedTuple):
     """What one fetch brought: by partition the offset to go on from, and the values in order."""
 
     offsets: dict[int, int]
@@ -65,7 +65,7 @@ class Fetcher:
     start: StartPosition
     now_ms: Callable[[], int]
     wake: Callable[[], None]
-    queue: Queue[Fetched]
+    queue: Queue[FetchedValues]
     stopping: Event
     trouble: str | None = None
     gone: int = 0
@@ -105,9 +105,9 @@ class Fetcher:
                 values += [bytes(each.value) for each in records if each.value]
                 self.offsets[place.partition] = records[-1].offset + 1
             if batches:
-                self._hand(Fetched(dict(self.offsets), values))
+                self._hand(FetchedValues(dict(self.offsets), values))
 
-    def _hand(self, fetched: Fetched) -> None:
+    def _hand(self, fetched: FetchedValues) -> None:
         while not self.stopping.is_set():
             with suppress(Full):
                 self.queue.put(fetched, timeout=WAIT_MS / 1_000)
@@ -127,7 +127,7 @@ class Fetcher:
         for place in places:
             consumer.seek(place, self.offsets[place.partition])
         if new:
-            self._hand(Fetched(dict(self.offsets), []))
+            self._hand(FetchedValues(dict(self.offsets), []))
 
     def _first(self, consumer: Any, places: list[Any]) -> dict[int, int]:
         """Where partitions begin that have not been read."""
@@ -157,7 +157,7 @@ class TopicSource:
         self.id = intake.listen
         self._sender = intake.senders[0]
         self._origin = intake.origin(self._sender)
-        self._notices = Notices(self.id)
+        self._notices = IntakeNotices(self.id)
         resume = resume or {"incarnation": f"{now_ms():x}-{os.getpid()}", "position": 0, "offsets": {}}
         self._incarnation = stored(resume, "incarnation", str)
         self._position = stored(resume, "position", int)
@@ -248,7 +248,7 @@ class TopicSource:
         return b"".join([line_of(each.line[:MESSAGE_LIMIT_BYTES]) for each in own])
 
 
-def _said(value: bytes) -> list[Said]:
+def _said(value: bytes) -> list[HostLine]:
     """What a message holds: JSON of an agent's, or lines."""
     if value[:1] in {b"{", b"["}:
         with suppress(ValueError, RecursionError):

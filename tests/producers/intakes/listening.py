@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from producers.contract import Chunk
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.settings import AllowedSender, Intake
 from producers.intakes.source import IntakeSource
 from tests.banstream.service import eventually
 
@@ -31,14 +31,14 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(made.getsockname()[1])
 
 
-def sender(name: str = "web", **options: Any) -> Sender:
+def sender(name: str = "web", **options: Any) -> AllowedSender:
     """One on loopback who speaks for web1 and its kin."""
-    return Sender(**{"name": name, "networks": ("127.0.0.0/8",), "hosts": ("web*",), **options})
+    return AllowedSender(**{"name": name, "networks": ("127.0.0.0/8",), "hosts": ("web*",), **options})
 
 
 @contextmanager
 def listening(
-    *senders: Sender, scheme: str = "syslog+tcp", clock: Clock | None = None, **options: Any
+    *senders: AllowedSender, scheme: str = "syslog+tcp", clock: Clock | None = None, **options: Any
 ) -> Iterator[IntakeSource]:
     """A source that listens."""
     kind = socket.SOCK_DGRAM if scheme.endswith("udp") else socket.SOCK_STREAM

@@ -21,7 +21,7 @@ import urllib3
 from eventlog.contract import Append
 from eventlog.memory import MemoryLog
 from producers.intakes.http import MOST_BODY_BYTES, ROOM_BYTES
-from producers.intakes.settings import Intake, Sender
+from producers.intakes.settings import AllowedSender, Intake
 from producers.producer import Producer, WatchedSource
 from schemas.codec import decode_frame
 from schemas.errors import Transient
@@ -100,7 +100,7 @@ class Intaking:
 
 @contextmanager
 def intaking(
-    *senders: Sender, scheme: str = "http", filters: tuple[str, ...] = ("sshd",), **options: Any
+    *senders: AllowedSender, scheme: str = "http", filters: tuple[str, ...] = ("sshd",), **options: Any
 ) -> Iterator[Intaking]:
     """One that listens."""
     listen = f"{scheme}://127.0.0.1:{free_port()}"
