@@ -76,7 +76,7 @@ def _print(jail: str, difference: Difference, bans: tuple[int, int], *, as_json:
             say(line)
     kinds = [each.change for each in difference.changes]
     say(
-        f"{counted(bans[0], 'ban')} by those that ban, {bans[1]} by {jail}, which only observes: it alone would ban "
-        f"{kinds.count('added')}, the others alone {kinds.count('removed')}, both otherwise "
+        f"{counted(bans[0], 'ban')} by those that ban, {bans[1]} by {jail}, which only observes: it alone "
+        f"would ban {kinds.count('added')}, the others alone {kinds.count('removed')}, both otherwise "
         f"{kinds.count('changed')}, alike {difference.same}."
     )
