@@ -1,5 +1,7 @@
 # banstream, all roles: `docker build -t banstream .`; docker-compose.yml shows how each is run.
-FROM python:3.12-slim-bookworm AS build
+# Another base: --build-arg BASE=...; a Debian with Python 3.11 or newer, its venv and pip.
+ARG BASE=python:3.12-slim-bookworm
+FROM ${BASE} AS build
 WORKDIR /src
 COPY deploy/locks deploy/locks
 COPY deploy/completion deploy/completion
@@ -20,7 +22,7 @@ RUN python -m venv --without-pip /opt/banstream \
     && python -m hatchling build --target wheel \
     && python -m pip --python /opt/banstream/bin/python install --no-deps --no-index dist/*.whl
 
-FROM python:3.12-slim-bookworm
+FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libnftables1 \
     && rm -rf /var/lib/apt/lists/* \
