@@ -134,6 +134,8 @@ class HttpTalk:
     def _begin(self, request: h11.Request) -> None:
         self._request = request
         self._sender = self._who(_header(request, b"authorization"))
+        if request.method == b"CONNECT":
+            raise RequestRefused(405, "nothing is passed on from here")
         if request.method not in {b"POST", b"PUT"}:
             return
         if route(_path(request)) is None:

@@ -393,6 +393,18 @@ def test_what_is_no_request_is_refused(path: str, body: bytes, headers: dict[str
         assert made.post("/", [{"message": line(1)}]).status == 200
 
 
+def test_what_no_client_would_say_ends_nobody_elses_protection() -> None:
+    """A request to be passed on, and a time past all times: both are answered, and so is the next."""
+    with (
+        intaking() as made,
+        socket.create_connection(("127.0.0.1", int(made.url.rpartition(":")[2])), 10) as raw,
+    ):
+        raw.sendall(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 405")
+        assert made.post("/", {"MESSAGE": line(1), "date": 1e308}).status == 200
+        assert [each.ip for each in made.events()] == ["203.0.113.1"]
+
+
 def test_garbage_slow_and_large_requests_hold_nobody_up() -> None:
     """Each ends or waits by itself, within the room that all bodies have."""
     with intaking(sender(connections=16)) as made:
