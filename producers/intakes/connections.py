@@ -154,9 +154,9 @@ class StreamListener:
         """Readable when somebody has something to say."""
         return self._poll.fileno()
 
-    def renew(self, intake: Intake) -> None:
+    def renew(self, intake: Intake, tls: ssl.SSLContext | None) -> None:
         """Other senders, other certificates from now on; who may not be here any more has to go."""
-        self._tls = context_of(intake)
+        self._tls = tls
         self.intake = intake
         for each in list(self._open.values()):
             each.may_be = intake.at(each.address)

@@ -53,8 +53,8 @@ class Intaking:
     def __init__(self, intake: Intake, filters: tuple[str, ...]) -> None:
         self.log = Held()
         self.url = intake.listen
-        watch = WatchedSource(source=intake.listen, filters=filters, intake=intake)
-        self.producer = Producer(self.log, [watch])
+        self.watch = WatchedSource(source=intake.listen, filters=filters, intake=intake)
+        self.producer = Producer(self.log, [self.watch])
         self._done = threading.Event()
         self._turning = threading.Lock()
         self._thread = threading.Thread(target=self._turn, daemon=True)
@@ -352,6 +352,24 @@ def test_a_reload_changes_who_may_speak_on_a_connection_that_is_open() -> None:
         assert pool.request("POST", "/", body=body).status == 200
         assert pool.num_connections == 1
         assert (len(made.events()), made.told("lines of a host")) == (1, 1)
+
+
+def test_a_reload_reads_tokens_again(tmp_path: Path) -> None:
+    """Though the configuration is the same: the old one opens nothing any more, nor on an open connection."""
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("old")
+    with intaking(sender(networks=(), token_file=str(token))) as made:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", int(made.url.rpartition(":")[2]), maxsize=1)
+        ask = {given: {"Authorization": f"Bearer {given}"} for given in ("old", "new")}
+        assert pool.request("POST", "/", body="{}", headers=ask["old"]).status == 200
+        token.write_text("new")
+        with made.paused():
+            new = made.producer.prepared([made.watch])
+            made.producer.release()
+            made.producer = new
+        assert pool.request("POST", "/", body="{}", headers=ask["old"]).status == 403
+        assert pool.request("POST", "/", body="{}", headers=ask["new"]).status == 200
 
 
 def test_what_agents_ask_before_they_send() -> None:
