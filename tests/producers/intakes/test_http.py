@@ -354,6 +354,35 @@ def test_a_reload_changes_who_may_speak_on_a_connection_that_is_open() -> None:
         assert (len(made.events()), made.told("lines of a host")) == (1, 1)
 
 
+def test_a_body_packed_in_parts_is_whole() -> None:
+    """Parts one behind the other are one (RFC 1952), however they come; each chunk costs what it holds."""
+    packed = b"".join(gzip.compress(line(nth).encode() + b"\n") for nth in range(3))
+    with intaking() as made:
+        for size in (1, 7, len(packed)):
+            pieces = (packed[at : at + size] for at in range(0, len(packed), size))
+            headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+            assert HTTP.request("POST", made.url + "/", body=pieces, headers=headers).status == 200
+        assert len(made.events()) == 9
+
+
+def test_who_asks_and_hears_no_answer_is_not_read_on() -> None:
+    """What is to be said to him is bounded; who hears it gets all of it."""
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    with intaking() as made, socket.socket() as raw:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            raw.setsockopt(socket.SOL_SOCKET, option, 64 << 10)
+        raw.connect(("127.0.0.1", int(made.url.rpartition(":")[2])))
+        raw.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < len(request) * 200_000:
+                sent += raw.send(request * 1_000)
+        raw.settimeout(10)
+        heard = b""
+        while heard.count(b"HTTP/1.1 200") < sent // len(request):
+            heard += raw.recv(1 << 20)
+
+
 def test_a_reload_reads_tokens_again(tmp_path: Path) -> None:
     """Though the configuration is the same: the old one opens nothing any more, nor on an open connection."""
     token = tmp_path / "token"
@@ -400,6 +429,9 @@ def test_what_agents_ask_before_they_send() -> None:
         ("/v1/logs", b'{"resourceLogs":[[]]}', {"Content-Type": "application/json"}, 400),
         ("/nowhere", b"{}", {}, 404),
         ("/", b"no gzip", {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"[]")[:-1], {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"[]") + b"x", {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"") * 2_000, {"Content-Encoding": "gzip"}, 413),
         ("/", b"{}", {"Content-Encoding": "br"}, 415),
         ("/", zlib.compress(b" " * (MOST_BODY_BYTES + 1)), {"Content-Encoding": "deflate"}, 413),
     ],
