@@ -172,7 +172,7 @@ class HttpTalk:
         self._body += data
 
     def _unpacked(self, data: bytes, unpack: zlib._Decompress) -> bytes:
-        """What packed bytes hold, part behind part (RFC 1952, section 2.2). Raises zlib.error, RequestRefused."""
+        """What packed bytes hold, part behind part (RFC 1952). Raises zlib.error, RequestRefused."""
         self._packed += len(data)
         found = b""
         while data:
