@@ -48,6 +48,8 @@ ACCEPTS: Final = 64
 READ_BYTES: Final = 64 << 10
 TURN_BYTES: Final = 256 << 10
 """After so much the next connection is read."""
+UNSAID_BYTES: Final = 256 << 10
+"""Who has so much to hear is not read before he has heard it."""
 KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -154,9 +156,9 @@ class StreamListener:
         """Readable when somebody has something to say."""
         return self._poll.fileno()
 
-    def renew(self, intake: Intake) -> None:
+    def renew(self, intake: Intake, tls: ssl.SSLContext | None) -> None:
         """Other senders, other certificates from now on; who may not be here any more has to go."""
-        self._tls = context_of(intake)
+        self._tls = tls
         self.intake = intake
         for each in list(self._open.values()):
             each.may_be = intake.at(each.address)
@@ -294,7 +296,7 @@ class StreamListener:
         if each.talk.output:
             self._flush(each)
         taken = 0
-        while not each.talk.deaf and (taken < TURN_BYTES or pending(each.socket)):
+        while self._hears(each) and (taken < TURN_BYTES or pending(each.socket)):
             try:
                 data = each.socket.recv(READ_BYTES)
             except (ssl.SSLWantReadError, BlockingIOError):
@@ -355,9 +357,13 @@ class StreamListener:
 
     def _listen(self, each: Peer) -> None:
         """Be told of it what there is to do: nothing of who is paused, or waits for an answer."""
-        hears = not each.paused_until_ms and not each.talk.deaf
+        hears = not each.paused_until_ms and self._hears(each)
         writes = bool(each.talk.output) and not each.drains
         self._watch(each, select.EPOLLIN * hears | select.EPOLLOUT * writes)
+
+    def _hears(self, each: Peer) -> bool:
+        """Whether it is read: not while it waits for an answer, nor while it does not hear those it had."""
+        return not each.talk.deaf and len(each.talk.output) < UNSAID_BYTES
 
     def _watch(self, each: Peer, mask: int) -> None:
         if mask == each.watched or each.socket.fileno() < 0:

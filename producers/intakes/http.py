@@ -34,6 +34,8 @@ HEAD_BYTES: Final = 16 << 10
 MOST_BODY_BYTES: Final = 16 << 20
 """As agents' batches are at most; a body may be unpacked to as much."""
 ROOM_BYTES: Final = 64 << 20
+MOST_PARTS: Final = 1_000
+"""So many parts may be packed one behind the other: an empty one costs work, too."""
 UNPACK_ANY: Final = 32 + zlib.MAX_WBITS
 """zlib finds out by itself whether it is gzip's or its own format."""
 NOTHING: Final = WholeLines(b"", 0, 0)
@@ -83,8 +85,8 @@ class HttpTalk:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._request: h11.Request | None = None
         self._sender: AllowedSender | None = None
-        self._body: list[bytes] = []
-        self._size = self._reserved = 0
+        self._body = bytearray()
+        self._size = self._packed = self._parts = self._reserved = 0
         self._unpack: zlib._Decompress | None = None
 
     @property
@@ -134,6 +136,8 @@ class HttpTalk:
     def _begin(self, request: h11.Request) -> None:
         self._request = request
         self._sender = self._who(_header(request, b"authorization"))
+        if request.method == b"CONNECT":
+            raise RequestRefused(405, "nothing is passed on from here")
         if request.method not in {b"POST", b"PUT"}:
             return
         if route(_path(request)) is None:
@@ -154,12 +158,9 @@ class HttpTalk:
     def _add(self, data: bytes) -> None:
         if self._unpack is not None:
             try:
-                left = MOST_BODY_BYTES - self._size + 1
-                data = self._unpack.decompress(data, left) if left > 0 else b""
+                data = self._unpacked(data, self._unpack)
             except zlib.error as error:
                 raise RequestRefused(400, f"the body is not what it is packed as: {error}") from error
-            if self._unpack.unconsumed_tail:
-                self._too_large()
         self._size += len(data)
         if self._size > MOST_BODY_BYTES:
             self._too_large()
@@ -168,7 +169,21 @@ class HttpTalk:
             raise RequestRefused(503, "too many bodies at once: send it again later")
         self._desk.room_bytes -= len(data)
         self._reserved += len(data)
-        self._body.append(data)
+        self._body += data
+
+    def _unpacked(self, data: bytes, unpack: zlib._Decompress) -> bytes:
+        """What packed bytes hold, part behind part (RFC 1952). Raises zlib.error, RequestRefused."""
+        self._packed += len(data)
+        found = b""
+        while data:
+            if unpack.eof:
+                self._parts += 1
+                unpack = self._unpack = zlib.decompressobj(UNPACK_ANY)
+            found += unpack.decompress(data, MOST_BODY_BYTES - self._size - len(found) + 1)
+            if self._parts > MOST_PARTS or max(self._packed, self._size + len(found)) > MOST_BODY_BYTES:
+                self._too_large()
+            data = unpack.unused_data
+        return found
 
     def _too_large(self) -> None:
         self._desk.notices.add(TOO_LARGE, self._sender)
@@ -176,8 +191,10 @@ class HttpTalk:
 
     def _end(self) -> None:
         """A request is whole: hand its lines on, and answer when they are stored."""
-        request, sender, body = self._request, self._sender, b"".join(self._body)
-        self._body = []
+        if self._packed and self._unpack is not None and not self._unpack.eof:
+            raise RequestRefused(400, "the body ends before what is packed in it does")
+        request, sender, body = self._request, self._sender, bytes(self._body)
+        self._body.clear()
         if request is None or sender is None:
             return
         path = _path(request)
@@ -252,8 +269,9 @@ class HttpTalk:
 
     def _free(self) -> None:
         self._desk.room_bytes += self._reserved
-        self._size = self._reserved = 0
-        self._body = []
+        self._size = self._packed = self._parts = self._reserved = 0
+        self._unpack = None
+        self._body.clear()
 
     def _who(self, authorization: bytes) -> AllowedSender:
         """The first of those it may be whose token it bears, or that has none. Raises RequestRefused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,14 +60,19 @@ class Hub:
         """Readable when somebody has something to say."""
         return self._sockets.fileno()
 
-    def read(self, intake: Intake, most_bytes: int) -> Chunk | None:
-        """The next lines of one sender; None when there are none now."""
-        if intake != self.intake:
+    def renew(self, intake: Intake, tls: ssl.SSLContext | None, tokens: Mapping[str, bytes]) -> None:
+        """Other settings from now on, or the same, and what their files hold now."""
+        if isinstance(self._sockets, StreamListener):
+            self._sockets.renew(intake, tls)
+        else:
             self._sockets.renew(intake)
-            self.intake = intake
-            if self._desk is not None:
-                self._desk.tokens = tokens_of(intake)
-                self._desk.elastic_version = intake.elastic_version
+        self.intake = intake
+        if self._desk is not None:
+            self._desk.tokens = tokens
+            self._desk.elastic_version = intake.elastic_version
+
+    def read(self, most_bytes: int) -> Chunk | None:
+        """The next lines of one sender; None when there are none now."""
         if not self._pending:
             self._sockets.pump(self._now_ms(), most_bytes)
         if not self._pending:

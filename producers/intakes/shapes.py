@@ -123,10 +123,10 @@ def _host(entry: Mapping[str, Any]) -> str | None:
 def _journals(entry: Mapping[str, Any]) -> Iterator[HostLine]:
     """An entry of the journal, as its source reads it."""
     made = dict(entry)
-    if not made.get("_SOURCE_REALTIME_TIMESTAMP") and not made.get("__REALTIME_TIMESTAMP"):
-        date = made.get("date")
-        made["__REALTIME_TIMESTAMP"] = str(int(date * 1_000_000)) if isinstance(date, int | float) else ""
     try:
+        if not made.get("_SOURCE_REALTIME_TIMESTAMP") and not made.get("__REALTIME_TIMESTAMP"):
+            date = made.get("date")
+            made["__REALTIME_TIMESTAMP"] = str(int(date * 1_000_000)) if isinstance(date, int | float) else ""
         yield HostLine(render(made).rstrip(b"\n"), _host(entry))
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         text = made["MESSAGE"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -26,6 +27,7 @@ class IntakeSource:
         self._now_ms = now_ms
         self._senders = {intake.origin(each): each for each in intake.senders}
         self._hub: Hub | None = None
+        self._files: tuple[ssl.SSLContext | None, dict[str, bytes]] | None = None
         self._again: Chunk | None = None
         self._closed = False
         self._trouble = ""
@@ -37,8 +39,7 @@ class IntakeSource:
         """Listen, or say why not."""
         self._retry_at_ms = self._now_ms() + RETRY_MS
         try:
-            context_of(self._intake)
-            tokens_of(self._intake)
+            self._files = context_of(self._intake), tokens_of(self._intake)
             self._hub = hub_of(self._intake, self._now_ms)
         except ModuleNotFoundError:
             self._trouble = "over HTTP it needs an extra: pip install 'banstream[http]'"
@@ -63,7 +64,12 @@ class IntakeSource:
         if self._again is not None:
             again, self._again = self._again, None
             return again
-        return None if self._hub is None else self._hub.read(self._intake, max_bytes)
+        if self._hub is None:
+            return None
+        if self._files is not None:
+            self._hub.renew(self._intake, *self._files)
+            self._files = None
+        return self._hub.read(max_bytes)
 
     def again(self, incarnation: str, start: int, length: int) -> bytes:
         """Nothing: what has been read is gone."""

@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,8 @@ class Intaking:
     def __init__(self, intake: Intake, filters: tuple[str, ...]) -> None:
         self.log = Held()
         self.url = intake.listen
-        watch = WatchedSource(source=intake.listen, filters=filters, intake=intake)
-        self.producer = Producer(self.log, [watch])
+        self.watch = WatchedSource(source=intake.listen, filters=filters, intake=intake)
+        self.producer = Producer(self.log, [self.watch])
         self._done = threading.Event()
         self._turning = threading.Lock()
         self._thread = threading.Thread(target=self._turn, daemon=True)
@@ -354,6 +354,63 @@ def test_a_reload_changes_who_may_speak_on_a_connection_that_is_open() -> None:
         assert (len(made.events()), made.told("lines of a host")) == (1, 1)
 
 
+def test_a_body_packed_in_parts_is_whole() -> None:
+    """Parts one behind the other are one (RFC 1952), however they come; each chunk costs what it holds."""
+    packed = b"".join(gzip.compress(line(nth).encode() + b"\n") for nth in range(3))
+    with intaking() as made:
+        for size in (1, 7, len(packed)):
+            pieces = (packed[at : at + size] for at in range(0, len(packed), size))
+            headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+            assert HTTP.request("POST", made.url + "/", body=pieces, headers=headers).status == 200
+        assert len(made.events()) == 9
+
+
+def _sent_until_blocked(raw: socket.socket, request: bytes) -> int:
+    """How many bytes of the same request, forty times at most, go before nobody reads on."""
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < len(request) * 40:
+            sent += raw.send(request[sent % len(request) :])
+    return sent
+
+
+def test_who_asks_and_hears_no_answer_is_not_read_on() -> None:
+    """What is to be said to him is bounded; once he hears, he gets all of it."""
+    body = b'{"delete":{}}\n' * 60_000
+    request = b"POST /_bulk HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with intaking() as made, socket.socket() as raw:
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            raw.setsockopt(socket.SOL_SOCKET, option, 64 << 10)
+        raw.connect(("127.0.0.1", int(made.url.rpartition(":")[2])))
+        raw.settimeout(1)
+        sent = _sent_until_blocked(raw, request)
+        assert sent < len(request) * 40
+        raw.settimeout(10)
+        with raw.makefile("rb") as answers:
+            for _ in range(sent // len(request)):
+                head = iter(answers.readline, b"\r\n")
+                length = next(each for each in list(head) if each.startswith(b"Content-Length"))
+                assert answers.read(int(length.split()[1])).count(b"delete") == 60_000
+
+
+def test_a_reload_reads_tokens_again(tmp_path: Path) -> None:
+    """Though the configuration is the same: the old one opens nothing any more, nor on an open connection."""
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("old")
+    with intaking(sender(networks=(), token_file=str(token))) as made:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", int(made.url.rpartition(":")[2]), maxsize=1)
+        ask = {given: {"Authorization": f"Bearer {given}"} for given in ("old", "new")}
+        assert pool.request("POST", "/", body="{}", headers=ask["old"]).status == 200
+        token.write_text("new")
+        with made.paused():
+            new = made.producer.prepared([made.watch])
+            made.producer.release()
+            made.producer = new
+        assert pool.request("POST", "/", body="{}", headers=ask["old"]).status == 403
+        assert pool.request("POST", "/", body="{}", headers=ask["new"]).status == 200
+
+
 def test_what_agents_ask_before_they_send() -> None:
     """A Beat's and Logstash's questions to Elasticsearch, Splunk's health."""
     with intaking(elastic_version="8.1.2") as made:
@@ -382,6 +439,9 @@ def test_what_agents_ask_before_they_send() -> None:
         ("/v1/logs", b'{"resourceLogs":[[]]}', {"Content-Type": "application/json"}, 400),
         ("/nowhere", b"{}", {}, 404),
         ("/", b"no gzip", {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"[]")[:-1], {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"[]") + b"x", {"Content-Encoding": "gzip"}, 400),
+        ("/", gzip.compress(b"") * 2_000, {"Content-Encoding": "gzip"}, 413),
         ("/", b"{}", {"Content-Encoding": "br"}, 415),
         ("/", zlib.compress(b" " * (MOST_BODY_BYTES + 1)), {"Content-Encoding": "deflate"}, 413),
     ],
@@ -391,6 +451,18 @@ def test_what_is_no_request_is_refused(path: str, body: bytes, headers: dict[str
     with intaking() as made:
         assert HTTP.request("POST", made.url + path, body=body, headers=headers).status == status
         assert made.post("/", [{"message": line(1)}]).status == 200
+
+
+def test_what_no_client_would_say_ends_nobody_elses_protection() -> None:
+    """A request to be passed on, and a time past all times: both are answered, and so is the next."""
+    with (
+        intaking() as made,
+        socket.create_connection(("127.0.0.1", int(made.url.rpartition(":")[2])), 10) as raw,
+    ):
+        raw.sendall(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 405")
+        assert made.post("/", {"MESSAGE": line(1), "date": 1e308}).status == 200
+        assert [each.ip for each in made.events()] == ["203.0.113.1"]
 
 
 def test_garbage_slow_and_large_requests_hold_nobody_up() -> None:
