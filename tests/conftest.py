@@ -58,8 +58,6 @@ REAL_PARTS: Final = {
     "machine": _machine,
 }
 
-LONGEST: Final = {"test_matrix.py", "test_worker.py", "test_ship.py", "test_rules.py", "test_package.py"}
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--whole-machines`: run the tests that boot machines as well."""
@@ -73,8 +71,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take minutes, so that no process is left alone with one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """One group of all tests that need a broker, so that one fleet runs at a time; else one of each file."""
+    for item in items:
+        marks = {part for mark in item.iter_markers("real") for part in mark.args}
+        needs = "kafka" in marks or "broker" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("kafka" if needs else str(item.location[0])))
+    items.sort(key=lambda item: next(item.iter_markers("xdist_group")).args != ("kafka",))
 
 
 def pytest_configure() -> None:
