@@ -91,6 +91,7 @@ class Partition:
         self.hear: Hear | None = None
         self.chains = Chains()
         self._steps = Steps()
+        self._passed_ms = -1
         self._begin = self.next_offset
         self._again = False
         self._saved = self._place()
@@ -234,10 +235,15 @@ class Partition:
         return appends
 
     def pass_time(self, at_ms: int) -> list[Append]:
-        """Let time pass, where a ban's end is due; what has to be written for it, but for the step."""
+        """Let time pass, where a ban's end is due; what has to be written for it, but for the step.
+
+        What becomes due at an instant that has passed already, since its failures came late, ends at the next:
+        an instant names decisions, so each passes once.
+        """
         end_ms = self.decider.next_expiry_ms()
-        if not self._again and (end_ms is None or end_ms > at_ms):
+        if not self._again and (end_ms is None or end_ms > at_ms or at_ms == self._passed_ms):
             return []
+        self._passed_ms = at_ms
         decisions = self.fold.pass_time(at_ms)
         self.digest = digest_of_time(self.digest, at_ms)
         if self._again:

@@ -312,6 +312,26 @@ def test_commands_between_the_same_events_are_one_step() -> None:
     assert steps.count == 4
 
 
+def test_an_instant_passes_once() -> None:
+    """What a log's clock that stepped back lets end in a millisecond that has passed already ends in the next."""
+    machine = Machine()
+    machine.govern(1)
+    late = T0 + 10 * MINUTE
+    for index, address in enumerate((ALICE, BOB)):
+        machine.now_ms = T0
+        events = (encode(failure(address, T0 + nth, 10 * index + nth)) for nth in range(2))
+        machine.log.append([Append(EVENTS.name, event) for event in events])
+        while machine.decider.poll():
+            pass
+        machine.now_ms = late
+        machine.decider.tick()
+    machine.now_ms += 1
+    machine.decider.tick()
+    decided = machine.decisions()
+    assert [type(each) for each in decided] == [Ban, Unban, Ban, Unban]
+    assert [each.id for each in decided][1::2] == [f"0-t{late}-0-0", f"0-t{late + 1}-0-0"]
+
+
 DAY_MS = 24 * 60 * MINUTE
 STEPS = st.sampled_from([-DAY_MS, DAY_MS, -40 * MINUTE, 40 * MINUTE, -SECOND])
 
