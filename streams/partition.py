@@ -237,8 +237,8 @@ class Partition:
     def pass_time(self, at_ms: int) -> list[Append]:
         """Let time pass, where a ban's end is due; what has to be written for it, but for the step.
 
-        What becomes due at an instant that has passed already, since its failures came late, ends at the next:
-        an instant names decisions, so each passes once.
+        What becomes due at an instant that has passed already ends at the next: an instant names decisions,
+        so each passes once.
         """
         end_ms = self.decider.next_expiry_ms()
         if not self._again and (end_ms is None or end_ms > at_ms or at_ms == self._passed_ms):

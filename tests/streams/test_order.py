@@ -313,7 +313,7 @@ def test_commands_between_the_same_events_are_one_step() -> None:
 
 
 def test_an_instant_passes_once() -> None:
-    """What a log's clock that stepped back lets end in a millisecond that has passed already ends in the next."""
+    """What is due in a millisecond that has passed already, as a clock stepped back, ends in the next."""
     machine = Machine()
     machine.govern(1)
     late = T0 + 10 * MINUTE
