@@ -15,7 +15,7 @@ import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from producers.intakes.counting import (
     CUT,
@@ -30,7 +30,7 @@ from producers.intakes.counting import (
     IntakeNotices,
 )
 from producers.intakes.datagrams import Give, bound
-from producers.intakes.framing import Framing, WholeLines
+from producers.intakes.peers import Peer, Talk
 from producers.intakes.settings import AllowedSender, Intake
 from producers.intakes.tls import context_of, names_of, pending
 
@@ -56,72 +56,6 @@ KEEPALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
-
-
-class Talk(Protocol):
-    """What is said on one connection."""
-
-    @property
-    def output(self) -> bytearray:
-        """What is to be written; whoever writes it takes it out."""
-        ...
-
-    @property
-    def closing(self) -> bool:
-        """Whether the connection ends once that is written."""
-        ...
-
-    @property
-    def deaf(self) -> bool:
-        """Whether nothing is to be read now."""
-        ...
-
-    def ended(self) -> None:
-        """The connection is gone."""
-        ...
-
-    def renew(self, senders: Sequence[AllowedSender]) -> None:
-        """Those whom it may be are others now, or are told anew."""
-        ...
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
-        ...
-
-    def take(self, data: bytes) -> WholeLines:
-        """The lines that these bytes end."""
-        ...
-
-
-class Peer:
-    """One peer.
-
-    Attributes:
-        sender: who it is; None while that is not known.
-        may_be: who it may be, by its address.
-        names: what its certificate is made out for.
-        begun_ms: since when it greets, or a message of its has not ended.
-        heard_ms: when it said something last.
-        watched: what the kernel is asked to tell of it.
-        drains: all is said to it; what it still sends is nobody's.
-        paused_until_ms: before then nothing is read of it.
-    """
-
-    def __init__(
-        self, made: socket.socket, may_be: tuple[AllowedSender, ...], now_ms: int, address: str
-    ) -> None:
-        self.socket = made
-        self.may_be = may_be
-        self.names: tuple[str, ...] = ()
-        self.sender: AllowedSender | None = None
-        self.talk: Talk = Framing()
-        self.watched = 0
-        self.drains = False
-        self.address = address
-        self.begun_ms: int | None = now_ms
-        self.heard_ms = now_ms
-        self.paused_until_ms = 0
 
 
 class StreamListener:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eventlog.trust import doubt
 from producers.contract import Chunk
-from producers.intakes.connections import StreamListener, Talk
+from producers.intakes.connections import StreamListener
 from producers.intakes.counting import Allowance, IntakeNotices
 from producers.intakes.datagrams import DatagramListener
 from producers.intakes.framing import Framing
 from producers.intakes.gelf import GelfPieces, GelfStream
+from producers.intakes.peers import Talk
 from producers.intakes.settings import AllowedSender, Intake
 
 if TYPE_CHECKING:
