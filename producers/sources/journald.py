@@ -277,13 +277,17 @@ def _matches(spec: str) -> list[str]:
 
 
 def _missing(spec: str) -> list[str]:
-    """Where systemd-journald(8) keeps no journal on this machine, nothing will come of following it."""
-    matches = _matches(spec)
-    elsewhere = any(match.startswith(("file=", "directory=")) for match in matches)
-    if elsewhere or any(journal for place in JOURNALS for journal in place.glob("**/*.journal*")):
+    """Where no journal is kept that this user may read nothing will come of following it, without a word."""
+    if any(match.startswith(("file=", "directory=")) for match in _matches(spec)):
         return []
-    places = " nor ".join(map(str, JOURNALS))
-    return [f"{spec}: this machine keeps no journal, neither in {places}; is systemd-journald running?"]
+    journals = [journal for place in JOURNALS for journal in place.glob("**/*.journal*")]
+    if not journals:
+        places = " nor ".join(map(str, JOURNALS))
+        return [f"{spec}: this machine keeps no journal, neither in {places}; is systemd-journald running?"]
+    if not any(os.access(journal, os.R_OK, effective_ids=True) for journal in journals):
+        advice = "make it a member of a group that may: usermod --append --groups systemd-journal USER"
+        return [f"{spec}: this user may not read the journal in {journals[0].parent}; {advice}"]
+    return []
 
 
 KIND: Final = SourceKind(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -324,3 +326,22 @@ def test_a_journal_that_nobody_keeps_is_told(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "run" / "0123").mkdir(parents=True)
     (tmp_path / "run" / "0123" / "system.journal").touch()
     assert missing_files(spec) == []
+
+
+@pytest.mark.real("nftables")
+def test_a_journal_that_may_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journalctl would show nothing, and say nothing."""
+    spec = "journald:_SYSTEMD_UNIT=ssh.service"
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setattr("producers.sources.journald.JOURNALS", (Path(folder),))
+        journal = Path(folder, "system.journal")
+        journal.touch(mode=0o600)
+        assert missing_files(spec) == []
+        os.seteuid(65_534)
+        try:
+            (said,) = missing_files(spec)
+        finally:
+            os.seteuid(0)
+        assert f"may not read the journal in {folder}" in said
+        assert "systemd-journal" in said
