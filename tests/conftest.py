@@ -70,6 +70,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == "machines" and not asked else None
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist puts the groups into the items' ids in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One group of all tests that need a broker, so that one fleet runs at a time; else one of each file."""
     for item in items:
