@@ -2,8 +2,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Two processes: one has the tests with a broker, one after the other, one has the rest; ARGS=-n0: all in this one.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes: one has the files with a broker, one after the other, one has the rest; ARGS=-n0: all in this one.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 CODE := banstream enforcers eventlog producers schemas sinks streams tests bench
 
 LOCKS := deploy/locks

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from eventlog.kafka.quiet import quiet_libraries
 
@@ -58,6 +61,10 @@ REAL_PARTS: Final = {
     "machine": _machine,
 }
 
+ROOT: Final = Path(__file__).parents[1]
+BROKER: Final = "broker"
+NEEDS_BROKER: Final = re.compile(r'real\([^)]*"kafka"')
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--whole-machines`: run the tests that boot machines as well."""
@@ -70,14 +77,27 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == "machines" and not asked else None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist puts the groups into the items' ids in the same hook
+class OneFleetAtATime(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Who runs what: a file goes to one process, and all files that need a broker to one and the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return BROKER if _needs_broker(file) else file
+
+
+@cache
+def _needs_broker(file: str) -> bool:
+    return NEEDS_BROKER.search((ROOT / file).read_text(encoding="utf-8")) is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFleetAtATime:
+    """The scheduler of `-n`."""
+    return OneFleetAtATime(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One group of all tests that need a broker, so that one fleet runs at a time; else one of each file."""
-    for item in items:
-        marks = {part for mark in item.iter_markers("real") for part in mark.args}
-        needs = "kafka" in marks or "broker" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("kafka" if needs else str(item.location[0])))
-    items.sort(key=lambda item: next(item.iter_markers("xdist_group")).args != ("kafka",))
+    """Begin with what needs a broker: it takes as long as all else."""
+    items.sort(key=lambda item: not _needs_broker(item.location[0]))
 
 
 def pytest_configure() -> None:
