@@ -42,7 +42,7 @@ banstream config check
 stat -c '%a %U %G %n' /etc/banstream /etc/banstream/banstream.toml /var/lib/banstream
 banstream attack --keep
 echo "banned $(cut -d' ' -f1 /proc/uptime)"
-nft list table inet banstream | grep -c 198.18
+nft list table inet banstream | grep -cE '198\\.1[89]\\.'
 test -e /usr/share/man/man1/banstream.1.gz
 test "$(banstream --version)" = "banstream 0.1.0"
 systemctl is-enabled banstream-decide && exit 1
@@ -53,7 +53,7 @@ REBOOTED: Final = (
     UP
     + """
 up
-nft list table inet banstream | grep -c 198.18
+nft list table inet banstream | grep -cE '198\\.1[89]\\.'
 banstream attack
 echo "# mine" >> /etc/banstream/banstream.toml
 before=$(systemctl show -P MainPID banstream)
@@ -62,7 +62,7 @@ test "$(dpkg-query -W -f '${Version}' banstream)" = "0.1.0-2~test"
 up
 test "$before" != "$(systemctl show -P MainPID banstream)"
 grep "# mine" /etc/banstream/banstream.toml
-nft list table inet banstream | grep -c 198.18
+nft list table inet banstream | grep -cE '198\\.1[89]\\.'
 systemctl disable --now banstream
 dpkg --install /next.deb
 systemctl is-active banstream && exit 1
@@ -76,7 +76,7 @@ test -e /var/lib/banstream/log.db
 grep "# mine" /etc/banstream/banstream.toml
 dpkg --install /next.deb
 up
-nft list table inet banstream | grep -c 198.18
+nft list table inet banstream | grep -cE '198\\.1[89]\\.'
 dpkg --purge banstream
 wants=/etc/systemd/system/multi-user.target.wants/banstream.service
 for path in /etc/banstream /var/lib/banstream /opt/banstream /usr/bin/banstream /run/banstream $wants; do
