@@ -27,7 +27,7 @@ STORY = (
     "rule     sshd: 3 failures within 10m ban for 3s",
     "UNBAN     203.0.113.66  sshd  expired",
     "added    198.51.100.7  sshd  banned 0 times, then 1",
-    "1 more would be banned, 0 no longer, 0 otherwise, 1 the same.",
+    "1 more would be banned, 0 no longer, ",
 )
 LONGEST_S = 15.0
 
