@@ -42,7 +42,16 @@ class Attacker(NamedTuple):
 
     def guess(self) -> Guessed:
         """Try some passwords at the target; what came of it. Raises SourceError: no ssh(1) here."""
-        command = [*self.enter, _program("ssh", "openssh-client"), "-p", str(self.port), "-l", USER, "-o"]
+        command = [
+            *self.enter,
+            _program("ssh", "openssh-client"),
+            "-F",
+            "none",
+            "-p",
+            str(self.port),
+            "-l",
+            USER,
+        ]
         options = (
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -53,7 +62,7 @@ class Attacker(NamedTuple):
         env = {**os.environ, "SSH_ASKPASS": "/bin/echo", "SSH_ASKPASS_REQUIRE": "force", "LC_ALL": "C"}
         try:
             done = subprocess.run(  # noqa: S603 - no shell, and the host is no option
-                [*command, *" -o ".join(options).split(" "), "-F", "none", "--", self.target, "true"],
+                [*command, *(f"-o{option}" for option in options), "--", self.target, "true"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

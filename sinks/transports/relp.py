@@ -17,7 +17,6 @@ from schemas.errors import Transient
 from schemas.steering import printable
 from sinks.contract import (
     TAKEN,
-    Option,
     Options,
     Parcel,
     Reception,
@@ -26,13 +25,11 @@ from sinks.contract import (
     SinkAnswer,
     TransportKind,
 )
-from sinks.formats.syslog import FACILITIES, header
 from sinks.secrets import secret_problem
-from sinks.transports.posting import tls_context
+from sinks.transports.receivers import OPTIONS, SyslogMessages, connected, place_in
 
-PLACE: Final = re.compile(r"relp(\+tls)?://(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+))(?::(\d{1,5}))?/?")
-PORT: Final = 2_514
-HIGHEST_PORT: Final = 65_535
+RELP: Final = "relp"
+PORTS: Final = {RELP: 2_514, "relp+tls": 2_514}
 WINDOW: Final = 128
 """So many messages are under way at once, as librelp has it."""
 OFFER: Final = b"relp_version=0\nrelp_software=banstream\ncommands=syslog"
@@ -55,11 +52,9 @@ class RelpTransport:
 
     def __init__(self, to: str, options: Options, parcel: Parcel, sender: SentBy) -> None:
         """`options`: as syslog's."""
-        self._tls, self._host, self._port = place_of(to) or (False, "", 0)
+        self._way, self._host, self._port = place_in(to, PORTS) or (RELP, "", 0)
         self._options = options
-        self._facility = FACILITIES.index(options["facility"]) * 8
-        self._framed = parcel.format == "syslog"
-        self._sender = sender
+        self._messages = SyslogMessages(options, parcel, sender)
         self._socket: socket.socket | None = None
         self._unread = b""
         self._number = 0
@@ -70,7 +65,7 @@ class RelpTransport:
         try:
             self._open()
             first = self._number + 1
-            frames = [self._frame(b"syslog", self._message(each)) for each in batch[:WINDOW]]
+            frames = [self._frame(b"syslog", self._messages.of(each)) for each in batch[:WINDOW]]
             until_s = self._until_s()
             self._sent(b"".join(frames))
             while len(answers) < len(frames):
@@ -91,11 +86,6 @@ class RelpTransport:
             self._socket = None
         self._unread, self._number = b"", 0
 
-    def _message(self, sending: Sending) -> bytes:
-        if self._framed:
-            return sending.body
-        return f"{header(sending.item, self._facility, self._sender.host)} - ".encode() + sending.body
-
     def _frame(self, command: bytes, data: bytes) -> bytes:
         self._number = self._number + 1
         return b"%d %b %d%b\n" % (self._number, command, len(data), b" " + data if data else b"")
@@ -106,12 +96,7 @@ class RelpTransport:
             self.close()
         if self._socket is not None:
             return
-        timeout_s = self._options["timeout"] / 1_000
-        made = socket.create_connection((self._host, self._port), timeout_s)
-        self._socket = made
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._tls:
-            self._socket = tls_context(self._options).wrap_socket(made, server_hostname=self._host)
+        self._socket = connected(self._host, self._port, self._options, tls=self._way != RELP)
         self._sent(self._frame(b"open", OFFER))
         reply = self._read(self._until_s())
         if reply.command != b"rsp" or not reply.data.startswith(b"200"):
@@ -167,16 +152,8 @@ def _judged(reply: RelpReply, number: int) -> SinkAnswer:
     )
 
 
-def place_of(to: str) -> tuple[bool, str, int] | None:
-    """Whether by TLS, the host and the port of a receiver; None where it is none."""
-    found = PLACE.fullmatch(to)
-    if found is None or not 0 < int(found[4] or 1) <= HIGHEST_PORT:
-        return None
-    return bool(found[1]), found[2] or found[3], int(found[4] or PORT)
-
-
 def _doubt(to: str, options: Options) -> str | None:
-    if place_of(to) is None:
+    if place_in(to, PORTS) is None:
         return "relp://host:port or relp+tls://host:port"
     return secret_problem(options["key_file"])
 
@@ -187,13 +164,7 @@ def _opened(to: str, options: Options, parcel: Parcel, sender: SentBy) -> RelpTr
 
 KIND: Final = TransportKind(
     _opened,
-    options={
-        "facility": Option("text", "authpriv", FACILITIES),
-        "timeout": Option("duration", 30_000),
-        "ca_file": Option("file"),
-        "cert_file": Option("file"),
-        "key_file": Option("file"),
-    },
+    options=OPTIONS,
     doubt=_doubt,
     format="syslog",
 )

@@ -8,7 +8,6 @@ HTTP or to Kafka. A format that is no syslog (CEF, JSON) has a header put before
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import ssl
@@ -19,7 +18,6 @@ from typing import Final
 from schemas.errors import Transient
 from sinks.contract import (
     TAKEN,
-    Option,
     Options,
     Parcel,
     Reception,
@@ -28,14 +26,13 @@ from sinks.contract import (
     SinkAnswer,
     TransportKind,
 )
-from sinks.formats.syslog import FACILITIES, header
 from sinks.secrets import secret_problem
-from sinks.transports.posting import tls_context
+from sinks.transports.receivers import OPTIONS, SyslogMessages, connected, place_in
 
-PLACE: Final = re.compile(r"syslog\+(udp|tcp|tls)://(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]+))(?::(\d{1,5}))?/?")
-PORTS: Final = {"udp": 514, "tcp": 514, "tls": 6514}
+UDP: Final = "syslog+udp"
+TLS: Final = "syslog+tls"
+PORTS: Final = {UDP: 514, "syslog+tcp": 514, TLS: 6514}
 LARGEST_DATAGRAM: Final = 65_000
-HIGHEST_PORT: Final = 65_535
 
 
 class SyslogTransport:
@@ -43,18 +40,16 @@ class SyslogTransport:
 
     def __init__(self, to: str, options: Options, parcel: Parcel, sender: SentBy) -> None:
         """`options`: `facility`, `timeout`, `ca_file`, `cert_file`, `key_file`."""
-        self._way, self._host, self._port = place_of(to) or ("udp", "", 0)
+        self._way, self._host, self._port = place_in(to, PORTS) or (UDP, "", 0)
         self._options = options
-        self._facility = FACILITIES.index(options["facility"]) * 8
-        self._framed = parcel.format == "syslog"
-        self._sender = sender
+        self._messages = SyslogMessages(options, parcel, sender)
         self._socket: socket.socket | None = None
 
     def send(self, batch: Sequence[Sending]) -> Sequence[SinkAnswer]:
         """Send a batch. Raises Transient."""
-        messages = [self._message(sending) for sending in batch]
+        messages = [self._messages.of(sending) for sending in batch]
         try:
-            if self._way == "udp":
+            if self._way == UDP:
                 return self._send_datagrams(messages)
             self._send_stream(b"".join(b"%d %b" % (len(each), each) for each in messages))
         except OSError as error:
@@ -71,11 +66,6 @@ class SyslogTransport:
                     self._socket.unwrap()
             self._socket.close()
             self._socket = None
-
-    def _message(self, sending: Sending) -> bytes:
-        if self._framed:
-            return sending.body
-        return f"{header(sending.item, self._facility, self._sender.host)} - ".encode() + sending.body
 
     def _send_datagrams(self, messages: Sequence[bytes]) -> list[SinkAnswer]:
         receiver = self._opened()
@@ -95,20 +85,15 @@ class SyslogTransport:
 
     def _opened(self) -> socket.socket:
         if self._socket is None:
-            timeout_s = self._options["timeout"] / 1_000
-            if self._way == "udp":
+            if self._way == UDP:
                 family, kind, proto, _, address = socket.getaddrinfo(
                     self._host, self._port, type=socket.SOCK_DGRAM
                 )[0]
                 made = socket.socket(family, kind, proto)
                 made.connect(address)
+                made.settimeout(self._options["timeout"] / 1_000)
             else:
-                made = socket.create_connection((self._host, self._port), timeout_s)
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if self._way == "tls":
-                    context = tls_context(self._options)
-                    made = context.wrap_socket(made, server_hostname=self._host)
-            made.settimeout(timeout_s)
+                made = connected(self._host, self._port, self._options, tls=self._way == TLS)
             self._socket = made
         return self._socket
 
@@ -127,16 +112,8 @@ def _has_hung_up(receiver: socket.socket) -> bool:
         return True
 
 
-def place_of(to: str) -> tuple[str, str, int] | None:
-    """The way, the host and the port of a receiver; None where it is none."""
-    found = PLACE.fullmatch(to)
-    if found is None or not 0 < int(found[4] or 1) <= HIGHEST_PORT:
-        return None
-    return found[1], found[2] or found[3], int(found[4] or PORTS[found[1]])
-
-
 def _doubt(to: str, options: Options) -> str | None:
-    if place_of(to) is None:
+    if place_in(to, PORTS) is None:
         return "syslog+tcp://host:port, syslog+tls://host:port or syslog+udp://host:port"
     return secret_problem(options["key_file"])
 
@@ -147,13 +124,7 @@ def _open(to: str, options: Options, parcel: Parcel, sender: SentBy) -> SyslogTr
 
 KIND: Final = TransportKind(
     _open,
-    options={
-        "facility": Option("text", "authpriv", FACILITIES),
-        "timeout": Option("duration", 30_000),
-        "ca_file": Option("file"),
-        "cert_file": Option("file"),
-        "key_file": Option("file"),
-    },
+    options=OPTIONS,
     doubt=_doubt,
     format="syslog",
 )
