@@ -114,9 +114,13 @@ def _check(text: str) -> None:
 
 
 def _keep(target: Path) -> None:
-    """Keep the configuration that is there, beside the new one."""
-    if target.exists():
-        shutil.copy2(target, f"{target}.old", follow_symlinks=False)
+    """Keep the configuration that is there, beside the new one; over none that was kept before."""
+    old = Path(f"{target}.old")
+    if not target.exists():
+        return
+    if old.exists():
+        raise ConfigError(f"{old}: is kept from before, and would be lost; move it away first")
+    shutil.copy2(target, old, follow_symlinks=False)
 
 
 def _share(target: Path) -> None:

@@ -74,6 +74,7 @@ def test_all_that_is_found_is_watched_and_where_one_comes_from_is_safe(logs: Pat
     assert "is there already" in refused
     setup(logs, "--yes", "--write", str(file), "--force")
     assert Path(f"{file}.old").read_text(encoding="utf-8") == file.read_text(encoding="utf-8")
+    assert "would be lost" in setup(logs, "--yes", "--write", str(file), "--force", code=2)
 
 
 @pytest.mark.real("nftables")
